@@ -1,0 +1,160 @@
+"""The commands: from arguments and environment to an exit status.
+
+Nothing heavy is loaded at the top, so that `--help` is quick and signals are handled from the first moment.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+
+from job import VERSION
+from job.errors import ImportImagesError, UsageError
+from job.logs import set_up
+from job.settings import SETTINGS, Setting, Settings, read_settings
+from job.stopping import Stop
+
+log = logging.getLogger(__name__)
+
+COMMANDS = {
+    "run": "import the tags of a deployment (what happens without a command)",
+    "plan": "show what a run would bring in; writes nothing",
+}
+EXAMPLES = {
+    "run": """examples:
+  import-images --deployment prod -n packit-prod
+  import-images run 'packit-*' --deployment prod --exclude packit-tests
+  import-images run packit-worker:stg --output json""",
+    "plan": """examples:
+  import-images plan --deployment prod -n packit-prod
+  import-images plan 'packit-*:prod' --output json""",
+}
+OVERVIEW = """usage: import-images [COMMAND] [OPTIONS] [STREAM[:TAG]...]
+
+Import the image stream tags of a deployment, and tell what came in.
+Without a command: run. 'import-images COMMAND --help' tells more.
+
+example:
+  import-images --deployment prod -n packit-prod
+"""
+STATUSES = """exit status:
+  0 success   1 some tag failed, or a namespace could not be read
+  2 bad usage or settings, or nothing matched   3 the cluster could not be used
+  6 stopped by a signal or the deadline"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program; returns its exit status. No exception leaves it."""
+    stop = Stop()
+    stop.listen()
+    set_up()
+    try:
+        return _main(sys.argv[1:] if arguments is None else arguments, stop)
+    except UsageError as error:
+        for line in error.errors:
+            log.error("%s", line)
+        return error.exit_status
+    except ImportImagesError as error:
+        log.error("%s", error)
+        return error.exit_status
+    except BrokenPipeError:
+        # Whoever read the output has gone; nobody is left to tell.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:  # The last resort: a defect of the program itself.
+        log.error("internal error: %s: %s; please report it", type(error).__name__, error)
+        return 1
+
+
+def _main(arguments: Sequence[str], stop: Stop) -> int:
+    command, options = _parse(arguments)
+    flags = {setting.name: getattr(options, setting.name, None) for setting in SETTINGS}
+    if options.output not in (None, "table", "json"):
+        raise UsageError([f"--output: {options.output!r} is not table or json"])
+    settings = read_settings(flags, options.patterns, os.environ)
+    as_table = options.output == "table" if options.output else sys.stdout.isatty()
+    return _run(settings, stop, write=command == "run", as_table=as_table)
+
+
+def _run(settings: Settings, stop: Stop, *, write: bool, as_table: bool) -> int:
+    from job.clusters.api import connect
+    from job.progress import Progress
+    from job.reporting import json_lines, summary
+    from job.running import Counts, run
+
+    if not settings.verify_tls:
+        log.warning("TLS VERIFICATION IS OFF: whoever is on the way to the API can read the token and forge answers")
+    if settings.gateway is None and write:
+        log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
+    counts = Counts()
+    cluster = connect(settings, counts.requested)
+    progress = Progress(sys.stderr)
+    try:
+        report = run(settings, cluster, counts, write=write, stopping=lambda: bool(stop), progress=progress.show)
+    finally:
+        progress.end()
+        cluster.close()
+    if as_table:
+        from job.tables import print_report
+
+        print_report(report, sys.stdout)
+    else:
+        sys.stdout.writelines(json_lines(report))
+    sys.stdout.flush()
+    for error in report.errors:
+        log.error("%s", error.message)
+    if not as_table:
+        log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
+    if write and settings.gateway is not None:
+        from job.gateways import push
+
+        push(report, settings.gateway, narrowed=settings.narrowed)
+    return report.exit_status
+
+
+def _parse(arguments: Sequence[str]) -> tuple[str, argparse.Namespace]:
+    """The command, and its options."""
+    first = arguments[0] if arguments else ""
+    if first in ("-h", "--help"):
+        overview = "\n".join(f"  {name:10}{told}" for name, told in COMMANDS.items())
+        sys.stdout.write(f"{OVERVIEW}\ncommands:\n{overview}\n\n{STATUSES}\n")
+        raise SystemExit(0)
+    if first == "--version":
+        sys.stdout.write(f"import-images {VERSION}\n")
+        raise SystemExit(0)
+    command = first if first in COMMANDS else "run"
+    options = _parser(command).parse_intermixed_args(arguments[first in COMMANDS :])
+    misplaced = [name for name in options.patterns if name in COMMANDS]
+    if misplaced and first != "run":
+        raise UsageError([f"{misplaced[0]}: the command comes first: import-images {misplaced[0]} [OPTIONS] ..."])
+    return command, options
+
+
+def _parser(command: str) -> argparse.ArgumentParser:
+    told = COMMANDS[command]
+    parser = argparse.ArgumentParser(
+        prog=f"import-images {command}",
+        description=told[0].upper() + told[1:] + ".",
+        epilog=f"{EXAMPLES[command]}\n\n{STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("patterns", nargs="*", metavar="STREAM[:TAG]", help="globs; STREAM:TAG beats --deployment")
+    parser.add_argument("--output", metavar="FORMAT", help="table (default on a terminal) or json")
+    for setting in SETTINGS:
+        _add(parser, setting)
+    return parser
+
+
+def _add(parser: argparse.ArgumentParser, setting: Setting) -> None:
+    if setting.flag is None:
+        return
+    names = [name for name in (setting.short, setting.flag) if name]
+    told = setting.help + (f" (default {setting.default})" if setting.default else "") + f"; {setting.name}"
+    if setting.metavar is None:
+        parser.add_argument(*names, dest=setting.name, action="store_const", const="true", help=told)
+    else:
+        parser.add_argument(*names, dest=setting.name, metavar=setting.metavar, help=told)

@@ -1,0 +1,46 @@
+"""The cluster as the rest of the program sees it: one small protocol. `api` implements it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of object: its API group and version as in `apiVersion`, its kind and its plural."""
+
+    api_version: str
+    kind: str
+    plural: str
+
+
+IMAGE_STREAMS = Resource("image.openshift.io/v1", "ImageStream", "imagestreams")
+IMAGE_STREAM_IMPORTS = Resource("image.openshift.io/v1", "ImageStreamImport", "imagestreamimports")
+IMAGE_STREAM_IMAGES = Resource("image.openshift.io/v1", "ImageStreamImage", "imagestreamimages")
+
+
+class Cluster(Protocol):
+    """What the program asks of a cluster. Every method raises `job.errors.ClusterError`; objects are the API's JSON.
+
+    Methods may be called from several threads at a time.
+    """
+
+    @property
+    def default_namespace(self) -> str | None:
+        """The namespace of the pod or of the context, if there is one."""
+
+    def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
+        """Every object of a namespace, page by page; an error may come after some of them."""
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
+        """One object."""
+
+    def create(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """Create an object; `timeout` (seconds) is sent to the server as its own limit."""
+
+    def close(self) -> None:
+        """Give up connections."""

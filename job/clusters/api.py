@@ -1,0 +1,258 @@
+"""The cluster by way of the `kubernetes` package: in a pod, with a kubeconfig, or with HOST and TOKEN.
+
+The package finds the way in (configuration, TLS, proxy, token renewal) and keeps the connections; the image API's
+objects are none of its models, so requests and answers are plain JSON. Nothing is discovered: paths are known.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import urllib3
+from kubernetes import client, config
+from urllib3.response import BaseHTTPResponse
+
+from job import VERSION
+from job.clusters import Resource
+from job.errors import ClusterError, UsageError
+from job.model import Reason
+from job.reasons import clean, of_http
+from job.settings import Settings
+
+PAGE = 500
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 60.0
+# How much longer the client waits than the server was told to work.
+SLACK_SECONDS = 10.0
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+Counted = Callable[[str, str], None]
+
+
+def connect(settings: Settings, counted: Counted) -> ApiCluster:
+    """Find the cluster: HOST and TOKEN, else the pod's service account, else a kubeconfig.
+
+    Args:
+        settings: of these HOST, TOKEN, TLS verification and CONCURRENCY are used.
+        counted: called with the namespace and the HTTP status (or `none`) of every request.
+
+    Raises:
+        UsageError: there is no way to a cluster, or it cannot be read.
+    """
+    configuration = client.Configuration()
+    namespace: str | None = None
+    renew: Callable[[], None] | None = None
+    if settings.host:
+        configuration.host = settings.host
+        configuration.api_key = {"authorization": f"Bearer {settings.token}"}
+    elif "KUBERNETES_SERVICE_HOST" in os.environ:
+        try:
+            config.load_incluster_config(client_configuration=configuration)
+            namespace = (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+        except (config.ConfigException, OSError) as error:
+            raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
+
+        def renew() -> None:
+            config.load_incluster_config(client_configuration=configuration)
+
+    else:
+        namespace = _load_kubeconfig(configuration)
+    if not settings.verify_tls:
+        configuration.verify_ssl = False
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    # Our own retries know what may be sent twice; the library's do not.
+    configuration.retries = False
+    configuration.connection_pool_maxsize = settings.concurrency
+    return ApiCluster(client.ApiClient(configuration), namespace, counted, renew)
+
+
+def _load_kubeconfig(configuration: client.Configuration) -> str | None:
+    try:
+        config.load_kube_config(client_configuration=configuration)
+        _, active = config.list_kube_config_contexts()
+    except config.ConfigException as error:
+        advice = "set HOST and TOKEN, or KUBECONFIG, or log in with oc login"
+        raise UsageError([f"no cluster to talk to: {clean(str(error))}; {advice}"]) from error
+    except Exception as error:  # The package lets through what a damaged file makes of its parsers.
+        raise UsageError([f"the kubeconfig cannot be read: {clean(str(error))}"]) from error
+    namespace = active.get("context", {}).get("namespace")
+    return str(namespace) if namespace else None
+
+
+class ApiCluster:
+    """Implements `job.clusters.Cluster`."""
+
+    def __init__(
+        self,
+        api: client.ApiClient,
+        default_namespace: str | None,
+        counted: Counted,
+        renew: Callable[[], None] | None = None,
+    ) -> None:
+        self._api = api
+        self._default_namespace = default_namespace
+        self._counted = counted
+        self._renew = renew
+        self._host: str = api.configuration.host.rstrip("/")
+
+    @property
+    def default_namespace(self) -> str | None:
+        """The namespace of the pod or of the kubeconfig's context."""
+        return self._default_namespace
+
+    def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
+        """Every object, in pages of `PAGE`.
+
+        Raises:
+            ClusterError: also between two pages, with 410 when the list took longer than the server remembers.
+        """
+        query = {"limit": str(PAGE)}
+        if selector:
+            query["labelSelector"] = selector
+        while True:
+            page = self._request("GET", resource, namespace, query=query)
+            items = page.get("items")
+            yield from items if isinstance(items, list) else ()
+            onward = (page.get("metadata") or {}).get("continue")
+            if not onward:
+                return
+            query["continue"] = onward
+
+    def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
+        """One object by name."""
+        return self._request("GET", resource, namespace, name)
+
+    def create(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """Create an object; `timeout` in seconds replaces the server's own limit of 34 seconds."""
+        query = {"timeout": f"{max(1, round(timeout * 1000))}ms"} if timeout else {}
+        limit = timeout + SLACK_SECONDS if timeout else READ_SECONDS
+        return self._request("POST", resource, namespace, body=body, query=query, seconds=limit)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._api.close()
+
+    def _request(
+        self,
+        method: str,
+        resource: Resource,
+        namespace: str,
+        name: str = "",
+        *,
+        body: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        seconds: float = READ_SECONDS,
+    ) -> Mapping[str, Any]:
+        root = "/api" if "/" not in resource.api_version else "/apis"
+        path = f"{root}/{resource.api_version}/namespaces/{quote(namespace, safe='')}/{resource.plural}"
+        if name:
+            path += "/" + quote(name, safe="@:")
+        url = self._host + path + ("?" + urlencode(query) if query else "")
+        try:
+            return self._send(method, url, namespace, body, seconds)
+        except ClusterError as error:
+            if error.code != 401 or self._renew is None:
+                raise
+        # A service account's token is renewed on disk before it expires; the one in memory may be older.
+        try:
+            self._renew()
+        except config.ConfigException as error:
+            raise ClusterError(Reason.UNAUTHORIZED, f"the token was refused, and: {clean(str(error))}") from error
+        return self._send(method, url, namespace, body, seconds)
+
+    def _send(
+        self, method: str, url: str, namespace: str, body: Mapping[str, Any] | None, seconds: float
+    ) -> Mapping[str, Any]:
+        headers = {"Accept": "application/json", "User-Agent": f"import-images/{VERSION}"}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        token = self._api.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if token:
+            headers["Authorization"] = token.strip()
+        until = time.monotonic() + seconds
+        code = "none"
+        try:
+            response = self._api.rest_client.pool_manager.request(
+                method,
+                url,
+                body=None if body is None else json.dumps(body),
+                headers=headers,
+                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
+                preload_content=False,
+                redirect=False,
+            )
+            code = str(response.status)
+            data = _read(response, until)
+        except (urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
+            raise _unanswered(error, self._host, seconds) from error
+        finally:
+            self._counted(namespace, code)
+        return _parsed(response, data)
+
+
+def _read(response: BaseHTTPResponse, until: float) -> bytes:
+    """The whole body, but not for longer than `until`: a timeout of the socket starts anew with every byte."""
+    try:
+        parts = []
+        for part in response.stream(1 << 16):
+            parts.append(part)
+            if time.monotonic() > until:
+                raise TimeoutError("the answer took too long")
+        response.release_conn()
+        return b"".join(parts)
+    except BaseException:
+        response.close()
+        raise
+
+
+def _unanswered(error: Exception, host: str, seconds: float) -> ClusterError:
+    cause: BaseException = error
+    while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason:
+        cause = cause.reason
+    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        return ClusterError(Reason.UNREACHABLE, f"{host}: no connection within {CONNECT_SECONDS:g} s")
+    if isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
+        return ClusterError(Reason.TIMEOUT, f"{host}: no answer within {seconds:g} s", answered=False)
+    if isinstance(cause, urllib3.exceptions.NewConnectionError):
+        text = str(cause).rpartition("] ")[2] or str(cause)
+        return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {text.rpartition(': ')[2]}"))
+    if isinstance(cause, urllib3.exceptions.SSLError):
+        return ClusterError(Reason.UNREACHABLE, clean(f"{host}: TLS: {cause}"))
+    return ClusterError(Reason.UNREACHABLE, clean(f"{host}: connection lost: {cause}"), answered=False)
+
+
+def _parsed(response: BaseHTTPResponse, data: bytes) -> Mapping[str, Any]:
+    try:
+        value = json.loads(data)
+    except ValueError:
+        value = None
+    code: int = response.status
+    if 200 <= code < 300:
+        if isinstance(value, dict):
+            return value
+        # The request took effect, but what it did is not known.
+        raise ClusterError(Reason.API_ERROR, f"HTTP {code} without a JSON object", code=code, answered=False)
+    status = value if isinstance(value, dict) else {}
+    message = status.get("message") or f"HTTP {code} {response.reason or ''}".strip()
+    details = status.get("details")
+    hint = (
+        response.headers.get("Retry-After") or (details or {}).get("retryAfterSeconds")
+        if isinstance(details, dict | None)
+        else None
+    )
+    raise ClusterError(of_http(code), clean(str(message)), code=code, retry_after=_seconds(hint))
+
+
+def _seconds(hint: object) -> float | None:
+    try:
+        return max(0.0, float(str(hint)))
+    except ValueError:
+        return None

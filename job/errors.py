@@ -1,0 +1,51 @@
+"""What ends a command early, each with its exit status and one line that says what, where and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from job.model import Reason
+
+
+class ImportImagesError(Exception):
+    """The base of all errors that a user is told about."""
+
+    exit_status = 1
+
+
+class UsageError(ImportImagesError):
+    """Bad usage or settings: nothing was touched. Carries every error that was found, not just the first."""
+
+    exit_status = 2
+
+    def __init__(self, errors: Sequence[str]) -> None:
+        super().__init__("; ".join(errors))
+        self.errors = tuple(errors)
+
+
+class ClusterError(ImportImagesError):
+    """A request to the API that did not succeed.
+
+    Attributes:
+        reason: the reason, of the closed list.
+        code: the HTTP status, or None when there was no answer.
+        retry_after: seconds that the server asked to wait, or None.
+        answered: False where nobody knows whether the request took effect.
+    """
+
+    exit_status = 3
+
+    def __init__(
+        self,
+        reason: Reason,
+        message: str,
+        *,
+        code: int | None = None,
+        retry_after: float | None = None,
+        answered: bool = True,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.code = code
+        self.retry_after = retry_after
+        self.answered = answered

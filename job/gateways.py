@@ -1,0 +1,246 @@
+"""Metrics to a Pushgateway, or to a gateway that sums what it gets.
+
+What a Pushgateway does (measured, 1.5.1): PUT replaces the whole group; POST replaces each family that is sent as a
+whole, and leaves those that are not sent for ever. So a run PUTs the complete group, with what it did not learn
+carried over from what the gateway had; and POSTs where that cannot be read.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
+from urllib.parse import quote
+
+import ijson
+import urllib3
+from urllib3.response import BaseHTTPResponse
+
+from job.metrics import BY_NAME, CARRIED_FAMILIES, PREFIX, RUN_FAMILIES, Family, Past, Values, exposition, increments
+from job.model import Reason, Report
+from job.pacing import wait_before
+from job.reasons import clean
+from job.settings import GatewaySettings
+
+log = logging.getLogger(__name__)
+
+JOB = "import-images"
+TIMEOUT_SECONDS = 10.0
+TRIES = 3
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class GatewayError(Exception):
+    """A gateway did not take, or give, what it was asked to. `taken` is None where that is not known."""
+
+    def __init__(self, message: str, *, passing: bool, taken: bool | None = False) -> None:
+        super().__init__(message)
+        self.passing = passing
+        self.taken = taken
+
+
+def push(report: Report, settings: GatewaySettings, *, narrowed: bool) -> bool:
+    """Push what the report says, a group for each of its namespaces.
+
+    A failure is logged as an error and never raised: it must not change what is said of the run.
+
+    Returns:
+        Whether all of it was taken.
+    """
+    gateway = Gateway(settings)
+    taken = True
+    try:
+        for namespace in report.namespaces:
+            try:
+                if settings.aggregation:
+                    gateway.add(report, namespace)
+                else:
+                    gateway.replace(report, namespace, narrowed=narrowed)
+            except GatewayError as error:
+                taken = False
+                log.error("metrics of %s were not pushed to %s: %s", namespace, settings.url, error)
+    finally:
+        gateway.close()
+    return taken
+
+
+class Gateway:
+    """One gateway, and the connection to it."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        self._settings = settings
+        self._pool = urllib3.PoolManager(ca_certs=settings.ca_file, retries=False)
+        self._headers: dict[str, str] = {}
+        if settings.token:
+            self._headers["Authorization"] = f"Bearer {settings.token}"
+        elif settings.username:
+            login = f"{settings.username}:{settings.password or ''}"
+            self._headers.update(urllib3.make_headers(basic_auth=login))
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._pool.clear()
+
+    def add(self, report: Report, namespace: str) -> None:
+        """Add a run's share to a gateway that sums.
+
+        What may have been taken already is not sent again, since it would count twice.
+        """
+        labels = {"stream_namespace": namespace}
+        if report.deployment:
+            labels["deployment"] = report.deployment
+        self._send("POST", _path(labels), increments(report, namespace), twice=False)
+
+    def replace(self, report: Report, namespace: str, *, narrowed: bool) -> None:
+        """Bring a Pushgateway's group up to date."""
+        if narrowed and report.exit_status in (2, 3):
+            return
+        group = {"stream_namespace": namespace}
+        if report.deployment:
+            group["deployment"] = report.deployment
+        path = _path(group)
+        blind = any(error.namespace == namespace and error.stage == "list" for error in report.errors)
+        if report.exit_status == 3:
+            body = exposition(report, namespace, Past(), keep=lambda family, _: family.name in RUN_FAMILIES)
+            self._send("POST", path, body)
+            return
+        wanted = BY_NAME.keys() if narrowed or blind else CARRIED_FAMILIES
+        try:
+            past = self._past(group, wanted)
+        except GatewayError as error:
+            log.warning("%s: what it has cannot be read (%s), so old series may stay", self._settings.url, error)
+            self._send(
+                "POST",
+                path,
+                exposition(report, namespace, Past(), keep=_complete_alone(report, namespace, narrowed, blind)),
+            )
+            return
+        self._send("PUT", path, exposition(report, namespace, past, narrowed=narrowed, blind=blind))
+
+    def _past(self, group: Mapping[str, str], wanted: Collection[str]) -> Past:
+        """What the gateway has of a group, read as a stream: it may hold far more than ours."""
+        response = self._request("GET", "/api/v1/metrics", None)
+        try:
+            if response.status != 200:
+                raise _refused(response)
+            return Past(_families(response, {"job": JOB, **group}, wanted))
+        except (ijson.JSONError, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            raise GatewayError(clean(f"its answer cannot be read: {error}"), passing=False) from error
+        finally:
+            response.close()
+
+    def _send(self, method: str, path: str, body: bytes, *, twice: bool = True) -> None:
+        for tries in range(1, TRIES + 1):
+            try:
+                response = self._request(method, path, body)
+                try:
+                    if not 200 <= response.status < 300:
+                        raise _refused(response)
+                    response.read()
+                    return
+                finally:
+                    response.release_conn()
+            except (GatewayError, urllib3.exceptions.HTTPError, OSError) as error:
+                problem = error if isinstance(error, GatewayError) else _lost(error)
+                if tries == TRIES or not problem.passing or (problem.taken is None and not twice):
+                    raise problem from error
+                log.info("%s: %s; trying again", self._settings.url, problem)
+                time.sleep(wait_before(tries, Reason.UNREACHABLE, None, random.random))
+
+    def _request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
+        headers = {**self._headers, **({"Content-Type": CONTENT_TYPE} if body is not None else {})}
+        try:
+            return self._pool.request(
+                method,
+                self._settings.url + path,
+                body=body,
+                headers=headers,
+                timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS * 3),
+                preload_content=False,
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _lost(error) from error
+
+
+def _path(group: Mapping[str, str]) -> str:
+    # Namespaces and tags are never empty and hold no slash, so no value needs the base64 form.
+    pairs = [("job", JOB), *sorted(group.items())]
+    return "/metrics" + "".join(f"/{name}/{quote(value, safe='')}" for name, value in pairs)
+
+
+def _refused(response: BaseHTTPResponse) -> GatewayError:
+    text = clean(response.read(2000).decode(errors="replace"), 200)
+    hints = {
+        401: "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_TOKEN",
+        403: "the login may not push",
+        404: "is it the address of a Pushgateway?",
+    }
+    hint = hints.get(
+        response.status, "it redirects; give the address it redirects to" if response.status // 100 == 3 else ""
+    )
+    message = ": ".join(part for part in (f"HTTP {response.status}", text) if part)
+    return GatewayError(
+        f"{message} ({hint})" if hint else message, passing=response.status in (429, 500, 502, 503, 504)
+    )
+
+
+def _lost(error: Exception) -> GatewayError:
+    before_sending = isinstance(
+        error,
+        urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.SSLError,
+    )
+    text = str(error).rpartition("] ")[2] if isinstance(error, urllib3.exceptions.NewConnectionError) else str(error)
+    return GatewayError(clean(text or type(error).__name__), passing=True, taken=False if before_sending else None)
+
+
+def _complete_alone(report: Report, namespace: str, narrowed: bool, blind: bool) -> Callable[[Family, Values], bool]:
+    """Which families a POST may replace although the past is not known: those that this run knows all of."""
+    whole = all(tag.reason is None for tag in report.tags if tag.namespace == namespace)
+
+    def keep(family: Family, values: Values) -> bool:
+        if narrowed:
+            return family.name == "last_run_timestamp_seconds"
+        if blind:
+            return not family.of_tags
+        return whole or family.name != "tag_last_success_timestamp_seconds"
+
+    return keep
+
+
+def _families(
+    stream: BaseHTTPResponse, group: Mapping[str, str], wanted: Collection[str]
+) -> dict[str, dict[tuple[str, ...], float]]:
+    found: dict[str, dict[tuple[str, ...], float]] = {}
+    for name, labels, value in _samples(stream):
+        family = BY_NAME.get(name)
+        if family is None or name not in wanted:
+            continue
+        rest = {key: text for key, text in labels.items() if key not in family.labels and text}
+        if rest == group:
+            found.setdefault(name, {})[tuple(labels.get(key, "") for key in family.labels)] = value
+    return found
+
+
+def _samples(stream: BaseHTTPResponse) -> Iterator[tuple[str, dict[str, str], float]]:
+    """Name (without prefix), labels and value of each of our samples in an answer of `/api/v1/metrics`.
+
+    The answer is `{"data": [{FAMILY: {"metrics": [{"labels": {...}, "value": "1"}]}}]}`, where a sample repeats the
+    labels of its group. It is read event by event, since 10,000 tags are too large to hold as one document.
+    """
+    name, labels, value, key = "", dict[str, str](), "", ""
+    for prefix, event, data in ijson.parse(stream):
+        if prefix == "data.item" and event == "map_key":
+            name = data.removeprefix(PREFIX) if data.startswith(PREFIX) else ""
+        elif not name:
+            continue
+        elif event == "map_key":
+            key = data
+        elif event == "string" and prefix.endswith(".metrics.item.value"):
+            value = data
+        elif event == "string" and ".metrics.item.labels." in prefix:
+            labels[key] = data
+        elif event == "end_map" and prefix.endswith(".metrics.item"):
+            yield name, labels, float(value)
+            labels = {}

@@ -1,0 +1,440 @@
+"""From chosen tags to results: the imports of each stream, one request after another, streams side by side.
+
+Rules that come from OpenShift (measured; see the README, "How an import works"):
+
+- one request carries at most three images, since the server spends a budget of three at once and then two a second on
+  each request; two images of one repository that differ in `insecure` never share one, since the server would use the
+  first one's for both;
+- requests of one stream follow one another, since two at a time conflict;
+- each carries the resourceVersion of the read its tags were chosen on. When the stream has changed since, it is read
+  and its tags are chosen again, so that a rollback made meanwhile is never undone;
+- a whole request that timed out or was found invalid tells nothing of its images, so they are sent again one by one.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
+from job.describing import Describer
+from job.errors import ClusterError
+from job.holds import hold_of
+from job.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
+from job.openshift import Imported, answer_from, image_of, import_of, repository_of, stream_from
+from job.pacing import Pool, wait_before
+from job.reasons import PASSING, clean, of_image
+from job.selection import Choice, aliases_of, skip_reason
+
+IMAGES_A_REQUEST = 3
+GRACE_SECONDS = 30.0
+READ_AFTERWARDS_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to import.
+
+    Attributes:
+        write: False asks only what would be imported.
+        retries: more tries of what may pass.
+        timeout: seconds of one request, sent to the server too.
+        deadline: the monotonic time at which no further request is begun.
+    """
+
+    write: bool
+    retries: int
+    timeout: float
+    deadline: float
+
+
+@dataclass(slots=True, eq=False)
+class _Pending:
+    """A tag on its way to a result."""
+
+    tag: Tag
+    before: Item | None
+    attempts: int = 0
+    seconds: float = 0.0
+    ready: float = 0.0
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """A result, but for the description of its images."""
+
+    tag: Tag
+    result: Result
+    before: Item | None
+    after: Item | None
+    reason: Reason | Skip | None = None
+    by: By | None = None
+    message: str | None = None
+    attempts: int = 0
+    seconds: float | None = None
+    moved_with: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all streams of a run share."""
+
+    cluster: Cluster
+    options: Options
+    describer: Describer
+    pool: Pool
+    retried: Callable[[str, str], None]
+    settled: Callable[[], None]
+    chance: Callable[[], float] = random.random
+    clock: Callable[[], float] = field(default=time.monotonic)
+
+
+class StreamImport:
+    """The imports of one stream."""
+
+    def __init__(self, stream: Stream, choices: Sequence[Choice], around: Surroundings) -> None:
+        self._around = around
+        self._stream = stream
+        self._first = {tag.name: tag.current for tag in stream.tags}
+        self._pending: list[_Pending] = []
+        self._unanswered: list[tuple[_Pending, ClusterError]] = []
+        self._settled: list[_Settled] = []
+        self._stale = False
+        for choice in choices:
+            if choice.skip is None:
+                self._pending.append(_Pending(choice.tag, choice.tag.current))
+            else:
+                self._skip(choice.tag, choice.skip)
+        self._undescribed: list[str] | None = None
+
+    def step(self) -> float | None:
+        """Do one request; see `pacing.Task`."""
+        if self._pending:
+            if self._stale:
+                self._read_again()
+            else:
+                self._import(self._batch())
+        elif self._unanswered:
+            self._read_afterwards()
+        elif self._undescribed is None:
+            self._undescribed = self._around.describer.unknown(self._digests_to_describe())
+        if not self._pending and not self._unanswered and self._undescribed:
+            self._around.describer.describe(self._stream.namespace, self._stream.name, self._undescribed.pop())
+        return self._wait()
+
+    def _wait(self) -> float | None:
+        if self._pending:
+            return max(0.0, min(pending.ready for pending in self._pending) - self._around.clock())
+        return 0.0 if self._unanswered or self._undescribed is None or self._undescribed else None
+
+    def _batch(self) -> list[_Pending]:
+        """The next images that may go together."""
+        now = self._around.clock()
+        batch: list[_Pending] = []
+        insecure: dict[str, bool] = {}
+        for pending in self._pending:
+            if pending.ready > now or (batch and pending.alone):
+                continue
+            source = pending.tag.source
+            policy = pending.tag.import_policy or {}
+            repository = repository_of(source) if source else ""
+            if insecure.setdefault(repository, policy.get("insecure") is True) != (policy.get("insecure") is True):
+                continue
+            batch.append(pending)
+            if pending.alone or len(batch) == IMAGES_A_REQUEST:
+                break
+        return batch
+
+    def _import(self, batch: Sequence[_Pending]) -> None:
+        around = self._around
+        if not batch:
+            return
+        body = import_of(self._stream, [pending.tag for pending in batch], write=around.options.write)
+        begun = around.clock()
+        for pending in batch:
+            pending.attempts += 1
+        try:
+            data = around.cluster.create(
+                IMAGE_STREAM_IMPORTS, self._stream.namespace, body, timeout=around.options.timeout
+            )
+            answer = answer_from(data, len(batch))
+            if answer is None or (around.options.write and answer.stream is None):
+                raise ClusterError(Reason.API_ERROR, "the answer does not tell of every image", answered=False)
+        except ClusterError as error:
+            self._spend(batch, begun)
+            self._refused(batch, error)
+            return
+        self._spend(batch, begun)
+        around.pool.went_well()
+        if answer.stream is not None:
+            self._stream = answer.stream
+        for pending, imported in zip(batch, answer.images, strict=True):
+            if imported.digest is None:
+                self._not_imported(pending, imported)
+            else:
+                self._imported(pending, imported.digest, imported.facts)
+
+    def _spend(self, batch: Sequence[_Pending], begun: float) -> None:
+        spent = self._around.clock() - begun
+        for pending in batch:
+            pending.seconds += spent
+
+    def _refused(self, batch: Sequence[_Pending], error: ClusterError) -> None:
+        """The whole request did not succeed."""
+        if error.code in (429, 503):
+            self._around.pool.slow_down()
+        if error.reason is Reason.CONFLICT or not error.answered or (error.code or 0) >= 500:
+            self._stale = True
+        if error.code in (422, 504) and len(batch) > 1:
+            for pending in batch:
+                pending.alone = True
+                self._around.retried(self._stream.namespace, error.reason)
+            self._stale = False
+            return
+        for pending in batch:
+            self._try_again_or_fail(pending, error, By.API)
+        # The API is in trouble, so the stream's other images wait along.
+        ready = max((pending.ready for pending in batch), default=0.0)
+        for pending in self._pending:
+            pending.ready = max(pending.ready, ready)
+
+    def _not_imported(self, pending: _Pending, imported: Imported) -> None:
+        reason, by = of_image(imported.reason, imported.message)
+        if reason is Reason.RATE_LIMITED:
+            self._around.pool.slow_down()
+        if not imported.reason:
+            # What spoils it may be another image of the same request.
+            pending.alone = True
+        self._try_again_or_fail(pending, ClusterError(reason, clean(imported.message)), by)
+
+    def _try_again_or_fail(self, pending: _Pending, error: ClusterError, by: By) -> None:
+        around = self._around
+        tries = 1
+        if error.reason in PASSING:
+            tries = 1 + around.options.retries
+        elif error.reason is Reason.TIMEOUT:
+            tries = min(2, 1 + around.options.retries)
+        now = around.clock()
+        ready = now + wait_before(pending.attempts, error.reason, error.retry_after, around.chance)
+        if pending.attempts < tries and ready < around.options.deadline:
+            pending.ready = ready
+            around.retried(self._stream.namespace, error.reason)
+        elif error.answered:
+            self._settle(pending, Result.FAILED, self._current(pending.tag.name), error.reason, by, str(error))
+        else:
+            self._pending.remove(pending)
+            self._unanswered.append((pending, error))
+
+    def _read_again(self) -> None:
+        """The stream has changed, or may have: read it, and choose again."""
+        try:
+            self._stream = self.read()
+        except ClusterError as error:
+            for pending in [p for p in self._pending if p.ready <= self._around.clock()]:
+                pending.attempts += 1
+                self._try_again_or_fail(pending, error, By.API)
+            return
+        self._stale = False
+        for pending in list(self._pending):
+            tag = self._stream.tag(pending.tag.name)
+            if tag is None:
+                message = "the tag was removed while the run was under way"
+                self._settle(pending, Result.FAILED, None, Reason.NOT_FOUND, By.API, message)
+            elif (skip := skip_reason(self._stream, tag)) is not None:
+                self._pending.remove(pending)
+                self._skip(tag, skip, pending)
+            else:
+                pending.tag = tag
+
+    def read(self) -> Stream:
+        """The stream as it is now."""
+        return stream_from(self._around.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
+
+    def _read_afterwards(self) -> None:
+        """An answer was lost, and with it whether the import took effect: what the stream holds now tells."""
+        unanswered, self._unanswered = self._unanswered, []
+        stream: Stream | None
+        try:
+            stream = self._stream = self.read()
+        except ClusterError:
+            stream = None
+        for pending, error in unanswered:
+            self._settle_by_read(pending, stream, error.reason, By.API, str(error))
+
+    def _settle_by_read(
+        self, pending: _Pending, stream: Stream | None, reason: Reason, by: By | None, message: str
+    ) -> None:
+        tag = stream.tag(pending.tag.name) if stream else None
+        after = tag.current if tag else None
+        if self._around.options.write and after and after.digest != (pending.before and pending.before.digest):
+            message = f"{message}; a read afterwards shows that it was imported"
+            if stream is not None:
+                self._stream = stream
+            moved = self._moved_with(pending.tag.name, after.digest)
+            self._settle(pending, Result.UPDATED, after, message=message, moved_with=moved)
+        else:
+            self._settle(pending, Result.FAILED, after, reason, by, message)
+
+    def _imported(self, pending: _Pending, digest: str, facts: ImageFacts | None) -> None:
+        name, before = pending.tag.name, pending.before
+        if facts is not None:
+            self._around.describer.learn(digest, facts)
+        if self._around.options.write:
+            after = self._current(name)
+            if after is None:
+                message = "the server reported success, but the tag has no image"
+                self._settle(pending, Result.FAILED, None, Reason.API_ERROR, By.API, message)
+                return
+        else:
+            after = before if before and before.digest == digest else Item(digest, None)
+        if before and before.digest == after.digest:
+            self._settle(pending, Result.UNCHANGED, after)
+        else:
+            self._settle(pending, Result.UPDATED, after, moved_with=self._moved_with(name, after.digest))
+
+    def _moved_with(self, name: str, digest: str) -> tuple[str, ...]:
+        moved = []
+        for alias in sorted(aliases_of(self._stream, name)):
+            before, after = self._first.get(alias), self._current(alias)
+            if after and after.digest == digest and (before is None or before.digest != digest):
+                moved.append(alias)
+        return tuple(moved)
+
+    def _current(self, name: str) -> Item | None:
+        tag = self._stream.tag(name)
+        return tag.current if tag else None
+
+    def _settle(
+        self,
+        pending: _Pending,
+        result: Result,
+        after: Item | None,
+        reason: Reason | None = None,
+        by: By | None = None,
+        message: str | None = None,
+        moved_with: tuple[str, ...] = (),
+    ) -> None:
+        if pending in self._pending:
+            self._pending.remove(pending)
+        self._settled.append(
+            _Settled(
+                pending.tag,
+                result,
+                pending.before,
+                after,
+                reason,
+                by,
+                message,
+                pending.attempts,
+                pending.seconds if pending.attempts else None,
+                moved_with,
+            )
+        )
+        self._around.settled()
+
+    def _skip(self, tag: Tag, skip: Skip, pending: _Pending | None = None) -> None:
+        attempts = pending.attempts if pending else 0
+        before = self._first.get(tag.name)
+        self._settled.append(_Settled(tag, Result.SKIPPED, before, tag.current, skip, attempts=attempts))
+        self._around.settled()
+
+    def abandon(self, *, under_way: bool, stream: Stream | None = None) -> None:
+        """End what has no result yet as aborted.
+
+        Args:
+            under_way: a request was sent and nobody waits for its answer any longer.
+            stream: what a read afterwards showed.
+        """
+        for pending in [*self._pending, *(pending for pending, _ in self._unanswered)]:
+            if not under_way:
+                message = "stopped before the import was begun" if not pending.attempts else "stopped between two tries"
+                self._settle(pending, Result.FAILED, self._current(pending.tag.name), Reason.ABORTED, None, message)
+            else:
+                message = "stopped before the API answered"
+                self._settle_by_read(pending, stream, Reason.ABORTED, None, message)
+
+    def _digests_to_describe(self) -> list[str]:
+        digests = []
+        for settled in self._settled:
+            if settled.result is not Result.UNCHANGED:
+                digests += [item.digest for item in (settled.before, settled.after) if item]
+        return digests
+
+    def results(self) -> Iterable[TagResult]:
+        """What became of each tag, with its images described as far as is known."""
+        known = self._around.describer.facts
+        for settled in list(self._settled):
+            after = settled.after
+            if settled.result is Result.SKIPPED:
+                # An alias may have moved along with the tag that it follows.
+                after = self._current(settled.tag.name) or after
+            yield TagResult(
+                namespace=self._stream.namespace,
+                stream=self._stream.name,
+                tag=settled.tag.name,
+                source=settled.tag.source.name if settled.tag.source else None,
+                result=settled.result,
+                reason=settled.reason,
+                by=settled.by,
+                message=settled.message,
+                attempts=settled.attempts,
+                seconds=settled.seconds,
+                moved_with=settled.moved_with,
+                before=image_of(settled.before, known(settled.before.digest)) if settled.before else None,
+                after=image_of(after, known(after.digest)) if after else None,
+                hold=hold_of(settled.tag) if settled.reason is Skip.HELD else None,
+            )
+
+
+class _ReadAfterwards:
+    """One read of a stream whose import was abandoned while under way."""
+
+    def __init__(self, cluster: Cluster, stream: StreamImport) -> None:
+        self.stream = stream
+        self.found: Stream | None = None
+        self._cluster = cluster
+
+    def step(self) -> float | None:
+        """See `pacing.Task`."""
+        try:
+            self.found = self.stream.read()
+        except ClusterError:
+            self.found = None
+        return None
+
+
+def run_imports(
+    chosen: Sequence[tuple[Stream, tuple[Choice, ...]]],
+    around: Surroundings,
+    stopping: Callable[[], bool],
+) -> list[TagResult]:
+    """Import what was chosen.
+
+    Args:
+        chosen: each stream with the tags chosen in it.
+        around: what the streams share.
+        stopping: whether the run was told to stop; the deadline stops it too.
+
+    Returns:
+        A result for every chosen tag, in the order given.
+    """
+    tasks = [StreamImport(stream, choices, around) for stream, choices in chosen]
+
+    def stop() -> bool:
+        return stopping() or around.clock() >= around.options.deadline
+
+    left = around.pool.run(tasks, stop, GRACE_SECONDS)
+    found = _read_afterwards(around.cluster, [task for task in tasks if task in left])
+    for task in tasks:
+        task.abandon(under_way=task in left, stream=found.get(task))
+    return [result for task in tasks for result in task.results()]
+
+
+def _read_afterwards(cluster: Cluster, left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream | None]:
+    reads = [_ReadAfterwards(cluster, stream) for stream in left]
+    until = time.monotonic() + READ_AFTERWARDS_SECONDS
+    Pool(32).run(reads, lambda: time.monotonic() > until, 0)
+    return {read.stream: read.found for read in reads}

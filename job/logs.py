@@ -1,0 +1,46 @@
+"""Log lines on stderr: for people on a terminal, as JSON lines in a container."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+
+from job.reasons import clean
+
+LONGEST = 2000
+
+
+def in_container() -> bool:
+    """Whether a container's runtime collects what is written."""
+    return "KUBERNETES_SERVICE_HOST" in os.environ
+
+
+class _Plain(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        return f"import-images: {level}{clean(record.getMessage(), LONGEST)}"
+
+
+class _Json(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        when = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{when}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "message": clean(record.getMessage(), LONGEST),
+        }
+        return json.dumps(line, ensure_ascii=False)
+
+
+def set_up() -> None:
+    """Send the program's log lines to stderr. Those of libraries stay away: they may repeat URLs and headers."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Json() if in_container() else _Plain())
+    logger = logging.getLogger("job")
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(logging.INFO)
+    logging.getLogger().addHandler(logging.NullHandler())

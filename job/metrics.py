@@ -1,0 +1,245 @@
+"""A report as metrics: the one place that knows their names, labels and meanings.
+
+A Pushgateway keeps what it was last given, so a push replaces the whole group of a namespace; what a run did not learn
+(the last success of a tag that failed now, tags it did not look at) is carried over from the `Past`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import Counter as CounterMetric
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from job import VERSION
+from job.model import Outcome, Report, Result, Skip, TagResult
+
+PREFIX = "import_images_"
+TAG = ("stream", "tag")
+Values = Mapping[tuple[str, ...], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family: its name without the prefix, its HELP text and its labels."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+
+    @property
+    def of_tags(self) -> bool:
+        """Whether its series belong to tags, rather than to the run."""
+        return self.labels[:2] == TAG
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What an earlier push left: values by family (without prefix) and by label values in the family's order."""
+
+    families: Mapping[str, Values] = field(default_factory=dict)
+
+    def of(self, name: str) -> Values:
+        """The values of one family."""
+        return self.families.get(name, {})
+
+
+FAMILIES: tuple[Family, ...] = (
+    Family("build_info", "1; the version of import-images that ran last.", ("version",)),
+    Family("last_run_timestamp_seconds", "When the last run ended. Old: the job does not run; look at the CronJob."),
+    Family(
+        "last_success_timestamp_seconds",
+        "When a run last ended with outcome success. Older than the last run: see run_outcome and tag_failure.",
+    ),
+    Family("run_duration_seconds", "How long the last run took."),
+    Family("run_outcome", "1 for the outcome of the last run, 0 for the others.", ("outcome",)),
+    Family("tags", "How many tags ended with each result in the last run.", ("result",)),
+    Family(
+        "api_requests",
+        "Requests of the last run to the API by HTTP status; none: there was no answer.",
+        ("code",),
+    ),
+    Family("retries", "More tries of the last run, by the reason of the failure before.", ("reason",)),
+    Family("tag_result", "1; what became of the tag in the last run that took it.", (*TAG, "result")),
+    Family("tag_failure", "1; why the tag failed in the last run. Absent: it did not.", (*TAG, "reason")),
+    Family("tag_failed_runs", "How many runs in a row the tag has failed. Absent: the last did not.", TAG),
+    Family("tag_import_seconds", "How long the requests that imported the tag took.", TAG),
+    Family(
+        "tag_image_info",
+        "1; the image that the tag has: digest, revision (from the image's labels), and source that it follows.",
+        (*TAG, "digest", "revision", "source"),
+    ),
+    Family("tag_image_created_timestamp_seconds", "When the tag's image was built.", TAG),
+    Family("tag_updated_timestamp_seconds", "When the tag got its image.", TAG),
+    Family(
+        "tag_last_success_timestamp_seconds",
+        "When the tag was last seen to be as the registry has it. Survives failures: old means stale.",
+        TAG,
+    ),
+    Family("tag_held", "1 while a rollback holds the tag; import-images resume lets it go.", TAG),
+    Family("tag_hold_start_timestamp_seconds", "Since when the tag is held.", TAG),
+    Family("tag_hold_end_timestamp_seconds", "Until when the tag is held. Absent: until somebody resumes it.", TAG),
+)
+BY_NAME = {family.name: family for family in FAMILIES}
+# What a run that changed nothing else may still say.
+RUN_FAMILIES = ("last_run_timestamp_seconds", "run_duration_seconds", "run_outcome")
+# What a full run has to know of the past; a narrowed one has to know all of it.
+CARRIED_FAMILIES = frozenset(
+    {"last_success_timestamp_seconds", "tag_last_success_timestamp_seconds", "tag_failed_runs"}
+)
+
+
+def _tag_values(tag: TagResult, finished: float, past: Past) -> Iterator[tuple[str, tuple[str, ...], float]]:
+    """The series of one tag: family, label values without stream and tag, value."""
+    key = (tag.stream, tag.tag)
+    yield "tag_result", (tag.result,), 1
+    last_success = past.of("tag_last_success_timestamp_seconds").get(key)
+    if tag.result in (Result.UPDATED, Result.UNCHANGED):
+        last_success = finished
+    if last_success is not None:
+        yield "tag_last_success_timestamp_seconds", (), last_success
+    if tag.result is Result.FAILED:
+        yield "tag_failure", (str(tag.reason),), 1
+        yield "tag_failed_runs", (), past.of("tag_failed_runs").get(key, 0) + 1
+    if tag.seconds is not None:
+        yield "tag_import_seconds", (), tag.seconds
+    if tag.after is not None:
+        yield "tag_image_info", (tag.after.digest, tag.after.revision or "", tag.source or ""), 1
+        if tag.after.created is not None:
+            yield "tag_image_created_timestamp_seconds", (), tag.after.created.timestamp()
+        if tag.after.imported_at is not None:
+            yield "tag_updated_timestamp_seconds", (), tag.after.imported_at.timestamp()
+    if tag.reason is Skip.HELD:
+        yield "tag_held", (), 1
+        if tag.hold and tag.hold.at:
+            yield "tag_hold_start_timestamp_seconds", (), tag.hold.at.timestamp()
+        if tag.hold and tag.hold.until:
+            yield "tag_hold_end_timestamp_seconds", (), tag.hold.until.timestamp()
+
+
+def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]:
+    """The series of the run itself."""
+    finished = report.finished_at.timestamp()
+    outcome = report.outcomes[namespace]
+    tally = report.tallies.get(namespace)
+    counts = Counter(tag.result for tag in report.tags if tag.namespace == namespace)
+    values: dict[str, Values] = {
+        "build_info": {(VERSION,): 1},
+        "last_run_timestamp_seconds": {(): finished},
+        "run_duration_seconds": {(): (report.finished_at - report.started_at).total_seconds()},
+        "run_outcome": {(each,): float(each is outcome) for each in Outcome},
+        "tags": {(result,): counts[result] for result in Result},
+        "api_requests": {(code,): count for code, count in sorted(tally.requests.items())} if tally else {},
+        "retries": {(reason,): count for reason, count in sorted(tally.retries.items())} if tally else {},
+        "last_success_timestamp_seconds": past.of("last_success_timestamp_seconds"),
+    }
+    if outcome is Outcome.SUCCESS:
+        values["last_success_timestamp_seconds"] = {(): finished}
+    return values
+
+
+def _values(
+    report: Report, namespace: str, past: Past, *, narrowed: bool, blind: bool
+) -> Iterator[tuple[Family, Values]]:
+    """Every family of the namespace's group with its values, one family at a time.
+
+    Args:
+        report: of the run.
+        namespace: whose group it is.
+        past: what an earlier push left.
+        narrowed: only the run's own tags change, and when it ended; all else is carried.
+        blind: the namespace could not be listed, so its tags are carried.
+    """
+    finished = report.finished_at.timestamp()
+    tags = [tag for tag in report.tags if tag.namespace == namespace and report.deployment in (None, tag.tag)]
+    own = {(tag.stream, tag.tag) for tag in tags}
+    of_run = _run_values(report, namespace, past)
+    if narrowed:
+        of_run = {**past.families, "last_run_timestamp_seconds": of_run["last_run_timestamp_seconds"]}
+    for family in FAMILIES:
+        if not family.of_tags:
+            yield family, of_run.get(family.name, {})
+            continue
+        values = dict[tuple[str, ...], float]()
+        if narrowed or blind:
+            values.update((key, value) for key, value in past.of(family.name).items() if key[:2] not in own)
+        for tag in tags:
+            for name, labels, value in _tag_values(tag, finished, past):
+                if name == family.name:
+                    values[(tag.stream, tag.tag, *labels)] = value
+        yield family, values
+
+
+class _Collected:
+    """Metrics that are there already, as a collector."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._metric,)
+
+
+def _text(family: Family, values: Values) -> bytes:
+    metric = GaugeMetricFamily(PREFIX + family.name, family.help, labels=family.labels)
+    for labels, value in values.items():
+        metric.add_metric(labels, value)
+    return generate_latest(_Collected(metric))
+
+
+def exposition(
+    report: Report,
+    namespace: str,
+    past: Past,
+    *,
+    narrowed: bool = False,
+    blind: bool = False,
+    keep: Callable[[Family, Values], bool] = lambda family, values: True,
+) -> bytes:
+    """The namespace's group in the text exposition format; families without a series are left out.
+
+    Args:
+        report: of the run.
+        namespace: whose group it is.
+        past: what an earlier push left.
+        narrowed: see `_values`.
+        blind: see `_values`.
+        keep: which families to say at all.
+    """
+    # One family at a time: ten thousand tags make ten megabytes of text, and several times that as objects.
+    return b"".join(
+        _text(family, values)
+        for family, values in _values(report, namespace, past, narrowed=narrowed, blind=blind)
+        if values and keep(family, values)
+    )
+
+
+def increments(report: Report, namespace: str) -> bytes:
+    """What a gateway that sums may be told of a run: counters and a histogram, each with this run's share."""
+    registry = CollectorRegistry()
+    runs = CounterMetric(PREFIX + "runs", "Runs by outcome.", ["outcome"], registry=registry)
+    imports = CounterMetric(
+        PREFIX + "tag_imports", "Results of the tag over all runs.", [*TAG, "result"], registry=registry
+    )
+    seconds = Histogram(
+        PREFIX + "import_seconds",
+        "How long the requests that imported a tag took.",
+        buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
+        registry=registry,
+    )
+    runs.labels(report.outcomes[namespace]).inc()
+    for tag in report.tags:
+        if tag.namespace == namespace:
+            imports.labels(tag.stream, tag.tag, tag.result).inc()
+            if tag.seconds is not None:
+                seconds.observe(tag.seconds)
+    return b"".join(_without_created(metric) for metric in registry.collect())
+
+
+def _without_created(metric: Metric) -> bytes:
+    # A gateway that sums would add up the moments at which counters were created.
+    metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
+    return generate_latest(_Collected(metric))

@@ -1,0 +1,220 @@
+"""The nouns of a run: plain, immutable values that the rest of the program passes on.
+
+Times are timezone-aware and in UTC, durations are seconds, digests are written `sha256:...`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Result(StrEnum):
+    """What became of a tag: what the cluster holds after the run, against what it held before."""
+
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    ROLLED_BACK = "rolled_back"
+
+
+class Reason(StrEnum):
+    """Why something failed. The list is closed: dashboards and alerts name its members."""
+
+    NOT_FOUND = "not_found"
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate_limited"
+    REGISTRY_ERROR = "registry_error"
+    UNREACHABLE = "unreachable"
+    TIMEOUT = "timeout"
+    CONFLICT = "conflict"
+    INVALID = "invalid"
+    API_ERROR = "api_error"
+    ABORTED = "aborted"
+
+
+class Skip(StrEnum):
+    """Why a tag that matches is left alone; the first that applies, in this order."""
+
+    HELD = "held"
+    OPTED_OUT = "opted_out"
+    REFERENCE = "reference"
+    ALIAS = "alias"
+    PINNED = "pinned"
+    NO_SOURCE = "no_source"
+    WAVE = "wave"
+
+
+class By(StrEnum):
+    """Who refused."""
+
+    API = "api"
+    REGISTRY = "registry"
+
+
+class Outcome(StrEnum):
+    """What became of a run, in one namespace or over all."""
+
+    SUCCESS = "success"
+    PARTIAL = "partial"
+    FAILURE = "failure"
+    UNHEALTHY = "unhealthy"
+    ABORTED = "aborted"
+    FROZEN = "frozen"
+    LOCKED = "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a tag takes its image from: `from` of a spec tag."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One entry of a tag's history: an image, and when the tag got it."""
+
+    digest: str
+    imported_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What an image says of itself: its build time and labels.
+
+    An index has neither; `manifest` then names the digest of the one manifest that speaks for it.
+    """
+
+    created: datetime | None = None
+    revision: str | None = None
+    version: str | None = None
+    manifest: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image as a tag held it."""
+
+    digest: str
+    created: datetime | None
+    imported_at: datetime | None
+    revision: str | None
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tag:
+    """One tag of a stream, as one read of the stream showed it.
+
+    `import_policy` and `reference_policy` are the API's own objects, sent back word for word.
+    """
+
+    name: str
+    source: Source | None
+    reference: bool
+    import_policy: Mapping[str, Any] | None
+    reference_policy: Mapping[str, Any] | None
+    annotations: Mapping[str, str]
+    current: Item | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An ImageStream, as one read showed it; `version` is that read's resourceVersion."""
+
+    namespace: str
+    name: str
+    version: str
+    annotations: Mapping[str, str]
+    tags: tuple[Tag, ...]
+
+    def tag(self, name: str) -> Tag | None:
+        """The tag of that name, if the stream has one."""
+        return next((tag for tag in self.tags if tag.name == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """What a rollback left on a tag, so that no run undoes it."""
+
+    at: datetime | None
+    until: datetime | None
+    by: str | None
+    reason: str | None
+    image: str
+
+
+@dataclass(frozen=True, slots=True)
+class TagResult:
+    """What became of one tag."""
+
+    namespace: str
+    stream: str
+    tag: str
+    source: str | None
+    result: Result
+    reason: Reason | Skip | None = None
+    by: By | None = None
+    message: str | None = None
+    attempts: int = 0
+    seconds: float | None = None
+    moved_with: tuple[str, ...] = ()
+    before: Image | None = None
+    after: Image | None = None
+    hold: Hold | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RunError:
+    """Something that went wrong for a namespace as a whole."""
+
+    namespace: str
+    stage: str
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """What a run cost in one namespace: requests by HTTP status, more tries by reason."""
+
+    requests: Counter[str] = field(default_factory=Counter)
+    retries: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that is said about a run, by whatever means, is said from this."""
+
+    id: str
+    command: str
+    trigger: str
+    started_at: datetime
+    finished_at: datetime
+    outcome: Outcome
+    exit_status: int
+    deployment: str | None
+    namespaces: tuple[str, ...]
+    tags: tuple[TagResult, ...]
+    errors: tuple[RunError, ...]
+    tallies: Mapping[str, Tally]
+    outcomes: Mapping[str, Outcome]
+
+    @property
+    def requests(self) -> int:
+        """How many requests were sent to the API."""
+        return sum(sum(tally.requests.values()) for tally in self.tallies.values())
+
+    @property
+    def retries(self) -> int:
+        """How many of them were more tries of what had failed."""
+        return sum(sum(tally.retries.values()) for tally in self.tallies.values())

@@ -1,0 +1,224 @@
+"""ImageStreams and ImageStreamImports as the API writes them, to and from the nouns of `model`.
+
+The shapes are those of image.openshift.io/v1. Anything may be missing or null there (a tag that never had an image has
+`items: null`, one without annotations has `annotations: null`), so nothing here relies on a key being present.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+from job.model import Image, ImageFacts, Item, Source, Stream, Tag
+
+GROUP = "image.openshift.io/v1"
+ANNOTATION_PREFIX = "import-images.dev/"
+REVISION_LABELS = ("org.opencontainers.image.revision", "vcs-ref")
+VERSION_LABELS = ("org.opencontainers.image.version", "version")
+
+
+def parse_time(text: object) -> datetime | None:
+    """An RFC 3339 time in UTC; None for what is none, and for Go's zero time."""
+    if not isinstance(text, str):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    if time.tzinfo is None or time.year <= 1:
+        return None
+    try:
+        return time.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _object(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _list(value: object) -> Sequence[Any]:
+    return value if isinstance(value, list) else ()
+
+
+@lru_cache(maxsize=1024)
+def _policy(text: str) -> Mapping[str, Any]:
+    # Ten thousand tags share a handful of policies.
+    return dict(json.loads(text))
+
+
+def _shared(value: object) -> Mapping[str, Any] | None:
+    return _policy(json.dumps(value)) if isinstance(value, dict) else None
+
+
+def _ours(annotations: object) -> Mapping[str, str]:
+    found = {
+        key: value
+        for key, value in _object(annotations).items()
+        if key.startswith(ANNOTATION_PREFIX) and isinstance(value, str)
+    }
+    return found or _NONE
+
+
+_NONE: Mapping[str, str] = {}
+
+
+def _source(value: object) -> Source | None:
+    found = _object(value)
+    if not found.get("name"):
+        return None
+    return Source(str(found.get("kind", "")), str(found["name"]), found.get("namespace") or None)
+
+
+def _current(status_tag: Mapping[str, Any]) -> Item | None:
+    items = _list(status_tag.get("items"))
+    if not items or not _object(items[0]).get("image"):
+        return None
+    return Item(str(items[0]["image"]), parse_time(items[0].get("created")))
+
+
+def stream_from(data: Mapping[str, Any]) -> Stream:
+    """A stream from its JSON: its spec tags, and the tags that only its status has (they were pushed).
+
+    A stream with the deprecated `spec.dockerImageRepository` counts by its spec tags alone.
+    """
+    metadata, spec, status = _object(data.get("metadata")), _object(data.get("spec")), _object(data.get("status"))
+    history = {str(_object(entry).get("tag")): _object(entry) for entry in _list(status.get("tags"))}
+    tags = []
+    for entry in map(_object, _list(spec.get("tags"))):
+        name = str(entry.get("name"))
+        tags.append(
+            Tag(
+                name=name,
+                source=_source(entry.get("from")),
+                reference=entry.get("reference") is True,
+                import_policy=_shared(entry.get("importPolicy")),
+                reference_policy=_shared(entry.get("referencePolicy")),
+                annotations=_ours(entry.get("annotations")),
+                current=_current(history.pop(name, {})),
+            )
+        )
+    if not spec.get("dockerImageRepository"):
+        tags += [Tag(name, None, False, None, None, _NONE, _current(entry)) for name, entry in history.items()]
+    return Stream(
+        namespace=str(metadata.get("namespace", "")),
+        name=str(metadata.get("name", "")),
+        version=str(metadata.get("resourceVersion", "")),
+        annotations=_ours(metadata.get("annotations")),
+        tags=tuple(tags),
+    )
+
+
+def facts_from(image: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]] = ()) -> ImageFacts:
+    """What an Image object says of itself.
+
+    For an index the facts come from its linux/amd64 manifest, else from its first, when that is among `manifests`
+    (an import's answer brings them along); when it is not, `ImageFacts.manifest` says which one to ask for.
+    """
+    parts = [_object(part) for part in _list(image.get("dockerImageManifests"))]
+    if parts:
+        chosen = next((p for p in parts if (p.get("os"), p.get("architecture")) == ("linux", "amd64")), parts[0])
+        digest = str(chosen.get("digest"))
+        for manifest in manifests:
+            if _object(manifest.get("metadata")).get("name") == digest:
+                return facts_from(manifest)
+        return ImageFacts(manifest=digest)
+    metadata = _object(image.get("dockerImageMetadata"))
+    labels = _object(_object(metadata.get("Config")).get("Labels"))
+    return ImageFacts(
+        created=parse_time(metadata.get("Created")),
+        revision=_first(labels, REVISION_LABELS),
+        version=_first(labels, VERSION_LABELS),
+    )
+
+
+def _first(labels: Mapping[str, Any], names: Sequence[str]) -> str | None:
+    return next((str(labels[name]) for name in names if labels.get(name)), None)
+
+
+def image_of(item: Item, facts: ImageFacts | None) -> Image:
+    """The image of a history item, with what is known of it."""
+    facts = facts or ImageFacts()
+    return Image(item.digest, facts.created, item.imported_at, facts.revision, facts.version)
+
+
+def repository_of(source: Source) -> str:
+    """The repository of a pull spec, without tag and digest."""
+    name = source.name.partition("@")[0]
+    head, slash, tail = name.rpartition("/")
+    return head + slash + tail.partition(":")[0]
+
+
+def import_of(stream: Stream, tags: Sequence[Tag], *, write: bool) -> dict[str, Any]:
+    """The ImageStreamImport of these tags, at the version of the stream's read.
+
+    A tag's own policies go along unchanged: on success the server replaces the whole importPolicy by what it was sent,
+    so that one left out would reset `scheduled`, `insecure` and `importMode`. `to` is always named, since the server
+    would otherwise take the source's tag.
+    """
+    images = []
+    for tag in tags:
+        if tag.source is None:
+            raise ValueError(f"{stream.name}:{tag.name} has no source to import from")
+        image: dict[str, Any] = {"from": {"kind": tag.source.kind, "name": tag.source.name}, "to": {"name": tag.name}}
+        if tag.import_policy is not None:
+            image["importPolicy"] = tag.import_policy
+        if tag.reference_policy is not None:
+            image["referencePolicy"] = tag.reference_policy
+        images.append(image)
+    metadata = {"name": stream.name, "namespace": stream.namespace, "resourceVersion": stream.version}
+    return {
+        "apiVersion": GROUP,
+        "kind": "ImageStreamImport",
+        "metadata": metadata,
+        "spec": {"import": write, "images": images},
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The server's answer for one image: either `digest` with its facts, or the Status of a failure."""
+
+    digest: str | None
+    facts: ImageFacts | None
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportAnswer:
+    """The server's answer to an import: each image in the request's order, and the stream after it.
+
+    `stream` is None for a look-up (`spec.import: false`), which leaves the stream alone.
+    """
+
+    images: tuple[Imported, ...]
+    stream: Stream | None
+
+
+def answer_from(data: Mapping[str, Any], count: int) -> ImportAnswer | None:
+    """The answer to an import of `count` images; None when it does not tell of each of them."""
+    status = _object(data.get("status"))
+    entries = _list(status.get("images"))
+    if len(entries) != count:
+        return None
+    images = []
+    for entry in map(_object, entries):
+        verdict, image = _object(entry.get("status")), _object(entry.get("image"))
+        digest = _object(image.get("metadata")).get("name")
+        if verdict.get("status") == "Success" and digest:
+            facts = facts_from(image, [_object(part) for part in _list(entry.get("manifests"))])
+            images.append(Imported(str(digest), facts, "", ""))
+        elif verdict.get("status") == "Success":
+            # Seen where a stale pull secret makes the server import twice.
+            images.append(Imported(None, None, "", "the server reported success, but no image"))
+        else:
+            images.append(
+                Imported(None, None, str(verdict.get("reason") or ""), str(verdict.get("message") or "no reason given"))
+            )
+    after = status.get("import")
+    return ImportAnswer(tuple(images), stream_from(after) if isinstance(after, dict) else None)

@@ -1,0 +1,151 @@
+"""How fast: waits between tries, and how many tasks are under way at a time.
+
+A task is worked on in steps of one request each. Between two steps it may wait without keeping anybody else waiting,
+and it is never under way twice at a time.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from job.model import Reason
+
+FIRST_WAIT_SECONDS = 1.0
+FIRST_CONFLICT_WAIT_SECONDS = 0.1
+LONGEST_WAIT_SECONDS = 30.0
+
+
+def wait_before(tries: int, reason: Reason, retry_after: float | None, chance: Callable[[], float]) -> float:
+    """Seconds to wait after so many tries: exponential, half of it by chance, never less than the server asked for.
+
+    Args:
+        tries: how many there were, from 1.
+        reason: why the last one failed; a conflict passes sooner than an overload.
+        retry_after: what the server asked for, in seconds.
+        chance: a random number in [0, 1).
+    """
+    first = FIRST_CONFLICT_WAIT_SECONDS if reason is Reason.CONFLICT else FIRST_WAIT_SECONDS
+    longest: float = min(LONGEST_WAIT_SECONDS, first * 2 ** min(tries - 1, 16))
+    if retry_after is not None:
+        return retry_after + first * chance()
+    return longest * (1 + chance()) / 2
+
+
+class Task(Protocol):
+    """Work in steps."""
+
+    def step(self) -> float | None:
+        """Do one request; returns the seconds until the next step, or None when there is none."""
+
+
+class Limit:
+    """How many may be under way: halved when somebody asks to slow down, one more after as many that went well."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.now = most
+        self._well = 0
+        self._slowed_at = float("-inf")
+
+    def slow_down(self, clock: float) -> None:
+        """Somebody asked to slow down; many of them at one moment count once."""
+        self._well = 0
+        if clock - self._slowed_at >= 1.0:
+            self._slowed_at = clock
+            self.now = max(1, self.now // 2)
+
+    def went_well(self) -> None:
+        """A request was answered as usual."""
+        self._well += 1
+        if self.now < self.most and self._well >= self.now:
+            self._well = 0
+            self.now += 1
+
+
+class Pool:
+    """Works on tasks with up to `limit` threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = Limit(limit)
+        self._changed = threading.Condition()
+        self._waiting: list[tuple[float, int, Task]] = []
+        self._order = itertools.count()
+        self._under_way: set[Task] = set()
+        self._stopped = False
+        self._failure: BaseException | None = None
+
+    def slow_down(self) -> None:
+        """Called by a task that was asked to slow down."""
+        with self._changed:
+            self._limit.slow_down(time.monotonic())
+
+    def went_well(self) -> None:
+        """Called by a task whose request was answered."""
+        with self._changed:
+            self._limit.went_well()
+
+    def run(self, tasks: Iterable[Task], stopping: Callable[[], bool], grace: float) -> frozenset[Task]:
+        """Work until all tasks are done, or until told to stop.
+
+        Args:
+            tasks: what to work on.
+            stopping: asked several times a second; once true, no further step is begun.
+            grace: seconds that the steps under way then have to end.
+
+        Returns:
+            The tasks that were still under way when the grace was over.
+        """
+        now = time.monotonic()
+        self._waiting = [(now, next(self._order), task) for task in tasks]
+        count = min(self._limit.most, len(self._waiting))
+        for number in range(count):
+            # A daemon, since a step that hangs must not keep the process from ending.
+            threading.Thread(target=self._work, name=f"import-{number}", daemon=True).start()
+        with self._changed:
+            while (self._waiting or self._under_way) and not stopping() and not self._failure:
+                self._changed.wait(0.2)
+            self._stopped = True
+            self._changed.notify_all()
+            until = time.monotonic() + grace
+            while self._under_way and not self._failure and time.monotonic() < until:
+                self._changed.wait(0.2)
+            if self._failure:
+                raise self._failure
+            return frozenset(self._under_way)
+
+    def _work(self) -> None:
+        while (task := self._next()) is not None:
+            try:
+                wait = task.step()
+            except BaseException as error:
+                with self._changed:
+                    self._failure = error
+                    self._changed.notify_all()
+                return
+            with self._changed:
+                self._under_way.discard(task)
+                if wait is not None:
+                    heapq.heappush(self._waiting, (time.monotonic() + wait, next(self._order), task))
+                self._changed.notify()
+                if not self._waiting and not self._under_way:
+                    self._changed.notify_all()
+
+    def _next(self) -> Task | None:
+        with self._changed:
+            while not self._stopped:
+                if not self._waiting and not self._under_way:
+                    return None
+                wait = None
+                if self._waiting and len(self._under_way) < self._limit.now:
+                    wait = self._waiting[0][0] - time.monotonic()
+                    if wait <= 0:
+                        task = heapq.heappop(self._waiting)[2]
+                        self._under_way.add(task)
+                        return task
+                self._changed.wait(wait)
+            return None

@@ -1,0 +1,95 @@
+"""From an error of the API or of a registry to one `Reason`.
+
+OpenShift tells most of what a registry answered only in the text of an `InternalError`
+(openshift-apiserver, pkg/image/apiserver/importer/importer.go): a refused login, a rate limit, a name that does not
+resolve. What is matched here was recorded from a real OpenShift.
+"""
+
+from __future__ import annotations
+
+import re
+
+from job.model import By, Reason
+
+# The message repeats the pull spec, URLs and the registry's own words, all of which may hold any word at all.
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+_SPEC = re.compile(r"(?:^|(?<=[\s\[]))[^\s\[\]]+[/:@][^\s\[\]]*: ")
+
+_REGISTRY_TEXTS: tuple[tuple[Reason, re.Pattern[str]], ...] = tuple(
+    (reason, re.compile(pattern, re.IGNORECASE))
+    for reason, pattern in (
+        (Reason.RATE_LIMITED, r"toomanyrequests|too many requests|HTTP(?: status:)? 429\b"),
+        (
+            Reason.UNREACHABLE,
+            r"dial tcp|no such host|connection refused|connection reset|no route to host|network is unreachable"
+            r"|x509:|\btls:|proxyconnect|: EOF\b|broken pipe",
+        ),
+        (Reason.TIMEOUT, r"context deadline exceeded|Client\.Timeout|i/o timeout|handshake timeout|status: 408\b"),
+        (Reason.UNAUTHORIZED, r"\bunauthorized\b|authentication required|no basic auth|HTTP(?: status:)? 401\b"),
+        (Reason.FORBIDDEN, r"\bdenied\b|HTTP(?: status:)? 403\b"),
+        (Reason.NOT_FOUND, r"name unknown|manifest unknown|HTTP(?: status:)? 404\b"),
+    )
+)
+_STATUS_REASONS = {
+    "NotFound": Reason.NOT_FOUND,
+    "Unauthorized": Reason.UNAUTHORIZED,
+    "Forbidden": Reason.FORBIDDEN,
+    "Invalid": Reason.INVALID,
+    "TooManyRequests": Reason.RATE_LIMITED,
+    "Timeout": Reason.TIMEOUT,
+}
+_HTTP_REASONS = {
+    400: Reason.INVALID,
+    401: Reason.UNAUTHORIZED,
+    403: Reason.FORBIDDEN,
+    404: Reason.NOT_FOUND,
+    408: Reason.TIMEOUT,
+    409: Reason.CONFLICT,
+    413: Reason.INVALID,
+    422: Reason.INVALID,
+    429: Reason.RATE_LIMITED,
+    504: Reason.TIMEOUT,
+}
+# What another try may change. A timeout has a rule of its own: once more.
+PASSING = frozenset({Reason.CONFLICT, Reason.RATE_LIMITED, Reason.REGISTRY_ERROR, Reason.API_ERROR, Reason.UNREACHABLE})
+
+
+def of_image(status_reason: str, message: str) -> tuple[Reason, By]:
+    """Why one image of an answered import failed, from the reason and message of its Status."""
+    known = _STATUS_REASONS.get(status_reason)
+    if known in (Reason.FORBIDDEN, Reason.INVALID):
+        # A blocked registry or an unreadable reference: the registry was never asked.
+        return known, By.API
+    if known is not None:
+        return known, By.REGISTRY
+    return _of_text(message), By.REGISTRY
+
+
+def _of_text(message: str) -> Reason:
+    text = message.removeprefix("Internal error occurred: ")
+    text = _SPEC.sub("", _QUOTED.sub('""', text))
+    for reason, pattern in _REGISTRY_TEXTS:
+        if pattern.search(text):
+            return reason
+    return Reason.REGISTRY_ERROR
+
+
+def of_http(code: int) -> Reason:
+    """Why the API refused a whole request, from the HTTP status code of its answer."""
+    return _HTTP_REASONS.get(code, Reason.API_ERROR)
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
+_URL_LOGIN = re.compile(r"(?<=://)[^/@\s\"']+@")
+_SECRET = re.compile(
+    r"(?i)\b(bearer\s+|basic\s+|(?:access_|refresh_|id_)?token=|password=|secret=|signature=|sig=|x-amz-[a-z-]+=)"
+    r"[^\s&\"'<>]+"
+)
+
+
+def clean(message: str, limit: int = 500) -> str:
+    """A message fit to be shown: one line, no control characters, no logins or tokens, of bounded length."""
+    # Bounded before the expressions see it, since a message may be a megabyte long.
+    text = _CONTROL.sub(" ", message[: limit * 4]).strip()
+    text = _SECRET.sub(r"\1***", _URL_LOGIN.sub("***@", text))
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,112 @@
+"""Which tags a run takes, and why it leaves the others alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from job.holds import hold_of
+from job.model import Skip, Stream, Tag
+
+SKIP_ANNOTATION = "import-images.dev/skip"
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """`STREAM[:TAG]`, each part a shell-style glob; `tag` is None where none was given."""
+
+    stream: str
+    tag: str | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Pattern:
+        """Read `STREAM[:TAG]`.
+
+        Raises:
+            ValueError: a part is empty.
+        """
+        stream, colon, tag = text.partition(":")
+        if not stream or (colon and not tag) or ":" in tag:
+            raise ValueError(f"{text!r} is not STREAM or STREAM:TAG")
+        return cls(stream, tag or None)
+
+    def matches(self, stream: str, tag: str, default: str | None) -> bool:
+        """Whether the tag is meant; `default` stands in for a tag part that was not given (None: any)."""
+        wanted = self.tag if self.tag is not None else default
+        if not fnmatchcase(stream, self.stream):
+            return False
+        # DEPLOYMENT is a name, not a glob.
+        return wanted is None or (tag == wanted if self.tag is None else fnmatchcase(tag, wanted))
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a run was asked for: the deployment's tag, the arguments, what to leave out."""
+
+    deployment: str | None = None
+    patterns: tuple[Pattern, ...] = ()
+    exclude: tuple[Pattern, ...] = ()
+
+    def includes(self, stream: str, tag: str) -> bool:
+        """Whether the tag was asked for. An argument STREAM:TAG beats DEPLOYMENT."""
+        patterns = self.patterns or (Pattern("*"),)
+        return any(pattern.matches(stream, tag, self.deployment) for pattern in patterns) and not any(
+            pattern.matches(stream, tag, None) for pattern in self.exclude
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A tag that was asked for: to be imported, or left alone for the reason in `skip`."""
+
+    tag: Tag
+    skip: Skip | None
+
+
+def skip_reason(stream: Stream, tag: Tag) -> Skip | None:
+    """Why the tag must be left alone, the first reason that applies; None when it is to be imported."""
+    if hold_of(tag) is not None:
+        return Skip.HELD
+    if tag.annotations.get(SKIP_ANNOTATION, stream.annotations.get(SKIP_ANNOTATION)) == "true":
+        return Skip.OPTED_OUT
+    if tag.reference:
+        return Skip.REFERENCE
+    if tag.source is None:
+        return Skip.NO_SOURCE
+    if tag.source.kind == "ImageStreamTag":
+        return Skip.ALIAS
+    if tag.source.kind != "DockerImage" or "@" in tag.source.name:
+        return Skip.PINNED
+    return None
+
+
+def choose(stream: Stream, wanted: Wanted) -> tuple[Choice, ...]:
+    """The tags of the stream that were asked for, in the stream's order."""
+    return tuple(Choice(tag, skip_reason(stream, tag)) for tag in stream.tags if wanted.includes(stream.name, tag.name))
+
+
+def aliases_of(stream: Stream, name: str) -> frozenset[str]:
+    """The tags of the stream that follow the named one, directly or through one another."""
+    followed: dict[str, list[str]] = {}
+    for tag in stream.tags:
+        target = _target(stream, tag)
+        if target is not None:
+            followed.setdefault(target, []).append(tag.name)
+    found: set[str] = set()
+    reached: Sequence[str] = followed.get(name, ())
+    while reached:
+        fresh = [tag for tag in reached if tag not in found and tag != name]
+        found.update(fresh)
+        reached = [follower for tag in fresh for follower in followed.get(tag, ())]
+    return frozenset(found)
+
+
+def _target(stream: Stream, tag: Tag) -> str | None:
+    source = tag.source
+    if source is None or source.kind != "ImageStreamTag" or source.namespace not in (None, stream.namespace):
+        return None
+    name, colon, target = source.name.partition(":")
+    if not colon:
+        return name
+    return target if name == stream.name else None

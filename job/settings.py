@@ -1,0 +1,321 @@
+"""What a run is told: by flags, else by environment variables, else by defaults.
+
+Every value is checked before anything is touched, and all errors are told at once, each by the name that was used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from job.errors import UsageError
+from job.selection import Pattern, Wanted
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting: its environment variable, its flag (None: environment only) and what `--help` says."""
+
+    name: str
+    flag: str | None
+    help: str
+    short: str | None = None
+    metavar: str | None = None
+    default: str | None = None
+
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("DEPLOYMENT", "--deployment", "the tag to import in each stream", metavar="TAG"),
+    Setting("NAMESPACE", "--namespace", "one or more namespaces, comma-separated", "-n", "NAMES"),
+    Setting("SERVICE", "--service", "with DEPLOYMENT: the namespace is SERVICE-DEPLOYMENT", metavar="NAME"),
+    Setting("SELECTOR", "--selector", "label selector on streams", "-l", "LABELS"),
+    Setting("EXCLUDE", "--exclude", "what to leave out: globs STREAM[:TAG], comma-separated", metavar="GLOBS"),
+    Setting("HOST", None, "API address; with TOKEN, instead of a kubeconfig or the pod's service account"),
+    Setting("TOKEN", None, "bearer token for HOST"),
+    Setting(
+        "INSECURE_SKIP_TLS_VERIFY",
+        "--insecure-skip-tls-verify",
+        "do not verify the API's certificate",
+        default="false",
+    ),
+    Setting("CLIENT", "--client", "how the cluster is reached: api", metavar="NAME", default="api"),
+    Setting("PUSHGATEWAY_ADDRESS", "--pushgateway", "URL or HOST:PORT of the Pushgateway", metavar="ADDRESS"),
+    Setting("PUSHGATEWAY_USERNAME", None, "user name for the Pushgateway"),
+    Setting("PUSHGATEWAY_PASSWORD", None, "password for the Pushgateway"),
+    Setting("PUSHGATEWAY_TOKEN", None, "bearer token for the Pushgateway"),
+    Setting("PUSHGATEWAY_CA_FILE", None, "file of certificates to verify the Pushgateway by"),
+    Setting("GATEWAY", "--gateway", "pushgateway, or aggregation", metavar="KIND", default="pushgateway"),
+    Setting("CONCURRENCY", "--concurrency", "streams at a time, at most", metavar="N", default="32"),
+    Setting("RETRIES", "--retries", "more tries of what may pass", metavar="N", default="4"),
+    Setting("IMPORT_TIMEOUT", "--import-timeout", "limit of one import request", metavar="DURATION", default="1m"),
+    Setting("DEADLINE", "--deadline", "limit of all imports together", metavar="DURATION", default="30m"),
+)
+# Settings of the published interface that this version does not have: better refused than ignored in silence.
+NOT_YET = (
+    "WATCH_ROLLOUTS",
+    "ROLLOUT_TIMEOUT",
+    "ON_BAD_ROLLOUT",
+    "FREEZE",
+    "TIME_ZONE",
+    "IGNORE_FREEZE",
+    "CHECK_HORIZON",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class GatewaySettings:
+    """Where metrics go; `url` never carries a login."""
+
+    url: str
+    aggregation: bool = False
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of a run, checked. Durations are in seconds."""
+
+    namespaces: tuple[str, ...] = ()
+    wanted: Wanted = field(default_factory=Wanted)
+    selector: str | None = None
+    narrowed: bool = False
+    host: str | None = None
+    token: str | None = field(default=None, repr=False)
+    verify_tls: bool = True
+    gateway: GatewaySettings | None = None
+    concurrency: int = 32
+    retries: int = 4
+    import_timeout: float = 60.0
+    deadline: float = 1800.0
+
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+# Characters of stream and tag names (an ImageStream's name may hold dots and underscores) and of globs.
+_GLOB = re.compile(r"[\w.*?\[\]!:-]+", re.ASCII)
+_TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration such as `90s`, `1h30m` or `14d`.
+
+    Raises:
+        ValueError: it is none, or not above zero.
+    """
+    seconds, end = 0.0, 0
+    for match in _DURATION.finditer(text):
+        if match.start() != end:
+            break
+        seconds, end = seconds + float(match[1]) * _UNITS[match[2]], match.end()
+    if end != len(text) or not text or not 0 < seconds <= timedelta(days=3650).total_seconds():
+        raise ValueError(f"{text!r} is not a duration such as 90s, 30m or 1h30m")
+    return seconds
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise ValueError(f"{text!r} is neither true nor false")
+
+
+def _integer(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
+            raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return parse
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text not in choices:
+            raise ValueError(f"{text!r} is not {' or '.join(choices)}")
+        return text
+
+    return parse
+
+
+def _matching(expression: re.Pattern[str], what: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not expression.fullmatch(text):
+            raise ValueError(f"{text!r} is not {what}")
+        return text
+
+    return parse
+
+
+def _secret(text: str) -> str:
+    # The value is never repeated.
+    if not re.fullmatch(r"[\x20-\x7e]+", text):
+        raise ValueError("holds a character that it cannot have, such as a line break")
+    return text
+
+
+def _file(text: str) -> str:
+    if not Path(text).is_file():
+        raise ValueError(f"there is no file {text!r}")
+    return text
+
+
+def _glob(text: str) -> Pattern:
+    if not _GLOB.fullmatch(text):
+        raise ValueError(f"{text!r} is not STREAM or STREAM:TAG (globs with * ? [ ] are allowed)")
+    return Pattern.parse(text)
+
+
+def _list_of(item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
+    def parse(text: str) -> tuple[T, ...]:
+        parts = [part.strip() for part in text.split(",")]
+        return tuple(dict.fromkeys(item(part) for part in parts if part))
+
+    return parse
+
+
+def _selector(text: str) -> str:
+    if not re.fullmatch(r"[\w./,=!() -]+", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a label selector such as app=worker,tier!=db")
+    return text
+
+
+def _api_address(text: str) -> str:
+    return _http_url(text, "https")[0]
+
+
+def _http_url(text: str, scheme: str) -> tuple[str, str | None, str | None]:
+    """A URL without login and trailing slash, and the login it had. What is wrong is told without repeating a login."""
+    try:
+        parts = urlsplit(text if "://" in text else f"{scheme}://{text}")
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        good = False
+    if not good or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", text):
+        raise ValueError(f"not a URL such as {scheme}://host:port")
+    bare = parts.netloc.rpartition("@")[2]
+    username = unquote(parts.username) if parts.username else None
+    password = unquote(parts.password) if parts.password else None
+    return urlunsplit((parts.scheme, bare, parts.path.rstrip("/"), "", "")), username, password
+
+
+class _Reader:
+    """Takes settings from flags and environment, and collects what is wrong with them."""
+
+    def __init__(self, flags: Mapping[str, str | None], environment: Mapping[str, str]) -> None:
+        self.flags = flags
+        self.environment = environment
+        self.errors: list[str] = []
+        self.by_name = {setting.name: setting for setting in SETTINGS}
+
+    def given_by_flag(self, name: str) -> bool:
+        return bool(self.flags.get(name))
+
+    def called(self, name: str) -> str:
+        """The name by which the user gave it, for messages."""
+        flag = self.by_name[name].flag
+        return flag if flag and self.given_by_flag(name) else name
+
+    def read(self, name: str, parse: Callable[[str], T], otherwise: U) -> T | U:
+        """The parsed value; `otherwise` where it was not given, or wrong (which is then told)."""
+        text = self.flags.get(name) or self.environment.get(name, "").strip() or self.by_name[name].default
+        if not text:
+            return otherwise
+        try:
+            return parse(text)
+        except ValueError as error:
+            self.errors.append(f"{self.called(name)}: {error}")
+            return otherwise
+
+
+def read_settings(
+    flags: Mapping[str, str | None], arguments: Sequence[str], environment: Mapping[str, str]
+) -> Settings:
+    """Check all that a run was told.
+
+    Args:
+        flags: the values of flags, by the name of their environment variable.
+        arguments: the STREAM[:TAG] arguments.
+        environment: the environment variables.
+
+    Raises:
+        UsageError: with every error that was found.
+    """
+    reader = _Reader(flags, environment)
+    read = reader.read
+    deployment = read("DEPLOYMENT", _matching(_TAG, "a tag such as prod"), None)
+    service = read("SERVICE", _matching(_NAMESPACE, "a name such as packit"), None)
+    namespaces: tuple[str, ...] = read("NAMESPACE", _list_of(_matching(_NAMESPACE, "a namespace")), ())
+    if not namespaces and service and deployment:
+        namespaces = _composed(reader, f"{service}-{deployment}")
+    patterns = []
+    for argument in arguments:
+        try:
+            patterns.append(_glob(argument))
+        except ValueError as error:
+            reader.errors.append(str(error))
+    host, token = read("HOST", _api_address, None), read("TOKEN", _secret, None)
+    for present, name, missing in ((host, "HOST", "TOKEN"), (token, "TOKEN", "HOST")):
+        if present and not environment.get(missing, "").strip():
+            reader.errors.append(
+                f"{name}: set without {missing}; set both, or neither to use the pod's service account or a kubeconfig"
+            )
+    read("CLIENT", _one_of("api"), "api")
+    settings = Settings(
+        namespaces=namespaces,
+        wanted=Wanted(deployment, tuple(patterns), read("EXCLUDE", _list_of(_glob), ())),
+        selector=read("SELECTOR", _selector, None),
+        narrowed=bool(patterns) or reader.given_by_flag("SELECTOR") or reader.given_by_flag("EXCLUDE"),
+        host=host,
+        token=token,
+        verify_tls=not read("INSECURE_SKIP_TLS_VERIFY", _boolean, False),
+        gateway=_gateway(reader),
+        concurrency=read("CONCURRENCY", _integer(1, 256), 32),
+        retries=read("RETRIES", _integer(0, 20), 4),
+        import_timeout=read("IMPORT_TIMEOUT", duration, 60.0),
+        deadline=read("DEADLINE", duration, 1800.0),
+    )
+    for name in NOT_YET:
+        if environment.get(name, "").strip().lower() not in ("", *_FALSE):
+            reader.errors.append(f"{name}: not supported by this version; unset it")
+    if reader.errors:
+        raise UsageError(reader.errors)
+    return settings
+
+
+def _composed(reader: _Reader, namespace: str) -> tuple[str, ...]:
+    if _NAMESPACE.fullmatch(namespace):
+        return (namespace,)
+    reader.errors.append(f"SERVICE and DEPLOYMENT: {namespace!r} is not a namespace; set NAMESPACE")
+    return ()
+
+
+def _gateway(reader: _Reader) -> GatewaySettings | None:
+    kind = reader.read("GATEWAY", _one_of("pushgateway", "aggregation"), "pushgateway")
+    address = reader.read("PUSHGATEWAY_ADDRESS", lambda value: _http_url(value, "http"), None)
+    username = reader.read("PUSHGATEWAY_USERNAME", _secret, None)
+    password = reader.read("PUSHGATEWAY_PASSWORD", _secret, None)
+    token = reader.read("PUSHGATEWAY_TOKEN", _secret, None)
+    ca_file = reader.read("PUSHGATEWAY_CA_FILE", _file, None)
+    if address is None:
+        return None
+    url, url_username, url_password = address
+    username, password = username or url_username, password or url_password
+    if password and not username:
+        reader.errors.append("PUSHGATEWAY_PASSWORD: set without PUSHGATEWAY_USERNAME")
+    if token and username:
+        reader.errors.append("PUSHGATEWAY_TOKEN: set together with a user name; choose one of them")
+    return GatewaySettings(url, kind == "aggregation", username, password, token, ca_file)

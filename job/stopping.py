@@ -1,0 +1,33 @@
+"""How a run is told to stop.
+
+Set up before anything heavy is loaded: as a container's first process the program would otherwise ignore SIGTERM
+until then.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from types import FrameType
+
+ABORTED = 6
+
+
+class Stop:
+    """Whether, and by what, the run was told to stop. A second signal ends the process at once."""
+
+    def __init__(self) -> None:
+        self.signal: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    def listen(self) -> None:
+        """Handle SIGTERM and SIGINT from now on."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._received)
+
+    def _received(self, number: int, frame: FrameType | None) -> None:
+        if self.signal is not None:
+            os._exit(ABORTED)
+        self.signal = signal.Signals(number).name
