@@ -10,12 +10,17 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from job import VERSION
 from job.errors import ImportImagesError, UsageError
 from job.logs import set_up
 from job.settings import SETTINGS, Setting, Settings, read_settings
 from job.stopping import Stop
+
+if TYPE_CHECKING:
+    from job.model import Report
+    from job.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -42,8 +47,9 @@ example:
 """
 STATUSES = """exit status:
   0 success   1 some tag failed, or a namespace could not be read
-  2 bad usage or settings, or nothing matched   3 the cluster could not be used
-  6 stopped by a signal or the deadline"""
+  2 bad usage or settings, or nothing matched, or frozen and started by hand
+  3 the cluster could not be used   4 another run holds the lock
+  6 stopped by a signal, the deadline, or the loss of the lock"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -76,42 +82,59 @@ def _main(arguments: Sequence[str], stop: Stop) -> int:
         raise UsageError([f"--output: {options.output!r} is not table or json"])
     settings = read_settings(flags, options.patterns, os.environ)
     as_table = options.output == "table" if options.output else sys.stdout.isatty()
-    return _run(settings, stop, write=command == "run", as_table=as_table)
+    return _run(command, settings, stop, as_table=as_table)
 
 
-def _run(settings: Settings, stop: Stop, *, write: bool, as_table: bool) -> int:
+def _run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int:
     from job.clusters.api import connect
     from job.progress import Progress
-    from job.reporting import json_lines, summary
-    from job.running import Counts, run
+    from job.running import Counts, frozen, locked, perform, start
 
     if not settings.verify_tls:
         log.warning("TLS VERIFICATION IS OFF: whoever is on the way to the API can read the token and forge answers")
-    if settings.gateway is None and write:
+    if settings.gateway is None and command == "run":
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
     counts = Counts()
     cluster = connect(settings, counts.requested)
     progress = Progress(sys.stderr)
     try:
-        report = run(settings, cluster, counts, write=write, stopping=lambda: bool(stop), progress=progress.show)
+        run = start(settings, cluster, counts, stop, command=command, environment=os.environ, progress=progress.show)
+        if command == "plan":
+            return _show(perform(run), progress, as_table=as_table)
+        from job.telling import tell
+
+        if (report := frozen(run)) is not None:
+            _show(report, progress, as_table=as_table)
+            tell(run, report, os.environ)
+            return report.exit_status
+        with locked(run) as refused:
+            report = perform(run, refused)
+            _show(report, progress, as_table=as_table)
+            tell(run, report, os.environ)
+            return report.exit_status
     finally:
         progress.end()
         cluster.close()
+
+
+def _show(report: Report, progress: Progress, *, as_table: bool) -> int:
+    """Write the report to stdout, what went wrong with whole namespaces to stderr; returns the exit status."""
+    progress.end()
     if as_table:
         from job.tables import print_report
 
         print_report(report, sys.stdout)
     else:
+        from job.reporting import json_lines
+
         sys.stdout.writelines(json_lines(report))
     sys.stdout.flush()
     for error in report.errors:
         log.error("%s", error.message)
     if not as_table:
-        log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
-    if write and settings.gateway is not None:
-        from job.gateways import push
+        from job.reporting import summary
 
-        push(report, settings.gateway, narrowed=settings.narrowed)
+        log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
     return report.exit_status
 
 

@@ -18,7 +18,7 @@ import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from job.metrics import BY_NAME, CARRIED_FAMILIES, PREFIX, RUN_FAMILIES, Family, Past, Values, exposition, increments
-from job.model import Reason, Report
+from job.model import Outcome, Reason, Report, Shard
 from job.pacing import wait_before
 from job.reasons import clean
 from job.settings import GatewaySettings
@@ -40,29 +40,39 @@ class GatewayError(Exception):
         self.taken = taken
 
 
-def push(report: Report, settings: GatewaySettings, *, narrowed: bool) -> bool:
-    """Push what the report says, a group for each of its namespaces.
+# The labels of a group, but for `job`.
+Group = Mapping[str, str]
 
-    A failure is logged as an error and never raised: it must not change what is said of the run.
 
-    Returns:
-        Whether all of it was taken.
+def group_of(namespace: str, deployment: str | None, shard: Shard | None) -> Group:
+    """The grouping key of what is pushed for a namespace: not `namespace`, which OpenShift's monitoring overrides."""
+    group = {"stream_namespace": namespace}
+    if deployment:
+        group["deployment"] = deployment
+    if shard:
+        group["shard"] = str(shard.index)
+    return group
+
+
+def push(report: Report, gateway: Gateway, pasts: Mapping[str, Past], *, narrowed: bool) -> None:
+    """Push what the report says, a group for each of its namespaces. What fails is logged as an error.
+
+    Args:
+        report: of the run.
+        gateway: where to.
+        pasts: what is remembered of namespaces, where that spares asking the gateway.
+        narrowed: the run took only some tags, by hand.
     """
-    gateway = Gateway(settings)
-    taken = True
-    try:
-        for namespace in report.namespaces:
-            try:
-                if settings.aggregation:
-                    gateway.add(report, namespace)
-                else:
-                    gateway.replace(report, namespace, narrowed=narrowed)
-            except GatewayError as error:
-                taken = False
-                log.error("metrics of %s were not pushed to %s: %s", namespace, settings.url, error)
-    finally:
-        gateway.close()
-    return taken
+    for namespace in report.namespaces:
+        if report.outcomes[namespace] is Outcome.LOCKED:
+            continue
+        try:
+            if gateway.sums:
+                gateway.add(report, namespace)
+            else:
+                gateway.replace(report, namespace, pasts.get(namespace), narrowed=narrowed)
+        except GatewayError as error:
+            log.error("metrics of %s were not pushed to %s: %s", namespace, gateway.url, error)
 
 
 class Gateway:
@@ -82,43 +92,60 @@ class Gateway:
         """Close the connection."""
         self._pool.clear()
 
+    @property
+    def url(self) -> str:
+        """Its address, without a login."""
+        return self._settings.url
+
+    @property
+    def sums(self) -> bool:
+        """Whether it sums what it gets."""
+        return self._settings.aggregation
+
     def add(self, report: Report, namespace: str) -> None:
         """Add a run's share to a gateway that sums.
 
         What may have been taken already is not sent again, since it would count twice.
         """
-        labels = {"stream_namespace": namespace}
-        if report.deployment:
-            labels["deployment"] = report.deployment
-        self._send("POST", _path(labels), increments(report, namespace), twice=False)
+        group = group_of(namespace, report.deployment, report.shard)
+        self._send("POST", _path(group), increments(report, namespace), twice=False)
 
-    def replace(self, report: Report, namespace: str, *, narrowed: bool) -> None:
-        """Bring a Pushgateway's group up to date."""
+    def delete(self, group: Group) -> None:
+        """Remove a group from a Pushgateway."""
+        self._send("DELETE", _path(group), b"")
+
+    def replace(self, report: Report, namespace: str, past: Past | None, *, narrowed: bool) -> None:
+        """Bring a Pushgateway's group up to date.
+
+        Args:
+            report: of the run.
+            namespace: whose group it is.
+            past: what is remembered of it; None to ask the gateway.
+            narrowed: the run took only some tags, by hand.
+        """
         if narrowed and report.exit_status in (2, 3):
             return
-        group = {"stream_namespace": namespace}
-        if report.deployment:
-            group["deployment"] = report.deployment
+        group = group_of(namespace, report.deployment, report.shard)
         path = _path(group)
-        blind = any(error.namespace == namespace and error.stage == "list" for error in report.errors)
         if report.exit_status == 3:
             body = exposition(report, namespace, Past(), keep=lambda family, _: family.name in RUN_FAMILIES)
             self._send("POST", path, body)
             return
-        wanted = BY_NAME.keys() if narrowed or blind else CARRIED_FAMILIES
+        unseen = report.outcomes[namespace] is Outcome.FROZEN or any(
+            error.namespace == namespace and error.stage != "select" for error in report.errors
+        )
+        carries_all = narrowed or unseen
         try:
-            past = self._past(group, wanted)
+            if past is None or carries_all:
+                past = self._past(group, BY_NAME.keys() if carries_all else CARRIED_FAMILIES)
         except GatewayError as error:
-            log.warning("%s: what it has cannot be read (%s), so old series may stay", self._settings.url, error)
-            self._send(
-                "POST",
-                path,
-                exposition(report, namespace, Past(), keep=_complete_alone(report, namespace, narrowed, blind)),
-            )
+            log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
+            keep = _complete_alone(report, namespace, narrowed=narrowed, unseen=unseen)
+            self._send("POST", path, exposition(report, namespace, Past(), keep=keep))
             return
-        self._send("PUT", path, exposition(report, namespace, past, narrowed=narrowed, blind=blind))
+        self._send("PUT", path, exposition(report, namespace, past, narrowed=narrowed, unseen=unseen))
 
-    def _past(self, group: Mapping[str, str], wanted: Collection[str]) -> Past:
+    def _past(self, group: Group, wanted: Collection[str]) -> Past:
         """What the gateway has of a group, read as a stream: it may hold far more than ours."""
         response = self._request("GET", "/api/v1/metrics", None)
         try:
@@ -164,7 +191,7 @@ class Gateway:
             raise _lost(error) from error
 
 
-def _path(group: Mapping[str, str]) -> str:
+def _path(group: Group) -> str:
     # Namespaces and tags are never empty and hold no slash, so no value needs the base64 form.
     pairs = [("job", JOB), *sorted(group.items())]
     return "/metrics" + "".join(f"/{name}/{quote(value, safe='')}" for name, value in pairs)
@@ -195,22 +222,24 @@ def _lost(error: Exception) -> GatewayError:
     return GatewayError(clean(text or type(error).__name__), passing=True, taken=False if before_sending else None)
 
 
-def _complete_alone(report: Report, namespace: str, narrowed: bool, blind: bool) -> Callable[[Family, Values], bool]:
+def _complete_alone(
+    report: Report, namespace: str, *, narrowed: bool, unseen: bool
+) -> Callable[[Family, Values], bool]:
     """Which families a POST may replace although the past is not known: those that this run knows all of."""
     whole = all(tag.reason is None for tag in report.tags if tag.namespace == namespace)
 
     def keep(family: Family, values: Values) -> bool:
         if narrowed:
             return family.name == "last_run_timestamp_seconds"
-        if blind:
-            return not family.of_tags
+        if unseen:
+            return family.of_tag is None
         return whole or family.name != "tag_last_success_timestamp_seconds"
 
     return keep
 
 
 def _families(
-    stream: BaseHTTPResponse, group: Mapping[str, str], wanted: Collection[str]
+    stream: BaseHTTPResponse, group: Group, wanted: Collection[str]
 ) -> dict[str, dict[tuple[str, ...], float]]:
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for name, labels, value in _samples(stream):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client import Counter as CounterMetric
@@ -23,20 +24,6 @@ Values = Mapping[tuple[str, ...], float]
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
-    """One metric family: its name without the prefix, its HELP text and its labels."""
-
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-
-    @property
-    def of_tags(self) -> bool:
-        """Whether its series belong to tags, rather than to the run."""
-        return self.labels[:2] == TAG
-
-
-@dataclass(frozen=True, slots=True)
 class Past:
     """What an earlier push left: values by family (without prefix) and by label values in the family's order."""
 
@@ -45,6 +32,51 @@ class Past:
     def of(self, name: str) -> Values:
         """The values of one family."""
         return self.families.get(name, {})
+
+
+# A tag's samples in one family: label values after stream and tag, and the value.
+Samples = Iterable[tuple[tuple[str, ...], float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One metric family: its name without the prefix, its HELP text and its labels.
+
+    `of_tag` makes its samples of one tag, from the tag's result, the time (Unix seconds) the run ended, and the past;
+    None where the family belongs to the run.
+    """
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    of_tag: Callable[[TagResult, float, Past], Samples] | None = None
+
+
+def _one(value: float | None) -> Samples:
+    return () if value is None else (((), value),)
+
+
+def _unix(time: datetime | None) -> Samples:
+    return () if time is None else (((), time.timestamp()),)
+
+
+def _failure(tag: TagResult) -> Samples:
+    return (((str(tag.reason),), 1),) if tag.result is Result.FAILED else ()
+
+
+def _failed_runs(tag: TagResult, past: Past) -> Samples:
+    before = past.of("tag_failed_runs").get((tag.stream, tag.tag), 0)
+    return _one(before + 1 if tag.result is Result.FAILED else None)
+
+
+def _image(tag: TagResult) -> Samples:
+    return () if tag.after is None else (((tag.after.digest, tag.after.revision or "", tag.source or ""), 1),)
+
+
+def _last_success(tag: TagResult, finished: float, past: Past) -> Samples:
+    if tag.result in (Result.UPDATED, Result.UNCHANGED):
+        return _one(finished)
+    return _one(past.of("tag_last_success_timestamp_seconds").get((tag.stream, tag.tag)))
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -57,31 +89,82 @@ FAMILIES: tuple[Family, ...] = (
     Family("run_duration_seconds", "How long the last run took."),
     Family("run_outcome", "1 for the outcome of the last run, 0 for the others.", ("outcome",)),
     Family("tags", "How many tags ended with each result in the last run.", ("result",)),
-    Family(
-        "api_requests",
-        "Requests of the last run to the API by HTTP status; none: there was no answer.",
-        ("code",),
-    ),
+    Family("api_requests", "Requests of the last run to the API by HTTP status; none: no answer.", ("code",)),
     Family("retries", "More tries of the last run, by the reason of the failure before.", ("reason",)),
-    Family("tag_result", "1; what became of the tag in the last run that took it.", (*TAG, "result")),
-    Family("tag_failure", "1; why the tag failed in the last run. Absent: it did not.", (*TAG, "reason")),
-    Family("tag_failed_runs", "How many runs in a row the tag has failed. Absent: the last did not.", TAG),
-    Family("tag_import_seconds", "How long the requests that imported the tag took.", TAG),
+    Family(
+        "next_run_timestamp_seconds",
+        "When the CronJob is due next. Absent: suspended, or its schedule is not known.",
+    ),
+    Family(
+        "start_delay_seconds",
+        "How late the last scheduled run began. Absent: the last run was not a scheduled one.",
+    ),
+    Family(
+        "tag_result",
+        "1; what became of the tag in the last run that took it.",
+        (*TAG, "result"),
+        lambda tag, finished, past: (((tag.result,), 1),),
+    ),
+    Family(
+        "tag_failure",
+        "1; why the tag failed in the last run. Absent: it did not.",
+        (*TAG, "reason"),
+        lambda tag, finished, past: _failure(tag),
+    ),
+    Family(
+        "tag_failed_runs",
+        "How many runs in a row the tag has failed. Absent: the last did not.",
+        TAG,
+        lambda tag, finished, past: _failed_runs(tag, past),
+    ),
+    Family(
+        "tag_import_seconds",
+        "How long the requests that imported the tag took.",
+        TAG,
+        lambda tag, finished, past: _one(tag.seconds),
+    ),
     Family(
         "tag_image_info",
         "1; the image that the tag has: digest, revision (from the image's labels), and source that it follows.",
         (*TAG, "digest", "revision", "source"),
+        lambda tag, finished, past: _image(tag),
     ),
-    Family("tag_image_created_timestamp_seconds", "When the tag's image was built.", TAG),
-    Family("tag_updated_timestamp_seconds", "When the tag got its image.", TAG),
+    Family(
+        "tag_image_created_timestamp_seconds",
+        "When the tag's image was built.",
+        TAG,
+        lambda tag, finished, past: _unix(tag.after.created if tag.after else None),
+    ),
+    Family(
+        "tag_updated_timestamp_seconds",
+        "When the tag got its image.",
+        TAG,
+        lambda tag, finished, past: _unix(tag.after.imported_at if tag.after else None),
+    ),
     Family(
         "tag_last_success_timestamp_seconds",
         "When the tag was last seen to be as the registry has it. Survives failures: old means stale.",
         TAG,
+        _last_success,
     ),
-    Family("tag_held", "1 while a rollback holds the tag; import-images resume lets it go.", TAG),
-    Family("tag_hold_start_timestamp_seconds", "Since when the tag is held.", TAG),
-    Family("tag_hold_end_timestamp_seconds", "Until when the tag is held. Absent: until somebody resumes it.", TAG),
+    Family(
+        "tag_held",
+        "1 while a rollback holds the tag; import-images resume lets it go.",
+        TAG,
+        lambda tag, finished, past: _one(1 if tag.reason is Skip.HELD else None),
+    ),
+    Family(
+        "tag_hold_start_timestamp_seconds",
+        "Since when the tag is held.",
+        TAG,
+        lambda tag, finished, past: _unix(tag.hold.at if tag.hold else None),
+    ),
+    Family(
+        "tag_hold_end_timestamp_seconds",
+        "Until when the tag is held. Absent: until somebody resumes it.",
+        TAG,
+        lambda tag, finished, past: _unix(tag.hold.until if tag.hold else None),
+    ),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
 # What a run that changed nothing else may still say.
@@ -90,34 +173,6 @@ RUN_FAMILIES = ("last_run_timestamp_seconds", "run_duration_seconds", "run_outco
 CARRIED_FAMILIES = frozenset(
     {"last_success_timestamp_seconds", "tag_last_success_timestamp_seconds", "tag_failed_runs"}
 )
-
-
-def _tag_values(tag: TagResult, finished: float, past: Past) -> Iterator[tuple[str, tuple[str, ...], float]]:
-    """The series of one tag: family, label values without stream and tag, value."""
-    key = (tag.stream, tag.tag)
-    yield "tag_result", (tag.result,), 1
-    last_success = past.of("tag_last_success_timestamp_seconds").get(key)
-    if tag.result in (Result.UPDATED, Result.UNCHANGED):
-        last_success = finished
-    if last_success is not None:
-        yield "tag_last_success_timestamp_seconds", (), last_success
-    if tag.result is Result.FAILED:
-        yield "tag_failure", (str(tag.reason),), 1
-        yield "tag_failed_runs", (), past.of("tag_failed_runs").get(key, 0) + 1
-    if tag.seconds is not None:
-        yield "tag_import_seconds", (), tag.seconds
-    if tag.after is not None:
-        yield "tag_image_info", (tag.after.digest, tag.after.revision or "", tag.source or ""), 1
-        if tag.after.created is not None:
-            yield "tag_image_created_timestamp_seconds", (), tag.after.created.timestamp()
-        if tag.after.imported_at is not None:
-            yield "tag_updated_timestamp_seconds", (), tag.after.imported_at.timestamp()
-    if tag.reason is Skip.HELD:
-        yield "tag_held", (), 1
-        if tag.hold and tag.hold.at:
-            yield "tag_hold_start_timestamp_seconds", (), tag.hold.at.timestamp()
-        if tag.hold and tag.hold.until:
-            yield "tag_hold_end_timestamp_seconds", (), tag.hold.until.timestamp()
 
 
 def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]:
@@ -135,6 +190,8 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
         "api_requests": {(code,): count for code, count in sorted(tally.requests.items())} if tally else {},
         "retries": {(reason,): count for reason, count in sorted(tally.retries.items())} if tally else {},
         "last_success_timestamp_seconds": past.of("last_success_timestamp_seconds"),
+        "next_run_timestamp_seconds": {(): report.next_run.timestamp()} if report.next_run else {},
+        "start_delay_seconds": {} if report.start_delay is None else {(): report.start_delay},
     }
     if outcome is Outcome.SUCCESS:
         values["last_success_timestamp_seconds"] = {(): finished}
@@ -142,7 +199,7 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
 
 
 def _values(
-    report: Report, namespace: str, past: Past, *, narrowed: bool, blind: bool
+    report: Report, namespace: str, past: Past, *, narrowed: bool, unseen: bool
 ) -> Iterator[tuple[Family, Values]]:
     """Every family of the namespace's group with its values, one family at a time.
 
@@ -151,7 +208,7 @@ def _values(
         namespace: whose group it is.
         past: what an earlier push left.
         narrowed: only the run's own tags change, and when it ended; all else is carried.
-        blind: the namespace could not be listed, so its tags are carried.
+        unseen: the run did not get to see the namespace's tags, so they are carried.
     """
     finished = report.finished_at.timestamp()
     tags = [tag for tag in report.tags if tag.namespace == namespace and report.deployment in (None, tag.tag)]
@@ -160,16 +217,15 @@ def _values(
     if narrowed:
         of_run = {**past.families, "last_run_timestamp_seconds": of_run["last_run_timestamp_seconds"]}
     for family in FAMILIES:
-        if not family.of_tags:
+        if family.of_tag is None:
             yield family, of_run.get(family.name, {})
             continue
         values = dict[tuple[str, ...], float]()
-        if narrowed or blind:
+        if narrowed or unseen:
             values.update((key, value) for key, value in past.of(family.name).items() if key[:2] not in own)
         for tag in tags:
-            for name, labels, value in _tag_values(tag, finished, past):
-                if name == family.name:
-                    values[(tag.stream, tag.tag, *labels)] = value
+            for labels, value in family.of_tag(tag, finished, past):
+                values[(tag.stream, tag.tag, *labels)] = value
         yield family, values
 
 
@@ -196,7 +252,7 @@ def exposition(
     past: Past,
     *,
     narrowed: bool = False,
-    blind: bool = False,
+    unseen: bool = False,
     keep: Callable[[Family, Values], bool] = lambda family, values: True,
 ) -> bytes:
     """The namespace's group in the text exposition format; families without a series are left out.
@@ -206,13 +262,13 @@ def exposition(
         namespace: whose group it is.
         past: what an earlier push left.
         narrowed: see `_values`.
-        blind: see `_values`.
+        unseen: see `_values`.
         keep: which families to say at all.
     """
     # One family at a time: ten thousand tags make ten megabytes of text, and several times that as objects.
     return b"".join(
         _text(family, values)
-        for family, values in _values(report, namespace, past, narrowed=narrowed, blind=blind)
+        for family, values in _values(report, namespace, past, narrowed=narrowed, unseen=unseen)
         if values and keep(family, values)
     )
 

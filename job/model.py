@@ -174,6 +174,14 @@ class TagResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Shard:
+    """The share of a run that is one of several: `index` counts from 0."""
+
+    index: int
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
 class RunError:
     """Something that went wrong for a namespace as a whole."""
 
@@ -208,11 +216,22 @@ class Report:
     errors: tuple[RunError, ...]
     tallies: Mapping[str, Tally]
     outcomes: Mapping[str, Outcome]
+    shard: Shard | None = None
+    job: str | None = None
+    scheduled_at: datetime | None = None
+    next_run: datetime | None = None
 
     @property
     def requests(self) -> int:
         """How many requests were sent to the API."""
         return sum(sum(tally.requests.values()) for tally in self.tallies.values())
+
+    @property
+    def start_delay(self) -> float | None:
+        """Seconds from when the run was due to when it began; None where it was not on a schedule."""
+        if self.scheduled_at is None:
+            return None
+        return max(0.0, (self.started_at - self.scheduled_at).total_seconds())
 
     @property
     def retries(self) -> int:

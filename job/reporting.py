@@ -52,15 +52,15 @@ def _run(report: Report) -> dict[str, Any]:
         "id": report.id,
         "command": report.command,
         "trigger": report.trigger,
-        "job": None,
-        "scheduled_at": None,
+        "job": report.job,
+        "scheduled_at": iso(report.scheduled_at),
         "started_at": iso(report.started_at),
         "finished_at": iso(report.finished_at),
         "outcome": report.outcome,
         "exit_status": report.exit_status,
         "deployment": report.deployment,
         "namespaces": list(report.namespaces),
-        "shard": None,
+        "shard": {"index": report.shard.index, "count": report.shard.count} if report.shard else None,
         "requests": report.requests,
         "retries": report.retries,
     }
@@ -86,3 +86,24 @@ def summary(report: Report) -> str:
     where = ", ".join(report.namespaces) + (f", deployment {report.deployment}" if report.deployment else "")
     text = f"{where}: {report.outcome}: {', '.join(parts) or 'no tags'} in {seconds:.1f} s"
     return clean(text, 1000)
+
+
+MOST_MESSAGE_BYTES = 4096
+
+
+def termination_message(report: Report) -> str:
+    """The summary and then the failures, as many as fit into the 4096 bytes that Kubernetes keeps of a message."""
+    lines = [summary(report)]
+    lines += [f"{error.namespace}: {error.message}" for error in report.errors]
+    lines += [
+        f"{tag.namespace}/{tag.stream}:{tag.tag} {tag.result}: {tag.reason}: {clean(tag.message or '', 200)}"
+        for tag in report.tags
+        if tag.result is Result.FAILED
+    ]
+    text, left = "", len(lines)
+    for line in lines:
+        more = f"and {left} more\n"
+        if len((text + line + "\n" + more).encode()) > MOST_MESSAGE_BYTES:
+            return text + more
+        text, left = text + line + "\n", left - 1
+    return text

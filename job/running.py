@@ -1,32 +1,37 @@
-"""One run, from settings to report: list the streams, choose tags, import them, and say what became of it."""
+"""One run or plan, from settings to report: lock, list, choose, import, and remember what became of it."""
 
 from __future__ import annotations
 
-import difflib
 import logging
-import random
 import secrets
+import threading
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from job.clusters import IMAGE_STREAMS, Cluster
+from job.clusters import NAMESPACES, Cluster
 from job.describing import Describer
 from job.errors import ClusterError, UsageError
 from job.holds import is_over
 from job.importing import Options, Surroundings, run_imports
-from job.model import By, Outcome, Reason, Report, Result, RunError, Stream, TagResult, Tally
-from job.openshift import stream_from
-from job.pacing import Pool, wait_before
-from job.reasons import PASSING, clean
-from job.selection import Choice, Wanted, choose
+from job.journal import Journal, RunRecord, begun
+from job.listing import Chosen, Listing
+from job.locking import Holder, Keeper, Lock, LockedError, Scope
+from job.model import Outcome, Reason, Report, Result, RunError, TagResult, Tally
+from job.pacing import Pool
+from job.remembering import Memory
+from job.reporting import iso
+from job.schedule import Freeze, frozen_at, parse_zone
 from job.settings import Settings
+from job.stopping import Stop
+from job.triggers import Trigger, find_trigger
+from job.verdicts import LOCKED_STAGE, exit_status, outcome_of, overall
 
 log = logging.getLogger(__name__)
 
-# Every import refused for one of these means that the cluster could not be used at all. Others tell of a tag.
-UNUSABLE = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.UNREACHABLE, Reason.API_ERROR, Reason.RATE_LIMITED})
 Progress = Callable[[int, int], None]
 
 
@@ -35,198 +40,284 @@ class Counts:
 
     def __init__(self) -> None:
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self._lock = threading.Lock()
 
     def requested(self, namespace: str, code: str) -> None:
         """A request was sent; `code` is its HTTP status, or `none`."""
-        self.tallies[namespace].requests[code] += 1
+        with self._lock:
+            self.tallies[namespace].requests[code] += 1
 
     def retried(self, namespace: str, reason: str) -> None:
         """Something will be tried again."""
-        self.tallies[namespace].retries[reason] += 1
+        with self._lock:
+            self.tallies[namespace].retries[reason] += 1
 
 
-def run(
+@dataclass(slots=True)
+class Run:
+    """A run under way.
+
+    Attributes:
+        memories: the journals of the namespaces that are this run's, by namespace.
+        records: what it began with in each of them.
+        journals: what each journal held then.
+    """
+
+    settings: Settings
+    cluster: Cluster
+    counts: Counts
+    stop: Stop
+    namespaces: tuple[str, ...]
+    command: str
+    trigger: Trigger = field(default_factory=Trigger)
+    progress: Progress = lambda done, total: None
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    begun: float = field(default_factory=time.monotonic)
+    id: str = ""
+    memories: dict[str, Memory] = field(default_factory=dict)
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    journals: dict[str, Journal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+    def stopping(self) -> bool:
+        """Whether nothing new may be begun: a signal came, the lock was lost, or the deadline has passed."""
+        return bool(self.stop) or time.monotonic() >= self.deadline
+
+    @property
+    def deadline(self) -> float:
+        """The monotonic time of the deadline."""
+        return self.begun + self.settings.deadline
+
+
+def start(
     settings: Settings,
     cluster: Cluster,
     counts: Counts,
+    stop: Stop,
     *,
-    write: bool,
-    stopping: Callable[[], bool] = lambda: False,
+    command: str,
+    environment: Mapping[str, str],
     progress: Progress = lambda done, total: None,
-) -> Report:
-    """Import the tags that the settings ask for, or with `write` False look what would come in.
-
-    Args:
-        settings: what was asked for.
-        cluster: the cluster.
-        counts: what `cluster` counts its requests in.
-        write: False for a plan.
-        stopping: whether the run was told to stop.
-        progress: called with how many tags have a result, of how many.
+) -> Run:
+    """Find out where to work and, for a run, what started it.
 
     Raises:
         UsageError: there is no namespace to work in.
+        ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
     """
-    started, begun = datetime.now(UTC), time.monotonic()
-    namespaces = settings.namespaces or ((cluster.default_namespace,) if cluster.default_namespace else ())
-    if not namespaces:
-        raise UsageError(["NAMESPACE: not set, and the login names none; set it, or SERVICE and DEPLOYMENT"])
-    deadline = begun + settings.deadline
+    namespaces = _namespaces(settings, cluster)
+    trigger = find_trigger(cluster, environment) if command == "run" else Trigger()
+    return Run(settings, cluster, counts, stop, namespaces, command, trigger, progress)
 
-    def stop() -> bool:
-        return stopping() or time.monotonic() >= deadline
 
-    listings = [_Listing(cluster, counts, namespace, settings) for namespace in namespaces]
-    Pool(settings.concurrency).run(listings, stop, 0)
-    chosen = [pair for listing in listings for pair in listing.chosen()]
-    errors = [error for listing in listings if (error := listing.error())]
-    total = sum(len(choices) for _, choices in chosen)
-    tags: list[TagResult] = []
-    if chosen:
-        tags = _import(settings, cluster, counts, chosen, deadline, write, stopping, progress, total)
-    elif not errors:
-        errors = [_nothing_matched(listing, settings.wanted) for listing in listings]
-    outcomes = {namespace: _outcome(namespace, tags, errors) for namespace in namespaces}
-    return Report(
-        id=f"{started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}",
-        command="run" if write else "plan",
-        trigger="local",
-        started_at=started,
-        finished_at=datetime.now(UTC),
-        outcome=_overall(list(outcomes.values())),
-        exit_status=_exit_status(tags, errors, len(namespaces), write=write),
-        deployment=settings.wanted.deployment,
-        namespaces=namespaces,
-        tags=tuple(tags),
-        errors=tuple(errors),
-        tallies=dict(counts.tallies),
-        outcomes=outcomes,
+def _namespaces(settings: Settings, cluster: Cluster) -> tuple[str, ...]:
+    if settings.namespaces:
+        return settings.namespaces
+    if settings.namespace_selector:
+        found = cluster.list(NAMESPACES, "", settings.namespace_selector)
+        names = tuple(sorted(str(each["metadata"]["name"]) for each in found))
+        if not names:
+            raise UsageError([f"NAMESPACE_SELECTOR: no namespace has the labels {settings.namespace_selector}"])
+        return names
+    if cluster.default_namespace:
+        return (cluster.default_namespace,)
+    raise UsageError(["NAMESPACE: not set, and the login names none; set it, or SERVICE and DEPLOYMENT"])
+
+
+def frozen(run: Run) -> Report | None:
+    """The report of a scheduled run inside a freeze window; None when it may go ahead.
+
+    Raises:
+        UsageError: it was started by hand, so that somebody is there to decide.
+    """
+    settings = run.settings
+    if settings.ignore_freeze:
+        return None
+    zone = parse_zone(settings.time_zone or run.trigger.time_zone)
+    freeze = frozen_at(settings.freeze, run.started, zone)
+    if freeze is None:
+        return None
+    if run.trigger.kind != "scheduled":
+        raise UsageError([f"{_told(freeze)}; to run all the same: --ignore-freeze, or IGNORE_FREEZE=true in the Job"])
+    log.warning("%s: nothing is imported", _told(freeze))
+    for namespace in run.namespaces:
+        _remember_begin(run, namespace)
+    outcomes = dict.fromkeys(run.namespaces, Outcome.FROZEN)
+    return _report(run, [], [], outcomes, 0)
+
+
+def _told(freeze: Freeze) -> str:
+    return f"frozen from {iso(freeze.start)} until {iso(freeze.end)} by the window {freeze.text!r}"
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[list[RunError]]:
+    """Hold the locks of the namespaces; gives an error for each namespace whose lock could not be had."""
+    asked = [_Acquiring(run, namespace) for namespace in run.namespaces]
+    Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
+    held = [each.lock for each in asked if each.taken]
+    with Keeper(held, lambda namespace: run.stop.request(f"the lock in {namespace} was lost")):
+        for lock in held:
+            _remember_begin(run, lock.namespace)
+        yield [each.error() for each in asked if not each.taken]
+
+
+class _Acquiring:
+    """The lock of one namespace on its way."""
+
+    def __init__(self, run: Run, namespace: str) -> None:
+        scope = Scope(run.settings.wanted.deployment, run.settings.wanted.shard)
+        holder = Holder("/".join(filter(None, (run.trigger.job, run.id))), run.trigger.job_id)
+        self.lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping)
+        self.taken = False
+        self._problem: Exception | None = None
+
+    def step(self) -> float | None:
+        """Take the lock; see `pacing.Task`."""
+        try:
+            self.lock.acquire()
+            self.taken = True
+        except (ClusterError, LockedError) as error:
+            self._problem = error
+        return None
+
+    def error(self) -> RunError:
+        """Why there is no lock."""
+        namespace = self.lock.namespace
+        if isinstance(self._problem, ClusterError):
+            advice = " (grant get, list, create and update on leases)" if self._problem.code == 403 else ""
+            message = f"the lock in {namespace} cannot be taken: {self._problem}{advice}"
+            return RunError(namespace, "lock", self._problem.reason, message)
+        if isinstance(self._problem, LockedError):
+            return RunError(namespace, LOCKED_STAGE, Reason.CONFLICT, f"{namespace}: {self._problem}")
+        return RunError(namespace, "lock", Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
+
+
+def _remember_begin(run: Run, namespace: str) -> None:
+    """Write into the journal that the run has begun, and tell of runs that never ended."""
+    wanted, memory = run.settings.wanted, Memory(run.cluster, namespace)
+    record = RunRecord(
+        run.id,
+        run.started,
+        trigger=run.trigger.kind,
+        deployment=wanted.deployment,
+        shard=wanted.shard,
+        job=run.trigger.job,
+        scheduled_at=run.trigger.scheduled_at,
     )
 
+    def change(journal: Journal) -> Journal:
+        # What was known before; a change may be made twice, to what another writer left.
+        run.journals[namespace] = journal
+        return begun(journal, record)[0]
 
-def _import(
-    settings: Settings,
-    cluster: Cluster,
-    counts: Counts,
-    chosen: Sequence[tuple[Stream, tuple[Choice, ...]]],
-    deadline: float,
-    write: bool,
-    stopping: Callable[[], bool],
-    progress: Progress,
-    total: int,
-) -> list[TagResult]:
+    if memory.update(change) is None:
+        run.journals.pop(namespace, None)
+    run.memories[namespace], run.records[namespace] = memory, record
+
+
+def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
+    """List, choose and import (for a plan: look up) in every namespace but those that were refused."""
+    lost = {error.namespace for error in refused}
+    listings = [
+        Listing(run.cluster, namespace, run.settings.wanted, run.settings.selector, run.counts.retried)
+        for namespace in run.namespaces
+        if namespace not in lost
+    ]
+    Pool(run.settings.concurrency).run(listings, run.stopping, grace=0)
+    chosen = [pair for listing in listings for pair in listing.chosen()]
+    errors = [*refused, *(error for listing in listings if (error := listing.error()))]
+    matched = any(listing.matched for listing in listings)
+    _tell_of_killed_runs(run, chosen)
+    tags = _import(run, chosen) if chosen else []
+    if not matched and not errors:
+        errors = [listing.nothing_matched() for listing in listings]
+    outcomes = {namespace: outcome_of(namespace, tags, errors) for namespace in run.namespaces}
+    status = exit_status(tags, errors, len(run.namespaces), matched=matched, outcome=overall(list(outcomes.values())))
+    return _report(run, tags, errors, outcomes, status)
+
+
+def _import(run: Run, chosen: Sequence[Chosen]) -> list[TagResult]:
     for stream, choices in chosen:
         for choice in choices:
             if is_over(choice.tag):
                 place = f"{stream.namespace}/{stream.name}:{choice.tag.name}"
                 log.info("the hold on %s is over: the tag was moved since", place)
-    done = 0
+    done, total, lock = 0, sum(len(choices) for _, choices in chosen), threading.Lock()
 
     def settled() -> None:
         nonlocal done
-        done += 1
-        progress(done, total)
+        with lock:
+            done += 1
+            run.progress(done, total)
 
+    describer = Describer(run.cluster)
+    for journal in run.journals.values():
+        for digest, facts in journal.images.items():
+            describer.learn(digest, facts)
+    settings = run.settings
     around = Surroundings(
-        cluster=cluster,
-        options=Options(write, settings.retries, settings.import_timeout, deadline),
-        describer=Describer(cluster),
+        cluster=run.cluster,
+        options=Options(run.command == "run", settings.retries, settings.import_timeout, run.deadline),
+        describer=describer,
         pool=Pool(settings.concurrency),
-        retried=counts.retried,
+        retried=run.counts.retried,
         settled=settled,
     )
-    return run_imports(chosen, around, stopping)
+    return run_imports(chosen, around, run.stopping)
 
 
-class _Listing:
-    """The streams of one namespace: all of them, or an error. A list that breaks is begun once more."""
-
-    def __init__(self, cluster: Cluster, counts: Counts, namespace: str, settings: Settings) -> None:
-        self.namespace = namespace
-        self.streams = 0
-        self.names: set[str] = set()
-        self._cluster = cluster
-        self._counts = counts
-        self._settings = settings
-        self._chosen: list[tuple[Stream, tuple[Choice, ...]]] | None = None
-        self._problem: ClusterError | None = None
-
-    def step(self) -> float | None:
-        """List the streams, all pages; see `pacing.Task`."""
-        chosen, self.streams = [], 0
-        try:
-            for item in self._cluster.list(IMAGE_STREAMS, self.namespace, self._settings.selector):
-                stream = stream_from(item)
-                self.streams += 1
-                self.names.update(tag.name for tag in stream.tags)
-                if choices := choose(stream, self._settings.wanted):
-                    chosen.append((stream, choices))
-        except ClusterError as error:
-            again = self._problem is None and (error.reason in PASSING or error.reason is Reason.TIMEOUT)
-            self._problem = error
-            if not again:
-                return None
-            self._counts.retried(self.namespace, error.reason)
-            return wait_before(1, error.reason, error.retry_after, random.random)
-        self._chosen, self._problem = chosen, None
-        return None
-
-    def chosen(self) -> list[tuple[Stream, tuple[Choice, ...]]]:
-        """The streams of which tags were chosen; none where the list broke."""
-        return self._chosen or []
-
-    def error(self) -> RunError | None:
-        """Why there is no list, if there is none."""
-        if self._chosen is not None:
-            return None
-        if self._problem is None:
-            return RunError(self.namespace, "list", Reason.ABORTED, "stopped before the image streams were listed")
-        message = f"cannot list image streams in {self.namespace}: {self._problem}"
-        return RunError(self.namespace, "list", self._problem.reason, message)
+def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen]) -> None:
+    """A run that never ended left no report; what it imported is in the streams."""
+    for namespace, journal in run.journals.items():
+        for killed in begun(journal, run.records[namespace])[1]:
+            since = killed.started_at
+            moved = [
+                f"{stream.name}:{choice.tag.name}"
+                for stream, choices in chosen
+                if stream.namespace == namespace
+                for choice in choices
+                if since and choice.tag.current and (when := choice.tag.current.imported_at) and when >= since
+            ]
+            told = ", ".join(moved[:20]) + (f" and {len(moved) - 20} more" if len(moved) > 20 else "")
+            log.warning(
+                "run %s, begun at %s in %s, never ended and counts as aborted; new since then: %s",
+                killed.id,
+                iso(since),
+                namespace,
+                told or "nothing",
+            )
 
 
-def _nothing_matched(listing: _Listing, wanted: Wanted) -> RunError:
-    asked = ", ".join(f"{p.stream}:{p.tag or wanted.deployment or '*'}" for p in wanted.patterns) or (
-        f"tag {wanted.deployment}" if wanted.deployment else "any tag"
+def _report(
+    run: Run,
+    tags: Sequence[TagResult],
+    errors: Sequence[RunError],
+    outcomes: Mapping[str, Outcome],
+    status: int,
+) -> Report:
+    wanted, trigger = run.settings.wanted, run.trigger
+    finished = datetime.now(UTC)
+    if run.stop.reason and any(tag.result is Result.FAILED and tag.reason is Reason.ABORTED for tag in tags):
+        log.error("stopped: %s", run.stop.reason)
+    return Report(
+        id=run.id,
+        command=run.command,
+        trigger=trigger.kind,
+        started_at=run.started,
+        finished_at=finished,
+        outcome=overall(list(outcomes.values())),
+        exit_status=status,
+        deployment=wanted.deployment,
+        namespaces=run.namespaces,
+        tags=tuple(tags),
+        errors=tuple(errors),
+        tallies=dict(run.counts.tallies),
+        outcomes=outcomes,
+        shard=wanted.shard,
+        job=trigger.job,
+        scheduled_at=trigger.scheduled_at,
+        next_run=trigger.schedule.next_after(finished) if trigger.schedule else None,
     )
-    message = f"nothing in {listing.namespace} matches {asked}: {listing.streams} image streams were looked at"
-    if wanted.deployment and wanted.deployment not in listing.names:
-        near = difflib.get_close_matches(wanted.deployment, sorted(listing.names), n=3) or sorted(listing.names)[:5]
-        if near:
-            message += f"; tags there: {', '.join(near)}"
-    return RunError(listing.namespace, "select", Reason.NOT_FOUND, clean(message))
-
-
-def _outcome(namespace: str, tags: Sequence[TagResult], errors: Sequence[RunError]) -> Outcome:
-    reasons = {error.reason for error in errors if error.namespace == namespace}
-    taken = [tag for tag in tags if tag.namespace == namespace and tag.result is not Result.SKIPPED]
-    failed = [tag for tag in taken if tag.result is Result.FAILED]
-    if Reason.ABORTED in reasons or any(tag.reason is Reason.ABORTED for tag in failed):
-        return Outcome.ABORTED
-    if reasons or (failed and len(failed) == len(taken)):
-        return Outcome.FAILURE
-    return Outcome.PARTIAL if failed else Outcome.SUCCESS
-
-
-def _overall(outcomes: Sequence[Outcome]) -> Outcome:
-    found = set(outcomes)
-    if Outcome.ABORTED in found:
-        return Outcome.ABORTED
-    return found.pop() if len(found) == 1 else Outcome.PARTIAL
-
-
-def _exit_status(tags: Sequence[TagResult], errors: Sequence[RunError], namespaces: int, *, write: bool) -> int:
-    taken = [tag for tag in tags if tag.result is not Result.SKIPPED]
-    aborted = any(tag.reason is Reason.ABORTED for tag in taken) or any(e.reason is Reason.ABORTED for e in errors)
-    if aborted:
-        return 6
-    unlisted = [error for error in errors if error.stage == "list"]
-    if len(unlisted) == namespaces:
-        return 3
-    if not tags and not unlisted:
-        return 2
-    if taken and all(tag.result is Result.FAILED and tag.by is By.API and tag.reason in UNUSABLE for tag in taken):
-        return 3
-    if unlisted or any(tag.result is Result.FAILED for tag in taken):
-        return 1
-    return 0

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from job.holds import hold_of
-from job.model import Skip, Stream, Tag
+from job.model import Shard, Skip, Stream, Tag
 
 SKIP_ANNOTATION = "import-images.dev/skip"
 
@@ -47,6 +48,7 @@ class Wanted:
     deployment: str | None = None
     patterns: tuple[Pattern, ...] = ()
     exclude: tuple[Pattern, ...] = ()
+    shard: Shard | None = None
 
     def includes(self, stream: str, tag: str) -> bool:
         """Whether the tag was asked for. An argument STREAM:TAG beats DEPLOYMENT."""
@@ -84,6 +86,22 @@ def skip_reason(stream: Stream, tag: Tag) -> Skip | None:
 def choose(stream: Stream, wanted: Wanted) -> tuple[Choice, ...]:
     """The tags of the stream that were asked for, in the stream's order."""
     return tuple(Choice(tag, skip_reason(stream, tag)) for tag in stream.tags if wanted.includes(stream.name, tag.name))
+
+
+def in_share(namespace: str, stream: str, shard: Shard | None) -> bool:
+    """Whether the stream falls to this share of the run.
+
+    By rendezvous hashing (highest random weight): each share has a weight for each stream and the heaviest takes it, so
+    that another count of shares moves as few streams as possible.
+    """
+    if shard is None:
+        return True
+    name = f"{namespace}/{stream}".encode()
+
+    def weight(index: int) -> bytes:
+        return hashlib.blake2b(name, digest_size=8, salt=index.to_bytes(8, "big")).digest()
+
+    return max(range(shard.count), key=weight) == shard.index
 
 
 def aliases_of(stream: Stream, name: str) -> frozenset[str]:

@@ -8,12 +8,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from job.durations import duration
 from job.errors import UsageError
+from job.model import Shard
+from job.schedule import Window, parse_windows, parse_zone
 from job.selection import Pattern, Wanted
 
 T = TypeVar("T")
@@ -36,6 +38,12 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("DEPLOYMENT", "--deployment", "the tag to import in each stream", metavar="TAG"),
     Setting("NAMESPACE", "--namespace", "one or more namespaces, comma-separated", "-n", "NAMES"),
     Setting("SERVICE", "--service", "with DEPLOYMENT: the namespace is SERVICE-DEPLOYMENT", metavar="NAME"),
+    Setting(
+        "NAMESPACE_SELECTOR",
+        "--namespace-selector",
+        "instead of names: every namespace with these labels",
+        metavar="LABELS",
+    ),
     Setting("SELECTOR", "--selector", "label selector on streams", "-l", "LABELS"),
     Setting("EXCLUDE", "--exclude", "what to leave out: globs STREAM[:TAG], comma-separated", metavar="GLOBS"),
     Setting("HOST", None, "API address; with TOKEN, instead of a kubeconfig or the pod's service account"),
@@ -57,15 +65,17 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("RETRIES", "--retries", "more tries of what may pass", metavar="N", default="4"),
     Setting("IMPORT_TIMEOUT", "--import-timeout", "limit of one import request", metavar="DURATION", default="1m"),
     Setting("DEADLINE", "--deadline", "limit of all imports together", metavar="DURATION", default="30m"),
+    Setting("FREEZE", "--freeze", "windows in which a scheduled run imports nothing", metavar="WINDOWS"),
+    Setting("TIME_ZONE", "--time-zone", "of FREEZE; the CronJob's, else UTC", metavar="ZONE"),
+    Setting("IGNORE_FREEZE", "--ignore-freeze", "run although it is frozen", default="false"),
+    Setting("SHARDS", None, "how many pods of an Indexed Job share the streams"),
+    Setting("JOB_COMPLETION_INDEX", None, "which of them this one is, from 0; set by Kubernetes"),
 )
 # Settings of the published interface that this version does not have: better refused than ignored in silence.
 NOT_YET = (
     "WATCH_ROLLOUTS",
     "ROLLOUT_TIMEOUT",
     "ON_BAD_ROLLOUT",
-    "FREEZE",
-    "TIME_ZONE",
-    "IGNORE_FREEZE",
     "CHECK_HORIZON",
 )
 
@@ -87,6 +97,7 @@ class Settings:
     """All settings of a run, checked. Durations are in seconds."""
 
     namespaces: tuple[str, ...] = ()
+    namespace_selector: str | None = None
     wanted: Wanted = field(default_factory=Wanted)
     selector: str | None = None
     narrowed: bool = False
@@ -98,31 +109,16 @@ class Settings:
     retries: int = 4
     import_timeout: float = 60.0
     deadline: float = 1800.0
+    freeze: tuple[Window, ...] = ()
+    time_zone: str | None = None
+    ignore_freeze: bool = False
 
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 # Characters of stream and tag names (an ImageStream's name may hold dots and underscores) and of globs.
 _GLOB = re.compile(r"[\w.*?\[\]!:-]+", re.ASCII)
 _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
-
-
-def duration(text: str) -> float:
-    """Seconds of a duration such as `90s`, `1h30m` or `14d`.
-
-    Raises:
-        ValueError: it is none, or not above zero.
-    """
-    seconds, end = 0.0, 0
-    for match in _DURATION.finditer(text):
-        if match.start() != end:
-            break
-        seconds, end = seconds + float(match[1]) * _UNITS[match[2]], match.end()
-    if end != len(text) or not text or not 0 < seconds <= timedelta(days=3650).total_seconds():
-        raise ValueError(f"{text!r} is not a duration such as 90s, 30m or 1h30m")
-    return seconds
 
 
 def _boolean(text: str) -> bool:
@@ -164,6 +160,11 @@ def _secret(text: str) -> str:
     # The value is never repeated.
     if not re.fullmatch(r"[\x20-\x7e]+", text):
         raise ValueError("holds a character that it cannot have, such as a line break")
+    return text
+
+
+def _zone(text: str) -> str:
+    parse_zone(text)
     return text
 
 
@@ -259,7 +260,10 @@ def read_settings(
     deployment = read("DEPLOYMENT", _matching(_TAG, "a tag such as prod"), None)
     service = read("SERVICE", _matching(_NAMESPACE, "a name such as packit"), None)
     namespaces: tuple[str, ...] = read("NAMESPACE", _list_of(_matching(_NAMESPACE, "a namespace")), ())
-    if not namespaces and service and deployment:
+    namespace_selector = read("NAMESPACE_SELECTOR", _selector, None)
+    if namespaces and namespace_selector:
+        reader.errors.append(f"{reader.called('NAMESPACE_SELECTOR')}: set together with NAMESPACE; choose one of them")
+    if not namespaces and not namespace_selector and service and deployment:
         namespaces = _composed(reader, f"{service}-{deployment}")
     patterns = []
     for argument in arguments:
@@ -276,7 +280,8 @@ def read_settings(
     read("CLIENT", _one_of("api"), "api")
     settings = Settings(
         namespaces=namespaces,
-        wanted=Wanted(deployment, tuple(patterns), read("EXCLUDE", _list_of(_glob), ())),
+        namespace_selector=namespace_selector,
+        wanted=Wanted(deployment, tuple(patterns), read("EXCLUDE", _list_of(_glob), ()), _shard(reader)),
         selector=read("SELECTOR", _selector, None),
         narrowed=bool(patterns) or reader.given_by_flag("SELECTOR") or reader.given_by_flag("EXCLUDE"),
         host=host,
@@ -287,6 +292,9 @@ def read_settings(
         retries=read("RETRIES", _integer(0, 20), 4),
         import_timeout=read("IMPORT_TIMEOUT", duration, 60.0),
         deadline=read("DEADLINE", duration, 1800.0),
+        freeze=read("FREEZE", parse_windows, ()),
+        time_zone=read("TIME_ZONE", _zone, None),
+        ignore_freeze=read("IGNORE_FREEZE", _boolean, False),
     )
     for name in NOT_YET:
         if environment.get(name, "").strip().lower() not in ("", *_FALSE):
@@ -301,6 +309,19 @@ def _composed(reader: _Reader, namespace: str) -> tuple[str, ...]:
         return (namespace,)
     reader.errors.append(f"SERVICE and DEPLOYMENT: {namespace!r} is not a namespace; set NAMESPACE")
     return ()
+
+
+def _shard(reader: _Reader) -> Shard | None:
+    count = reader.read("SHARDS", _integer(1, 1000), None)
+    index = reader.read("JOB_COMPLETION_INDEX", _integer(0, 999), None)
+    if count is None:
+        return None
+    if index is None or index >= count:
+        reader.errors.append(
+            f"SHARDS: JOB_COMPLETION_INDEX must be a number below {count}; it is set by an Indexed Job"
+        )
+        return None
+    return Shard(index, count)
 
 
 def _gateway(reader: _Reader) -> GatewaySettings | None:

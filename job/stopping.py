@@ -17,10 +17,15 @@ class Stop:
     """Whether, and by what, the run was told to stop. A second signal ends the process at once."""
 
     def __init__(self) -> None:
-        self.signal: str | None = None
+        self.reason: str | None = None
+        self._signalled = False
 
     def __bool__(self) -> bool:
-        return self.signal is not None
+        return self.reason is not None
+
+    def request(self, reason: str) -> None:
+        """Ask the run to stop; the first reason counts."""
+        self.reason = self.reason or reason
 
     def listen(self) -> None:
         """Handle SIGTERM and SIGINT from now on."""
@@ -28,6 +33,7 @@ class Stop:
             signal.signal(number, self._received)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
+        if self._signalled:
             os._exit(ABORTED)
-        self.signal = signal.Signals(number).name
+        self._signalled = True
+        self.request(signal.Signals(number).name)

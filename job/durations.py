@@ -1,0 +1,25 @@
+"""Durations as people write them, such as `90s`, `1h30m` or `14d`."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def duration(text: str) -> float:
+    """Seconds of a duration such as `90s`, `1h30m` or `14d`.
+
+    Raises:
+        ValueError: it is none, or not above zero.
+    """
+    seconds, end = 0.0, 0
+    for match in _DURATION.finditer(text):
+        if match.start() != end:
+            break
+        seconds, end = seconds + float(match[1]) * _UNITS[match[2]], match.end()
+    if end != len(text) or not text or not 0 < seconds <= timedelta(days=3650).total_seconds():
+        raise ValueError(f"{text!r} is not a duration such as 90s, 30m or 1h30m")
+    return seconds

@@ -1,0 +1,124 @@
+"""A report as Kubernetes Events: one for each updated or failed tag, failures first, then a summary of the run.
+
+At most `MOST` tags of a run get one, since Events are a shared and bounded store. An Event that says the same as one
+that is there already is counted on it, as Kubernetes' own components do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from job.clusters import EVENTS, Cluster
+from job.errors import ClusterError
+from job.model import Outcome, Reason, Report, Result, TagResult
+from job.reasons import clean
+from job.reporting import iso, summary
+
+log = logging.getLogger(__name__)
+
+MOST = 50
+LONGEST_MESSAGE = 1000
+SOURCE = "import-images"
+
+
+@dataclass(frozen=True, slots=True)
+class Involved:
+    """The object that an Event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One Event: `reason` is its CamelCase word, `warning` its type."""
+
+    involved: Involved
+    reason: str
+    message: str
+    warning: bool = False
+
+
+def events_of(report: Report, namespace: str, run: Involved | None) -> tuple[Event, ...]:
+    """The Events of a report in one namespace; `run` is the CronJob or Job that a summary is about, if any is."""
+    tags = [tag for tag in report.tags if tag.namespace == namespace]
+    failed = [tag for tag in tags if tag.result is Result.FAILED]
+    updated = [tag for tag in tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)]
+    told = [_of_tag(tag) for tag in (*failed, *updated)[:MOST]]
+    if run is not None and run.namespace == namespace:
+        well = report.outcome in (Outcome.SUCCESS, Outcome.FROZEN)
+        left_out = len(failed) + len(updated) - len(told)
+        message = summary(report) + (f"; {left_out} more tags changed or failed" if left_out > 0 else "")
+        told.append(Event(run, f"Import{report.outcome.capitalize()}", message, warning=not well))
+    return tuple(told)
+
+
+def _of_tag(tag: TagResult) -> Event:
+    stream = Involved("image.openshift.io/v1", "ImageStream", tag.namespace, tag.stream)
+    if tag.result is Result.FAILED:
+        return Event(stream, "ImportFailed", f"{tag.tag}: {tag.reason}: {tag.message}", warning=True)
+    before = tag.before.digest if tag.before else "nothing"
+    after = tag.after.digest if tag.after else "nothing"
+    reason = "ImageRolledBack" if tag.result is Result.ROLLED_BACK else "ImageImported"
+    return Event(stream, reason, f"{tag.tag}: from {before} to {after}")
+
+
+def post(cluster: Cluster, namespace: str, events: Sequence[Event], now: datetime) -> None:
+    """Write Events. Where that is refused it is said once, as a warning: a run does not depend on them."""
+    for event in events:
+        try:
+            _post(cluster, namespace, event, now)
+        except ClusterError as error:
+            advice = " (grant create, get and update on events)" if error.reason is Reason.FORBIDDEN else ""
+            log.warning("Events in %s were not written: %s%s", namespace, error, advice)
+            return
+
+
+def _post(cluster: Cluster, namespace: str, event: Event, now: datetime) -> None:
+    body = _body(namespace, event, now)
+    try:
+        cluster.create(EVENTS, namespace, body)
+        return
+    except ClusterError as error:
+        if error.code != 409:
+            raise
+    there = dict(cluster.get(EVENTS, namespace, body["metadata"]["name"]))
+    there["count"] = int(there.get("count") or 1) + 1
+    there["lastTimestamp"] = body["lastTimestamp"]
+    cluster.replace(EVENTS, namespace, there)
+
+
+def _body(namespace: str, event: Event, now: datetime) -> dict[str, Any]:
+    message = clean(event.message, LONGEST_MESSAGE)
+    involved: Mapping[str, str | None] = {
+        "apiVersion": event.involved.api_version,
+        "kind": event.involved.kind,
+        "namespace": event.involved.namespace,
+        "name": event.involved.name,
+        "uid": event.involved.uid,
+    }
+    same = "\n".join((event.involved.kind, event.involved.name, event.reason, message))
+    # The name says what is told, so that the same is counted and not told again.
+    name = f"{event.involved.name[:200]}.{hashlib.sha256(same.encode()).hexdigest()[:16]}"
+    return {
+        "apiVersion": EVENTS.api_version,
+        "kind": EVENTS.kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "involvedObject": {key: value for key, value in involved.items() if value},
+        "type": "Warning" if event.warning else "Normal",
+        "reason": event.reason,
+        "message": message,
+        "source": {"component": SOURCE},
+        "reportingComponent": SOURCE,
+        "count": 1,
+        "firstTimestamp": iso(now),
+        "lastTimestamp": iso(now),
+    }

@@ -1,0 +1,305 @@
+"""One run at a time: a Lease in each namespace, for what the run imports there.
+
+A run of every deployment overlaps a run of any one, and an unsharded run overlaps every shard; the Lease of each is
+another, so that a run looks at all of them before and after it takes its own. Whether a holder is alive is judged by
+watching its `renewTime` stand still on one's own clock, never by comparing clocks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import random
+import re
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from job.clusters import LEASES, Cluster
+from job.errors import ClusterError
+from job.model import Reason, Shard
+
+log = logging.getLogger(__name__)
+
+LEASE_SECONDS = 60.0
+RENEW_SECONDS = 15.0
+# Before others may think that the holder is dead, it has to think so itself.
+LOST_SECONDS = 45.0
+WATCH_SECONDS = 2.0
+ROUNDS = 3
+SELECTOR = "app.kubernetes.io/name=import-images"
+SCOPE_ANNOTATION = "import-images.dev/scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run imports in a namespace: one deployment's tags or all (None), all streams (None) or a share."""
+
+    deployment: str | None = None
+    shard: Shard | None = None
+
+    def overlaps(self, other: Scope) -> bool:
+        """Whether both may import the same tag."""
+        if None not in (self.deployment, other.deployment) and self.deployment != other.deployment:
+            return False
+        if self.shard is None or other.shard is None or self.shard.count != other.shard.count:
+            return True
+        return self.shard.index == other.shard.index
+
+    @property
+    def lease_name(self) -> str:
+        """The name of the Lease. A tag that is no DNS name is spelt as one, with a hash against mix-ups."""
+        name = self.deployment or "all"
+        if self.deployment == "all" or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,100}[a-z0-9])?", name):
+            digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+            name = f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:60]}-{digest}"
+        shard = f"-shard-{self.shard.index}-of-{self.shard.count}" if self.shard else ""
+        return f"import-images-{name}{shard}"
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who holds, or asks for, a lock: a name to show, and the Job whose retried pod may take over at once."""
+
+    name: str
+    job: str | None = None
+
+
+class LockedError(Exception):
+    """Another run that imports the same is alive."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A Lease as one read showed it."""
+
+    name: str
+    holder: str
+    renewed: str
+    scope: Scope
+    job: str | None
+
+    @property
+    def mark(self) -> _Mark:
+        """What stays as it is only while the holder is silent."""
+        return self.name, self.holder, self.renewed
+
+
+_Mark = tuple[str, str, str]
+
+
+def _seen(data: Mapping[str, Any]) -> _Seen:
+    metadata, spec = data.get("metadata") or {}, data.get("spec") or {}
+    try:
+        told = json.loads((metadata.get("annotations") or {}).get(SCOPE_ANNOTATION, ""))
+        shard = Shard(int(told["shard"][0]), int(told["shard"][1])) if told.get("shard") else None
+        scope, job = Scope(told.get("deployment"), shard), told.get("job")
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+        # Somebody wrote over it: taken to overlap everything.
+        scope, job = Scope(), None
+    return _Seen(str(metadata.get("name")), spec.get("holderIdentity") or "", spec.get("renewTime") or "", scope, job)
+
+
+class Lock:
+    """The lock of one run in one namespace."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        namespace: str,
+        scope: Scope,
+        holder: Holder,
+        *,
+        stopping: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.namespace = namespace
+        self._cluster = cluster
+        self._scope = scope
+        self._holder = holder
+        self._stopping = stopping
+        self._clock = clock
+        self._sleep = sleep
+        self._lease: Mapping[str, Any] | None = None
+        self._renewed = 0.0
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises:
+            LockedError: a run that imports the same is alive, or was about to take the lock at the same moment.
+            ClusterError: Leases cannot be read or written.
+        """
+        for number in range(ROUNDS):
+            dead = self._outlive(self._others())
+            if not self._take(dead):
+                continue
+            # Whoever took another Lease between our look and our write may not have seen ours.
+            late = [lease for lease in self._others() if lease.mark not in dead]
+            if not late:
+                return
+            self.release()
+            if number + 1 == ROUNDS or self._stopping():
+                raise LockedError(f"locked by {late[0].holder}")
+            self._sleep(2 * random.random())
+        raise LockedError("locked: others took the lock first")
+
+    def _others(self) -> list[_Seen]:
+        leases = map(_seen, self._cluster.list(LEASES, self.namespace, SELECTOR))
+        return [lease for lease in leases if self._in_the_way(lease)]
+
+    def _in_the_way(self, lease: _Seen) -> bool:
+        if lease.holder in ("", self._holder.name) or not lease.scope.overlaps(self._scope):
+            return False
+        # A pod of the same Job is retried only when the one before it has ended.
+        return not (lease.job and lease.job == self._holder.job and lease.scope == self._scope)
+
+    def _outlive(self, others: Sequence[_Seen]) -> frozenset[_Mark]:
+        """Watch the holders of overlapping locks until each is known to be dead; returns those."""
+        if others:
+            told = f"{others[0].holder} holds the lock in {self.namespace}"
+            log.info("%s: watching for up to %d s whether it is alive", told, LEASE_SECONDS)
+        first = frozenset(lease.mark for lease in others)
+        until = self._clock() + LEASE_SECONDS
+        while others and self._clock() < until:
+            if self._stopping():
+                raise LockedError(f"locked by {others[0].holder}; stopped while watching it")
+            self._sleep(WATCH_SECONDS)
+            others = self._others()
+            for lease in others:
+                if lease.mark not in first:
+                    raise LockedError(f"locked by {lease.holder}")
+        return first
+
+    def _take(self, dead: frozenset[_Mark]) -> bool:
+        """Write our Lease; False when somebody else wrote it first."""
+        now = _now()
+        try:
+            before = self._own()
+            if before and self._in_the_way(seen := _seen(before)) and seen.mark not in dead:
+                return False
+            spec = (before or {}).get("spec") or {}
+            body = self._body(now, now, int(spec.get("leaseTransitions") or 0) + (1 if before else 0), before)
+            if before:
+                self._lease = self._cluster.replace(LEASES, self.namespace, body)
+            else:
+                self._lease = self._cluster.create(LEASES, self.namespace, body)
+        except ClusterError as error:
+            if error.reason is Reason.CONFLICT:
+                return False
+            raise
+        self._renewed = self._clock()
+        return True
+
+    def _own(self) -> Mapping[str, Any] | None:
+        try:
+            return self._cluster.get(LEASES, self.namespace, self._scope.lease_name)
+        except ClusterError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def _body(
+        self, acquired: str, renewed: str, transitions: int, before: Mapping[str, Any] | None, holder: str | None = None
+    ) -> dict[str, Any]:
+        shard = self._scope.shard
+        told = {
+            "deployment": self._scope.deployment,
+            "shard": [shard.index, shard.count] if shard else None,
+            "job": self._holder.job,
+        }
+        metadata: dict[str, Any] = {
+            "name": self._scope.lease_name,
+            "namespace": self.namespace,
+            "labels": {"app.kubernetes.io/name": "import-images"},
+            "annotations": {SCOPE_ANNOTATION: json.dumps(told)},
+        }
+        if before:
+            metadata["resourceVersion"] = before["metadata"]["resourceVersion"]
+        return {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": metadata,
+            "spec": {
+                "holderIdentity": self._holder.name if holder is None else holder,
+                "leaseDurationSeconds": int(LEASE_SECONDS),
+                "acquireTime": acquired,
+                "renewTime": renewed,
+                "leaseTransitions": transitions,
+            },
+        }
+
+    def _write(self, holder: str | None = None) -> None:
+        if self._lease is None:
+            return
+        spec = self._lease["spec"]
+        body = self._body(spec["acquireTime"], _now(), spec.get("leaseTransitions") or 0, self._lease, holder)
+        self._lease = self._cluster.replace(LEASES, self.namespace, body)
+
+    def renew(self) -> bool:
+        """Say that the run is alive; False once the lock is lost."""
+        try:
+            self._write()
+        except ClusterError as error:
+            if error.reason is Reason.CONFLICT:
+                return self._still_ours()
+            if error.code == 404:
+                return False
+            return self._clock() - self._renewed < LOST_SECONDS
+        self._renewed = self._clock()
+        return True
+
+    def _still_ours(self) -> bool:
+        """After a conflict: our own write whose answer was lost, or somebody else's."""
+        try:
+            lease = self._own()
+        except ClusterError:
+            return self._clock() - self._renewed < LOST_SECONDS
+        if lease is None or _seen(lease).holder != self._holder.name:
+            return False
+        self._lease, self._renewed = lease, self._clock()
+        return True
+
+    def release(self) -> None:
+        """Let the lock go, so that the next run need not watch it."""
+        try:
+            self._write(holder="")
+        except ClusterError as error:
+            log.info("the lock in %s was not released (%s); it expires by itself", self.namespace, error)
+        self._lease = None
+
+
+class Keeper:
+    """Renews locks from a thread of its own until they are let go."""
+
+    def __init__(self, locks: Sequence[Lock], lost: Callable[[str], None]) -> None:
+        self._locks = locks
+        self._lost = lost
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._renew, name="locks", daemon=True)
+
+    def __enter__(self) -> Keeper:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join(RENEW_SECONDS)
+        for lock in self._locks:
+            lock.release()
+
+    def _renew(self) -> None:
+        while not self._ended.wait(RENEW_SECONDS):
+            for lock in self._locks:
+                if not self._ended.is_set() and not lock.renew():
+                    self._lost(lock.namespace)
+                    return
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,95 @@
+"""What started this run: the schedule of a CronJob, a person who made a Job from it, or a shell.
+
+In a pod the downward API names the Job; the Job says whether the CronJob's controller made it
+(`batch.kubernetes.io/cronjob-scheduled-timestamp`) or a person did (`cronjob.kubernetes.io/instantiate: manual`, as
+`oc create job --from` writes), and owns up to its CronJob, which knows schedule and time zone. Pods themselves carry
+none of these annotations.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from job.clusters import CRON_JOBS, JOBS, Cluster
+from job.errors import ClusterError
+from job.events import Involved
+from job.openshift import parse_time
+from job.reasons import clean
+from job.schedule import Schedule, UnsupportedScheduleError
+
+log = logging.getLogger(__name__)
+
+SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+MANUAL_ANNOTATION = "cronjob.kubernetes.io/instantiate"
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """How a run came to be.
+
+    Attributes:
+        kind: `scheduled`, `manual` or `local`.
+        job: the name of its Job.
+        job_id: what a retried pod of the same Job has in common with this one.
+        scheduled_at: when it was due.
+        owner: the CronJob, else the Job.
+        schedule: the CronJob's, unless that is suspended, unknown or unsupported.
+        time_zone: the CronJob's.
+    """
+
+    kind: str = "local"
+    job: str | None = None
+    job_id: str | None = None
+    scheduled_at: datetime | None = None
+    owner: Involved | None = None
+    schedule: Schedule | None = None
+    time_zone: str | None = None
+
+
+def find_trigger(cluster: Cluster, environment: Mapping[str, str]) -> Trigger:
+    """Ask the cluster what started this run. What cannot be found out is said once, and the run goes on."""
+    job, namespace = environment.get("JOB_NAME", "").strip(), environment.get("POD_NAMESPACE", "").strip()
+    if not job or not namespace:
+        return Trigger()
+    try:
+        data = cluster.get(JOBS, namespace, job)
+    except ClusterError as error:
+        log.warning("whether this run is a scheduled one is not known: %s (grant get on jobs)", error)
+        # Its name alone tells the pods of one Job from others.
+        return Trigger("manual", job, job_id=job)
+    metadata: Mapping[str, Any] = data.get("metadata") or {}
+    annotations = metadata.get("annotations") or {}
+    scheduled_at = parse_time(annotations.get(SCHEDULED_ANNOTATION))
+    uid = metadata.get("uid")
+    trigger = Trigger(
+        kind="scheduled" if scheduled_at and MANUAL_ANNOTATION not in annotations else "manual",
+        job=job,
+        job_id=str(uid or job),
+        scheduled_at=scheduled_at if MANUAL_ANNOTATION not in annotations else None,
+        owner=Involved(JOBS.api_version, JOBS.kind, namespace, job, uid),
+    )
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("kind") == CRON_JOBS.kind), None)
+    return trigger if owner is None else _of_cron_job(cluster, namespace, trigger, owner)
+
+
+def _of_cron_job(cluster: Cluster, namespace: str, trigger: Trigger, owner: Mapping[str, Any]) -> Trigger:
+    involved = Involved(CRON_JOBS.api_version, CRON_JOBS.kind, namespace, str(owner.get("name")), owner.get("uid"))
+    try:
+        spec: Mapping[str, Any] = cluster.get(CRON_JOBS, namespace, involved.name).get("spec") or {}
+    except ClusterError as error:
+        log.warning("when the next run is due is not known: %s (grant get on cronjobs)", error)
+        return Trigger(trigger.kind, trigger.job, trigger.job_id, trigger.scheduled_at, involved)
+    zone = spec.get("timeZone") or None
+    schedule: Schedule | None = None
+    try:
+        if not spec.get("suspend"):
+            schedule = Schedule.parse(str(spec.get("schedule")), zone)
+    except UnsupportedScheduleError as error:
+        log.warning("when the next run is due is not told: %s", clean(str(error)))
+    except ValueError as error:
+        log.warning("the schedule of CronJob %s cannot be read: %s", involved.name, clean(str(error)))
+    return Trigger(trigger.kind, trigger.job, trigger.job_id, trigger.scheduled_at, involved, schedule, zone)

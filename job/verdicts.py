@@ -1,0 +1,62 @@
+"""From the results of tags to the outcome and exit status of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from job.model import By, Outcome, Reason, Result, RunError, TagResult
+
+# Every import refused for one of these means that the cluster could not be used at all. Others tell of a tag.
+UNUSABLE = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.UNREACHABLE, Reason.API_ERROR, Reason.RATE_LIMITED})
+LOCKED_STAGE = "locked"
+
+
+def outcome_of(namespace: str, tags: Sequence[TagResult], errors: Sequence[RunError]) -> Outcome:
+    """What became of the run in one namespace."""
+    problems = [error for error in errors if error.namespace == namespace]
+    taken = [tag for tag in tags if tag.namespace == namespace and tag.result is not Result.SKIPPED]
+    failed = [tag for tag in taken if tag.result is Result.FAILED]
+    if Reason.ABORTED in {*(problem.reason for problem in problems), *(tag.reason for tag in failed)}:
+        return Outcome.ABORTED
+    if any(problem.stage == LOCKED_STAGE for problem in problems):
+        return Outcome.LOCKED
+    if problems or (failed and len(failed) == len(taken)):
+        return Outcome.FAILURE
+    return Outcome.PARTIAL if failed else Outcome.SUCCESS
+
+
+def overall(outcomes: Sequence[Outcome]) -> Outcome:
+    """What became of the run over all its namespaces."""
+    found = set(outcomes)
+    if Outcome.ABORTED in found:
+        return Outcome.ABORTED
+    return found.pop() if len(found) == 1 else Outcome.PARTIAL
+
+
+def exit_status(
+    tags: Sequence[TagResult], errors: Sequence[RunError], namespaces: int, *, matched: bool, outcome: Outcome
+) -> int:
+    """The exit status of a run or a plan.
+
+    Args:
+        tags: the results.
+        errors: of whole namespaces.
+        namespaces: how many there are.
+        matched: whether any tag was asked for.
+        outcome: of the whole run.
+    """
+    taken = [tag for tag in tags if tag.result is not Result.SKIPPED]
+    unread = [error for error in errors if error.stage != "select"]
+    if outcome is Outcome.ABORTED:
+        return 6
+    if outcome is Outcome.LOCKED:
+        return 4
+    if len(unread) == namespaces:
+        return 3
+    if not matched and not unread:
+        return 2
+    if taken and all(tag.result is Result.FAILED and tag.by is By.API and tag.reason in UNUSABLE for tag in taken):
+        return 3
+    if unread or any(tag.result is Result.FAILED for tag in taken):
+        return 1
+    return 0

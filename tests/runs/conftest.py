@@ -1,0 +1,24 @@
+"""Whole runs, as a user would start them: a process, and what cluster and Pushgateway then hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.runs.place import Place
+from tests.sandbox.client import Sandbox, start
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """One sandbox for all tests of a worker; each test has a namespace of its own in it."""
+    with start("--no-pacing") as found:
+        yield found
+
+
+@pytest.fixture
+def place(sandbox: Sandbox) -> Iterator[Place]:
+    """A namespace of the test's own. Faults are for all, so they go when it ends."""
+    yield Place(sandbox)
+    sandbox.remove_faults()

@@ -1,0 +1,156 @@
+"""A namespace of the sandbox with an account that may do just what a run needs, and the job run there as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.rights import RUN
+from tests.sandbox.client import Json, Sandbox
+
+PROGRAM = Path(sys.executable).with_name("import-images")
+PATIENCE = 90.0
+
+Series = dict[tuple[tuple[str, str], ...], float]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A process that has ended."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+    @property
+    def report(self) -> Json:
+        """The JSON document on stdout."""
+        found = json.loads(self.stdout)
+        assert isinstance(found, dict)
+        return found
+
+    @property
+    def tags(self) -> dict[str, Json]:
+        """The results by STREAM:TAG."""
+        return {f"{tag['stream']}:{tag['tag']}": tag for tag in self.report["tags"]}
+
+    @property
+    def results(self) -> dict[str, str]:
+        """Result, and reason if there is one, by STREAM:TAG."""
+        return {name: " ".join(filter(None, (tag["result"], tag["reason"]))) for name, tag in self.tags.items()}
+
+
+class Place:
+    """A namespace with an account, and what tests do in it."""
+
+    def __init__(self, sandbox: Sandbox, rules: Sequence[Json] = RUN) -> None:
+        self.sandbox = sandbox
+        self.namespace = sandbox.create_namespace()
+        self.token = sandbox.create_account(self.namespace, "import-images", rules)
+
+    def environment(self, **more: str | None) -> dict[str, str]:
+        """What the job is given: nothing of the tests' own environment but the path. None takes a setting away."""
+        environment: dict[str, str | None] = {
+            "PATH": os.environ["PATH"],
+            "HOST": self.sandbox.server,
+            "TOKEN": self.token,
+            "NAMESPACE": self.namespace,
+            "DEPLOYMENT": "prod",
+            "PUSHGATEWAY_ADDRESS": self.sandbox.pushgateway,
+            "RETRIES": "1",
+            **more,
+        }
+        return {name: value for name, value in environment.items() if value is not None}
+
+    def run(self, *arguments: str, **environment: str | None) -> Ended:
+        """Run the job to its end."""
+        done = subprocess.run(
+            [PROGRAM, *arguments],
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        assert "Traceback" not in done.stdout + done.stderr, done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
+
+    @contextmanager
+    def running(self, *arguments: str, **environment: str | None) -> Iterator[subprocess.Popen[str]]:
+        """The job under way; whoever waits for it takes its output by `ended`."""
+        process = subprocess.Popen(
+            [PROGRAM, *arguments],
+            env=self.environment(**environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGKILL)
+            process.communicate()
+
+    def push(self, name: str, content: str, tag: str = "prod", **more: Any) -> str:
+        """Push an image to a repository of this namespace's own; returns its digest."""
+        return self.sandbox.registry.push(f"{self.namespace}/{name}", tag, content, **more)
+
+    def source(self, name: str, tag: str = "prod") -> str:
+        """Where `push` puts an image."""
+        return self.sandbox.source(f"{self.namespace}/{name}:{tag}")
+
+    def stream(self, name: str, tags: Mapping[str, str | Json] | None = None, **more: Any) -> Json:
+        """A stream; by default with the tag prod of the repository of the same name."""
+        return self.sandbox.create_stream(self.namespace, name, tags or {"prod": self.source(name)}, **more)
+
+    def current(self, name: str, tag: str = "prod") -> str | None:
+        """The digest that a tag has now, as the sandbox's own store tells."""
+        for entry in self.sandbox.stream(self.namespace, name)["status"].get("tags", []):
+            if entry["tag"] == tag and entry["items"]:
+                return str(entry["items"][0]["image"])
+        return None
+
+    def requests(self, method: str = "", path: str = "") -> list[Json]:
+        """What the job's account asked of the API."""
+        return self.sandbox.requests(
+            method=method, path=f"/namespaces/{self.namespace}/.*{path}", user=f"serviceaccount:{self.namespace}:"
+        )
+
+
+def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> Ended:
+    """Wait for a process of `Place.running`."""
+    stdout, stderr = process.communicate(timeout=patience)
+    assert "Traceback" not in stdout + stderr, stderr
+    return Ended(process.returncode, stdout, stderr)
+
+
+def metrics_of(gateway: str, **group: str) -> dict[str, Series]:
+    """What a Pushgateway holds of a group: series by name (without prefix) and by their labels beyond the group's."""
+    with urllib.request.urlopen(f"{gateway}/metrics", timeout=10) as answer:
+        text = answer.read().decode()
+    found: dict[str, Series] = {}
+    for family in text_string_to_metric_families(text):
+        if not family.name.startswith("import_images_"):
+            continue
+        for sample in family.samples:
+            labels = {name: value for name, value in sample.labels.items() if value}
+            if all(labels.get(name) == value for name, value in group.items()):
+                rest = tuple(
+                    sorted((n, v) for n, v in labels.items() if n not in group and n not in ("job", "instance"))
+                )
+                found.setdefault(sample.name.removeprefix("import_images_"), {})[rest] = sample.value
+    return found
