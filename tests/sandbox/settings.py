@@ -1,0 +1,73 @@
+"""What can be changed while the sandbox runs, through the control endpoint."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+
+@dataclass(slots=True)
+class Settings:
+    """The knobs of one sandbox; every time is in seconds."""
+
+    # Images of one request after the third wait for each other, as OpenShift's per-request rate limiter has it.
+    pacing: bool = True
+    pacing_burst: int = 3
+    pacing_rate: float = 2.0
+    # OpenShift's controller that imports tags whose spec is newer than their status.
+    import_controller: bool = False
+    import_controller_delay: float = 0.1
+    # None allows every registry, as an unset allowedRegistriesForImport does; entries are "host" or "host:port" globs.
+    allowed_registries: list[str] | None = None
+    blocked_registries: list[str] = field(default_factory=list)
+    # Extra seconds for each image an import fetches, by a regular expression that "host/repository" must match.
+    registry_latency: dict[str, float] = field(default_factory=dict)
+    internal_registry: str = "image-registry.openshift-image-registry.svc:5000"
+    external_registry: str = ""
+    repository_import_limit: int = 50
+    # An import that names no timeout of its own.
+    import_timeout: float = 34.0
+    request_timeout: float = 60.0
+    tls_handshake_timeout: float = 10.0
+    ping_timeout: float = 15.0
+    # How long a registry that answered a ping is taken to be there. OpenShift asks anew for every import, which with
+    # thousands of imports would be a third of all work; a registry that is gone meanwhile is noticed all the same.
+    ping_lifetime: float = 1.0
+    # What the registry client waits before it asks a registry again that answered 429.
+    retry_rate_limited: float = 2.0
+    # How long a continue token can be used.
+    continue_lifetime: float = 300.0
+
+    def change(self, changes: dict[str, Any]) -> None:
+        """Take over new values; a name that is not a setting, or a value of another type, is a ValueError."""
+        known = {each.name for each in fields(self)}
+        for name, value in changes.items():
+            if name not in known:
+                raise ValueError(f"no such setting: {name}")
+            _check(name, getattr(Settings(), name), value)
+        for name, value in changes.items():
+            if name == "registry_latency" and isinstance(value, (int, float)):
+                value = {".*": float(value)} if value else {}
+            setattr(self, name, value)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def latency_of(self, repository: str) -> float:
+        for pattern, seconds in self.registry_latency.items():
+            if re.search(pattern, repository):
+                return seconds
+        return 0.0
+
+
+def _check(name: str, default: object, value: object) -> None:
+    if name == "allowed_registries" and value is None:
+        return
+    if name == "registry_latency" and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return
+    wanted: type | tuple[type, ...] = list if name == "allowed_registries" else type(default)
+    if wanted is float:
+        wanted = (int, float)
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise ValueError(f"{name}: {value!r} is not of the right type")
