@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from job import VERSION
-from job.errors import ImportImagesError, UsageError
-from job.logs import set_up
-from job.settings import SETTINGS, Setting, Settings, read_settings
+from job.options import SETTINGS, Setting
 from job.stopping import Stop
 
 if TYPE_CHECKING:
     from job.model import Report
     from job.progress import Progress
+    from job.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -53,12 +52,21 @@ STATUSES = """exit status:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the program; returns its exit status. No exception leaves it."""
+    """Run the program; returns its exit status.
+
+    Raises:
+        SystemExit: for `--help`, `--version` and usage errors, as argparse does.
+    """
     stop = Stop()
     stop.listen()
+    command, options = _parse(sys.argv[1:] if arguments is None else arguments)
+
+    from job.errors import ImportImagesError, UsageError
+    from job.logs import set_up
+
     set_up()
     try:
-        return _main(sys.argv[1:] if arguments is None else arguments, stop)
+        return _main(command, options, stop)
     except UsageError as error:
         for line in error.errors:
             log.error("%s", line)
@@ -75,11 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _main(arguments: Sequence[str], stop: Stop) -> int:
-    command, options = _parse(arguments)
+def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
+    from job.settings import read_settings
+
     flags = {setting.name: getattr(options, setting.name, None) for setting in SETTINGS}
-    if options.output not in (None, "table", "json"):
-        raise UsageError([f"--output: {options.output!r} is not table or json"])
     settings = read_settings(flags, options.patterns, os.environ)
     as_table = options.output == "table" if options.output else sys.stdout.isatty()
     return _run(command, settings, stop, as_table=as_table)
@@ -149,10 +156,13 @@ def _parse(arguments: Sequence[str]) -> tuple[str, argparse.Namespace]:
         sys.stdout.write(f"import-images {VERSION}\n")
         raise SystemExit(0)
     command = first if first in COMMANDS else "run"
-    options = _parser(command).parse_intermixed_args(arguments[first in COMMANDS :])
+    parser = _parser(command)
+    options = parser.parse_intermixed_args(arguments[first in COMMANDS :])
     misplaced = [name for name in options.patterns if name in COMMANDS]
-    if misplaced and first != "run":
-        raise UsageError([f"{misplaced[0]}: the command comes first: import-images {misplaced[0]} [OPTIONS] ..."])
+    if misplaced and first not in COMMANDS:
+        parser.error(f"the command comes first: import-images {misplaced[0]} [OPTIONS] [STREAM[:TAG]...]")
+    if options.output not in (None, "table", "json"):
+        parser.error(f"--output: {options.output!r} is not table or json")
     return command, options
 
 

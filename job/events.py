@@ -15,7 +15,7 @@ from typing import Any
 
 from job.clusters import EVENTS, Cluster
 from job.errors import ClusterError
-from job.model import Outcome, Reason, Report, Result, TagResult
+from job.model import Image, Outcome, Reason, Report, Result, TagResult
 from job.reasons import clean
 from job.reporting import iso, summary
 
@@ -65,10 +65,14 @@ def _of_tag(tag: TagResult) -> Event:
     stream = Involved("image.openshift.io/v1", "ImageStream", tag.namespace, tag.stream)
     if tag.result is Result.FAILED:
         return Event(stream, "ImportFailed", f"{tag.tag}: {tag.reason}: {tag.message}", warning=True)
-    before = tag.before.digest if tag.before else "nothing"
-    after = tag.after.digest if tag.after else "nothing"
     reason = "ImageRolledBack" if tag.result is Result.ROLLED_BACK else "ImageImported"
-    return Event(stream, reason, f"{tag.tag}: from {before} to {after}")
+    return Event(stream, reason, f"{tag.tag}: from {_named(tag.before)} to {_named(tag.after)}")
+
+
+def _named(image: Image | None) -> str:
+    if image is None:
+        return "nothing"
+    return f"{image.digest} ({image.revision})" if image.revision else image.digest
 
 
 def post(cluster: Cluster, namespace: str, events: Sequence[Event], now: datetime) -> None:

@@ -137,7 +137,8 @@ class Gateway:
         carries_all = narrowed or unseen
         try:
             if past is None or carries_all:
-                past = self._past(group, BY_NAME.keys() if carries_all else CARRIED_FAMILIES)
+                # What is remembered fills in for a gateway that was wiped.
+                past = self._past(group, BY_NAME.keys() if carries_all else CARRIED_FAMILIES).over(past or Past())
         except GatewayError as error:
             log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
             keep = _complete_alone(report, namespace, narrowed=narrowed, unseen=unseen)

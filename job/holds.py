@@ -18,7 +18,7 @@ ANNOTATION = "import-images.dev/hold"
 def _annotation(tag: Tag) -> dict[str, Any] | None:
     try:
         value = json.loads(tag.annotations.get(ANNOTATION, ""))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

@@ -60,6 +60,8 @@ class _Pending:
     seconds: float = 0.0
     ready: float = 0.0
     alone: bool = False
+    # An answer was lost, so that the import may have taken effect all the same.
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,7 @@ class StreamImport:
         self._stream = stream
         self._first = {tag.name: tag.current for tag in stream.tags}
         self._pending: list[_Pending] = []
-        self._unanswered: list[tuple[_Pending, ClusterError]] = []
+        self._doubtful: list[tuple[_Pending, ClusterError, By]] = []
         self._settled: list[_Settled] = []
         self._stale = False
         for choice in choices:
@@ -117,18 +119,18 @@ class StreamImport:
                 self._read_again()
             else:
                 self._import(self._batch())
-        elif self._unanswered:
+        elif self._doubtful:
             self._read_afterwards()
         elif self._undescribed is None:
             self._undescribed = self._around.describer.unknown(self._digests_to_describe())
-        if not self._pending and not self._unanswered and self._undescribed:
+        if not self._pending and not self._doubtful and self._undescribed:
             self._around.describer.describe(self._stream.namespace, self._stream.name, self._undescribed.pop())
         return self._wait()
 
     def _wait(self) -> float | None:
         if self._pending:
             return max(0.0, min(pending.ready for pending in self._pending) - self._around.clock())
-        return 0.0 if self._unanswered or self._undescribed is None or self._undescribed else None
+        return 0.0 if self._doubtful or self._undescribed is None or self._undescribed else None
 
     def _batch(self) -> list[_Pending]:
         """The next images that may go together."""
@@ -184,9 +186,12 @@ class StreamImport:
 
     def _refused(self, batch: Sequence[_Pending], error: ClusterError) -> None:
         """The whole request did not succeed."""
+        if self._around.options.write and _is_doubtful(error):
+            for pending in batch:
+                pending.doubtful = True
         if error.code in (429, 503):
             self._around.pool.slow_down()
-        if error.reason is Reason.CONFLICT or not error.answered or (error.code or 0) >= 500:
+        if error.reason is Reason.CONFLICT or _is_doubtful(error):
             self._stale = True
         if error.code in (422, 504) and len(batch) > 1:
             for pending in batch:
@@ -222,11 +227,11 @@ class StreamImport:
         if pending.attempts < tries and ready < around.options.deadline:
             pending.ready = ready
             around.retried(self._stream.namespace, error.reason)
-        elif error.answered:
-            self._settle(pending, Result.FAILED, self._current(pending.tag.name), error.reason, by, str(error))
-        else:
+        elif pending.doubtful:
             self._pending.remove(pending)
-            self._unanswered.append((pending, error))
+            self._doubtful.append((pending, error, by))
+        else:
+            self._settle(pending, Result.FAILED, self._current(pending.tag.name), error.reason, by, str(error))
 
     def _read_again(self) -> None:
         """The stream has changed, or may have: read it, and choose again."""
@@ -255,14 +260,14 @@ class StreamImport:
 
     def _read_afterwards(self) -> None:
         """An answer was lost, and with it whether the import took effect: what the stream holds now tells."""
-        unanswered, self._unanswered = self._unanswered, []
+        doubtful, self._doubtful = self._doubtful, []
         stream: Stream | None
         try:
             stream = self._stream = self.read()
         except ClusterError:
             stream = None
-        for pending, error in unanswered:
-            self._settle_by_read(pending, stream, error.reason, By.API, str(error))
+        for pending, error, by in doubtful:
+            self._settle_by_read(pending, stream, error.reason, by, str(error))
 
     def _settle_by_read(
         self, pending: _Pending, stream: Stream | None, reason: Reason, by: By | None, message: str
@@ -341,6 +346,11 @@ class StreamImport:
         self._settled.append(_Settled(tag, Result.SKIPPED, before, tag.current, skip, attempts=attempts))
         self._around.settled()
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether an answer was lost and nothing has told since what became of the import."""
+        return bool(self._doubtful) or any(pending.doubtful for pending in self._pending)
+
     def abandon(self, *, under_way: bool, stream: Stream | None = None) -> None:
         """End what has no result yet as aborted.
 
@@ -348,13 +358,13 @@ class StreamImport:
             under_way: a request was sent and nobody waits for its answer any longer.
             stream: what a read afterwards showed.
         """
-        for pending in [*self._pending, *(pending for pending, _ in self._unanswered)]:
-            if not under_way:
-                message = "stopped before the import was begun" if not pending.attempts else "stopped between two tries"
-                self._settle(pending, Result.FAILED, self._current(pending.tag.name), Reason.ABORTED, None, message)
-            else:
+        for pending in [*self._pending, *(pending for pending, _, _ in self._doubtful)]:
+            if pending.doubtful or (under_way and pending.attempts):
                 message = "stopped before the API answered"
                 self._settle_by_read(pending, stream, Reason.ABORTED, None, message)
+            else:
+                message = "stopped before the import was begun" if not pending.attempts else "stopped between two tries"
+                self._settle(pending, Result.FAILED, self._current(pending.tag.name), Reason.ABORTED, None, message)
 
     def _digests_to_describe(self) -> list[str]:
         digests = []
@@ -389,13 +399,17 @@ class StreamImport:
             )
 
 
+def _is_doubtful(error: ClusterError) -> bool:
+    """Whether a request that did not succeed may have taken effect: who answers 5xx need not be who did the work."""
+    return not error.answered or (error.code or 0) >= 500
+
+
 class _ReadAfterwards:
     """One read of a stream whose import was abandoned while under way."""
 
-    def __init__(self, cluster: Cluster, stream: StreamImport) -> None:
+    def __init__(self, stream: StreamImport) -> None:
         self.stream = stream
         self.found: Stream | None = None
-        self._cluster = cluster
 
     def step(self) -> float | None:
         """See `pacing.Task`."""
@@ -427,14 +441,14 @@ def run_imports(
         return stopping() or around.clock() >= around.options.deadline
 
     left = around.pool.run(tasks, stop, GRACE_SECONDS)
-    found = _read_afterwards(around.cluster, [task for task in tasks if task in left])
+    found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))
     return [result for task in tasks for result in task.results()]
 
 
-def _read_afterwards(cluster: Cluster, left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream | None]:
-    reads = [_ReadAfterwards(cluster, stream) for stream in left]
+def _read_afterwards(left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream | None]:
+    reads = [_ReadAfterwards(stream) for stream in left]
     until = time.monotonic() + READ_AFTERWARDS_SECONDS
     Pool(32).run(reads, lambda: time.monotonic() > until, 0)
     return {read.stream: read.found for read in reads}

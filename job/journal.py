@@ -10,6 +10,7 @@ import base64
 import gzip
 import io
 import json
+import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -308,7 +309,7 @@ def decode(config_map: Mapping[str, Any]) -> Journal:
         if data["version"] != VERSION:
             raise ValueError(f"version {data['version']!r}")
         return _in(data)
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, OSError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, EOFError, OSError, RecursionError, zlib.error) as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 

@@ -29,6 +29,7 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 # Before others may think that the holder is dead, it has to think so itself.
 LOST_SECONDS = 45.0
+RENEW_TIMEOUT_SECONDS = 5.0
 WATCH_SECONDS = 2.0
 ROUNDS = 3
 SELECTOR = "app.kubernetes.io/name=import-images"
@@ -239,7 +240,12 @@ class Lock:
             return
         spec = self._lease["spec"]
         body = self._body(spec["acquireTime"], _now(), spec.get("leaseTransitions") or 0, self._lease, holder)
-        self._lease = self._cluster.replace(LEASES, self.namespace, body)
+        self._lease = self._cluster.replace(LEASES, self.namespace, body, timeout=RENEW_TIMEOUT_SECONDS)
+
+    @property
+    def expired(self) -> bool:
+        """Whether it was not renewed for so long that others may soon take it."""
+        return self._clock() - self._renewed >= LOST_SECONDS
 
     def renew(self) -> bool:
         """Say that the run is alive; False once the lock is lost."""
@@ -250,7 +256,7 @@ class Lock:
                 return self._still_ours()
             if error.code == 404:
                 return False
-            return self._clock() - self._renewed < LOST_SECONDS
+            return not self.expired
         self._renewed = self._clock()
         return True
 
@@ -259,7 +265,7 @@ class Lock:
         try:
             lease = self._own()
         except ClusterError:
-            return self._clock() - self._renewed < LOST_SECONDS
+            return not self.expired
         if lease is None or _seen(lease).holder != self._holder.name:
             return False
         self._lease, self._renewed = lease, self._clock()
@@ -296,8 +302,12 @@ class Keeper:
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
             for lock in self._locks:
-                if not self._ended.is_set() and not lock.renew():
-                    self._lost(lock.namespace)
+                if self._ended.is_set():
+                    return
+                # Each may take its time when the API hangs, so all are looked at before each renewal.
+                late = next((each for each in self._locks if each.expired), None)
+                if late or not lock.renew():
+                    self._lost((late or lock).namespace)
                     return
 
 

@@ -33,6 +33,11 @@ class Past:
         """The values of one family."""
         return self.families.get(name, {})
 
+    def over(self, other: Past) -> Past:
+        """This past, and what only the other one knows."""
+        names = {*self.families, *other.families}
+        return Past({name: {**other.of(name), **self.of(name)} for name in names})
+
 
 # A tag's samples in one family: label values after stream and tag, and the value.
 Samples = Iterable[tuple[tuple[str, ...], float]]

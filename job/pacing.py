@@ -8,12 +8,17 @@ from __future__ import annotations
 
 import heapq
 import itertools
+import random
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
+from job.errors import ClusterError
 from job.model import Reason
+from job.reasons import PASSING
+
+T = TypeVar("T")
 
 FIRST_WAIT_SECONDS = 1.0
 FIRST_CONFLICT_WAIT_SECONDS = 0.1
@@ -34,6 +39,22 @@ def wait_before(tries: int, reason: Reason, retry_after: float | None, chance: C
     if retry_after is not None:
         return retry_after + first * chance()
     return longest * (1 + chance()) / 2
+
+
+def persist(call: Callable[[], T], retries: int, stopping: Callable[[], bool]) -> T:
+    """What `call` returns, trying again what may pass.
+
+    Raises:
+        ClusterError: the last one.
+    """
+    for tries in itertools.count(1):
+        try:
+            return call()
+        except ClusterError as error:
+            if tries > retries or error.reason not in PASSING or stopping():
+                raise
+            time.sleep(wait_before(tries, error.reason, error.retry_after, random.random))
+    raise AssertionError("never ends without a result")
 
 
 class Task(Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import secrets
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from job.clusters import NAMESPACES, Cluster
 from job.describing import Describer
@@ -21,7 +23,8 @@ from job.journal import Journal, RunRecord, begun
 from job.listing import Chosen, Listing
 from job.locking import Holder, Keeper, Lock, LockedError, Scope
 from job.model import Outcome, Reason, Report, Result, RunError, TagResult, Tally
-from job.pacing import Pool
+from job.pacing import Pool, persist, wait_before
+from job.reasons import PASSING
 from job.remembering import Memory
 from job.reporting import iso
 from job.schedule import Freeze, frozen_at, parse_zone
@@ -33,6 +36,7 @@ from job.verdicts import LOCKED_STAGE, exit_status, outcome_of, overall
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
+T = TypeVar("T")
 
 
 class Counts:
@@ -107,8 +111,12 @@ def start(
         UsageError: there is no namespace to work in.
         ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
     """
-    namespaces = _namespaces(settings, cluster)
-    trigger = find_trigger(cluster, environment) if command == "run" else Trigger()
+
+    def patient(call: Callable[[], T]) -> T:
+        return persist(call, settings.retries, lambda: bool(stop))
+
+    namespaces = patient(lambda: _namespaces(settings, cluster))
+    trigger = find_trigger(cluster, environment, patient) if command == "run" else Trigger()
     return Run(settings, cluster, counts, stop, namespaces, command, trigger, progress)
 
 
@@ -143,7 +151,11 @@ def frozen(run: Run) -> Report | None:
         raise UsageError([f"{_told(freeze)}; to run all the same: --ignore-freeze, or IGNORE_FREEZE=true in the Job"])
     log.warning("%s: nothing is imported", _told(freeze))
     for namespace in run.namespaces:
-        _remember_begin(run, namespace)
+        # No lock is held, so what another run is doing there is none of this one's business.
+        memory = run.memories[namespace] = Memory(run.cluster, namespace)
+        run.records[namespace] = _record(run)
+        if (journal := memory.read()) is not None:
+            run.journals[namespace] = journal
     outcomes = dict.fromkeys(run.namespaces, Outcome.FROZEN)
     return _report(run, [], [], outcomes, 0)
 
@@ -172,15 +184,23 @@ class _Acquiring:
         holder = Holder("/".join(filter(None, (run.trigger.job, run.id))), run.trigger.job_id)
         self.lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping)
         self.taken = False
+        self._run = run
+        self._tries = 0
         self._problem: Exception | None = None
 
     def step(self) -> float | None:
         """Take the lock; see `pacing.Task`."""
+        self._tries += 1
         try:
             self.lock.acquire()
             self.taken = True
-        except (ClusterError, LockedError) as error:
+        except LockedError as error:
             self._problem = error
+        except ClusterError as error:
+            self._problem = error
+            if error.reason in PASSING and self._tries <= self._run.settings.retries:
+                self._run.counts.retried(self.lock.namespace, error.reason)
+                return wait_before(self._tries, error.reason, error.retry_after, random.random)
         return None
 
     def error(self) -> RunError:
@@ -190,23 +210,14 @@ class _Acquiring:
             advice = " (grant get, list, create and update on leases)" if self._problem.code == 403 else ""
             message = f"the lock in {namespace} cannot be taken: {self._problem}{advice}"
             return RunError(namespace, "lock", self._problem.reason, message)
-        if isinstance(self._problem, LockedError):
+        if isinstance(self._problem, LockedError) and not self._run.stopping():
             return RunError(namespace, LOCKED_STAGE, Reason.CONFLICT, f"{namespace}: {self._problem}")
         return RunError(namespace, "lock", Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
 
 
 def _remember_begin(run: Run, namespace: str) -> None:
     """Write into the journal that the run has begun, and tell of runs that never ended."""
-    wanted, memory = run.settings.wanted, Memory(run.cluster, namespace)
-    record = RunRecord(
-        run.id,
-        run.started,
-        trigger=run.trigger.kind,
-        deployment=wanted.deployment,
-        shard=wanted.shard,
-        job=run.trigger.job,
-        scheduled_at=run.trigger.scheduled_at,
-    )
+    memory, record = Memory(run.cluster, namespace), _record(run)
 
     def change(journal: Journal) -> Journal:
         # What was known before; a change may be made twice, to what another writer left.
@@ -216,6 +227,18 @@ def _remember_begin(run: Run, namespace: str) -> None:
     if memory.update(change) is None:
         run.journals.pop(namespace, None)
     run.memories[namespace], run.records[namespace] = memory, record
+
+
+def _record(run: Run) -> RunRecord:
+    return RunRecord(
+        run.id,
+        run.started,
+        trigger=run.trigger.kind,
+        deployment=run.settings.wanted.deployment,
+        shard=run.settings.wanted.shard,
+        job=run.trigger.job,
+        scheduled_at=run.trigger.scheduled_at,
+    )
 
 
 def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:

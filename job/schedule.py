@@ -2,7 +2,9 @@
 
 A schedule is what a CronJob accepts and means what Kubernetes makes of it (ParseStandard of github.com/robfig/cron/v3,
 and the API's own rule that no time zone stands in it): due is every minute whose wall clock in the zone matches. A time
-inside the gap of spring therefore never comes, and one in the hour that autumn repeats comes twice.
+inside the gap of spring therefore never comes, and one in the hour that autumn repeats comes twice. (Where clocks
+change at midnight or by half an hour, Kubernetes' own search can miss or add a due time on that one day. That is not
+followed here.)
 
 croniter only walks the calendar, by wall-clock times without a zone and with fields already read into plain numbers:
 its own reading takes more than a CronJob does, and in a zone it moves what falls into the gap. It takes long to load,
@@ -81,9 +83,6 @@ class _Field:
             raise ValueError(f"{self.name}: {text!r} holds no value")
         return frozenset(values), unrestricted
 
-    def is_full(self, values: frozenset[int]) -> bool:
-        return len(values) == self.most - self.least + 1
-
     def _value(self, text: str) -> int:
         lower = text.lower()
         return self.names.index(lower) + self.least if lower in self.names else self._integer(text)
@@ -101,7 +100,6 @@ _FIELDS = (
     _Field("month", 1, 12, ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")),
     _Field("day of the week", 0, 6, ("sun", "mon", "tue", "wed", "thu", "fri", "sat")),
 )
-_DAY, _WEEKDAY = 2, 4
 
 
 def _read_fields(text: str) -> str:
@@ -124,14 +122,9 @@ def _read_fields(text: str) -> str:
         read = [field.read(part) for field, part in zip(_FIELDS, parts, strict=True)]
     except ValueError as error:
         raise ValueError(f"{text!r} is not a schedule of a CronJob: {error}") from None
-    written = ["*" if unrestricted else ",".join(map(str, sorted(values))) for values, unrestricted in read]
-    # With both restricted, either may match. One that is spelled as all values (1-31) then makes it every day, which
-    # croniter could take for an unrestricted one.
-    if "*" not in (written[_DAY], written[_WEEKDAY]) and any(
-        _FIELDS[index].is_full(read[index][0]) for index in (_DAY, _WEEKDAY)
-    ):
-        written[_DAY] = written[_WEEKDAY] = "*"
-    return " ".join(written)
+    # `*` must stay one: a day has to match both the day of the month and the day of the week where one of them is
+    # unrestricted, and either where both are restricted, if only to all values (`1-31`).
+    return " ".join("*" if unrestricted else ",".join(map(str, sorted(values))) for values, unrestricted in read)
 
 
 def parse_zone(name: str | None) -> tzinfo:

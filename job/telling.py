@@ -7,17 +7,12 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
 
-from job.clusters import CRON_JOBS
 from job.events import events_of, post
-from job.gateways import Gateway, GatewayError, Group, group_of, push
-from job.journal import Journal, ended, group_key
-from job.metrics import Past
-from job.model import Outcome, Report, Shard
-from job.remembering import Memory
+from job.journal import ended
+from job.model import Outcome, Report
 from job.reporting import termination_message
 from job.running import Run
 
@@ -38,7 +33,10 @@ def tell(run: Run, report: Report, environment: Mapping[str, str]) -> None:
                 ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
             )
         )
-    _push(run, report, environment.get("POD_NAMESPACE", "").strip())
+    if run.settings.gateway is not None:
+        from job.pushing import push_metrics
+
+        push_metrics(run, report, run.settings.gateway, environment.get("POD_NAMESPACE", "").strip())
     for namespace in report.namespaces:
         post(run.cluster, namespace, events_of(report, namespace, run.trigger.owner), report.finished_at)
 
@@ -50,71 +48,3 @@ def _leave_message(report: Report, path: Path) -> None:
             path.write_text(termination_message(report), encoding="utf-8")
         except OSError as error:
             log.warning("the termination message was not written: %s", error)
-
-
-def _push(run: Run, report: Report, home: str) -> None:
-    settings = run.settings.gateway
-    if settings is None:
-        return
-    pasts = {
-        namespace: past
-        for namespace, journal in run.journals.items()
-        if (past := past_of(journal, report.deployment, report.shard)) is not None
-    }
-    gateway = Gateway(settings)
-    try:
-        push(report, gateway, pasts, narrowed=run.settings.narrowed)
-        if not settings.aggregation and not run.settings.narrowed:
-            _remove_stale(run, report, gateway, home)
-    finally:
-        gateway.close()
-
-
-def past_of(journal: Journal, deployment: str | None, shard: Shard | None) -> Past | None:
-    """What the journal knows of the metrics of a group; None where it knows too little to stand in for a gateway."""
-    key = group_key(deployment, shard)
-    if not journal.whole or key not in journal.groups:
-        return None
-    last_success = journal.groups[key]
-    return Past(
-        {
-            "last_success_timestamp_seconds": {} if last_success is None else {(): last_success},
-            "tag_last_success_timestamp_seconds": {
-                name: record.last_success for name, record in journal.tags.items() if record.last_success is not None
-            },
-            "tag_failed_runs": {
-                name: record.failed_runs for name, record in journal.tags.items() if record.failed_runs
-            },
-        }
-    )
-
-
-def _remove_stale(run: Run, report: Report, gateway: Gateway, home: str) -> None:
-    """Delete the groups that this CronJob has pushed and no longer does: of namespaces, deployments, shards gone.
-
-    The journal of the pod's own namespace lists them. Of several shards the first one does it for all.
-    """
-    owner = run.trigger.owner
-    if owner is None or owner.kind != CRON_JOBS.kind or not home or (report.shard and report.shard.index):
-        return
-    shards: Sequence[Shard | None] = [None]
-    if report.shard:
-        shards = [Shard(index, report.shard.count) for index in range(report.shard.count)]
-    now = [group_of(namespace, report.deployment, shard) for namespace in report.namespaces for shard in shards]
-    memory = run.memories.get(home) or Memory(run.cluster, home)
-    journal = memory.read()
-    if journal is None:
-        return
-    before: Sequence[Group] = journal.pushed.get(owner.name, ())
-    left = list(now)
-    for group in before:
-        if group in now:
-            continue
-        try:
-            gateway.delete(group)
-            log.info("the metrics of %s were removed: this job no longer pushes them", ", ".join(group.values()))
-        except GatewayError as error:
-            left.append(group)
-            log.error("the metrics of %s were not removed: %s", ", ".join(group.values()), error)
-    if left != list(before):
-        memory.update(lambda journal: replace(journal, pushed={**journal.pushed, owner.name: tuple(left)}))

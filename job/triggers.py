@@ -9,7 +9,7 @@ none of these annotations.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -50,13 +50,23 @@ class Trigger:
     time_zone: str | None = None
 
 
-def find_trigger(cluster: Cluster, environment: Mapping[str, str]) -> Trigger:
-    """Ask the cluster what started this run. What cannot be found out is said once, and the run goes on."""
+Answer = Mapping[str, Any]
+Patient = Callable[[Callable[[], Answer]], Answer]
+
+
+def find_trigger(cluster: Cluster, environment: Mapping[str, str], patient: Patient) -> Trigger:
+    """Ask the cluster what started this run. What cannot be found out is said once, and the run goes on.
+
+    Args:
+        cluster: the cluster.
+        environment: JOB_NAME and POD_NAMESPACE, as the downward API gives them.
+        patient: makes a call, and makes it again where that may help.
+    """
     job, namespace = environment.get("JOB_NAME", "").strip(), environment.get("POD_NAMESPACE", "").strip()
     if not job or not namespace:
         return Trigger()
     try:
-        data = cluster.get(JOBS, namespace, job)
+        data = patient(lambda: cluster.get(JOBS, namespace, job))
     except ClusterError as error:
         log.warning("whether this run is a scheduled one is not known: %s (grant get on jobs)", error)
         # Its name alone tells the pods of one Job from others.
@@ -73,13 +83,15 @@ def find_trigger(cluster: Cluster, environment: Mapping[str, str]) -> Trigger:
         owner=Involved(JOBS.api_version, JOBS.kind, namespace, job, uid),
     )
     owner = next((o for o in metadata.get("ownerReferences") or () if o.get("kind") == CRON_JOBS.kind), None)
-    return trigger if owner is None else _of_cron_job(cluster, namespace, trigger, owner)
+    return trigger if owner is None else _of_cron_job(cluster, namespace, trigger, owner, patient)
 
 
-def _of_cron_job(cluster: Cluster, namespace: str, trigger: Trigger, owner: Mapping[str, Any]) -> Trigger:
+def _of_cron_job(
+    cluster: Cluster, namespace: str, trigger: Trigger, owner: Mapping[str, Any], patient: Patient
+) -> Trigger:
     involved = Involved(CRON_JOBS.api_version, CRON_JOBS.kind, namespace, str(owner.get("name")), owner.get("uid"))
     try:
-        spec: Mapping[str, Any] = cluster.get(CRON_JOBS, namespace, involved.name).get("spec") or {}
+        spec: Mapping[str, Any] = patient(lambda: cluster.get(CRON_JOBS, namespace, involved.name)).get("spec") or {}
     except ClusterError as error:
         log.warning("when the next run is due is not known: %s (grant get on cronjobs)", error)
         return Trigger(trigger.kind, trigger.job, trigger.job_id, trigger.scheduled_at, involved)

@@ -53,8 +53,10 @@ class Cluster(Protocol):
     ) -> Mapping[str, Any]:
         """Create an object; `timeout` (seconds) is sent to the server as its own limit."""
 
-    def replace(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Replace an object; with a resourceVersion only if it still has that one."""
+    def replace(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """Replace an object; with a resourceVersion only if it still has that one. `timeout` as for `create`."""
 
     def close(self) -> None:
         """Give up connections."""

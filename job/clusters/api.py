@@ -132,13 +132,16 @@ class ApiCluster:
         self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
     ) -> Mapping[str, Any]:
         """Create an object; `timeout` in seconds replaces the server's own limit of 34 seconds."""
-        query = {"timeout": f"{max(1, round(timeout * 1000))}ms"} if timeout else {}
-        limit = timeout + SLACK_SECONDS if timeout else READ_SECONDS
+        query, limit = _limits(timeout)
         return self._request("POST", resource, namespace, body=body, query=query, seconds=limit)
 
-    def replace(self, resource: Resource, namespace: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Replace an object by what `body` says, whose metadata names it."""
-        return self._request("PUT", resource, namespace, str(body["metadata"]["name"]), body=body)
+    def replace(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
+    ) -> Mapping[str, Any]:
+        """Replace an object by what `body` says, whose metadata names it; `timeout` as for `create`."""
+        query, limit = _limits(timeout)
+        name = str(body["metadata"]["name"])
+        return self._request("PUT", resource, namespace, name, body=body, query=query, seconds=limit)
 
     def close(self) -> None:
         """Close the connections."""
@@ -203,6 +206,13 @@ class ApiCluster:
         return _parsed(response, data)
 
 
+def _limits(timeout: float | None) -> tuple[dict[str, str], float]:
+    """The query that tells the server its limit, and how many seconds the client waits."""
+    if timeout is None:
+        return {}, READ_SECONDS
+    return {"timeout": f"{max(1, round(timeout * 1000))}ms"}, timeout + SLACK_SECONDS
+
+
 def _read(response: BaseHTTPResponse, until: float) -> bytes:
     """The whole body, but not for longer than `until`: a timeout of the socket starts anew with every byte."""
     try:
@@ -237,7 +247,7 @@ def _unanswered(error: Exception, host: str, seconds: float) -> ClusterError:
 def _parsed(response: BaseHTTPResponse, data: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     code: int = response.status
     if 200 <= code < 300:
