@@ -27,6 +27,8 @@ COMMANDS = {
     "run": "import the tags of a deployment (what happens without a command)",
     "plan": "show what a run would bring in; writes nothing",
 }
+# Commands of the published interface that this version does not have: not to be taken for streams.
+NOT_YET = ("status", "history", "rollback", "resume", "doctor", "promote")
 EXAMPLES = {
     "run": """examples:
   import-images --deployment prod -n packit-prod
@@ -74,10 +76,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportImagesError as error:
         log.error("%s", error)
         return error.exit_status
-    except BrokenPipeError:
-        # Whoever read the output has gone; nobody is left to tell.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
     except Exception as error:  # The last resort: a defect of the program itself.
         log.error("internal error: %s: %s; please report it", type(error).__name__, error)
         return 1
@@ -87,7 +85,7 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
     from job.settings import read_settings
 
     flags = {setting.name: getattr(options, setting.name, None) for setting in SETTINGS}
-    settings = read_settings(flags, options.patterns, os.environ)
+    settings = read_settings(flags, options.patterns, os.environ, options.output)
     as_table = options.output == "table" if options.output else sys.stdout.isatty()
     return _run(command, settings, stop, as_table=as_table)
 
@@ -127,6 +125,23 @@ def _run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int
 def _show(report: Report, progress: Progress, *, as_table: bool) -> int:
     """Write the report to stdout, what went wrong with whole namespaces to stderr; returns the exit status."""
     progress.end()
+    try:
+        _print(report, as_table=as_table)
+    except OSError as problem:
+        # Whoever read it has gone, or the disk is full; the others are told all the same.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(problem, BrokenPipeError):
+            log.error("the report could not be written: %s", problem)
+    for error in report.errors:
+        log.error("%s", error.message)
+    if not as_table:
+        from job.reporting import summary
+
+        log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
+    return report.exit_status
+
+
+def _print(report: Report, *, as_table: bool) -> None:
     if as_table:
         from job.tables import print_report
 
@@ -136,13 +151,6 @@ def _show(report: Report, progress: Progress, *, as_table: bool) -> int:
 
         sys.stdout.writelines(json_lines(report))
     sys.stdout.flush()
-    for error in report.errors:
-        log.error("%s", error.message)
-    if not as_table:
-        from job.reporting import summary
-
-        log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
-    return report.exit_status
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, argparse.Namespace]:
@@ -157,12 +165,12 @@ def _parse(arguments: Sequence[str]) -> tuple[str, argparse.Namespace]:
         raise SystemExit(0)
     command = first if first in COMMANDS else "run"
     parser = _parser(command)
+    if first in NOT_YET:
+        parser.error(f"{first}: not a command of this version (for a stream of that name: import-images run {first})")
     options = parser.parse_intermixed_args(arguments[first in COMMANDS :])
-    misplaced = [name for name in options.patterns if name in COMMANDS]
+    misplaced = [name for name in options.patterns if name in (*COMMANDS, *NOT_YET)]
     if misplaced and first not in COMMANDS:
         parser.error(f"the command comes first: import-images {misplaced[0]} [OPTIONS] [STREAM[:TAG]...]")
-    if options.output not in (None, "table", "json"):
-        parser.error(f"--output: {options.output!r} is not table or json")
     return command, options
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 
 from job.clusters import IMAGE_STREAM_IMAGES, Cluster
 from job.errors import ClusterError
 from job.model import ImageFacts, Reason
 from job.openshift import facts_from
+from job.pacing import persist
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +18,12 @@ log = logging.getLogger(__name__)
 class Describer:
     """Facts of images by digest; they are the same in whichever stream an image is."""
 
-    def __init__(self, cluster: Cluster) -> None:
+    def __init__(self, cluster: Cluster, stopping: Callable[[], bool] = lambda: False) -> None:
         self._cluster = cluster
+        self._stopping = stopping
         self._facts: dict[str, ImageFacts] = {}
         self._refused: set[str] = set()
+        self._lock = threading.Lock()
 
     def learn(self, digest: str, facts: ImageFacts) -> None:
         """An answer told of an image."""
@@ -30,35 +34,42 @@ class Describer:
         return self._facts.get(digest)
 
     def unknown(self, digests: Iterable[str]) -> list[str]:
-        """Those of which nothing is known, each once."""
-        return [digest for digest in dict.fromkeys(digests) if digest not in self._facts]
+        """Those that are not described yet, each once."""
+        return [digest for digest in dict.fromkeys(digests) if not self._is_described(digest)]
+
+    def _is_described(self, digest: str) -> bool:
+        facts = self._facts.get(digest)
+        return facts is not None and facts.manifest is None
 
     def describe(self, namespace: str, stream: str, digest: str) -> None:
         """Ask for an image that is in a stream's history. One that was pruned stays undescribed.
 
         An index costs a second request, since its labels and build time are those of one of its manifests.
         """
-        if namespace in self._refused:
+        if namespace in self._refused or self._is_described(digest):
             return
         try:
-            facts = self._ask(namespace, stream, digest)
+            facts = self._facts.get(digest) or self._ask(namespace, stream, digest)
             if facts.manifest:
                 facts = self._ask(namespace, stream, facts.manifest)
+            self._facts[digest] = facts
         except ClusterError as error:
-            facts = ImageFacts()
             if error.reason is Reason.FORBIDDEN:
-                self._refused.add(namespace)
-                log.warning(
-                    "earlier images are shown without build time and revision: %s "
-                    "(grant get on imagestreamimages in %s)",
-                    error,
-                    namespace,
-                )
+                self._refused_in(namespace, error)
             elif error.reason is not Reason.NOT_FOUND:
                 log.warning("%s/%s@%s cannot be described: %s", namespace, stream, digest, error)
-        self._facts[digest] = facts
+
+    def _refused_in(self, namespace: str, error: ClusterError) -> None:
+        with self._lock:
+            if namespace in self._refused:
+                return
+            self._refused.add(namespace)
+        advice = f"grant get on imagestreamimages in {namespace}"
+        log.warning("earlier images are shown without build time and revision: %s (%s)", error, advice)
 
     def _ask(self, namespace: str, stream: str, digest: str) -> ImageFacts:
-        answer = self._cluster.get(IMAGE_STREAM_IMAGES, namespace, f"{stream}@{digest}")
+        answer = persist(
+            lambda: self._cluster.get(IMAGE_STREAM_IMAGES, namespace, f"{stream}@{digest}"), 1, self._stopping
+        )
         image = answer.get("image")
         return facts_from(image if isinstance(image, dict) else {})

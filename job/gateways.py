@@ -7,6 +7,7 @@ carried over from what the gateway had; and POSTs where that cannot be read.
 
 from __future__ import annotations
 
+import base64
 import logging
 import random
 import time
@@ -26,8 +27,12 @@ from job.settings import GatewaySettings
 log = logging.getLogger(__name__)
 
 JOB = "import-images"
-TIMEOUT_SECONDS = 10.0
+CONNECT_SECONDS = 10.0
+READ_SECONDS = 30.0
 TRIES = 3
+# For all that is asked of a gateway in a run; after a signal the pod has 20 seconds to report, push and release.
+SECONDS = 120.0
+SECONDS_AFTER_A_STOP = 12.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -78,15 +83,17 @@ def push(report: Report, gateway: Gateway, pasts: Mapping[str, Past], *, narrowe
 class Gateway:
     """One gateway, and the connection to it."""
 
-    def __init__(self, settings: GatewaySettings) -> None:
+    def __init__(self, settings: GatewaySettings, seconds: float = SECONDS) -> None:
         self._settings = settings
+        self._until = time.monotonic() + seconds
         self._pool = urllib3.PoolManager(ca_certs=settings.ca_file, retries=False)
         self._headers: dict[str, str] = {}
+        self._said = False
         if settings.token:
             self._headers["Authorization"] = f"Bearer {settings.token}"
         elif settings.username:
-            login = f"{settings.username}:{settings.password or ''}"
-            self._headers.update(urllib3.make_headers(basic_auth=login))
+            login = f"{settings.username}:{settings.password or ''}".encode()
+            self._headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
 
     def close(self) -> None:
         """Close the connection."""
@@ -140,7 +147,9 @@ class Gateway:
                 # What is remembered fills in for a gateway that was wiped.
                 past = self._past(group, BY_NAME.keys() if carries_all else CARRIED_FAMILIES).over(past or Past())
         except GatewayError as error:
-            log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
+            if not self._said:
+                self._said = True
+                log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
             keep = _complete_alone(report, namespace, narrowed=narrowed, unseen=unseen)
             self._send("POST", path, exposition(report, namespace, Past(), keep=keep))
             return
@@ -152,11 +161,14 @@ class Gateway:
         try:
             if response.status != 200:
                 raise _refused(response)
-            return Past(_families(response, {"job": JOB, **group}, wanted))
-        except (ijson.JSONError, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            return Past(_families(_Timed(response, self._until), {"job": JOB, **group}, wanted))
+        except (ijson.JSONError, urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
             raise GatewayError(clean(f"its answer cannot be read: {error}"), passing=False) from error
         finally:
             response.close()
+
+    def _left(self) -> float:
+        return self._until - time.monotonic()
 
     def _send(self, method: str, path: str, body: bytes, *, twice: bool = True) -> None:
         for tries in range(1, TRIES + 1):
@@ -165,26 +177,32 @@ class Gateway:
                 try:
                     if not 200 <= response.status < 300:
                         raise _refused(response)
-                    response.read()
                     return
                 finally:
-                    response.release_conn()
+                    # An answer may be long in coming, and nobody needs it.
+                    response.close()
             except (GatewayError, urllib3.exceptions.HTTPError, OSError) as error:
                 problem = error if isinstance(error, GatewayError) else _lost(error)
                 if tries == TRIES or not problem.passing or (problem.taken is None and not twice):
                     raise problem from error
-                log.info("%s: %s; trying again", self._settings.url, problem)
-                time.sleep(wait_before(tries, Reason.UNREACHABLE, None, random.random))
+                wait = wait_before(tries, Reason.UNREACHABLE, None, random.random)
+                if wait >= self._left():
+                    raise problem from error
+                log.info("%s: %s; trying again", self.url, problem)
+                time.sleep(wait)
 
     def _request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
         headers = {**self._headers, **({"Content-Type": CONTENT_TYPE} if body is not None else {})}
+        left = self._left()
+        if left <= 0:
+            raise GatewayError("there is no time left for it", passing=False)
         try:
             return self._pool.request(
                 method,
                 self._settings.url + path,
                 body=body,
                 headers=headers,
-                timeout=urllib3.Timeout(connect=TIMEOUT_SECONDS, read=TIMEOUT_SECONDS * 3),
+                timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left)),
                 preload_content=False,
                 redirect=False,
             )
@@ -199,7 +217,7 @@ def _path(group: Group) -> str:
 
 
 def _refused(response: BaseHTTPResponse) -> GatewayError:
-    text = clean(response.read(2000).decode(errors="replace"), 200)
+    text = clean(response.read1(2000).decode(errors="replace"), 200)
     hints = {
         401: "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_TOKEN",
         403: "the login may not push",
@@ -210,7 +228,10 @@ def _refused(response: BaseHTTPResponse) -> GatewayError:
     )
     message = ": ".join(part for part in (f"HTTP {response.status}", text) if part)
     return GatewayError(
-        f"{message} ({hint})" if hint else message, passing=response.status in (429, 500, 502, 503, 504)
+        f"{message} ({hint})" if hint else message,
+        passing=response.status in (429, 500, 502, 503, 504),
+        # Whoever answers 5xx need not be who did the work.
+        taken=None if response.status in (500, 502, 504) else False,
     )
 
 
@@ -234,14 +255,26 @@ def _complete_alone(
             return family.name == "last_run_timestamp_seconds"
         if unseen:
             return family.of_tag is None
-        return whole or family.name != "tag_last_success_timestamp_seconds"
+        return whole or family.name not in ("tag_last_success_timestamp_seconds", "tag_failed_runs")
 
     return keep
 
 
-def _families(
-    stream: BaseHTTPResponse, group: Group, wanted: Collection[str]
-) -> dict[str, dict[tuple[str, ...], float]]:
+class _Timed:
+    """An answer that is read piece by piece as it comes, but not for ever."""
+
+    def __init__(self, response: BaseHTTPResponse, until: float) -> None:
+        self._response = response
+        self._until = until
+
+    def read(self, amount: int) -> bytes:
+        """The next piece; empty at the end."""
+        if time.monotonic() > self._until:
+            raise TimeoutError("it took too long")
+        return self._response.read1(amount) if amount else b""
+
+
+def _families(stream: _Timed, group: Group, wanted: Collection[str]) -> dict[str, dict[tuple[str, ...], float]]:
     found: dict[str, dict[tuple[str, ...], float]] = {}
     for name, labels, value in _samples(stream):
         family = BY_NAME.get(name)
@@ -253,7 +286,7 @@ def _families(
     return found
 
 
-def _samples(stream: BaseHTTPResponse) -> Iterator[tuple[str, dict[str, str], float]]:
+def _samples(stream: _Timed) -> Iterator[tuple[str, dict[str, str], float]]:
     """Name (without prefix), labels and value of each of our samples in an answer of `/api/v1/metrics`.
 
     The answer is `{"data": [{FAMILY: {"metrics": [{"labels": {...}, "value": "1"}]}}]}`, where a sample repeats the

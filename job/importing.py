@@ -14,6 +14,7 @@ Rules that come from OpenShift (measured; see the README, "How an import works")
 from __future__ import annotations
 
 import random
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -60,8 +61,13 @@ class _Pending:
     seconds: float = 0.0
     ready: float = 0.0
     alone: bool = False
+    # What was spent of RETRIES, and how many timeouts there were, which are a budget of their own.
+    retries: int = 0
+    timeouts: int = 0
+    failed: Reason | None = None
     # An answer was lost, so that the import may have taken effect all the same.
     doubtful: bool = False
+    settled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +83,6 @@ class _Settled:
     message: str | None = None
     attempts: int = 0
     seconds: float | None = None
-    moved_with: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +110,8 @@ class StreamImport:
         self._doubtful: list[tuple[_Pending, ClusterError, By]] = []
         self._settled: list[_Settled] = []
         self._stale = False
+        # Results come from a worker, and once the run was told to stop also from the main thread.
+        self._lock = threading.Lock()
         for choice in choices:
             if choice.skip is None:
                 self._pending.append(_Pending(choice.tag, choice.tag.current))
@@ -156,6 +163,9 @@ class StreamImport:
             return
         body = import_of(self._stream, [pending.tag for pending in batch], write=around.options.write)
         begun = around.clock()
+        again = next((pending.failed for pending in batch if pending.failed), None)
+        if again:
+            around.retried(self._stream.namespace, again)
         for pending in batch:
             pending.attempts += 1
         try:
@@ -193,11 +203,11 @@ class StreamImport:
             self._around.pool.slow_down()
         if error.reason is Reason.CONFLICT or _is_doubtful(error):
             self._stale = True
-        if error.code in (422, 504) and len(batch) > 1:
+        if (error.code == 422 or error.reason is Reason.TIMEOUT) and len(batch) > 1:
             for pending in batch:
-                pending.alone = True
-                self._around.retried(self._stream.namespace, error.reason)
-            self._stale = False
+                pending.alone, pending.failed = True, error.reason
+                pending.timeouts += error.reason is Reason.TIMEOUT
+            self._stale = not error.answered
             return
         for pending in batch:
             self._try_again_or_fail(pending, error, By.API)
@@ -217,17 +227,19 @@ class StreamImport:
 
     def _try_again_or_fail(self, pending: _Pending, error: ClusterError, by: By) -> None:
         around = self._around
-        tries = 1
-        if error.reason in PASSING:
-            tries = 1 + around.options.retries
-        elif error.reason is Reason.TIMEOUT:
-            tries = min(2, 1 + around.options.retries)
-        now = around.clock()
-        ready = now + wait_before(pending.attempts, error.reason, error.retry_after, around.chance)
-        if pending.attempts < tries and ready < around.options.deadline:
+        pending.failed = error.reason
+        if error.reason is Reason.TIMEOUT:
+            pending.timeouts += 1
+            again = pending.timeouts < 2 and around.options.retries > 0
+        else:
+            again = error.reason in PASSING and pending.retries < around.options.retries
+            pending.retries += again
+        tries = max(1, pending.retries + pending.timeouts)
+        ready = around.clock() + wait_before(tries, error.reason, error.retry_after, around.chance)
+        if again and ready < around.options.deadline:
             pending.ready = ready
-            around.retried(self._stream.namespace, error.reason)
-        elif pending.doubtful:
+        elif pending.doubtful or (by is By.API and error.reason in (Reason.CONFLICT, Reason.NOT_FOUND)):
+            # What the stream holds now is not what it held when it was read.
             self._pending.remove(pending)
             self._doubtful.append((pending, error, by))
         else:
@@ -238,8 +250,9 @@ class StreamImport:
         try:
             self._stream = self.read()
         except ClusterError as error:
+            if error.code in (429, 503):
+                self._around.pool.slow_down()
             for pending in [p for p in self._pending if p.ready <= self._around.clock()]:
-                pending.attempts += 1
                 self._try_again_or_fail(pending, error, By.API)
             return
         self._stale = False
@@ -249,7 +262,6 @@ class StreamImport:
                 message = "the tag was removed while the run was under way"
                 self._settle(pending, Result.FAILED, None, Reason.NOT_FOUND, By.API, message)
             elif (skip := skip_reason(self._stream, tag)) is not None:
-                self._pending.remove(pending)
                 self._skip(tag, skip, pending)
             else:
                 pending.tag = tag
@@ -274,12 +286,11 @@ class StreamImport:
     ) -> None:
         tag = stream.tag(pending.tag.name) if stream else None
         after = tag.current if tag else None
-        if self._around.options.write and after and after.digest != (pending.before and pending.before.digest):
+        if stream is not None:
+            self._stream = stream
+        if pending.doubtful and after and after.digest != (pending.before.digest if pending.before else None):
             message = f"{message}; a read afterwards shows that it was imported"
-            if stream is not None:
-                self._stream = stream
-            moved = self._moved_with(pending.tag.name, after.digest)
-            self._settle(pending, Result.UPDATED, after, message=message, moved_with=moved)
+            self._settle(pending, Result.UPDATED, after, message=message)
         else:
             self._settle(pending, Result.FAILED, after, reason, by, message)
 
@@ -298,7 +309,7 @@ class StreamImport:
         if before and before.digest == after.digest:
             self._settle(pending, Result.UNCHANGED, after)
         else:
-            self._settle(pending, Result.UPDATED, after, moved_with=self._moved_with(name, after.digest))
+            self._settle(pending, Result.UPDATED, after)
 
     def _moved_with(self, name: str, digest: str) -> tuple[str, ...]:
         moved = []
@@ -317,34 +328,27 @@ class StreamImport:
         pending: _Pending,
         result: Result,
         after: Item | None,
-        reason: Reason | None = None,
+        reason: Reason | Skip | None = None,
         by: By | None = None,
         message: str | None = None,
-        moved_with: tuple[str, ...] = (),
     ) -> None:
-        if pending in self._pending:
-            self._pending.remove(pending)
-        self._settled.append(
-            _Settled(
-                pending.tag,
-                result,
-                pending.before,
-                after,
-                reason,
-                by,
-                message,
-                pending.attempts,
-                pending.seconds if pending.attempts else None,
-                moved_with,
-            )
-        )
+        seconds = pending.seconds if pending.attempts else None
+        settled = _Settled(pending.tag, result, pending.before, after, reason, by, message, pending.attempts, seconds)
+        with self._lock:
+            if pending.settled:
+                return
+            pending.settled = True
+            if pending in self._pending:
+                self._pending.remove(pending)
+            self._settled.append(settled)
         self._around.settled()
 
     def _skip(self, tag: Tag, skip: Skip, pending: _Pending | None = None) -> None:
-        attempts = pending.attempts if pending else 0
-        before = self._first.get(tag.name)
-        self._settled.append(_Settled(tag, Result.SKIPPED, before, tag.current, skip, attempts=attempts))
-        self._around.settled()
+        if pending is not None:
+            pending.tag = tag
+            self._settle(pending, Result.SKIPPED, tag.current, skip)
+        else:
+            self._settle(_Pending(tag, tag.current), Result.SKIPPED, tag.current, skip)
 
     @property
     def is_in_doubt(self) -> bool:
@@ -360,6 +364,7 @@ class StreamImport:
         """
         for pending in [*self._pending, *(pending for pending, _, _ in self._doubtful)]:
             if pending.doubtful or (under_way and pending.attempts):
+                pending.doubtful = self._around.options.write
                 message = "stopped before the API answered"
                 self._settle_by_read(pending, stream, Reason.ABORTED, None, message)
             else:
@@ -376,7 +381,9 @@ class StreamImport:
     def results(self) -> Iterable[TagResult]:
         """What became of each tag, with its images described as far as is known."""
         known = self._around.describer.facts
-        for settled in list(self._settled):
+        with self._lock:
+            found = list(self._settled)
+        for settled in found:
             after = settled.after
             if settled.result is Result.SKIPPED:
                 # An alias may have moved along with the tag that it follows.
@@ -392,7 +399,9 @@ class StreamImport:
                 message=settled.message,
                 attempts=settled.attempts,
                 seconds=settled.seconds,
-                moved_with=settled.moved_with,
+                moved_with=self._moved_with(settled.tag.name, after.digest)
+                if after and settled.result is Result.UPDATED
+                else (),
                 before=image_of(settled.before, known(settled.before.digest)) if settled.before else None,
                 after=image_of(after, known(after.digest)) if after else None,
                 hold=hold_of(settled.tag) if settled.reason is Skip.HELD else None,

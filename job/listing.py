@@ -76,9 +76,16 @@ class Listing:
         if self._chosen is not None:
             return None
         if self._problem is None:
-            return RunError(self.namespace, "list", Reason.ABORTED, "stopped before the image streams were listed")
+            return self.stopped(self.namespace)
         message = f"cannot list image streams in {self.namespace}: {self._problem}"
         return RunError(self.namespace, "list", self._problem.reason, message)
+
+    @staticmethod
+    def stopped(namespace: str) -> RunError:
+        """That the run was told to stop before there was a list."""
+        return RunError(
+            namespace, "list", Reason.ABORTED, f"stopped before the image streams of {namespace} were listed"
+        )
 
     def nothing_matched(self) -> RunError:
         """That nothing was asked for here, with a hint at what there is."""

@@ -17,6 +17,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from job import VERSION
 from job.model import Outcome, Report, Result, Skip, TagResult
+from job.reasons import writable
 
 PREFIX = "import_images_"
 TAG = ("stream", "tag")
@@ -247,7 +248,7 @@ class _Collected:
 def _text(family: Family, values: Values) -> bytes:
     metric = GaugeMetricFamily(PREFIX + family.name, family.help, labels=family.labels)
     for labels, value in values.items():
-        metric.add_metric(labels, value)
+        metric.add_metric([writable(label) for label in labels], value)
     return generate_latest(_Collected(metric))
 
 
@@ -294,7 +295,7 @@ def increments(report: Report, namespace: str) -> bytes:
     runs.labels(report.outcomes[namespace]).inc()
     for tag in report.tags:
         if tag.namespace == namespace:
-            imports.labels(tag.stream, tag.tag, tag.result).inc()
+            imports.labels(writable(tag.stream), writable(tag.tag), tag.result).inc()
             if tag.seconds is not None:
                 seconds.observe(tag.seconds)
     return b"".join(_without_created(metric) for metric in registry.collect())

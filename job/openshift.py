@@ -147,10 +147,16 @@ def image_of(item: Item, facts: ImageFacts | None) -> Image:
 
 
 def repository_of(source: Source) -> str:
-    """The repository of a pull spec, without tag and digest."""
+    """The repository of a pull spec, without tag and digest; that of Docker Hub in its long form."""
     name = source.name.partition("@")[0]
     head, slash, tail = name.rpartition("/")
-    return head + slash + tail.partition(":")[0]
+    repository = head + slash + tail.partition(":")[0]
+    host, slash, path = repository.partition("/")
+    if not slash:
+        return f"docker.io/library/{repository}"
+    if host in ("docker.io", "index.docker.io"):
+        return f"docker.io/{path}" if "/" in path else f"docker.io/library/{path}"
+    return repository if "." in host or ":" in host or host == "localhost" else f"docker.io/{repository}"
 
 
 def import_of(stream: Stream, tags: Sequence[Tag], *, write: bool) -> dict[str, Any]:

@@ -97,6 +97,7 @@ class Pool:
         self._waiting: list[tuple[float, int, Task]] = []
         self._order = itertools.count()
         self._under_way: set[Task] = set()
+        self._stopping: Callable[[], bool] = lambda: False
         self._stopped = False
         self._failure: BaseException | None = None
 
@@ -109,6 +110,7 @@ class Pool:
         """Called by a task whose request was answered."""
         with self._changed:
             self._limit.went_well()
+            self._changed.notify()
 
     def run(self, tasks: Iterable[Task], stopping: Callable[[], bool], grace: float) -> frozenset[Task]:
         """Work until all tasks are done, or until told to stop.
@@ -122,6 +124,7 @@ class Pool:
             The tasks that were still under way when the grace was over.
         """
         now = time.monotonic()
+        self._stopping = stopping
         self._waiting = [(now, next(self._order), task) for task in tasks]
         count = min(self._limit.most, len(self._waiting))
         for number in range(count):
@@ -158,7 +161,8 @@ class Pool:
 
     def _next(self) -> Task | None:
         with self._changed:
-            while not self._stopped:
+            # Asked here, too: whoever waits for the threads may hear of a stop later than they take the next task.
+            while not self._stopped and not self._stopping():
                 if not self._waiting and not self._under_way:
                     return None
                 wait = None

@@ -19,11 +19,14 @@ class Progress:
         self._file = file
         self._on_terminal = file.isatty()
         self._lock = threading.Lock()
+        self._ended = False
         self._next = time.monotonic() + LOG_EVERY_SECONDS
 
     def show(self, done: int, total: int) -> None:
         """Say how many tags have a result."""
         with self._lock:
+            if self._ended:
+                return
             if self._on_terminal:
                 self._file.write(f"\r{done}/{total} tags\x1b[K")
                 self._file.flush()
@@ -33,6 +36,8 @@ class Progress:
 
     def end(self) -> None:
         """Take the line away."""
-        if self._on_terminal:
-            self._file.write("\r\x1b[K")
-            self._file.flush()
+        with self._lock:
+            if self._on_terminal and not self._ended:
+                self._file.write("\r\x1b[K")
+                self._file.flush()
+            self._ended = True

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from job.clusters import CRON_JOBS
-from job.gateways import Gateway, GatewayError, Group, group_of, push
+from job.gateways import SECONDS, SECONDS_AFTER_A_STOP, Gateway, GatewayError, Group, group_of, push
 from job.journal import Journal, group_key
 from job.metrics import Past
 from job.model import Report, Shard
@@ -35,7 +35,7 @@ def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str)
         for namespace, journal in run.journals.items()
         if (past := past_of(journal, report.deployment, report.shard)) is not None
     }
-    gateway = Gateway(settings)
+    gateway = Gateway(settings, SECONDS_AFTER_A_STOP if run.stop else SECONDS)
     try:
         push(report, gateway, pasts, narrowed=run.settings.narrowed)
         if not settings.aggregation and not run.settings.narrowed:

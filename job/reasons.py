@@ -11,9 +11,11 @@ import re
 
 from job.model import By, Reason
 
-# The message repeats the pull spec, URLs and the registry's own words, all of which may hold any word at all.
+# The message repeats the pull spec, URLs, host names and the registry's own words, which may hold any word at all.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_SPEC = re.compile(r"(?:^|(?<=[\s\[]))[^\s\[\]]+[/:@][^\s\[\]]*: ")
+_LOOKUP = re.compile(r"\blookup \S+")
+_LONGEST = 4000
+
 
 _REGISTRY_TEXTS: tuple[tuple[Reason, re.Pattern[str]], ...] = tuple(
     (reason, re.compile(pattern, re.IGNORECASE))
@@ -22,7 +24,7 @@ _REGISTRY_TEXTS: tuple[tuple[Reason, re.Pattern[str]], ...] = tuple(
         (
             Reason.UNREACHABLE,
             r"dial tcp|no such host|connection refused|connection reset|no route to host|network is unreachable"
-            r"|x509:|\btls:|proxyconnect|: EOF\b|broken pipe",
+            r"|x509:|\btls:|proxyconnect|\bEOF\b|broken pipe|server gave HTTP response to HTTPS client|sent GOAWAY",
         ),
         (Reason.TIMEOUT, r"context deadline exceeded|Client\.Timeout|i/o timeout|handshake timeout|status: 408\b"),
         (Reason.UNAUTHORIZED, r"\bunauthorized\b|authentication required|no basic auth|HTTP(?: status:)? 401\b"),
@@ -66,8 +68,10 @@ def of_image(status_reason: str, message: str) -> tuple[Reason, By]:
 
 
 def _of_text(message: str) -> Reason:
-    text = message.removeprefix("Internal error occurred: ")
-    text = _SPEC.sub("", _QUOTED.sub('""', text))
+    text = message[:_LONGEST].removeprefix("Internal error occurred: ")
+    text = _LOOKUP.sub("lookup", _QUOTED.sub('""', text))
+    # Pull specs and addresses stand before a colon; a word of the error itself has none inside.
+    text = " ".join(word for word in text.split() if not (word.endswith(":") and re.search("[/:@]", word[:-1])))
     for reason, pattern in _REGISTRY_TEXTS:
         if pattern.search(text):
             return reason
@@ -80,16 +84,21 @@ def of_http(code: int) -> Reason:
 
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
-_URL_LOGIN = re.compile(r"(?<=://)[^/@\s\"']+@")
+_URL_LOGIN = re.compile(r"(?<=://)[^/\s\"']+@")
 _SECRET = re.compile(
     r"(?i)\b(bearer\s+|basic\s+|(?:access_|refresh_|id_)?token=|password=|secret=|signature=|sig=|x-amz-[a-z-]+=)"
     r"[^\s&\"'<>]+"
 )
 
 
+def writable(text: str) -> str:
+    """The text without half characters of UTF-16, which JSON can hold and nothing else can."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+
+
 def clean(message: str, limit: int = 500) -> str:
     """A message fit to be shown: one line, no control characters, no logins or tokens, of bounded length."""
     # Bounded before the expressions see it, since a message may be a megabyte long.
-    text = _CONTROL.sub(" ", message[: limit * 4]).strip()
+    text = _CONTROL.sub(" ", writable(message[: limit * 4])).strip()
     text = _SECRET.sub(r"\1***", _URL_LOGIN.sub("***@", text))
     return text if len(text) <= limit else text[: limit - 1] + "…"

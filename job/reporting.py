@@ -14,7 +14,7 @@ from job.reasons import clean
 
 def iso(time: datetime | None) -> str | None:
     """A time as RFC 3339 in UTC, to the second."""
-    return None if time is None else time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if time is None else time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _image(image: Image | None) -> dict[str, Any] | None:
@@ -50,7 +50,6 @@ def _tag(tag: TagResult) -> dict[str, Any]:
 def _run(report: Report) -> dict[str, Any]:
     return {
         "id": report.id,
-        "command": report.command,
         "trigger": report.trigger,
         "job": report.job,
         "scheduled_at": iso(report.scheduled_at),

@@ -7,22 +7,22 @@ import random
 import secrets
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from job.clusters import NAMESPACES, Cluster
 from job.describing import Describer
 from job.errors import ClusterError, UsageError
-from job.holds import is_over
+from job.holds import hold_of, is_over
 from job.importing import Options, Surroundings, run_imports
 from job.journal import Journal, RunRecord, begun
 from job.listing import Chosen, Listing
 from job.locking import Holder, Keeper, Lock, LockedError, Scope
-from job.model import Outcome, Reason, Report, Result, RunError, TagResult, Tally
+from job.model import Outcome, Reason, Report, RunError, TagResult, Tally
 from job.pacing import Pool, persist, wait_before
 from job.reasons import PASSING
 from job.remembering import Memory
@@ -50,6 +50,14 @@ class Counts:
         """A request was sent; `code` is its HTTP status, or `none`."""
         with self._lock:
             self.tallies[namespace].requests[code] += 1
+
+    def snapshot(self) -> dict[str, Tally]:
+        """The tallies as they are now; the run goes on counting what telling of it costs."""
+        with self._lock:
+            return {
+                namespace: Tally(Counter(tally.requests), Counter(tally.retries))
+                for namespace, tally in self.tallies.items()
+            }
 
     def retried(self, namespace: str, reason: str) -> None:
         """Something will be tried again."""
@@ -168,12 +176,13 @@ def _told(freeze: Freeze) -> str:
 def locked(run: Run) -> Iterator[list[RunError]]:
     """Hold the locks of the namespaces; gives an error for each namespace whose lock could not be had."""
     asked = [_Acquiring(run, namespace) for namespace in run.namespaces]
-    Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
-    held = [each.lock for each in asked if each.taken]
+    left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
+    taken = [each for each in asked if each not in left and each.taken]
+    held = [each.lock for each in taken]
     with Keeper(held, lambda namespace: run.stop.request(f"the lock in {namespace} was lost")):
         for lock in held:
             _remember_begin(run, lock.namespace)
-        yield [each.error() for each in asked if not each.taken]
+        yield [each.error() for each in asked if each not in taken]
 
 
 class _Acquiring:
@@ -249,14 +258,21 @@ def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
         for namespace in run.namespaces
         if namespace not in lost
     ]
-    Pool(run.settings.concurrency).run(listings, run.stopping, grace=0)
+    left = Pool(run.settings.concurrency).run(listings, run.stopping, grace=0)
+    # One that is still under way may come to an end at any moment: it is not looked at any more.
+    errors = [*refused, *(Listing.stopped(listing.namespace) for listing in listings if listing in left)]
+    listings = [listing for listing in listings if listing not in left]
+    errors += [error for listing in listings if (error := listing.error())]
     chosen = [pair for listing in listings for pair in listing.chosen()]
-    errors = [*refused, *(error for listing in listings if (error := listing.error()))]
     matched = any(listing.matched for listing in listings)
     _tell_of_killed_runs(run, chosen)
     tags = _import(run, chosen) if chosen else []
+    nothing = [listing.nothing_matched() for listing in listings if not listing.matched and not listing.error()]
     if not matched and not errors:
-        errors = [listing.nothing_matched() for listing in listings]
+        errors = nothing
+    else:
+        for error in nothing:
+            log.warning("%s", error.message)
     outcomes = {namespace: outcome_of(namespace, tags, errors) for namespace in run.namespaces}
     status = exit_status(tags, errors, len(run.namespaces), matched=matched, outcome=overall(list(outcomes.values())))
     return _report(run, tags, errors, outcomes, status)
@@ -268,6 +284,10 @@ def _import(run: Run, chosen: Sequence[Chosen]) -> list[TagResult]:
             if is_over(choice.tag):
                 place = f"{stream.namespace}/{stream.name}:{choice.tag.name}"
                 log.info("the hold on %s is over: the tag was moved since", place)
+            hold = hold_of(choice.tag)
+            if hold and hold.until and hold.until < run.started:
+                place = f"{stream.namespace}/{stream.name}:{choice.tag.name}"
+                log.warning("the hold on %s expired at %s, not released: this version cannot", place, iso(hold.until))
     done, total, lock = 0, sum(len(choices) for _, choices in chosen), threading.Lock()
 
     def settled() -> None:
@@ -276,7 +296,7 @@ def _import(run: Run, chosen: Sequence[Chosen]) -> list[TagResult]:
             done += 1
             run.progress(done, total)
 
-    describer = Describer(run.cluster)
+    describer = Describer(run.cluster, run.stopping)
     for journal in run.journals.values():
         for digest, facts in journal.images.items():
             describer.learn(digest, facts)
@@ -322,9 +342,10 @@ def _report(
     status: int,
 ) -> Report:
     wanted, trigger = run.settings.wanted, run.trigger
-    finished = datetime.now(UTC)
-    if run.stop.reason and any(tag.result is Result.FAILED and tag.reason is Reason.ABORTED for tag in tags):
-        log.error("stopped: %s", run.stop.reason)
+    # By the clock that nobody sets.
+    finished = run.started + timedelta(seconds=time.monotonic() - run.begun)
+    if Outcome.ABORTED in outcomes.values():
+        log.error("stopped: %s", run.stop.reason or f"the deadline of {run.settings.deadline:g} s has passed")
     return Report(
         id=run.id,
         command=run.command,
@@ -337,7 +358,7 @@ def _report(
         namespaces=run.namespaces,
         tags=tuple(tags),
         errors=tuple(errors),
-        tallies=dict(run.counts.tallies),
+        tallies=run.counts.snapshot(),
         outcomes=outcomes,
         shard=wanted.shard,
         job=trigger.job,

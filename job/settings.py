@@ -121,8 +121,12 @@ def _zone(text: str) -> str:
 
 
 def _file(text: str) -> str:
-    if not Path(text).is_file():
-        raise ValueError(f"there is no file {text!r}")
+    try:
+        found = Path(text).is_file()
+    except OSError:
+        found = False
+    if not found:
+        raise ValueError("names no file that is there; it takes the path of a file")
     return text
 
 
@@ -134,8 +138,10 @@ def _glob(text: str) -> Pattern:
 
 def _list_of(item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     def parse(text: str) -> tuple[T, ...]:
-        parts = [part.strip() for part in text.split(",")]
-        return tuple(dict.fromkeys(item(part) for part in parts if part))
+        parts = [part for each in text.split(",") if (part := each.strip())]
+        if not parts:
+            raise ValueError(f"{text!r} names nothing")
+        return tuple(dict.fromkeys(item(part) for part in parts))
 
     return parse
 
@@ -157,7 +163,7 @@ def _http_url(text: str, scheme: str) -> tuple[str, str | None, str | None]:
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
-    if not good or parts.query or parts.fragment or not re.fullmatch(r"[\x21-\x7e]+", text):
+    if not good or parts.query or parts.fragment or "@" in parts.path or not re.fullmatch(r"[\x21-\x7e]+", text):
         raise ValueError(f"not a URL such as {scheme}://host:port")
     bare = parts.netloc.rpartition("@")[2]
     username = unquote(parts.username) if parts.username else None
@@ -175,7 +181,7 @@ class _Reader:
         self.by_name = {setting.name: setting for setting in SETTINGS}
 
     def given_by_flag(self, name: str) -> bool:
-        return bool(self.flags.get(name))
+        return self.flags.get(name) is not None
 
     def called(self, name: str) -> str:
         """The name by which the user gave it, for messages."""
@@ -184,7 +190,9 @@ class _Reader:
 
     def read(self, name: str, parse: Callable[[str], T], otherwise: U) -> T | U:
         """The parsed value; `otherwise` where it was not given, or wrong (which is then told)."""
-        text = self.flags.get(name) or self.environment.get(name, "").strip() or self.by_name[name].default
+        flag = self.flags.get(name)
+        given = self.environment.get(name, "").strip() if flag is None else flag.strip()
+        text = given or self.by_name[name].default
         if not text:
             return otherwise
         try:
@@ -195,7 +203,10 @@ class _Reader:
 
 
 def read_settings(
-    flags: Mapping[str, str | None], arguments: Sequence[str], environment: Mapping[str, str]
+    flags: Mapping[str, str | None],
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    output: str | None = None,
 ) -> Settings:
     """Check all that a run was told.
 
@@ -203,11 +214,14 @@ def read_settings(
         flags: the values of flags, by the name of their environment variable.
         arguments: the STREAM[:TAG] arguments.
         environment: the environment variables.
+        output: the value of `--output`, only checked.
 
     Raises:
         UsageError: with every error that was found.
     """
     reader = _Reader(flags, environment)
+    if output not in (None, "table", "json"):
+        reader.errors.append(f"--output: {output!r} is not table or json")
     read = reader.read
     deployment = read("DEPLOYMENT", _matching(_TAG, "a tag such as prod"), None)
     service = read("SERVICE", _matching(_NAMESPACE, "a name such as packit"), None)

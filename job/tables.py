@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import textwrap
 from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -49,12 +49,13 @@ def _why(tag: TagResult) -> str:
 
 def _table(report: Report, namespace: str) -> Table:
     table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", expand=False)
+    # Of a narrow terminal only the names and the reasons are cut.
     table.add_column("TAG", overflow="ellipsis", no_wrap=True, max_width=38)
-    table.add_column("RESULT", no_wrap=True)
-    table.add_column("BEFORE", no_wrap=True)
-    table.add_column("AFTER", no_wrap=True)
-    table.add_column("BUILT", no_wrap=True, justify="right")
-    table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=9)
+    table.add_column("RESULT", no_wrap=True, min_width=12 if report.command == "plan" else 9)
+    table.add_column("BEFORE", no_wrap=True, min_width=12)
+    table.add_column("AFTER", no_wrap=True, min_width=12)
+    table.add_column("BUILT", no_wrap=True, min_width=5, justify="right")
+    table.add_column("REVISION", no_wrap=True, overflow="ellipsis", min_width=9, max_width=9)
     table.add_column("WHY", overflow="ellipsis", no_wrap=True, max_width=24)
     for tag in report.tags:
         if tag.namespace != namespace:
@@ -90,5 +91,6 @@ def print_report(report: Report, file: TextIO) -> None:
         if tag.message:
             told = f"{tag.result} ({tag.reason}, by {tag.by})" if tag.by else f"{tag.result}"
             console.print(Text(clean(f"{tag.stream}:{tag.tag} {told}:"), style=STYLES[tag.result]))
-            console.print(Padding(Text(clean(tag.message)), (0, 0, 0, 4)))
+            for line in textwrap.wrap(clean(tag.message), width - 4):
+                console.print(Text(f"    {line}"))
     console.print(Text(summary(report), style="bold"))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from job.events import events_of, post
@@ -15,6 +15,7 @@ from job.journal import ended
 from job.model import Outcome, Report
 from job.reporting import termination_message
 from job.running import Run
+from job.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 
@@ -23,25 +24,38 @@ TERMINATION_LOG = "/dev/termination-log"
 
 def tell(run: Run, report: Report, environment: Mapping[str, str]) -> None:
     """Pass a run's report on."""
-    _leave_message(report, Path(environment.get("TERMINATION_LOG") or TERMINATION_LOG))
+    _guarded("the termination message", lambda: _leave_message(report, environment))
     if report.outcome is Outcome.LOCKED:
         # Metrics and journal are the other run's.
         return
     for namespace, memory in run.memories.items():
-        memory.update(
-            functools.partial(
-                ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
-            )
+        change = functools.partial(
+            ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
         )
+        _guarded(f"the journal of {namespace}", functools.partial(memory.update, change))
     if run.settings.gateway is not None:
-        from job.pushing import push_metrics
-
-        push_metrics(run, report, run.settings.gateway, environment.get("POD_NAMESPACE", "").strip())
+        _guarded("metrics", functools.partial(_push, run, report, run.settings.gateway, environment))
     for namespace in report.namespaces:
-        post(run.cluster, namespace, events_of(report, namespace, run.trigger.owner), report.finished_at)
+        events = events_of(report, namespace, run.trigger.owner)
+        _guarded("Events", functools.partial(post, run.cluster, namespace, events, report.finished_at))
 
 
-def _leave_message(report: Report, path: Path) -> None:
+def _guarded(what: str, call: Callable[[], object]) -> None:
+    """What was imported stays imported, and what is said of it stays true, whatever breaks here."""
+    try:
+        call()
+    except Exception as error:  # Each of them tells of the failures that it knows; this is one that nobody foresaw.
+        log.error("%s could not be written: %s: %s; please report it", what, type(error).__name__, error)
+
+
+def _push(run: Run, report: Report, settings: GatewaySettings, environment: Mapping[str, str]) -> None:
+    from job.pushing import push_metrics
+
+    push_metrics(run, report, settings, environment.get("POD_NAMESPACE", "").strip())
+
+
+def _leave_message(report: Report, environment: Mapping[str, str]) -> None:
+    path = Path(environment.get("TERMINATION_LOG") or TERMINATION_LOG)
     # Only a container has the file; it is never made.
     if path.exists():
         try:

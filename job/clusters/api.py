@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -182,7 +183,10 @@ class ApiCluster:
         headers = {"Accept": "application/json", "User-Agent": f"import-images/{VERSION}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        token = self._api.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        try:
+            token = self._api.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        except Exception as error:  # Whatever a token file or a plug-in of the kubeconfig comes up with.
+            raise ClusterError(Reason.UNAUTHORIZED, f"the login cannot be renewed: {clean(str(error))}") from error
         if token:
             headers["Authorization"] = token.strip()
         until = time.monotonic() + seconds
@@ -232,13 +236,14 @@ def _unanswered(error: Exception, host: str, seconds: float) -> ClusterError:
     cause: BaseException = error
     while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason:
         cause = cause.reason
+    # It counts as a ConnectTimeoutError, too.
+    if isinstance(cause, urllib3.exceptions.NewConnectionError):
+        text = str(cause).rpartition("] ")[2] or str(cause)
+        return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {text.rpartition(': ')[2]}"))
     if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
         return ClusterError(Reason.UNREACHABLE, f"{host}: no connection within {CONNECT_SECONDS:g} s")
     if isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
         return ClusterError(Reason.TIMEOUT, f"{host}: no answer within {seconds:g} s", answered=False)
-    if isinstance(cause, urllib3.exceptions.NewConnectionError):
-        text = str(cause).rpartition("] ")[2] or str(cause)
-        return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {text.rpartition(': ')[2]}"))
     if isinstance(cause, urllib3.exceptions.SSLError):
         return ClusterError(Reason.UNREACHABLE, clean(f"{host}: TLS: {cause}"))
     return ClusterError(Reason.UNREACHABLE, clean(f"{host}: connection lost: {cause}"), answered=False)
@@ -270,4 +275,8 @@ def _seconds(hint: object) -> float | None:
     try:
         return max(0.0, float(str(hint)))
     except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(str(hint)).timestamp() - time.time())
+    except (ValueError, TypeError):
         return None
