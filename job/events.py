@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 
 MOST = 50
 LONGEST_MESSAGE = 1000
+TRIES = 4
 SOURCE = "import-images"
 
 
@@ -47,13 +48,12 @@ class Event:
     warning: bool = False
 
 
-def events_of(report: Report, namespace: str, run: Involved | None) -> tuple[Event, ...]:
-    """The Events of a report in one namespace; `run` is the CronJob or Job that a summary is about, if any is."""
-    tags = [tag for tag in report.tags if tag.namespace == namespace]
-    failed = [tag for tag in tags if tag.result is Result.FAILED]
-    updated = [tag for tag in tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)]
-    told = [_of_tag(tag) for tag in (*failed, *updated)[:MOST]]
-    if run is not None and run.namespace == namespace:
+def events_of(report: Report, run: Involved | None) -> tuple[Event, ...]:
+    """The Events of a report; `run` is the CronJob or Job that a summary is about, if any is."""
+    failed = [tag for tag in report.tags if tag.result is Result.FAILED]
+    updated = [tag for tag in report.tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)]
+    told = [_of_tag(tag) for tag in (*failed, *updated)[: MOST - 1]]
+    if run is not None:
         well = report.outcome in (Outcome.SUCCESS, Outcome.FROZEN)
         left_out = len(failed) + len(updated) - len(told)
         message = summary(report) + (f"; {left_out} more tags changed or failed" if left_out > 0 else "")
@@ -75,29 +75,39 @@ def _named(image: Image | None) -> str:
     return f"{image.digest} ({image.revision})" if image.revision else image.digest
 
 
-def post(cluster: Cluster, namespace: str, events: Sequence[Event], now: datetime) -> None:
-    """Write Events. Where that is refused it is said once, as a warning: a run does not depend on them."""
+def post(cluster: Cluster, events: Sequence[Event], now: datetime) -> None:
+    """Write Events, each in the namespace of what it is about. What fails is a warning: a run does not depend on it."""
+    given_up: set[str] = set()
     for event in events:
+        namespace = event.involved.namespace
+        if namespace in given_up:
+            continue
         try:
             _post(cluster, namespace, event, now)
         except ClusterError as error:
             advice = " (grant create, get and update on events)" if error.reason is Reason.FORBIDDEN else ""
-            log.warning("Events in %s were not written: %s%s", namespace, error, advice)
-            return
+            log.warning("an Event in %s was not written: %s%s", namespace, error, advice)
+            if error.reason in (Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.UNREACHABLE, Reason.TIMEOUT):
+                # The next one would fare no better.
+                given_up.add(namespace)
 
 
 def _post(cluster: Cluster, namespace: str, event: Event, now: datetime) -> None:
     body = _body(namespace, event, now)
-    try:
-        cluster.create(EVENTS, namespace, body)
-        return
-    except ClusterError as error:
-        if error.code != 409:
-            raise
-    there = dict(cluster.get(EVENTS, namespace, body["metadata"]["name"]))
-    there["count"] = int(there.get("count") or 1) + 1
-    there["lastTimestamp"] = body["lastTimestamp"]
-    cluster.replace(EVENTS, namespace, there)
+    for tries in range(1, TRIES + 1):
+        try:
+            if tries == 1:
+                cluster.create(EVENTS, namespace, body)
+                return
+            there = dict(cluster.get(EVENTS, namespace, body["metadata"]["name"]))
+            there["count"] = int(there.get("count") or 1) + 1
+            there["lastTimestamp"] = body["lastTimestamp"]
+            cluster.replace(EVENTS, namespace, there)
+            return
+        except ClusterError as error:
+            # It is there already, or somebody else counted on it just now.
+            if error.code != 409 or tries == TRIES:
+                raise
 
 
 def _body(namespace: str, event: Event, now: datetime) -> dict[str, Any]:

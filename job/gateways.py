@@ -30,9 +30,8 @@ JOB = "import-images"
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 TRIES = 3
-# For all that is asked of a gateway in a run; after a signal the pod has 20 seconds to report, push and release.
+# For all that is asked of a gateway in a run.
 SECONDS = 120.0
-SECONDS_AFTER_A_STOP = 12.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -83,9 +82,9 @@ def push(report: Report, gateway: Gateway, pasts: Mapping[str, Past], *, narrowe
 class Gateway:
     """One gateway, and the connection to it."""
 
-    def __init__(self, settings: GatewaySettings, seconds: float = SECONDS) -> None:
+    def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
-        self._until = time.monotonic() + seconds
+        self._until = time.monotonic() + SECONDS
         self._pool = urllib3.PoolManager(ca_certs=settings.ca_file, retries=False)
         self._headers: dict[str, str] = {}
         self._said = False

@@ -97,6 +97,7 @@ class Surroundings:
     settled: Callable[[], None]
     chance: Callable[[], float] = random.random
     clock: Callable[[], float] = field(default=time.monotonic)
+    grace: Callable[[], float] = lambda: GRACE_SECONDS
 
 
 class StreamImport:
@@ -449,7 +450,7 @@ def run_imports(
     def stop() -> bool:
         return stopping() or around.clock() >= around.options.deadline
 
-    left = around.pool.run(tasks, stop, GRACE_SECONDS)
+    left = around.pool.run(tasks, stop, around.grace)
     found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))

@@ -17,8 +17,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from job.model import ImageFacts, Outcome, Report, Result, Shard
+from job.model import ImageFacts, Outcome, Report, Result, Scope, Shard
 from job.openshift import parse_time
+from job.reasons import writable
 from job.reporting import iso
 from job.selection import in_share
 
@@ -65,15 +66,14 @@ class RunRecord:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """All that is remembered in one namespace. `whole` is False once something had to be left out for its size."""
+    """All that is remembered in one namespace."""
 
     tags: Mapping[TagKey, TagRecord] = field(default_factory=dict)
-    # Metrics groups and the time of their last success, None before the first.
-    groups: Mapping[str, float | None] = field(default_factory=dict)
+    # The last success of each metrics group, where the journal knows the last success of all its tags.
+    groups: Mapping[str, float] = field(default_factory=dict)
     images: Mapping[str, ImageFacts] = field(default_factory=dict)
     runs: tuple[RunRecord, ...] = ()
     pushed: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
-    whole: bool = True
 
 
 def group_key(deployment: str | None, shard: Shard | None) -> str:
@@ -81,17 +81,15 @@ def group_key(deployment: str | None, shard: Shard | None) -> str:
     return (deployment or "*") + (f" {shard.index}/{shard.count}" if shard else "")
 
 
-def begun(journal: Journal, run: RunRecord) -> tuple[Journal, tuple[RunRecord, ...]]:
-    """The journal with a run that begins now, and the runs of the same kind that never ended.
+def begun(journal: Journal, run: RunRecord, scope: Scope) -> tuple[Journal, tuple[RunRecord, ...]]:
+    """The journal with a run that begins now, and the runs that never ended.
 
-    Called by whoever holds the lock, so a run of the same scope that is still `running` there was killed.
+    Called by whoever holds the lock of that scope, so a run that overlaps it and is still `running` there was killed.
     """
     killed = tuple(
         each
         for each in journal.runs
-        if each.outcome == RUNNING
-        and each.id != run.id
-        and (each.deployment, each.shard) == (run.deployment, run.shard)
+        if each.outcome == RUNNING and each.id != run.id and Scope(each.deployment, each.shard).overlaps(scope)
     )
     ended = {each.id: replace(each, outcome=str(Outcome.ABORTED), exit_status=None) for each in killed}
     runs = tuple(ended.get(each.id, each) for each in journal.runs if each.id != run.id)
@@ -108,7 +106,11 @@ def ended(journal: Journal, report: Report, namespace: str, run: RunRecord, *, n
         run: the record that the run began with.
         narrowed: the run took only some tags, so others stay as they are; else those of its kind that it did not
             meet are gone.
+
+    Made twice it changes nothing more: a write whose answer was lost is made again.
     """
+    if any(each.id == report.id and each.outcome != RUNNING for each in journal.runs):
+        return journal
     finished = report.finished_at.timestamp()
     results = [tag for tag in report.tags if tag.namespace == namespace]
     own = {(tag.stream, tag.tag): tag for tag in results}
@@ -150,9 +152,8 @@ def ended(journal: Journal, report: Report, namespace: str, run: RunRecord, *, n
         )[:MOST_UPDATED_A_RUN],
     )
     groups = dict(journal.groups)
-    if not narrowed and not unseen:
-        group = group_key(report.deployment, report.shard)
-        groups[group] = finished if outcome is Outcome.SUCCESS else groups.get(group)
+    if outcome is Outcome.SUCCESS and not narrowed:
+        groups[group_key(report.deployment, report.shard)] = finished
     runs = tuple(record if each.id == run.id else each for each in journal.runs)
     if record not in runs:
         runs = (record, *runs)
@@ -194,6 +195,10 @@ def _run_out(run: RunRecord) -> dict[str, Any]:
     return {key: value for key, value in out.items() if value not in (None, {}, [])}
 
 
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
 def _run_in(data: Mapping[str, Any]) -> RunRecord:
     shard = data.get("shard")
     return RunRecord(
@@ -202,13 +207,13 @@ def _run_in(data: Mapping[str, Any]) -> RunRecord:
         started_at=parse_time(data.get("started_at")),
         finished_at=parse_time(data.get("finished_at")),
         trigger=str(data.get("trigger", "local")),
-        deployment=data.get("deployment"),
+        deployment=_text(data.get("deployment")),
         shard=Shard(int(shard[0]), int(shard[1])) if shard else None,
-        job=data.get("job"),
+        job=_text(data.get("job")),
         scheduled_at=parse_time(data.get("scheduled_at")),
-        exit_status=data.get("exit_status"),
-        counts=dict(data.get("counts") or {}),
-        updated=tuple((str(name), before, after) for name, before, after in data.get("updated") or ()),
+        exit_status=None if data.get("exit_status") is None else int(data["exit_status"]),
+        counts={str(result): int(count) for result, count in (data.get("counts") or {}).items()},
+        updated=tuple((str(name), _text(before), _text(after)) for name, before, after in data.get("updated") or ()),
     )
 
 
@@ -220,7 +225,6 @@ def _out(journal: Journal) -> dict[str, Any]:
         succeeded.setdefault(when, []).append(f"{stream}:{tag}")
     return {
         "version": VERSION,
-        "whole": journal.whole,
         "runs": [_run_out(run) for run in journal.runs],
         "groups": dict(journal.groups),
         "pushed": {owner: [dict(group) for group in groups] for owner, groups in journal.pushed.items()},
@@ -248,14 +252,16 @@ def _in(data: Mapping[str, Any]) -> Journal:
     }
     return Journal(
         tags=tags,
-        groups={str(key): value if value is None else float(value) for key, value in data.get("groups", {}).items()},
+        groups={str(key): float(value) for key, value in data.get("groups", {}).items()},
         images={
-            str(digest): ImageFacts(parse_time(created), revision, version)
+            str(digest): ImageFacts(parse_time(created), _text(revision), _text(version))
             for digest, (created, revision, version) in data.get("images", {}).items()
         },
         runs=tuple(_run_in(run) for run in data.get("runs", ())),
-        pushed={str(owner): tuple(groups) for owner, groups in data.get("pushed", {}).items()},
-        whole=data.get("whole") is True,
+        pushed={
+            str(owner): tuple({str(name): str(value) for name, value in group.items()} for group in groups)
+            for owner, groups in data.get("pushed", {}).items()
+        },
     )
 
 
@@ -271,19 +277,34 @@ def _smaller(journal: Journal) -> Iterator[Journal]:
             journal, runs=tuple(replace(run, updated=()) if most == 1 else run for run in journal.runs[:most])
         )
         yield journal
-    journal = replace(journal, whole=False)
+    # Whoever asks for the groups then asks the gateway.
+    journal = replace(journal, groups={})
     # Failing tags first, since theirs is the history that nothing else tells.
     tags = sorted(journal.tags.items(), key=lambda item: (-item[1].failed_runs, -(item[1].last_success or 0), item[0]))
     while tags:
         tags = tags[: len(tags) * 3 // 4]
         yield replace(journal, tags=dict(tags))
-    yield Journal(whole=False)
+    yield Journal()
+
+
+# What the shapes of other people's text make of the code above.
+_GARBAGE = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    ArithmeticError,
+    EOFError,
+    OSError,
+    RecursionError,
+    zlib.error,
+)
 
 
 def encode(journal: Journal) -> dict[str, Any]:
     """`data` and `binaryData` of a ConfigMap, together at most `MOST_BYTES`; packed when it is large."""
     for candidate in _smaller(journal):
-        text = json.dumps(_out(candidate), separators=(",", ":"), ensure_ascii=False)
+        text = writable(json.dumps(_out(candidate), separators=(",", ":"), ensure_ascii=False))
         if len(text.encode()) <= PLAIN_BYTES:
             return {"data": {PLAIN_KEY: text}, "binaryData": {}}
         # No time in the header: the same journal is the same text.
@@ -309,7 +330,7 @@ def decode(config_map: Mapping[str, Any]) -> Journal:
         if data["version"] != VERSION:
             raise ValueError(f"version {data['version']!r}")
         return _in(data)
-    except (ValueError, TypeError, KeyError, AttributeError, EOFError, OSError, RecursionError, zlib.error) as error:
+    except _GARBAGE as error:
         raise ValueError(f"{type(error).__name__}: {error}") from error
 
 

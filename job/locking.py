@@ -21,45 +21,35 @@ from typing import Any
 
 from job.clusters import LEASES, Cluster
 from job.errors import ClusterError
-from job.model import Reason, Shard
+from job.model import Reason, Scope, Shard
+from job.pacing import Pool
 
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60.0
 RENEW_SECONDS = 15.0
 # Before others may think that the holder is dead, it has to think so itself.
-LOST_SECONDS = 45.0
-RENEW_TIMEOUT_SECONDS = 5.0
+LOST_SECONDS = 40.0
+RELEASE_SECONDS = 4.0
+RENEW_TIMEOUT_SECONDS = 3.0
 WATCH_SECONDS = 2.0
 ROUNDS = 3
 SELECTOR = "app.kubernetes.io/name=import-images"
 SCOPE_ANNOTATION = "import-images.dev/scope"
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a run imports in a namespace: one deployment's tags or all (None), all streams (None) or a share."""
+# Names that are written into that of the Lease as they are.
+_PLAIN = re.compile(r"[a-z0-9]([-a-z0-9]{0,100}[a-z0-9])?")
 
-    deployment: str | None = None
-    shard: Shard | None = None
 
-    def overlaps(self, other: Scope) -> bool:
-        """Whether both may import the same tag."""
-        if None not in (self.deployment, other.deployment) and self.deployment != other.deployment:
-            return False
-        if self.shard is None or other.shard is None or self.shard.count != other.shard.count:
-            return True
-        return self.shard.index == other.shard.index
-
-    @property
-    def lease_name(self) -> str:
-        """The name of the Lease. A tag that is no DNS name is spelt as one, with a hash against mix-ups."""
-        name = self.deployment or "all"
-        if self.deployment == "all" or not re.fullmatch(r"[a-z0-9]([-a-z0-9.]{0,100}[a-z0-9])?", name):
-            digest = hashlib.sha256(name.encode()).hexdigest()[:8]
-            name = f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:60]}-{digest}"
-        shard = f"-shard-{self.shard.index}-of-{self.shard.count}" if self.shard else ""
-        return f"import-images-{name}{shard}"
+def lease_name(scope: Scope) -> str:
+    """The name of the Lease. What is no plain name is spelt as one, with a hash against mix-ups."""
+    name = scope.deployment or "all"
+    if scope.deployment == "all" or "-shard-" in name or not _PLAIN.fullmatch(name):
+        digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+        name = f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:60]}-{digest}".removeprefix("-")
+    shard = f"-shard-{scope.shard.index}-of-{scope.shard.count}" if scope.shard else ""
+    return f"import-images-{name}{shard}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +131,11 @@ class Lock:
             if not self._take(dead):
                 continue
             # Whoever took another Lease between our look and our write may not have seen ours.
-            late = [lease for lease in self._others() if lease.mark not in dead]
+            try:
+                late = [lease for lease in self._others() if lease.mark not in dead]
+            except ClusterError:
+                self.release()
+                raise
             if not late:
                 return
             self.release()
@@ -151,8 +145,10 @@ class Lock:
         raise LockedError("locked: others took the lock first")
 
     def _others(self) -> list[_Seen]:
-        leases = map(_seen, self._cluster.list(LEASES, self.namespace, SELECTOR))
-        return [lease for lease in leases if self._in_the_way(lease)]
+        return [lease for lease in self._leases() if self._in_the_way(lease)]
+
+    def _leases(self) -> list[_Seen]:
+        return [_seen(lease) for lease in self._cluster.list(LEASES, self.namespace, SELECTOR)]
 
     def _in_the_way(self, lease: _Seen) -> bool:
         if lease.holder in ("", self._holder.name) or not lease.scope.overlaps(self._scope):
@@ -161,21 +157,25 @@ class Lock:
         return not (lease.job and lease.job == self._holder.job and lease.scope == self._scope)
 
     def _outlive(self, others: Sequence[_Seen]) -> frozenset[_Mark]:
-        """Watch the holders of overlapping locks until each is known to be dead; returns those."""
+        """Watch the holders of overlapping locks until each is known to be dead; returns those.
+
+        Raises:
+            LockedError: one of them renewed its lock, or let it go: it was alive.
+        """
         if others:
             told = f"{others[0].holder} holds the lock in {self.namespace}"
             log.info("%s: watching for up to %d s whether it is alive", told, LEASE_SECONDS)
-        first = frozenset(lease.mark for lease in others)
         until = self._clock() + LEASE_SECONDS
         while others and self._clock() < until:
             if self._stopping():
                 raise LockedError(f"locked by {others[0].holder}; stopped while watching it")
             self._sleep(WATCH_SECONDS)
-            others = self._others()
+            now = {lease.name: lease for lease in self._leases()}
             for lease in others:
-                if lease.mark not in first:
+                if lease.name in now and now[lease.name].mark != lease.mark:
                     raise LockedError(f"locked by {lease.holder}")
-        return first
+            others = [lease for lease in others if lease.name in now]
+        return frozenset(lease.mark for lease in others)
 
     def _take(self, dead: frozenset[_Mark]) -> bool:
         """Write our Lease; False when somebody else wrote it first."""
@@ -199,7 +199,7 @@ class Lock:
 
     def _own(self) -> Mapping[str, Any] | None:
         try:
-            return self._cluster.get(LEASES, self.namespace, self._scope.lease_name)
+            return self._cluster.get(LEASES, self.namespace, lease_name(self._scope))
         except ClusterError as error:
             if error.code == 404:
                 return None
@@ -215,7 +215,7 @@ class Lock:
             "job": self._holder.job,
         }
         metadata: dict[str, Any] = {
-            "name": self._scope.lease_name,
+            "name": lease_name(self._scope),
             "namespace": self.namespace,
             "labels": {"app.kubernetes.io/name": "import-images"},
             "annotations": {SCOPE_ANNOTATION: json.dumps(told)},
@@ -274,7 +274,13 @@ class Lock:
     def release(self) -> None:
         """Let the lock go, so that the next run need not watch it."""
         try:
-            self._write(holder="")
+            try:
+                self._write(holder="")
+            except ClusterError as error:
+                # A renewal may have taken effect although its answer was lost.
+                if error.reason is not Reason.CONFLICT or not self._still_ours():
+                    raise
+                self._write(holder="")
         except ClusterError as error:
             log.info("the lock in %s was not released (%s); it expires by itself", self.namespace, error)
         self._lease = None
@@ -283,11 +289,15 @@ class Lock:
 class Keeper:
     """Renews locks from a thread of its own until they are let go."""
 
-    def __init__(self, locks: Sequence[Lock], lost: Callable[[str], None]) -> None:
-        self._locks = locks
+    def __init__(self, lost: Callable[[str], None]) -> None:
+        self._locks: list[Lock] = []
         self._lost = lost
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="locks", daemon=True)
+
+    def keep(self, lock: Lock) -> None:
+        """Renew this one, too; it was taken just now."""
+        self._locks.append(lock)
 
     def __enter__(self) -> Keeper:
         self._thread.start()
@@ -295,13 +305,15 @@ class Keeper:
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()
-        self._thread.join(RENEW_SECONDS)
-        for lock in self._locks:
-            lock.release()
+        self._thread.join(RELEASE_SECONDS)
+        until = time.monotonic() + RELEASE_SECONDS
+        Pool(len(self._locks) or 1).run(
+            [_Releasing(lock) for lock in self._locks], lambda: time.monotonic() > until, grace=0
+        )
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
-            for lock in self._locks:
+            for lock in list(self._locks):
                 if self._ended.is_set():
                     return
                 # Each may take its time when the API hangs, so all are looked at before each renewal.
@@ -309,6 +321,15 @@ class Keeper:
                 if late or not lock.renew():
                     self._lost((late or lock).namespace)
                     return
+
+
+class _Releasing:
+    def __init__(self, lock: Lock) -> None:
+        self._lock = lock
+
+    def step(self) -> float | None:
+        self._lock.release()
+        return None
 
 
 def _now() -> str:

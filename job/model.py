@@ -182,6 +182,22 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """What a run imports in a namespace: one deployment's tags or any (None), all streams (None) or a share."""
+
+    deployment: str | None = None
+    shard: Shard | None = None
+
+    def overlaps(self, other: Scope) -> bool:
+        """Whether both may import the same tag."""
+        if None not in (self.deployment, other.deployment) and self.deployment != other.deployment:
+            return False
+        if self.shard is None or other.shard is None or self.shard.count != other.shard.count:
+            return True
+        return self.shard.index == other.shard.index
+
+
+@dataclass(frozen=True, slots=True)
 class RunError:
     """Something that went wrong for a namespace as a whole."""
 

@@ -112,13 +112,15 @@ class Pool:
             self._limit.went_well()
             self._changed.notify()
 
-    def run(self, tasks: Iterable[Task], stopping: Callable[[], bool], grace: float) -> frozenset[Task]:
+    def run(
+        self, tasks: Iterable[Task], stopping: Callable[[], bool], grace: float | Callable[[], float]
+    ) -> frozenset[Task]:
         """Work until all tasks are done, or until told to stop.
 
         Args:
             tasks: what to work on.
             stopping: asked several times a second; once true, no further step is begun.
-            grace: seconds that the steps under way then have to end.
+            grace: seconds that the steps under way then have to end; asked when it comes to that.
 
         Returns:
             The tasks that were still under way when the grace was over.
@@ -135,7 +137,7 @@ class Pool:
                 self._changed.wait(0.2)
             self._stopped = True
             self._changed.notify_all()
-            until = time.monotonic() + grace
+            until = time.monotonic() + (grace() if callable(grace) else grace)
             while self._under_way and not self._failure and time.monotonic() < until:
                 self._changed.wait(0.2)
             if self._failure:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from job.clusters import CRON_JOBS
-from job.gateways import SECONDS, SECONDS_AFTER_A_STOP, Gateway, GatewayError, Group, group_of, push
+from job.gateways import Gateway, GatewayError, Group, group_of, push
 from job.journal import Journal, group_key
 from job.metrics import Past
 from job.model import Report, Shard
@@ -35,7 +35,7 @@ def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str)
         for namespace, journal in run.journals.items()
         if (past := past_of(journal, report.deployment, report.shard)) is not None
     }
-    gateway = Gateway(settings, SECONDS_AFTER_A_STOP if run.stop else SECONDS)
+    gateway = Gateway(settings)
     try:
         push(report, gateway, pasts, narrowed=run.settings.narrowed)
         if not settings.aggregation and not run.settings.narrowed:
@@ -47,7 +47,7 @@ def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str)
 def past_of(journal: Journal, deployment: str | None, shard: Shard | None) -> Past | None:
     """What the journal knows of the metrics of a group; None where it knows too little to stand in for a gateway."""
     key = group_key(deployment, shard)
-    if not journal.whole or key not in journal.groups:
+    if key not in journal.groups:
         return None
     last_success = journal.groups[key]
     return Past(
@@ -69,6 +69,9 @@ def _remove_stale(run: Run, report: Report, gateway: Gateway, home: str) -> None
     The journal of the pod's own namespace lists them. Of several shards the first one does it for all.
     """
     owner = run.trigger.owner
+    if run.trigger.kind != "scheduled":
+        # A Job made by hand may have been given another deployment, once.
+        return
     if owner is None or owner.kind != CRON_JOBS.kind or not home or (report.shard and report.shard.index):
         return
     shards: Sequence[Shard | None] = [None]

@@ -68,7 +68,7 @@ class Memory:
             log.warning(
                 "the journal %s/%s is begun anew: it was unreadable (%s)", self.namespace, NAME, clean(str(error))
             )
-            journal = Journal(whole=False)
+            journal = Journal()
         return journal, str(found["metadata"]["resourceVersion"])
 
     def _put(self, journal: Journal, version: str | None) -> None:

@@ -18,16 +18,17 @@ from job.clusters import NAMESPACES, Cluster
 from job.describing import Describer
 from job.errors import ClusterError, UsageError
 from job.holds import hold_of, is_over
-from job.importing import Options, Surroundings, run_imports
+from job.importing import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.journal import Journal, RunRecord, begun
 from job.listing import Chosen, Listing
-from job.locking import Holder, Keeper, Lock, LockedError, Scope
-from job.model import Outcome, Reason, Report, RunError, TagResult, Tally
+from job.locking import Holder, Keeper, Lock, LockedError
+from job.model import Outcome, Reason, Report, RunError, Scope, TagResult, Tally
 from job.pacing import Pool, persist, wait_before
 from job.reasons import PASSING
 from job.remembering import Memory
 from job.reporting import iso
 from job.schedule import Freeze, frozen_at, parse_zone
+from job.selection import Wanted
 from job.settings import Settings
 from job.stopping import Stop
 from job.triggers import Trigger, find_trigger
@@ -36,6 +37,8 @@ from job.verdicts import LOCKED_STAGE, exit_status, outcome_of, overall
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
+# Once the lock is lost others may take it soon.
+GRACE_AT_ONCE_SECONDS = 5.0
 T = TypeVar("T")
 
 
@@ -124,7 +127,7 @@ def start(
         return persist(call, settings.retries, lambda: bool(stop))
 
     namespaces = patient(lambda: _namespaces(settings, cluster))
-    trigger = find_trigger(cluster, environment, patient) if command == "run" else Trigger()
+    trigger = find_trigger(cluster, environment, patient, settings.time_zone) if command == "run" else Trigger()
     return Run(settings, cluster, counts, stop, namespaces, command, trigger, progress)
 
 
@@ -149,9 +152,12 @@ def frozen(run: Run) -> Report | None:
         UsageError: it was started by hand, so that somebody is there to decide.
     """
     settings = run.settings
-    if settings.ignore_freeze:
+    if settings.ignore_freeze or not settings.freeze:
         return None
-    zone = parse_zone(settings.time_zone or run.trigger.time_zone)
+    try:
+        zone = parse_zone(settings.time_zone or run.trigger.time_zone)
+    except ValueError as error:
+        raise UsageError([f"the CronJob's timeZone: {error}; mend it, or set TIME_ZONE for FREEZE"]) from error
     freeze = frozen_at(settings.freeze, run.started, zone)
     if freeze is None:
         return None
@@ -175,25 +181,31 @@ def _told(freeze: Freeze) -> str:
 @contextmanager
 def locked(run: Run) -> Iterator[list[RunError]]:
     """Hold the locks of the namespaces; gives an error for each namespace whose lock could not be had."""
-    asked = [_Acquiring(run, namespace) for namespace in run.namespaces]
-    left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
-    taken = [each for each in asked if each not in left and each.taken]
-    held = [each.lock for each in taken]
-    with Keeper(held, lambda namespace: run.stop.request(f"the lock in {namespace} was lost")):
-        for lock in held:
-            _remember_begin(run, lock.namespace)
+    with Keeper(lambda namespace: run.stop.request(f"the lock in {namespace} was lost", at_once=True)) as keeper:
+        asked = [_Acquiring(run, namespace, keeper) for namespace in run.namespaces]
+        left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
+        taken = [each for each in asked if each not in left and each.taken]
+        for each in taken:
+            _remember_begin(run, each.lock.namespace)
         yield [each.error() for each in asked if each not in taken]
+
+
+def scope_of(wanted: Wanted) -> Scope:
+    """What a run may import: more than DEPLOYMENT where an argument names a tag."""
+    named = any(pattern.tag is not None for pattern in wanted.patterns)
+    return Scope(None if named else wanted.deployment, wanted.shard)
 
 
 class _Acquiring:
     """The lock of one namespace on its way."""
 
-    def __init__(self, run: Run, namespace: str) -> None:
-        scope = Scope(run.settings.wanted.deployment, run.settings.wanted.shard)
+    def __init__(self, run: Run, namespace: str, keeper: Keeper) -> None:
+        scope = scope_of(run.settings.wanted)
         holder = Holder("/".join(filter(None, (run.trigger.job, run.id))), run.trigger.job_id)
         self.lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping)
         self.taken = False
         self._run = run
+        self._keeper = keeper
         self._tries = 0
         self._problem: Exception | None = None
 
@@ -202,6 +214,8 @@ class _Acquiring:
         self._tries += 1
         try:
             self.lock.acquire()
+            # Others may be watched for a minute, in which this one must not stand still.
+            self._keeper.keep(self.lock)
             self.taken = True
         except LockedError as error:
             self._problem = error
@@ -231,7 +245,7 @@ def _remember_begin(run: Run, namespace: str) -> None:
     def change(journal: Journal) -> Journal:
         # What was known before; a change may be made twice, to what another writer left.
         run.journals[namespace] = journal
-        return begun(journal, record)[0]
+        return begun(journal, record, scope_of(run.settings.wanted))[0]
 
     if memory.update(change) is None:
         run.journals.pop(namespace, None)
@@ -308,6 +322,7 @@ def _import(run: Run, chosen: Sequence[Chosen]) -> list[TagResult]:
         pool=Pool(settings.concurrency),
         retried=run.counts.retried,
         settled=settled,
+        grace=lambda: GRACE_AT_ONCE_SECONDS if run.stop.at_once else GRACE_SECONDS,
     )
     return run_imports(chosen, around, run.stopping)
 
@@ -315,7 +330,7 @@ def _import(run: Run, chosen: Sequence[Chosen]) -> list[TagResult]:
 def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen]) -> None:
     """A run that never ended left no report; what it imported is in the streams."""
     for namespace, journal in run.journals.items():
-        for killed in begun(journal, run.records[namespace])[1]:
+        for killed in begun(journal, run.records[namespace], scope_of(run.settings.wanted))[1]:
             since = killed.started_at
             moved = [
                 f"{stream.name}:{choice.tag.name}"

@@ -281,6 +281,8 @@ def _shard(reader: _Reader) -> Shard | None:
     count = reader.read("SHARDS", _integer(1, 1000), None)
     index = reader.read("JOB_COMPLETION_INDEX", _integer(0, 999), None)
     if count is None:
+        if index is not None:
+            reader.errors.append("JOB_COMPLETION_INDEX: set without SHARDS, so each pod would do all of the work")
         return None
     if index is None or index >= count:
         reader.errors.append(

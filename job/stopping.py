@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from types import FrameType
 
 ABORTED = 6
@@ -18,14 +19,19 @@ class Stop:
 
     def __init__(self) -> None:
         self.reason: str | None = None
+        self.since: float | None = None
+        self.at_once = False
         self._signalled = False
 
     def __bool__(self) -> bool:
         return self.reason is not None
 
-    def request(self, reason: str) -> None:
-        """Ask the run to stop; the first reason counts."""
-        self.reason = self.reason or reason
+    def request(self, reason: str, *, at_once: bool = False) -> None:
+        """Ask the run to stop; the first reason counts. `at_once` leaves what is under way little time."""
+        self.at_once |= at_once
+        if self.reason is None:
+            self.since = time.monotonic()
+            self.reason = reason
 
     def listen(self) -> None:
         """Handle SIGTERM and SIGINT from now on."""

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -20,24 +22,35 @@ from job.settings import GatewaySettings
 log = logging.getLogger(__name__)
 
 TERMINATION_LOG = "/dev/termination-log"
+SECONDS_AFTER_A_STOP = 12.0
 
 
 def tell(run: Run, report: Report, environment: Mapping[str, str]) -> None:
-    """Pass a run's report on."""
+    """Pass a run's report on; once the run was told to stop, for no longer than the pod has time for."""
+    teller = threading.Thread(target=_tell, args=(run, report, environment), name="telling", daemon=True)
+    begun = time.monotonic()
+    teller.start()
+    while teller.is_alive():
+        teller.join(0.2)
+        since = max(run.stop.since or 0.0, begun) if run.stop else None
+        if since is not None and time.monotonic() - since > SECONDS_AFTER_A_STOP:
+            log.error("no time left to tell all of it: journal, metrics or Events may be missing")
+            return
+
+
+def _tell(run: Run, report: Report, environment: Mapping[str, str]) -> None:
     _guarded("the termination message", lambda: _leave_message(report, environment))
-    if report.outcome is Outcome.LOCKED:
-        # Metrics and journal are the other run's.
-        return
-    for namespace, memory in run.memories.items():
-        change = functools.partial(
-            ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
-        )
-        _guarded(f"the journal of {namespace}", functools.partial(memory.update, change))
-    if run.settings.gateway is not None:
-        _guarded("metrics", functools.partial(_push, run, report, run.settings.gateway, environment))
-    for namespace in report.namespaces:
-        events = events_of(report, namespace, run.trigger.owner)
-        _guarded("Events", functools.partial(post, run.cluster, namespace, events, report.finished_at))
+    # Of a run that was locked out, metrics and journal are the other run's.
+    if report.outcome is not Outcome.LOCKED:
+        for namespace, memory in run.memories.items():
+            change = functools.partial(
+                ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
+            )
+            _guarded(f"the journal of {namespace}", functools.partial(memory.update, change))
+        if run.settings.gateway is not None:
+            _guarded("metrics", functools.partial(_push, run, report, run.settings.gateway, environment))
+    events = events_of(report, run.trigger.owner)
+    _guarded("Events", functools.partial(post, run.cluster, events, report.finished_at))
 
 
 def _guarded(what: str, call: Callable[[], object]) -> None:

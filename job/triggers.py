@@ -54,13 +54,16 @@ Answer = Mapping[str, Any]
 Patient = Callable[[Callable[[], Answer]], Answer]
 
 
-def find_trigger(cluster: Cluster, environment: Mapping[str, str], patient: Patient) -> Trigger:
+def find_trigger(
+    cluster: Cluster, environment: Mapping[str, str], patient: Patient, time_zone: str | None = None
+) -> Trigger:
     """Ask the cluster what started this run. What cannot be found out is said once, and the run goes on.
 
     Args:
         cluster: the cluster.
         environment: JOB_NAME and POD_NAMESPACE, as the downward API gives them.
         patient: makes a call, and makes it again where that may help.
+        time_zone: of the schedule, where it is not to be the CronJob's.
     """
     job, namespace = environment.get("JOB_NAME", "").strip(), environment.get("POD_NAMESPACE", "").strip()
     if not job or not namespace:
@@ -70,7 +73,7 @@ def find_trigger(cluster: Cluster, environment: Mapping[str, str], patient: Pati
     except ClusterError as error:
         log.warning("whether this run is a scheduled one is not known: %s (grant get on jobs)", error)
         # Its name alone tells the pods of one Job from others.
-        return Trigger("manual", job, job_id=job)
+        return Trigger("manual", job, job_id=f"{namespace}/{job}")
     metadata: Mapping[str, Any] = data.get("metadata") or {}
     annotations = metadata.get("annotations") or {}
     scheduled_at = parse_time(annotations.get(SCHEDULED_ANNOTATION))
@@ -78,16 +81,21 @@ def find_trigger(cluster: Cluster, environment: Mapping[str, str], patient: Pati
     trigger = Trigger(
         kind="scheduled" if scheduled_at and MANUAL_ANNOTATION not in annotations else "manual",
         job=job,
-        job_id=str(uid or job),
+        job_id=str(uid or f"{namespace}/{job}"),
         scheduled_at=scheduled_at if MANUAL_ANNOTATION not in annotations else None,
         owner=Involved(JOBS.api_version, JOBS.kind, namespace, job, uid),
     )
     owner = next((o for o in metadata.get("ownerReferences") or () if o.get("kind") == CRON_JOBS.kind), None)
-    return trigger if owner is None else _of_cron_job(cluster, namespace, trigger, owner, patient)
+    return trigger if owner is None else _of_cron_job(cluster, namespace, trigger, owner, patient, time_zone)
 
 
 def _of_cron_job(
-    cluster: Cluster, namespace: str, trigger: Trigger, owner: Mapping[str, Any], patient: Patient
+    cluster: Cluster,
+    namespace: str,
+    trigger: Trigger,
+    owner: Mapping[str, Any],
+    patient: Patient,
+    time_zone: str | None,
 ) -> Trigger:
     involved = Involved(CRON_JOBS.api_version, CRON_JOBS.kind, namespace, str(owner.get("name")), owner.get("uid"))
     try:
@@ -99,7 +107,7 @@ def _of_cron_job(
     schedule: Schedule | None = None
     try:
         if not spec.get("suspend"):
-            schedule = Schedule.parse(str(spec.get("schedule")), zone)
+            schedule = Schedule.parse(str(spec.get("schedule")), time_zone or zone)
     except UnsupportedScheduleError as error:
         log.warning("when the next run is due is not told: %s", clean(str(error)))
     except ValueError as error:

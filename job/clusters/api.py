@@ -140,7 +140,7 @@ class ApiCluster:
         self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
     ) -> Mapping[str, Any]:
         """Replace an object by what `body` says, whose metadata names it; `timeout` as for `create`."""
-        query, limit = _limits(timeout)
+        query, limit = _limits(timeout, slack=2.0)
         name = str(body["metadata"]["name"])
         return self._request("PUT", resource, namespace, name, body=body, query=query, seconds=limit)
 
@@ -210,11 +210,11 @@ class ApiCluster:
         return _parsed(response, data)
 
 
-def _limits(timeout: float | None) -> tuple[dict[str, str], float]:
+def _limits(timeout: float | None, slack: float = SLACK_SECONDS) -> tuple[dict[str, str], float]:
     """The query that tells the server its limit, and how many seconds the client waits."""
     if timeout is None:
         return {}, READ_SECONDS
-    return {"timeout": f"{max(1, round(timeout * 1000))}ms"}, timeout + SLACK_SECONDS
+    return {"timeout": f"{max(1, round(timeout * 1000))}ms"}, timeout + slack
 
 
 def _read(response: BaseHTTPResponse, until: float) -> bytes:
