@@ -52,7 +52,7 @@ def events_of(report: Report, run: Involved | None) -> tuple[Event, ...]:
     """The Events of a report; `run` is the CronJob or Job that a summary is about, if any is."""
     failed = [tag for tag in report.tags if tag.result is Result.FAILED]
     updated = [tag for tag in report.tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)]
-    told = [_of_tag(tag) for tag in (*failed, *updated)[: MOST - 1]]
+    told = [_of_tag(tag) for tag in (*failed, *updated)[:MOST]]
     if run is not None:
         well = report.outcome in (Outcome.SUCCESS, Outcome.FROZEN)
         left_out = len(failed) + len(updated) - len(told)

@@ -76,10 +76,16 @@ def _table(report: Report, namespace: str) -> Table:
     return table
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        # rich would end the program.
+        raise BrokenPipeError
+
+
 def print_report(report: Report, file: TextIO) -> None:
     """Write the tables of a report, what failed and why, and a summary."""
     width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if file.isatty() else WIDTH
-    console = Console(file=file, width=width, highlight=False)
+    console = _Console(file=file, width=width, highlight=False)
     for namespace in report.namespaces:
         if not any(tag.namespace == namespace for tag in report.tags):
             continue
