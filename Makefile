@@ -31,6 +31,9 @@ run: $(VENV)/.tests packages ## the job on the sandbox: two runs, their tables, 
 	@$(BIN)/python -m tests.demo
 
 test: $(VENV)/.tests packages ## every test
+	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image and not slow' $(ARGS)
+
+test-all: $(VENV)/.tests packages ## those that take minutes, too
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image' $(ARGS)
 
 check: $(VENV)/.tests ## formatting, lint, types, layers

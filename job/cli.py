@@ -6,6 +6,7 @@ Nothing heavy is loaded at the top, so that `--help` is quick and signals are ha
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import sys
@@ -68,7 +69,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     set_up()
     try:
-        return _main(command, options, stop)
+        status = _main(command, options, stop)
+        # What is left is not searched for garbage on the way out, which would take a pod's 100m of CPU a second.
+        gc.freeze()
+        return status
     except UsageError as error:
         for line in error.errors:
             log.error("%s", line)

@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import cast
 from urllib.parse import quote
 
 import ijson
@@ -19,7 +20,7 @@ import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from job.metrics import BY_NAME, CARRIED_FAMILIES, PREFIX, RUN_FAMILIES, Family, Past, Values, exposition, increments
-from job.model import Outcome, Reason, Report, Shard
+from job.model import Outcome, Reason, Report, Result, Shard, Skip
 from job.pacing import wait_before
 from job.reasons import clean
 from job.settings import GatewaySettings
@@ -142,10 +143,13 @@ class Gateway:
         )
         carries_all = narrowed or unseen
         try:
-            if past is None or carries_all:
+            if past is None or carries_all or _lacks_something(past, report, namespace):
                 # What is remembered fills in for a gateway that was wiped.
                 past = self._past(group, BY_NAME.keys() if carries_all else CARRIED_FAMILIES).over(past or Past())
         except GatewayError as error:
+            if past is not None and not carries_all:
+                self._send("PUT", path, exposition(report, namespace, past))
+                return
             if not self._said:
                 self._said = True
                 log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
@@ -169,7 +173,7 @@ class Gateway:
     def _left(self) -> float:
         return self._until - time.monotonic()
 
-    def _send(self, method: str, path: str, body: bytes, *, twice: bool = True) -> None:
+    def _send(self, method: str, path: str, body: bytes | bytearray, *, twice: bool = True) -> None:
         for tries in range(1, TRIES + 1):
             try:
                 response = self._request(method, path, body)
@@ -190,7 +194,7 @@ class Gateway:
                 log.info("%s: %s; trying again", self.url, problem)
                 time.sleep(wait)
 
-    def _request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
+    def _request(self, method: str, path: str, body: bytes | bytearray | None) -> BaseHTTPResponse:
         headers = {**self._headers, **({"Content-Type": CONTENT_TYPE} if body is not None else {})}
         left = self._left()
         if left <= 0:
@@ -199,7 +203,8 @@ class Gateway:
             return self._pool.request(
                 method,
                 self._settings.url + path,
-                body=body,
+                # A bytearray is as good as bytes, but for urllib3's annotations.
+                body=cast("bytes | None", body),
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left)),
                 preload_content=False,
@@ -207,6 +212,17 @@ class Gateway:
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
             raise _lost(error) from error
+
+
+def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
+    """Whether the gateway may know a last success that is not remembered, of a tag that has none from this run."""
+    known = past.of("tag_last_success_timestamp_seconds")
+    return any(
+        tag.namespace == namespace
+        and (tag.result is Result.FAILED or tag.reason is Skip.HELD)
+        and (tag.stream, tag.tag) not in known
+        for tag in report.tags
+    )
 
 
 def _path(group: Group) -> str:

@@ -61,7 +61,7 @@ class _Pending:
     seconds: float = 0.0
     ready: float = 0.0
     alone: bool = False
-    # What was spent of RETRIES, and how many timeouts there were, which are a budget of their own.
+    # What was spent of RETRIES, and how many timeouts there were, of which the first is tried once more.
     retries: int = 0
     timeouts: int = 0
     failed: Reason | None = None
@@ -231,11 +231,11 @@ class StreamImport:
         pending.failed = error.reason
         if error.reason is Reason.TIMEOUT:
             pending.timeouts += 1
-            again = pending.timeouts < 2 and around.options.retries > 0
+            again = pending.timeouts < 2 and pending.retries < around.options.retries
         else:
             again = error.reason in PASSING and pending.retries < around.options.retries
-            pending.retries += again
-        tries = max(1, pending.retries + pending.timeouts)
+        pending.retries += again
+        tries = max(1, pending.retries)
         ready = around.clock() + wait_before(tries, error.reason, error.retry_after, around.chance)
         if again and ready < around.options.deadline:
             pending.ready = ready

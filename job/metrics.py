@@ -260,7 +260,7 @@ def exposition(
     narrowed: bool = False,
     unseen: bool = False,
     keep: Callable[[Family, Values], bool] = lambda family, values: True,
-) -> bytes:
+) -> bytes | bytearray:
     """The namespace's group in the text exposition format; families without a series are left out.
 
     Args:
@@ -272,11 +272,11 @@ def exposition(
         keep: which families to say at all.
     """
     # One family at a time: ten thousand tags make ten megabytes of text, and several times that as objects.
-    return b"".join(
-        _text(family, values)
-        for family, values in _values(report, namespace, past, narrowed=narrowed, unseen=unseen)
-        if values and keep(family, values)
-    )
+    text = bytearray()
+    for family, values in _values(report, namespace, past, narrowed=narrowed, unseen=unseen):
+        if values and keep(family, values):
+            text += _text(family, values)
+    return text
 
 
 def increments(report: Report, namespace: str) -> bytes:

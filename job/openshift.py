@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+from sys import intern
 from typing import Any
 
 from job.model import Image, ImageFacts, Item, Source, Stream, Tag
@@ -71,14 +72,14 @@ def _source(value: object) -> Source | None:
     found = _object(value)
     if not found.get("name"):
         return None
-    return Source(str(found.get("kind", "")), str(found["name"]), found.get("namespace") or None)
+    return Source(intern(str(found.get("kind", ""))), intern(str(found["name"])), found.get("namespace") or None)
 
 
 def _current(status_tag: Mapping[str, Any]) -> Item | None:
     items = _list(status_tag.get("items"))
     if not items or not _object(items[0]).get("image"):
         return None
-    return Item(str(items[0]["image"]), parse_time(items[0].get("created")))
+    return Item(intern(str(items[0]["image"])), parse_time(items[0].get("created")))
 
 
 def stream_from(data: Mapping[str, Any]) -> Stream:
@@ -90,7 +91,8 @@ def stream_from(data: Mapping[str, Any]) -> Stream:
     history = {str(_object(entry).get("tag")): _object(entry) for entry in _list(status.get("tags"))}
     tags = []
     for entry in map(_object, _list(spec.get("tags"))):
-        name = str(entry.get("name"))
+        # Each is read again with every answer, and kept ten thousand times.
+        name = intern(str(entry.get("name")))
         tags.append(
             Tag(
                 name=name,
@@ -105,8 +107,8 @@ def stream_from(data: Mapping[str, Any]) -> Stream:
     if not spec.get("dockerImageRepository"):
         tags += [Tag(name, None, False, None, None, _NONE, _current(entry)) for name, entry in history.items()]
     return Stream(
-        namespace=str(metadata.get("namespace", "")),
-        name=str(metadata.get("name", "")),
+        namespace=intern(str(metadata.get("namespace", ""))),
+        name=intern(str(metadata.get("name", ""))),
         version=str(metadata.get("resourceVersion", "")),
         annotations=_ours(metadata.get("annotations")),
         tags=tuple(tags),

@@ -18,14 +18,15 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from pathlib import Path
 
+import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests import rights
 from tests.sandbox.client import IMAGE, Sandbox, start, tag_reference
 from tests.sandbox.status import Json
 
 NAMESPACE, DEPLOYMENT = "packit-prod", "prod"
 PROGRAM = Path(sys.executable).with_name("import-images")
+ROLE = Path(__file__).parents[1] / "manifests/base/role.yaml"
 PREFIX = "import_images_"
 GROUP = {"job": "import-images", "stream_namespace": NAMESPACE, "deployment": DEPLOYMENT}
 SHOWN = (
@@ -81,7 +82,8 @@ class Demo:
             f"An OpenShift API ({sandbox.server}), a registry ({sandbox.registry_address}) and a Pushgateway",
             "python -m tests.sandbox",
         )
-        token = sandbox.create_account(NAMESPACE, "import-images", rights.RUN)
+        rules = yaml.safe_load(ROLE.read_text(encoding="utf-8"))["rules"]
+        token = sandbox.create_account(NAMESPACE, "import-images", rules)
         self.environment = {
             "HOST": sandbox.server,
             "TOKEN": token,
@@ -91,7 +93,7 @@ class Demo:
         }
         shown = {name: value for name, value in self.environment.items() if name not in ("HOST", "TOKEN")}
         self._say(
-            f"A service account of {NAMESPACE} with the rights of a run and no other",
+            f"A service account of {NAMESPACE} with the rights of manifests/base/role.yaml and no other",
             f"export HOST={sandbox.server} TOKEN=$(oc create token import-images -n {NAMESPACE})",
             "export " + " ".join(f"{name}={value}" for name, value in shown.items()),
         )
@@ -191,8 +193,8 @@ class Demo:
 
     def _show_metrics(self) -> None:
         group = ",".join(f'{name}="{value}"' for name, value in GROUP.items())
-        print("# What dashboards and alerts go by: an excerpt, without the labels that all of it has,")
-        print(f"# {group}. packit-dashboard keeps the last success of the first run")
+        print("# What dashboards and alerts go by; packit-dashboard keeps its last success. An excerpt, without")
+        print(f"# {group}")
         print(f"$ curl -s $PUSHGATEWAY_ADDRESS/metrics | grep ^{PREFIX}")
         shown = [each for each in self._samples() if each.name in SHOWN and (each.value or "stream" in each.labels)]
         print(*sorted(shown, key=lambda each: SHOWN.index(each.name)), sep="\n", end="\n\n")

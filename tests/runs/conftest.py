@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.registries import faulty_registry
 from tests.runs.place import Place
 from tests.sandbox.client import Sandbox, start
 
@@ -22,3 +23,10 @@ def place(sandbox: Sandbox) -> Iterator[Place]:
     """A namespace of the test's own. Faults are for all, so they go when it ends."""
     yield Place(sandbox)
     sandbox.remove_faults()
+
+
+@pytest.fixture(scope="session")
+def faulty() -> Iterator[str]:
+    """A registry that fails as the names of its repositories say; its address."""
+    with faulty_registry() as address:
+        yield address

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,10 +18,11 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.rights import RUN
-from tests.sandbox.client import Json, Sandbox
+from tests.sandbox.client import IMAGE, Json, Sandbox
 
 PROGRAM = Path(sys.executable).with_name("import-images")
 PATIENCE = 90.0
+HOLD = "import-images.dev/hold"
 
 Series = dict[tuple[tuple[str, str], ...], float]
 
@@ -129,6 +131,90 @@ class Place:
         return self.sandbox.requests(
             method=method, path=f"/namespaces/{self.namespace}/.*{path}", user=f"serviceaccount:{self.namespace}:"
         )
+
+    def spec(self, name: str, tag: str = "prod") -> Json:
+        """A tag's entry in the spec of its stream."""
+        found = next(each for each in self.sandbox.stream(self.namespace, name)["spec"]["tags"] if each["name"] == tag)
+        assert isinstance(found, dict)
+        return found
+
+    def history(self, name: str, tag: str = "prod") -> list[Json]:
+        """The items of a tag, newest first."""
+        tags = self.sandbox.stream(self.namespace, name)["status"].get("tags", [])
+        return next((list(each["items"] or ()) for each in tags if each["tag"] == tag), [])
+
+    def versions(self, namespace: str = "") -> dict[str, str]:
+        """The resourceVersion of every stream."""
+        items = self.sandbox.items(f"{IMAGE}/namespaces/{namespace or self.namespace}/imagestreams")
+        return {item["metadata"]["name"]: item["metadata"]["resourceVersion"] for item in items}
+
+    def imported(self, name: str, content: str = "one", tag: str = "prod", **more: Any) -> str:
+        """A stream of that name whose tag has an image already; gives its digest."""
+        digest = self.push(name, content, tag, **more)
+        self.stream(name, {tag: self.source(name, tag)})
+        self.sandbox.import_tag(self.namespace, name, tag)
+        return digest
+
+    def fault(self, path: str, method: str = "", **parts: object) -> int:
+        """A fault for requests in this namespace; `path` is what follows the namespace."""
+        return self.sandbox.add_fault(path=f"/namespaces/{self.namespace}/{path}", method=method, **parts)
+
+    def import_fault(self, stream: str = "", **parts: object) -> int:
+        """A fault for imports, of one stream if that is named."""
+        body = f'"metadata": *{{[^}}]*"name": *"{stream}"' if stream else ""
+        return self.fault("imagestreamimports$", "POST", body=body, **parts)
+
+    def imports(self, stream: str = "") -> list[Json]:
+        """The imports that the job asked for, in order; of one under way, or met by a fault, no user is known yet."""
+        path, user = f"/namespaces/{self.namespace}/imagestreamimports$", "^$|serviceaccount"
+        found = self.sandbox.requests(method="POST", path=path, user=user)
+        return [each for each in found if stream in ("", each["stream"])]
+
+    def wait_for_import(self, stream: str) -> None:
+        """Wait until an import of a stream is under way."""
+        end = time.monotonic() + 30
+        while not any(each["ended"] is None for each in self.imports(stream)):
+            assert time.monotonic() < end, f"no import of {stream} was begun"
+            time.sleep(0.02)
+
+    def roll_back(self, name: str, digest: str, tag: str = "prod", **more: Any) -> None:
+        """Move a tag to an earlier image and hold it there, as a rollback does."""
+        before = self.spec(name, tag)
+        source = {"kind": "ImageStreamImage", "name": f"{name}@{digest}"}
+        hold = {
+            "version": 1,
+            "by": "somebody",
+            "at": "2026-11-20T12:00:00Z",
+            "reason": "bad release",
+            "until": None,
+            "from": source,
+            "image": digest,
+            "original": before,
+            **more,
+        }
+        annotations = {**(before.get("annotations") or {}), HOLD: json.dumps(hold)}
+        policies = {key: before[key] for key in ("importPolicy", "referencePolicy")}
+        wanted = {"name": tag, "from": source, "annotations": annotations, **policies}
+        metadata = {"name": f"{name}:{tag}", "namespace": self.namespace, "annotations": annotations}
+        path = f"{IMAGE}/namespaces/{self.namespace}/imagestreamtags/{name}:{tag}"
+        kind = {"kind": "ImageStreamTag", "apiVersion": "image.openshift.io/v1"}
+        self.sandbox.replace(path, {**kind, "metadata": metadata, "tag": wanted})
+
+    def metrics(self, gateway: str = "", deployment: str = "prod") -> dict[str, Series]:
+        """What a Pushgateway (by default the sandbox's) holds of the group of this namespace and a deployment."""
+        group = {"stream_namespace": self.namespace, **({"deployment": deployment} if deployment else {})}
+        return metrics_of(gateway or self.sandbox.pushgateway, **group)
+
+    def objects(self, path: str) -> list[str]:
+        """The names of objects that are in this namespace: `configmaps` or `GROUP/VERSION/PLURAL`."""
+        group, _, plural = path.rpartition("/")
+        root = f"/apis/{group}" if group else "/api/v1"
+        return [each["metadata"]["name"] for each in self.sandbox.items(f"{root}/namespaces/{self.namespace}/{plural}")]
+
+
+def of(stream: str, tag: str = "prod", **labels: str) -> tuple[tuple[str, str], ...]:
+    """The labels of one series of a tag, as `metrics_of` has them."""
+    return tuple(sorted({"stream": stream, "tag": tag, **labels}.items()))
 
 
 def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> Ended:

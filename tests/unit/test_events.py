@@ -1,0 +1,127 @@
+"""A report as Events: failures first, at most 50, the same told once and counted."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from job.clusters import EVENTS
+from job.errors import ClusterError
+from job.events import Involved, events_of, post
+from job.model import Outcome, Reason
+from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, failed, refusal, report, skipped, unchanged, updated
+
+CRON_JOB = Involved("batch/v1", "CronJob", NAMESPACE, "import-images", "uid-1")
+
+
+def test_updated_and_failed_tags_are_told_on_their_streams_and_the_run_on_the_cron_job() -> None:
+    found = events_of(
+        report(updated("a"), failed("b"), unchanged("c"), skipped("d"), outcome=Outcome.PARTIAL), CRON_JOB
+    )
+    assert [(each.involved.kind, each.involved.name, each.reason, each.warning) for each in found] == [
+        ("ImageStream", "b", "ImportFailed", True),
+        ("ImageStream", "a", "ImageImported", False),
+        ("CronJob", "import-images", "ImportPartial", True),
+    ]
+    assert "sha256:a-new" in found[1].message
+    assert "not_found" in found[0].message
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.FROZEN])
+def test_a_run_that_went_well_is_no_warning(outcome: Outcome) -> None:
+    (event,) = events_of(report(outcome=outcome), CRON_JOB)
+    assert (event.reason, event.warning) == (f"Import{outcome.capitalize()}", False)
+
+
+def test_without_a_cron_job_there_is_no_summary() -> None:
+    assert events_of(report(), None) == ()
+
+
+def test_at_most_fifty_tags_failures_first_then_the_summary() -> None:
+    tags = [*(updated(f"u{number}") for number in range(60)), *(failed(f"f{number}") for number in range(40))]
+    found = events_of(report(*tags, outcome=Outcome.PARTIAL), CRON_JOB)
+    assert [each.reason for each in found] == ["ImportFailed"] * 40 + ["ImageImported"] * 10 + ["ImportPartial"]
+    assert "50 more" in found[-1].message
+
+
+def test_at_most_fifty_a_run_also_over_many_namespaces() -> None:
+    namespaces = [f"ns-{number}" for number in range(4)]
+    tags = [updated(f"s{number}", namespace=each) for each in namespaces for number in range(30)]
+    found = report(*tags, namespaces=namespaces)
+    assert len(events_of(found, None)) == 50
+
+
+def test_the_same_is_counted_and_not_told_again() -> None:
+    objects = Objects()
+    for number in range(3):
+        at = NOW + timedelta(hours=number)
+        found = report(failed("a"), outcome=Outcome.FAILURE, at=at)
+        post(objects, events_of(found, None), at)
+    (event,) = objects.all(EVENTS)
+    assert (event["count"], event["firstTimestamp"]) == (3, "2026-11-24T02:00:00Z")
+    assert event["lastTimestamp"] == "2026-11-24T04:00:00Z"
+    assert event["type"] == "Warning"
+    assert event["involvedObject"]["name"] == "a"
+
+
+def test_what_is_different_is_told_apart() -> None:
+    objects = Objects()
+    tags = [failed("a"), failed("b"), failed("a", "stg"), failed("a", reason=Reason.TIMEOUT)]
+    post(objects, events_of(report(*tags), None), NOW)
+    assert len(objects.all(EVENTS)) == 4
+
+
+def test_a_long_message_is_cut_and_cleaned() -> None:
+    objects = Objects()
+    found = report(failed("a", message="ščř\n" * 5000 + "http://me:secret@host"))
+    post(objects, events_of(found, None), NOW)
+    (event,) = objects.all(EVENTS)
+    assert len(event["message"]) <= 1000
+    assert "\n" not in event["message"]
+
+
+def test_a_refusal_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
+    objects = Objects()
+    objects.refused["create", "events"] = 403
+    with caplog.at_level("WARNING", "job.events"):
+        post(objects, events_of(report(failed("a"), failed("b")), CRON_JOB), NOW)
+    assert len(caplog.records) == 1
+    assert "grant create, get and update on events" in caplog.text
+
+
+@pytest.mark.parametrize("code", [409, 404, 422, 500])
+def test_one_event_that_cannot_be_written_does_not_silence_the_others(code: int) -> None:
+    objects = Objects()
+    found = events_of(report(failed("a"), failed("b")), CRON_JOB)
+    if code in (404, 409):
+        post(objects, found[:1], NOW)
+        objects.script("update", "events", refusal(code))
+    else:
+        objects.script("create", "events", refusal(code))
+    post(objects, found, NOW)
+    assert {each["involvedObject"]["name"] for each in objects.all(EVENTS)} >= {"b", "import-images"}
+
+
+def test_a_count_that_conflicts_is_made_again() -> None:
+    objects = Objects()
+    found = events_of(report(failed("a")), None)
+    post(objects, found, NOW)
+    objects.script("update", "events", refusal(409), refusal(409))
+    post(objects, found, NOW)
+    assert [each["count"] for each in objects.all(EVENTS)] == [2]
+
+
+@pytest.mark.parametrize("reason", [Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.UNREACHABLE, Reason.TIMEOUT])
+def test_a_namespace_that_takes_none_is_given_up_and_no_other(reason: Reason) -> None:
+    objects = Objects()
+
+    def refuse(asked: Asked) -> None:
+        if asked.namespace == "closed":
+            raise ClusterError(reason, "no")
+
+    objects.before = refuse
+    tags = [failed(name, namespace=each) for each in ("closed", "open") for name in "ab"]
+    post(objects, events_of(report(*tags, namespaces=("closed", "open")), CRON_JOB), NOW)
+    assert [asked.namespace for asked in objects.asked] == ["closed", "open", "open", NAMESPACE]
+    assert [each["metadata"]["namespace"] for each in objects.all(EVENTS)] == ["open", "open", NAMESPACE]

@@ -1,0 +1,106 @@
+"""When a tag is held: only while all that a rollback set is still there."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.holds import ANNOTATION, hold_of, is_over
+from job.model import Hold, Item, Source, Tag
+
+PINNED = Source("ImageStreamImage", "worker@sha256:old")
+VALUE: dict[str, Any] = {
+    "version": 1,
+    "by": "jane",
+    "at": "2026-11-20T10:00:00Z",
+    "reason": "crashes",
+    "until": "2026-12-01T00:00:00+01:00",
+    "from": {"kind": PINNED.kind, "name": PINNED.name},
+    "image": "sha256:old",
+    "original": {"name": "prod", "from": {"kind": "DockerImage", "name": "quay.io/packit/worker:prod"}},
+}
+
+
+def tag_with(value: object, source: Source | None = PINNED, current: str | None = "sha256:old") -> Tag:
+    text = value if isinstance(value, str) else json.dumps(value)
+    return Tag("prod", source, False, None, None, {ANNOTATION: text}, Item(current, None) if current else None)
+
+
+def test_a_hold_is_read_as_it_was_left() -> None:
+    assert hold_of(tag_with(VALUE)) == Hold(
+        at=datetime(2026, 11, 20, 10, tzinfo=UTC),
+        until=datetime(2026, 11, 30, 23, tzinfo=UTC),
+        by="jane",
+        reason="crashes",
+        image="sha256:old",
+    )
+
+
+def test_only_what_makes_it_a_hold_is_needed() -> None:
+    value = {"from": VALUE["from"], "image": VALUE["image"]}
+    assert hold_of(tag_with(value)) == Hold(None, None, None, None, "sha256:old")
+
+
+def test_a_tag_without_the_annotation_is_neither_held_nor_was() -> None:
+    tag = Tag("prod", PINNED, False, None, None, {}, Item("sha256:old", None))
+    assert hold_of(tag) is None
+    assert not is_over(tag)
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        pytest.param(tag_with(VALUE, source=Source("DockerImage", "quay.io/packit/worker:prod")), id="from put back"),
+        pytest.param(tag_with(VALUE, source=Source("ImageStreamImage", "worker@sha256:other")), id="held anew by hand"),
+        pytest.param(tag_with(VALUE, source=Source("DockerImage", PINNED.name)), id="another kind"),
+        pytest.param(tag_with(VALUE, source=Source(PINNED.kind, PINNED.name, "other")), id="another namespace"),
+        pytest.param(tag_with(VALUE, source=None), id="no source"),
+        pytest.param(tag_with(VALUE, current="sha256:new"), id="a newer image came in"),
+        pytest.param(tag_with(VALUE, current=None), id="no image"),
+        pytest.param(tag_with({**VALUE, "image": None}), id="no image in the hold"),
+        pytest.param(tag_with({**VALUE, "from": "worker"}), id="from is no object"),
+        pytest.param(tag_with({k: v for k, v in VALUE.items() if k != "from"}), id="no from"),
+        pytest.param(tag_with([VALUE]), id="a list"),
+        pytest.param(tag_with("null"), id="null"),
+        pytest.param(tag_with(""), id="empty"),
+        pytest.param(tag_with("{"), id="no JSON"),
+        pytest.param(tag_with("1" * 10_000), id="a long number"),
+        pytest.param(tag_with("[" * 100_000), id="JSON too deep to read"),
+    ],
+)
+def test_a_hold_whose_marks_are_not_all_there_is_over(tag: Tag) -> None:
+    assert hold_of(tag) is None
+    assert is_over(tag)
+
+
+def test_a_hold_names_the_namespace_of_its_source_too() -> None:
+    value = {**VALUE, "from": {"kind": "ImageStreamImage", "name": "worker@sha256:old", "namespace": "packit-prod"}}
+    assert hold_of(tag_with(value, source=Source("ImageStreamImage", "worker@sha256:old", "packit-prod")))
+    assert hold_of(tag_with(value)) is None
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(VALUE, JSON)))
+def test_an_annotation_that_anybody_may_have_written_is_read_without_fear(changes: dict[str, Any]) -> None:
+    tag = tag_with({**VALUE, **changes})
+    hold = hold_of(tag)
+    assert is_over(tag) == (hold is None)
+    if hold is not None:
+        assert hold.image == "sha256:old"
+        assert hold.reason is None or isinstance(hold.reason, str)
+
+
+@given(st.text())
+def test_any_text_at_all_is_read_without_fear(text: str) -> None:
+    assert hold_of(tag_with(text or "{}")) is None

@@ -1,0 +1,126 @@
+"""The journal in its ConfigMap: several writers, and a run that does not depend on it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from job.clusters import CONFIG_MAPS
+from job.errors import ClusterError
+from job.journal import NAME, Journal, RunRecord, begun, decode, ended
+from job.model import Scope
+from job.remembering import Memory
+from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, config_map, connection_lost, failed, refusal, report
+
+
+def memory(objects: Objects) -> Memory:
+    return Memory(objects, NAMESPACE, sleep=lambda seconds: None)
+
+
+def stored(objects: Objects) -> Journal:
+    return decode(objects.there(CONFIG_MAPS, NAME))
+
+
+def grouped(journal: Journal, name: str) -> Journal:
+    return replace(journal, groups={**journal.groups, name: 1.0})
+
+
+def test_is_made_where_there_is_none_then_changed() -> None:
+    objects = Objects()
+    for name in ("a", "b"):
+        assert memory(objects).update(partial(grouped, name=name)) is not None
+    assert set(stored(objects).groups) == {"a", "b"}
+    assert [asked.verb for asked in objects.writes("configmaps")] == ["create", "update"]
+    assert objects.there(CONFIG_MAPS, NAME)["metadata"]["labels"] == {"app.kubernetes.io/name": "import-images"}
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_change_is_made_again_to_what_another_writer_left(there: bool) -> None:
+    objects = Objects()
+    if there:
+        memory(objects).update(lambda journal: journal)
+    other = memory(objects)
+
+    def interfere(asked: Asked) -> None:
+        if asked.verb in ("create", "update"):
+            objects.before = lambda asked: None
+            other.update(lambda journal: grouped(journal, "theirs"))
+
+    objects.before = interfere
+    memory(objects).update(lambda journal: grouped(journal, "mine"))
+    assert set(stored(objects).groups) == {"mine", "theirs"}
+
+
+def test_many_writers_lose_nothing() -> None:
+    objects, start = Objects(), threading.Barrier(4)
+
+    def write(number: int) -> None:
+        start.wait(10)
+        for each in range(5):
+            memory(objects).update(partial(grouped, name=f"{number}-{each}"))
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+    assert len(stored(objects).groups) == 20
+
+
+@pytest.mark.parametrize("error", [refusal(500), refusal(429), connection_lost()])
+def test_what_may_pass_is_tried_again(error: ClusterError) -> None:
+    objects = Objects()
+    objects.script("create", "configmaps", error)
+    assert memory(objects).update(lambda journal: grouped(journal, "a")) is not None
+    assert set(stored(objects).groups) == {"a"}
+
+
+def test_a_write_whose_answer_was_lost_counts_no_failure_twice() -> None:
+    objects = Objects()
+    mine = RunRecord("mine", NOW, deployment="prod")
+    memory(objects).update(lambda journal: begun(journal, mine, Scope("prod"))[0])
+    objects.script("update", "configmaps", connection_lost(), after=True)
+    found = report(failed("a"), run_id="mine")
+    memory(objects).update(lambda journal: ended(journal, found, NAMESPACE, mine, narrowed=False))
+    assert stored(objects).tags["a", "prod"].failed_runs == 1
+
+
+@pytest.mark.parametrize("verb", ["get", "create"])
+def test_a_refusal_is_one_warning(verb: str, caplog: pytest.LogCaptureFixture) -> None:
+    objects = Objects()
+    objects.refused[verb, "configmaps"] = 403
+    mine = memory(objects)
+    with caplog.at_level("WARNING", "job.remembering"):
+        assert mine.update(lambda journal: journal) is None
+        assert mine.update(lambda journal: journal) is None
+    assert len(caplog.records) == 1
+    assert "grant get, create and update" in caplog.text
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "[]", '{"version": 99}', "[" * 100_000])
+def test_an_unreadable_journal_is_begun_anew_and_said(text: str, caplog: pytest.LogCaptureFixture) -> None:
+    objects = Objects()
+    objects.put(CONFIG_MAPS, NAMESPACE, config_map(text, NAME))
+    with caplog.at_level("WARNING", "job.remembering"):
+        memory(objects).update(lambda journal: grouped(journal, "a"))
+    assert set(stored(objects).groups) == {"a"}
+    assert "begun anew" in caplog.text
+    assert all("\n" not in each.getMessage() for each in caplog.records)
+
+
+def test_a_journal_deleted_between_read_and_write_is_a_warning() -> None:
+    objects = Objects()
+    memory(objects).update(lambda journal: journal)
+
+    def vanish(asked: Asked) -> None:
+        if asked.verb == "update":
+            objects.before = lambda asked: None
+            objects.remove(CONFIG_MAPS, NAME)
+
+    objects.before = vanish
+    memory(objects).update(lambda journal: grouped(journal, "a"))
+    memory(objects).update(lambda journal: grouped(journal, "b"))
+    assert "b" in stored(objects).groups

@@ -1,0 +1,145 @@
+"""A report as a table for people."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from job.model import Outcome, Report, Result, Skip
+from job.tables import age, print_report
+from tests.unit.reports import NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
+
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+
+
+class Terminal(io.StringIO):
+    """A file that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def shown(report: Report, file: io.StringIO | None = None) -> str:
+    file = file or io.StringIO()
+    print_report(report, file)
+    return file.getvalue()
+
+
+def test_a_tag_is_a_line_of_what_became_of_it() -> None:
+    text = shown(report_of(tag_result()))
+    line = next(line for line in text.splitlines() if "packit-worker:prod" in line)
+    assert line.split() == ["packit-worker:prod", "updated", "a" * 12, "b" * 12, "1d", "4d5e6f"]
+
+
+def test_a_plan_says_that_nothing_was_done() -> None:
+    assert "would update" in shown(report_of(tag_result(), command="plan"))
+
+
+def test_aliases_that_moved_along_are_named() -> None:
+    assert "with live, newest" in shown(report_of(tag_result(moved_with=("live", "newest"))))
+
+
+def test_a_failure_is_told_in_full_below() -> None:
+    message = "the registry said " + "no " * 60
+    text = shown(report_of(failed(message=message)))
+    assert "packit-service:prod failed (not_found, by registry):" in text
+    assert " ".join(text.split()).count("no no") >= 29
+
+
+def test_a_skip_says_why() -> None:
+    assert "opted_out" in shown(report_of(tag_result(result=Result.SKIPPED, reason=Skip.OPTED_OUT)))
+
+
+def test_a_held_tag_says_why_it_is_held() -> None:
+    assert "held: crashes" in shown(report_of(held()))
+
+
+def test_a_summary_comes_last() -> None:
+    report = report_of(tag_result(), outcome=Outcome.SUCCESS)
+    assert shown(report).splitlines()[-1] == "packit-prod, deployment prod: success: 1 updated in 12.5 s"
+
+
+def test_several_namespaces_are_told_apart() -> None:
+    report = unlisted(tags=(tag_result(), tag_result(namespace="other")))
+    lines = shown(report).splitlines()
+    assert "other" in lines and "packit-prod" in lines
+
+
+def test_a_namespace_without_tags_has_no_table() -> None:
+    assert "TAG" not in shown(report_of())
+
+
+def test_the_columns_that_matter_are_shown_in_full_however_long_the_names_are() -> None:
+    report = report_of(tag_result("a-very-long-name-of-a-stream-that-goes-on-and-on-and-on", "production"), held())
+    text = shown(report)
+    assert "b" * 12 in text and "updated" in text and "4d5e6f" in text
+
+
+def test_a_name_is_never_taken_for_markup() -> None:
+    assert "[bold]x" in shown(report_of(tag_result(after=replace(NEW, revision="[bold]x[/]"))))
+
+
+def test_half_a_character_can_be_written() -> None:
+    assert shown(report_of(tag_result(after=replace(NEW, revision="a\ud800b")))).encode()
+
+
+@settings(max_examples=30)
+@given(reports(names=st.text("ab-.", min_size=1, max_size=60)))
+def test_no_line_is_wider_than_100_columns_or_steers_the_terminal(report: Report) -> None:
+    text = shown(report)
+    assert all(cell_len(line) <= 100 for line in text.splitlines())
+    assert not CONTROL.search(text)
+
+
+@settings(max_examples=30)
+@given(TEXT)
+def test_whatever_a_message_says_it_does_not_steer_the_terminal(message: str) -> None:
+    text = shown(report_of(failed(message="x\x1b[2J\u202e" + message)))
+    assert not CONTROL.search(text)
+
+
+def test_colour_is_for_terminals(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert "\x1b[" in shown(report_of(tag_result()), Terminal())
+    assert "\x1b[" not in shown(report_of(tag_result()))
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", shown(report_of(tag_result()), Terminal()))
+
+
+def test_a_narrow_terminal_is_not_overrun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    monkeypatch.setenv("NO_COLOR", "1")
+    text = re.sub(r"\x1b\[[0-9;]*m", "", shown(report_of(tag_result(), failed()), Terminal()))
+    assert max(map(len, text.splitlines())) <= 60
+
+
+@pytest.mark.parametrize(
+    ("since", "told"),
+    [
+        (timedelta(seconds=0), "0s"),
+        (timedelta(seconds=59), "59s"),
+        (timedelta(minutes=1), "1m"),
+        (timedelta(hours=23, minutes=59), "23h"),
+        (timedelta(days=3, hours=23), "3d"),
+        (timedelta(days=-1), "0s"),
+    ],
+)
+def test_an_age_is_told_in_its_largest_unit(since: timedelta, told: str) -> None:
+    assert age(STARTED - since, STARTED) == told
+
+
+def test_an_age_that_is_not_known_is_a_dash() -> None:
+    assert age(None, datetime.now(UTC)) == "-"

@@ -1,0 +1,71 @@
+"""Outcome and exit status."""
+
+from __future__ import annotations
+
+import pytest
+
+from job.model import By, Outcome, Reason, RunError, TagResult
+from job.verdicts import exit_status, outcome_of, overall
+from tests.unit.objects import NAMESPACE, failed, skipped, unchanged, updated
+
+LOST = failed("x", reason=Reason.ABORTED, by=None)
+REFUSED = failed("x", reason=Reason.FORBIDDEN, by=By.API)
+
+
+def error(stage: str, reason: Reason = Reason.FORBIDDEN, namespace: str = NAMESPACE) -> RunError:
+    return RunError(namespace, stage, reason, "no")
+
+
+LOCKED, STOPPED = error("locked", Reason.CONFLICT), error("list", Reason.ABORTED)
+
+
+@pytest.mark.parametrize(
+    ("tags", "errors", "outcome", "status"),
+    [
+        ([updated("a"), unchanged("b"), skipped("c")], [], Outcome.SUCCESS, 0),
+        ([skipped("c")], [], Outcome.SUCCESS, 0),
+        ([], [], Outcome.SUCCESS, 0),
+        ([updated("a"), failed("b")], [], Outcome.PARTIAL, 1),
+        ([failed("b"), skipped("c")], [], Outcome.FAILURE, 1),
+        ([REFUSED, REFUSED], [], Outcome.FAILURE, 3),
+        ([REFUSED, updated("a")], [], Outcome.PARTIAL, 1),
+        ([updated("a"), LOST], [], Outcome.ABORTED, 6),
+        ([failed("a"), LOST], [], Outcome.ABORTED, 6),
+        ([], [STOPPED], Outcome.ABORTED, 6),
+        ([], [error("lock", Reason.ABORTED)], Outcome.ABORTED, 6),
+        ([], [error("list")], Outcome.FAILURE, 3),
+        ([], [error("lock")], Outcome.FAILURE, 3),
+        ([], [LOCKED], Outcome.LOCKED, 4),
+    ],
+)
+def test_one_namespace(tags: list[TagResult], errors: list[RunError], outcome: Outcome, status: int) -> None:
+    found = outcome_of(NAMESPACE, tags, errors)
+    assert found is outcome
+    assert exit_status(tags, errors, 1, matched=True, outcome=overall([found])) == status
+
+
+def test_nothing_matched() -> None:
+    errors = [error("select", Reason.NOT_FOUND)]
+    outcome = outcome_of(NAMESPACE, [], errors)
+    assert exit_status([], errors, 1, matched=False, outcome=outcome) == 2
+
+
+@pytest.mark.parametrize(
+    ("errors", "status"),
+    [
+        ([error("list", namespace="b")], 1),
+        ([error("locked", Reason.CONFLICT, "b")], 1),
+        ([error("list", Reason.ABORTED, "b")], 6),
+    ],
+)
+def test_one_namespace_of_two(errors: list[RunError], status: int) -> None:
+    tags = [updated("a")]
+    outcomes = [outcome_of(namespace, tags, errors) for namespace in (NAMESPACE, "b")]
+    assert outcomes[0] is Outcome.SUCCESS
+    assert exit_status(tags, errors, 2, matched=True, outcome=overall(outcomes)) == status
+
+
+def test_all_of_two_locked() -> None:
+    errors = [LOCKED, error("locked", Reason.CONFLICT, "b")]
+    outcome = overall([outcome_of(namespace, [], errors) for namespace in (NAMESPACE, "b")])
+    assert (outcome, exit_status([], errors, 2, matched=False, outcome=outcome)) == (Outcome.LOCKED, 4)
