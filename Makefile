@@ -22,7 +22,7 @@ ENGINE ?= $(firstword $(foreach engine,podman buildah docker,$(if $(shell comman
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all check bench import-images plan image image-check requirements clean
+.PHONY: help run test test-all check bench limits import-images plan image image-check requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ check: $(VENV)/.tests ## formatting, lint, types, layers
 
 bench: $(VENV)/.tests packages ## the job against a loop of kubectl: ratios in one run
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+limits: $(VENV)/.tests packages ## the job within the CPU and memory of its pod (as root)
+	@$(BIN)/python -m tests.limits
 
 import-images: $(VENV)/.job ## the job on the current login: DEPLOYMENT=prod make import-images
 	@$(BIN)/import-images run $(ARGS)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+import threading
 import time
 
 from job.reasons import clean
@@ -35,6 +36,13 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+def _told(problem: threading.ExceptHookArgs) -> None:
+    # A defect of the program itself, in one of its threads: one line, as of everything else.
+    logging.getLogger("job").error(
+        "internal error: %s: %s; please report it", problem.exc_type.__name__, problem.exc_value
+    )
+
+
 def set_up() -> None:
     """Send the program's log lines to stderr. Those of libraries stay away: they may repeat URLs and headers."""
     handler = logging.StreamHandler(sys.stderr)
@@ -44,3 +52,4 @@ def set_up() -> None:
     logger.propagate = False
     logger.setLevel(logging.INFO)
     logging.getLogger().addHandler(logging.NullHandler())
+    threading.excepthook = _told
