@@ -12,7 +12,6 @@ import logging
 import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import cast
 from urllib.parse import quote
 
 import ijson
@@ -173,7 +172,7 @@ class Gateway:
     def _left(self) -> float:
         return self._until - time.monotonic()
 
-    def _send(self, method: str, path: str, body: bytes | bytearray, *, twice: bool = True) -> None:
+    def _send(self, method: str, path: str, body: bytes, *, twice: bool = True) -> None:
         for tries in range(1, TRIES + 1):
             try:
                 response = self._request(method, path, body)
@@ -194,7 +193,7 @@ class Gateway:
                 log.info("%s: %s; trying again", self.url, problem)
                 time.sleep(wait)
 
-    def _request(self, method: str, path: str, body: bytes | bytearray | None) -> BaseHTTPResponse:
+    def _request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
         headers = {**self._headers, **({"Content-Type": CONTENT_TYPE} if body is not None else {})}
         left = self._left()
         if left <= 0:
@@ -203,8 +202,7 @@ class Gateway:
             return self._pool.request(
                 method,
                 self._settings.url + path,
-                # A bytearray is as good as bytes, but for urllib3's annotations.
-                body=cast("bytes | None", body),
+                body=body,
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left)),
                 preload_content=False,

@@ -83,7 +83,7 @@ def main() -> int:
             done = subprocess.run(
                 [PROGRAM],
                 env=place.environment(),
-                preexec_fn=group.enter,  # noqa: PLW1509
+                preexec_fn=group.enter,
                 capture_output=True,
                 text=True,
                 timeout=PATIENCE,
