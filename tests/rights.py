@@ -1,14 +1,21 @@
-"""The rights that a run of the job needs in its namespace, and no more."""
+"""The rights of a run: the rules of the Role that is shipped."""
 
 from __future__ import annotations
 
-from tests.sandbox.client import rule
+from pathlib import Path
+from typing import Any
 
-RUN = (
-    rule("image.openshift.io", ["imagestreams"], ["get", "list"]),
-    rule("image.openshift.io", ["imagestreamimports"], ["create"]),
-    rule("image.openshift.io", ["imagestreamimages"], ["get"]),
-    rule("coordination.k8s.io", ["leases"], ["get", "list", "create", "update"]),
-    rule("", ["configmaps", "events"], ["get", "create", "update"]),
-    rule("batch", ["jobs", "cronjobs"], ["get"]),
-)
+import yaml
+
+ROLE = Path(__file__).parents[1] / "manifests" / "base" / "role.yaml"
+RUN: tuple[dict[str, Any], ...] = tuple(yaml.safe_load(ROLE.read_text(encoding="utf-8"))["rules"])
+
+
+def without(resource: str, verb: str) -> list[dict[str, Any]]:
+    """The rights of a run but for one verb on one resource."""
+    return [
+        {**rule, "resources": [each], "verbs": verbs}
+        for rule in RUN
+        for each in rule["resources"]
+        if (verbs := [v for v in rule["verbs"] if (each, v) != (resource, verb)])
+    ]

@@ -8,7 +8,7 @@ import urllib.request
 
 import pytest
 
-from tests.rights import RUN
+from tests.rights import without
 from tests.runs.place import Place, ended, of
 from tests.runs.pods import JOURNAL, journal, make_cron_job, scheduled, wait_until
 from tests.sandbox.client import Sandbox
@@ -139,9 +139,7 @@ def test_an_unreadable_journal_is_a_warning(place: Place, text: str) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "create"])
 def test_a_forbidden_journal_is_one_warning(sandbox: Sandbox, verb: str) -> None:
-    rules = [*RUN[:4], {**RUN[4], "resources": ["events"]}, *RUN[5:]]
-    rules.append({**RUN[4], "resources": ["configmaps"], "verbs": [v for v in RUN[4]["verbs"] if v != verb]})
-    place = Place(sandbox, rules)
+    place = Place(sandbox, without("configmaps", verb))
     place.imported("worker")
     done = place.run()
     assert (done.status, done.results) == (0, {"worker:prod": "unchanged"}), done.stderr

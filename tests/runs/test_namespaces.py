@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.rights import RUN
+from tests.rights import RUN, without
 from tests.runs.place import Ended, Place, metrics_of
-from tests.sandbox.client import Json, rule
 
 NOBODY = "nobody-may"
 
@@ -52,21 +51,6 @@ def test_forbidden_namespace_does_not_stop_the_others(place: Place, other: str) 
     assert done.report["run"]["outcome"] == "partial"
     held = metrics_of(place.sandbox.pushgateway, stream_namespace=other, deployment="prod")
     assert held["run_outcome"][(("outcome", "success"),)] == 1
-
-
-def without(resource: str, verb: str) -> list[Json]:
-    """The rights of a run but for one."""
-    left: list[Json] = []
-    for each in RUN:
-        if resource not in each["resources"]:
-            left.append(each)
-            continue
-        group = each["apiGroups"][0]
-        others = [name for name in each["resources"] if name != resource]
-        if others:
-            left.append(rule(group, others, each["verbs"]))
-        left.append(rule(group, [resource], [name for name in each["verbs"] if name != verb]))
-    return left
 
 
 def test_right_to_list_that_is_missing_is_named(place: Place) -> None:

@@ -6,21 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.rights import RUN
+from tests.rights import RUN, without
 from tests.runs.place import Ended, Place
 from tests.runs.pods import make_cron_job, scheduled
 from tests.sandbox.client import Json, Sandbox
 
 VERBS = [(resource, verb) for rule in RUN for resource in rule["resources"] for verb in rule["verbs"]]
-
-
-def without(resource: str, verb: str) -> list[Json]:
-    """The rules but for one verb on one resource."""
-    return [
-        {**rule, "resources": [each], "verbs": [v for v in rule["verbs"] if (each, v) != (resource, verb)]}
-        for rule in RUN
-        for each in rule["resources"]
-    ]
 
 
 def runs(sandbox: Sandbox, rules: Sequence[Json]) -> Iterator[tuple[Place, Ended]]:
