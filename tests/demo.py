@@ -18,15 +18,14 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 from pathlib import Path
 
-import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.rights import RUN
 from tests.sandbox.client import IMAGE, Sandbox, start, tag_reference
 from tests.sandbox.status import Json
 
 NAMESPACE, DEPLOYMENT = "packit-prod", "prod"
 PROGRAM = Path(sys.executable).with_name("import-images")
-ROLE = Path(__file__).parents[1] / "manifests/base/role.yaml"
 PREFIX = "import_images_"
 GROUP = {"job": "import-images", "stream_namespace": NAMESPACE, "deployment": DEPLOYMENT}
 SHOWN = (
@@ -82,8 +81,7 @@ class Demo:
             f"An OpenShift API ({sandbox.server}), a registry ({sandbox.registry_address}) and a Pushgateway",
             "python -m tests.sandbox",
         )
-        rules = yaml.safe_load(ROLE.read_text(encoding="utf-8"))["rules"]
-        token = sandbox.create_account(NAMESPACE, "import-images", rules)
+        token = sandbox.create_account(NAMESPACE, "import-images", RUN)
         self.environment = {
             "HOST": sandbox.server,
             "TOKEN": token,
