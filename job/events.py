@@ -25,6 +25,7 @@ MOST = 50
 LONGEST_MESSAGE = 1000
 TRIES = 4
 SOURCE = "import-images"
+JOURNAL = "import-images-journal"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +53,14 @@ def events_of(report: Report, run: Involved | None) -> tuple[Event, ...]:
     """The Events of a report; `run` is the CronJob or Job that a summary is about, if any is."""
     failed = [tag for tag in report.tags if tag.result is Result.FAILED]
     updated = [tag for tag in report.tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)]
-    told = [_of_tag(tag) for tag in (*failed, *updated)[:MOST]]
+    tags = [*failed, *updated]
+    told = [_of_tag(tag) for tag in tags[:MOST]]
+    if run is None and len(tags) > MOST:
+        # There is neither CronJob nor Job, but something has to tell of those that are left out.
+        run = Involved("v1", "ConfigMap", tags[MOST].namespace, JOURNAL)
     if run is not None:
         well = report.outcome in (Outcome.SUCCESS, Outcome.FROZEN)
-        left_out = len(failed) + len(updated) - len(told)
+        left_out = len(tags) - len(told)
         message = summary(report) + (f"; {left_out} more tags changed or failed" if left_out > 0 else "")
         told.append(Event(run, f"Import{report.outcome.capitalize()}", message, warning=not well))
     return tuple(told)

@@ -137,18 +137,13 @@ class Gateway:
             body = exposition(report, namespace, Past(), keep=lambda family, _: family.name in RUN_FAMILIES)
             self._send("POST", path, body)
             return
-        unseen = report.outcomes[namespace] is Outcome.FROZEN or any(
-            error.namespace == namespace and error.stage != "select" for error in report.errors
-        )
+        unseen = report.unseen(namespace)
         carries_all = narrowed or unseen
         try:
             if past is None or carries_all or _lacks_something(past, report, namespace):
                 # What is remembered fills in for a gateway that was wiped.
                 past = self._past(group, BY_NAME.keys() if carries_all else CARRIED_FAMILIES).over(past or Past())
         except GatewayError as error:
-            if past is not None and not carries_all:
-                self._send("PUT", path, exposition(report, namespace, past))
-                return
             if not self._said:
                 self._said = True
                 log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
@@ -213,7 +208,9 @@ class Gateway:
 
 
 def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
-    """Whether the gateway may know a last success that is not remembered, of a tag that has none from this run."""
+    """Whether the gateway may know a last success that is not remembered, and that this run does not tell."""
+    if not past.of("last_success_timestamp_seconds") and report.outcomes[namespace] is not Outcome.SUCCESS:
+        return True
     known = past.of("tag_last_success_timestamp_seconds")
     return any(
         tag.namespace == namespace

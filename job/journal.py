@@ -114,11 +114,11 @@ def ended(journal: Journal, report: Report, namespace: str, run: RunRecord, *, n
     finished = report.finished_at.timestamp()
     results = [tag for tag in report.tags if tag.namespace == namespace]
     own = {(tag.stream, tag.tag): tag for tag in results}
-    unseen = report.outcomes[namespace] is Outcome.FROZEN or any(
-        error.namespace == namespace and error.stage != "select" for error in report.errors
-    )
+    unseen = report.unseen(namespace)
     tags = {
-        key: record for key, record in journal.tags.items() if narrowed or unseen or not _is_of(namespace, key, report)
+        key: record
+        for key, record in journal.tags.items()
+        if narrowed or unseen or not is_of(namespace, key, report.deployment, report.shard)
     }
     images = dict(journal.images)
     for key, tag in own.items():
@@ -171,10 +171,10 @@ def _bounded(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     return tuple(kept[: 2 * MOST_RUNS])
 
 
-def _is_of(namespace: str, key: TagKey, report: Report) -> bool:
-    """Whether the run, unless narrowed, would have met the tag if it were still there."""
+def is_of(namespace: str, key: TagKey, deployment: str | None, shard: Shard | None) -> bool:
+    """Whether a run of that deployment and share would have met the tag if it were still there."""
     stream, tag = key
-    return report.deployment in (None, tag) and in_share(namespace, stream, report.shard)
+    return deployment in (None, tag) and in_share(namespace, stream, shard)
 
 
 def _run_out(run: RunRecord) -> dict[str, Any]:

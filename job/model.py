@@ -242,6 +242,12 @@ class Report:
         """How many requests were sent to the API."""
         return sum(sum(tally.requests.values()) for tally in self.tallies.values())
 
+    def unseen(self, namespace: str) -> bool:
+        """Whether the run did not get to see the namespace's tags."""
+        return self.outcomes[namespace] is Outcome.FROZEN or any(
+            error.namespace == namespace and error.stage != "select" for error in self.errors
+        )
+
     @property
     def start_delay(self) -> float | None:
         """Seconds from when the run was due to when it began; None where it was not on a schedule."""

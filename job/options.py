@@ -51,7 +51,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("IMPORT_TIMEOUT", "--import-timeout", "limit of one import request", metavar="DURATION", default="1m"),
     Setting("DEADLINE", "--deadline", "limit of all imports together", metavar="DURATION", default="30m"),
     Setting("FREEZE", "--freeze", "windows in which a scheduled run imports nothing", metavar="WINDOWS"),
-    Setting("TIME_ZONE", "--time-zone", "of FREEZE; the CronJob's, else UTC", metavar="ZONE"),
+    Setting("TIME_ZONE", "--time-zone", "of FREEZE and the schedule; the CronJob's, else UTC", metavar="ZONE"),
     Setting("IGNORE_FREEZE", "--ignore-freeze", "run although it is frozen", default="false"),
     Setting("SHARDS", None, "how many pods of an Indexed Job share the streams"),
     Setting("JOB_COMPLETION_INDEX", None, "which of them this one is, from 0; set by Kubernetes"),

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from job.errors import ClusterError
+from job.errors import ClusterError, StoppedError
 from job.model import Reason
 from job.reasons import PASSING
 
@@ -53,8 +53,38 @@ def persist(call: Callable[[], T], retries: int, stopping: Callable[[], bool]) -
         except ClusterError as error:
             if tries > retries or error.reason not in PASSING or stopping():
                 raise
-            time.sleep(wait_before(tries, error.reason, error.retry_after, random.random))
+            until = time.monotonic() + wait_before(tries, error.reason, error.retry_after, random.random)
+            while time.monotonic() < until:
+                if stopping():
+                    raise
+                time.sleep(min(0.2, max(0.0, until - time.monotonic())))
     raise AssertionError("never ends without a result")
+
+
+def unless_stopped(call: Callable[[], T], stopping: Callable[[], bool]) -> T:
+    """What `call` returns, waited for no longer than until the run is told to stop.
+
+    Raises:
+        StoppedError: it was.
+    """
+    done: list[T] = []
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            done.append(call())
+        except BaseException as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=work, name="asking", daemon=True)
+    thread.start()
+    while thread.is_alive() and not stopping():
+        thread.join(0.2)
+    if failed:
+        raise failed[0]
+    if not done:
+        raise StoppedError("stopped before anything was imported")
+    return done[0]
 
 
 class Task(Protocol):

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from job.clusters import CRON_JOBS
 from job.gateways import Gateway, GatewayError, Group, group_of, push
-from job.journal import Journal, group_key
+from job.journal import Journal, group_key, is_of
 from job.metrics import Past
 from job.model import Report, Shard
 from job.remembering import Memory
@@ -31,9 +31,8 @@ def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str)
         home: the namespace of the pod, if there is one.
     """
     pasts = {
-        namespace: past
+        namespace: past_of(journal, namespace, report.deployment, report.shard)
         for namespace, journal in run.journals.items()
-        if (past := past_of(journal, report.deployment, report.shard)) is not None
     }
     gateway = Gateway(settings)
     try:
@@ -44,21 +43,17 @@ def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str)
         gateway.close()
 
 
-def past_of(journal: Journal, deployment: str | None, shard: Shard | None) -> Past | None:
-    """What the journal knows of the metrics of a group; None where it knows too little to stand in for a gateway."""
-    key = group_key(deployment, shard)
-    if key not in journal.groups:
-        return None
-    last_success = journal.groups[key]
+def past_of(journal: Journal, namespace: str, deployment: str | None, shard: Shard | None) -> Past:
+    """What the journal of a namespace knows of the metrics of a group."""
+    last_success = journal.groups.get(group_key(deployment, shard))
+    tags = {key: record for key, record in journal.tags.items() if is_of(namespace, key, deployment, shard)}
     return Past(
         {
             "last_success_timestamp_seconds": {} if last_success is None else {(): last_success},
             "tag_last_success_timestamp_seconds": {
-                name: record.last_success for name, record in journal.tags.items() if record.last_success is not None
+                key: record.last_success for key, record in tags.items() if record.last_success is not None
             },
-            "tag_failed_runs": {
-                name: record.failed_runs for name, record in journal.tags.items() if record.failed_runs
-            },
+            "tag_failed_runs": {key: record.failed_runs for key, record in tags.items() if record.failed_runs},
         }
     )
 

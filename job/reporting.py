@@ -82,7 +82,9 @@ def summary(report: Report) -> str:
     words = {Result.UPDATED: "would be updated"} if report.command == "plan" else {}
     parts = [f"{counts[result]} {words.get(result, result)}" for result in Result if counts[result]]
     seconds = (report.finished_at - report.started_at).total_seconds()
-    where = ", ".join(report.namespaces) + (f", deployment {report.deployment}" if report.deployment else "")
+    names = report.namespaces
+    told = ", ".join(names) if len(names) < 4 else f"{', '.join(names[:3])} and {len(names) - 3} more namespaces"
+    where = told + (f", deployment {report.deployment}" if report.deployment else "")
     text = f"{where}: {report.outcome}: {', '.join(parts) or 'no tags'} in {seconds:.1f} s"
     return clean(text, 1000)
 

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,7 +23,7 @@ from job.journal import Journal, RunRecord, begun
 from job.listing import Chosen, Listing
 from job.locking import Holder, Keeper, Lock, LockedError
 from job.model import Outcome, Reason, Report, RunError, Scope, TagResult, Tally
-from job.pacing import Pool, persist, wait_before
+from job.pacing import Pool, persist, unless_stopped, wait_before
 from job.reasons import PASSING
 from job.remembering import Memory
 from job.reporting import iso
@@ -122,9 +122,13 @@ def start(
         UsageError: there is no namespace to work in.
         ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
     """
+    end = time.monotonic() + settings.deadline
+
+    def stopping() -> bool:
+        return bool(stop) or time.monotonic() >= end
 
     def patient(call: Callable[[], T]) -> T:
-        return persist(call, settings.retries, lambda: bool(stop))
+        return unless_stopped(lambda: persist(call, settings.retries, stopping), stopping)
 
     namespaces = patient(lambda: _namespaces(settings, cluster))
     trigger = find_trigger(cluster, environment, patient, settings.time_zone) if command == "run" else Trigger()
@@ -185,8 +189,9 @@ def locked(run: Run) -> Iterator[list[RunError]]:
         asked = [_Acquiring(run, namespace, keeper) for namespace in run.namespaces]
         left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
         taken = [each for each in asked if each not in left and each.taken]
-        for each in taken:
-            _remember_begin(run, each.lock.namespace)
+        Pool(run.settings.concurrency).run(
+            [_Beginning(run, each.lock.namespace) for each in taken], run.stopping, grace=2
+        )
         yield [each.error() for each in asked if each not in taken]
 
 
@@ -238,6 +243,19 @@ class _Acquiring:
         return RunError(namespace, "lock", Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
 
 
+class _Beginning:
+    """The journal of one namespace, which may hang like everything else."""
+
+    def __init__(self, run: Run, namespace: str) -> None:
+        self._run = run
+        self._namespace = namespace
+
+    def step(self) -> float | None:
+        """Write that the run has begun; see `pacing.Task`."""
+        _remember_begin(self._run, self._namespace)
+        return None
+
+
 def _remember_begin(run: Run, namespace: str) -> None:
     """Write into the journal that the run has begun, and tell of runs that never ended."""
     memory, record = Memory(run.cluster, namespace), _record(run)
@@ -279,7 +297,7 @@ def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
     errors += [error for listing in listings if (error := listing.error())]
     chosen = [pair for listing in listings for pair in listing.chosen()]
     matched = any(listing.matched for listing in listings)
-    _tell_of_killed_runs(run, chosen)
+    _tell_of_killed_runs(run, chosen, {listing.namespace for listing in listings if not listing.error()})
     tags = _import(run, chosen) if chosen else []
     nothing = [listing.nothing_matched() for listing in listings if not listing.matched and not listing.error()]
     if not matched and not errors:
@@ -327,7 +345,7 @@ def _import(run: Run, chosen: Sequence[Chosen]) -> list[TagResult]:
     return run_imports(chosen, around, run.stopping)
 
 
-def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen]) -> None:
+def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen], listed: Collection[str]) -> None:
     """A run that never ended left no report; what it imported is in the streams."""
     for namespace, journal in run.journals.items():
         for killed in begun(journal, run.records[namespace], scope_of(run.settings.wanted))[1]:
@@ -341,11 +359,11 @@ def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen]) -> None:
             ]
             told = ", ".join(moved[:20]) + (f" and {len(moved) - 20} more" if len(moved) > 20 else "")
             log.warning(
-                "run %s, begun at %s in %s, never ended and counts as aborted; new since then: %s",
+                "run %s, begun at %s in %s, never ended and counts as aborted; of this run's tags, new since then: %s",
                 killed.id,
                 iso(since),
                 namespace,
-                told or "nothing",
+                told or ("nothing" if namespace in listed else "not known"),
             )
 
 

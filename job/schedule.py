@@ -223,25 +223,6 @@ class Schedule:
         return None
 
 
-def parse_due_time(text: str) -> datetime:
-    """The due time in UTC from a Job's `batch.kubernetes.io/cronjob-scheduled-timestamp`.
-
-    It is RFC 3339 with the offset of the CronJob's zone, and `Z` only where that is UTC.
-
-    Raises:
-        ValueError: it is no time, or has no offset.
-    """
-    try:
-        return _utc(datetime.fromisoformat(text))
-    except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is not a time such as 2026-11-24T02:00:00+01:00") from None
-
-
-def seconds_late(due: datetime, started: datetime) -> float:
-    """Seconds from the due time to the start, elapsed time; 0 where a node's clock runs behind the scheduler's."""
-    return max(0.0, (_utc(started) - _utc(due)).total_seconds())
-
-
 @dataclass(frozen=True, slots=True)
 class Window:
     """A freeze that comes again and again: its text, the fields of its beginnings, and how long it lasts each time.

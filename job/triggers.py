@@ -17,6 +17,7 @@ from typing import Any
 from job.clusters import CRON_JOBS, JOBS, Cluster
 from job.errors import ClusterError
 from job.events import Involved
+from job.model import Reason
 from job.openshift import parse_time
 from job.reasons import clean
 from job.schedule import Schedule, UnsupportedScheduleError
@@ -71,7 +72,11 @@ def find_trigger(
     try:
         data = patient(lambda: cluster.get(JOBS, namespace, job))
     except ClusterError as error:
-        log.warning("whether this run is a scheduled one is not known: %s (grant get on jobs)", error)
+        log.warning(
+            "whether this run is a scheduled one is not known, so it counts as manual: %s%s",
+            error,
+            _advice(error, "jobs"),
+        )
         # Its name alone tells the pods of one Job from others.
         return Trigger("manual", job, job_id=f"{namespace}/{job}")
     metadata: Mapping[str, Any] = data.get("metadata") or {}
@@ -89,6 +94,10 @@ def find_trigger(
     return trigger if owner is None else _of_cron_job(cluster, namespace, trigger, owner, patient, time_zone)
 
 
+def _advice(error: ClusterError, resource: str) -> str:
+    return f" (grant get on {resource})" if error.reason is Reason.FORBIDDEN else ""
+
+
 def _of_cron_job(
     cluster: Cluster,
     namespace: str,
@@ -101,7 +110,7 @@ def _of_cron_job(
     try:
         spec: Mapping[str, Any] = patient(lambda: cluster.get(CRON_JOBS, namespace, involved.name)).get("spec") or {}
     except ClusterError as error:
-        log.warning("when the next run is due is not known: %s (grant get on cronjobs)", error)
+        log.warning("when the next run is due is not known: %s%s", error, _advice(error, "cronjobs"))
         return Trigger(trigger.kind, trigger.job, trigger.job_id, trigger.scheduled_at, involved)
     zone = spec.get("timeZone") or None
     schedule: Schedule | None = None

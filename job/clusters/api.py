@@ -52,6 +52,7 @@ def connect(settings: Settings, counted: Counted) -> ApiCluster:
     if settings.host:
         configuration.host = settings.host
         configuration.api_key = {"authorization": f"Bearer {settings.token}"}
+        namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
     elif "KUBERNETES_SERVICE_HOST" in os.environ:
         try:
             config.load_incluster_config(client_configuration=configuration)

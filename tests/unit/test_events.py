@@ -49,7 +49,12 @@ def test_at_most_fifty_a_run_also_over_many_namespaces() -> None:
     namespaces = [f"ns-{number}" for number in range(4)]
     tags = [updated(f"s{number}", namespace=each) for each in namespaces for number in range(30)]
     found = report(*tags, namespaces=namespaces)
-    assert len(events_of(found, None)) == 50
+    told = events_of(found, None)
+    assert sum(event.involved.kind == "ImageStream" for event in told) == 50
+    # Where there is no CronJob or Job, the summary is about the journal.
+    (last,) = told[50:]
+    assert (last.involved.kind, last.involved.namespace) == ("ConfigMap", "ns-1")
+    assert "more tags" in last.message
 
 
 def test_the_same_is_counted_and_not_told_again() -> None:

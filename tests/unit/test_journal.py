@@ -107,7 +107,7 @@ def test_a_small_journal_is_plain_text_and_a_large_one_packed() -> None:
 def test_ten_thousand_usual_tags_fit_whole() -> None:
     journal = decode(encode(journal_of(10_000, "packit-worker-{}", groups={"prod": 1.0})))
     assert len(journal.tags) == 10_000
-    assert past_of(journal, "prod", None) is not None
+    assert past_of(journal, NAMESPACE, "prod", None).of("last_success_timestamp_seconds")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_tags_of_any_names_stay_within_the_bound(count: int, length: int, letter
     )
     # A journal that lost tags does not stand in for the gateway.
     assert 0 < len(found.tags) < len(tags)
-    assert past_of(found, "prod", None) is None
+    assert not past_of(found, NAMESPACE, "prod", None).of("last_success_timestamp_seconds")
 
 
 def test_images_go_before_runs_and_runs_before_tags() -> None:
@@ -151,7 +151,7 @@ def test_images_go_before_runs_and_runs_before_tags() -> None:
     whole = replace(journal_of(10_000), groups={"prod": 1.0}, images=images, runs=(record("a"), record("b")))
     journal = decode(encode(whole))
     assert (len(journal.tags), len(journal.runs)) == (10_000, 2)
-    assert past_of(journal, "prod", None) is not None
+    assert past_of(journal, NAMESPACE, "prod", None).of("last_success_timestamp_seconds")
     assert len(journal.images) < 9000
 
 
@@ -159,7 +159,7 @@ def test_of_tags_that_do_not_fit_the_failing_ones_stay() -> None:
     chance = random.Random(2)
     tags = {(f"{chance.getrandbits(800):x}", "prod"): TagRecord(1.0, int(number % 40 == 0)) for number in range(4000)}
     found = decode(encode(Journal(tags, {"prod": 1.0})))
-    assert past_of(found, "prod", None) is None
+    assert not past_of(found, NAMESPACE, "prod", None).of("last_success_timestamp_seconds")
     assert sum(tag.failed_runs for tag in found.tags.values()) == 100
 
 

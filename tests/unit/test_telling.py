@@ -154,15 +154,26 @@ def test_without_a_stop_telling_takes_its_time(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_journal_that_does_not_know_the_group_does_not_stand_in_for_the_gateway() -> None:
-    assert past_of(Journal(), "prod", None) is None
-    assert past_of(Journal(groups={"stg": 1.0}), "prod", None) is None
-    assert past_of(Journal(groups={"prod": 1.0}), "prod", Shard(0, 2)) is None
+    name = "last_success_timestamp_seconds"
+    assert not past_of(Journal(), NAMESPACE, "prod", None).of(name)
+    assert not past_of(Journal(groups={"stg": 1.0}), NAMESPACE, "prod", None).of(name)
+    assert not past_of(Journal(groups={"prod": 1.0}), NAMESPACE, "prod", Shard(0, 2)).of(name)
+
+
+def test_a_journal_tells_a_groups_own_tags_and_no_others() -> None:
+    tags = {(f"s{number}", tag): TagRecord(5.0, 1) for number in range(20) for tag in ("prod", "stg")}
+    found = [
+        past_of(Journal(tags), NAMESPACE, "prod", Shard(index, 2)).of("tag_last_success_timestamp_seconds")
+        for index in range(2)
+    ]
+    assert {tag for each in found for _, tag in each} == {"prod"}
+    assert sum(map(len, found)) == 20
+    assert not set(found[0]) & set(found[1])
 
 
 def test_a_journal_tells_the_past() -> None:
     tags = {("a", "prod"): TagRecord(5.0, 2), ("b", "prod"): TagRecord(None, 1)}
-    past = past_of(Journal(tags, {group_key("prod", None): 7.0}), "prod", None)
-    assert past is not None
+    past = past_of(Journal(tags, {group_key("prod", None): 7.0}), NAMESPACE, "prod", None)
     assert past.of("last_success_timestamp_seconds") == {(): 7.0}
     assert past.of("tag_last_success_timestamp_seconds") == {("a", "prod"): 5.0}
     assert past.of("tag_failed_runs") == {("a", "prod"): 2, ("b", "prod"): 1}
