@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.rights import RUN
+from tests.rights import without
 from tests.runs.place import Place
 from tests.runs.pods import make_cron_job, make_job, manual, scheduled
 from tests.sandbox.client import Sandbox
@@ -98,8 +98,7 @@ def test_a_schedule_that_tells_no_due_time(place: Place, spec: dict[str, object]
 
 @pytest.mark.parametrize("resource", ["jobs", "cronjobs"])
 def test_without_the_rights_it_is_said_once_and_the_run_goes_on(sandbox: Sandbox, resource: str) -> None:
-    rules = [*RUN[:5], {**RUN[5], "resources": [each for each in RUN[5]["resources"] if each != resource]}]
-    place = Place(sandbox, rules)
+    place = Place(sandbox, without(resource, "get"))
     place.imported("worker")
     done = place.run(**scheduled(place, make_cron_job(place)))
     assert done.status == 0
