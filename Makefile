@@ -30,10 +30,10 @@ help: ## list the targets
 run: $(VENV)/.tests packages ## the job on the sandbox: two runs, their tables, what the Pushgateway holds
 	@$(BIN)/python -m tests.demo
 
-test: $(VENV)/.tests packages ## every test
+test: $(VENV)/.tests packages ## the tests, but for those that take minutes
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image and not slow' $(ARGS)
 
-test-all: $(VENV)/.tests packages ## those that take minutes, too
+test-all: $(VENV)/.tests packages ## every test but the image
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image' $(ARGS)
 
 check: $(VENV)/.tests ## formatting, lint, types, layers

@@ -15,7 +15,7 @@ from typing import Any
 
 from job.clusters import EVENTS, Cluster
 from job.errors import ClusterError
-from job.model import Image, Outcome, Reason, Report, Result, TagResult
+from job.model import JOURNAL, Image, Outcome, Reason, Report, Result, TagResult
 from job.reasons import clean
 from job.reporting import iso, summary
 
@@ -25,7 +25,6 @@ MOST = 50
 LONGEST_MESSAGE = 1000
 TRIES = 4
 SOURCE = "import-images"
-JOURNAL = "import-images-journal"
 
 
 @dataclass(frozen=True, slots=True)

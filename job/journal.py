@@ -17,13 +17,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from job.model import ImageFacts, Outcome, Report, Result, Scope, Shard
+from job.model import JOURNAL, ImageFacts, Outcome, Report, Result, Scope, Shard
 from job.openshift import parse_time
 from job.reasons import writable
 from job.reporting import iso
 from job.selection import in_share
 
-NAME = "import-images-journal"
+NAME = JOURNAL
 VERSION = 1
 MOST_BYTES = 256 * 1024
 # Up to this size the journal is plain text, for people to read.

@@ -12,6 +12,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+# The ConfigMap in which runs are remembered.
+JOURNAL = "import-images-journal"
+
 
 class Result(StrEnum):
     """What became of a tag: what the cluster holds after the run, against what it held before."""

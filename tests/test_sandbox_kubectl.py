@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from tests.sandbox.client import IMAGE, Sandbox, rule
 from tests.sandbox.status import Json
 
 pytest_plugins = ["tests.sandbox.fixtures"]
-pytestmark = pytest.mark.skipif(shutil.which("kubectl") is None, reason="needs kubectl")
+KUBECTL = Path(sys.executable).with_name("kubectl")
 
 Kubectl = Callable[..., str]
 
@@ -28,7 +28,7 @@ def kubectl(sandbox: Sandbox, namespace: str, tmp_path: Path) -> Kubectl:
 def kubectl_with(kubeconfig: Path, home: Path) -> Kubectl:
     def run(*arguments: str, stdin: object = None) -> str:
         done = subprocess.run(
-            ["kubectl", "--kubeconfig", str(kubeconfig), *arguments],
+            [KUBECTL, "--kubeconfig", str(kubeconfig), *arguments],
             input=None if stdin is None else json.dumps(stdin),
             env={**os.environ, "HOME": str(home)},
             capture_output=True,
