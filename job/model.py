@@ -73,6 +73,38 @@ class Outcome(StrEnum):
     LOCKED = "locked"
 
 
+class RolloutResult(StrEnum):
+    """What became of the rollout of a workload that follows a tag.
+
+    `waiting`: the new image waits for a person (a paused Deployment, a partition, OnDelete). `will_not_redeploy`: its
+    trigger cannot fire. `paused`: its trigger is switched off on purpose. `aborted`: watched no longer.
+    """
+
+    HEALTHY = "healthy"
+    FAILED = "failed"
+    TIMED_OUT = "timed_out"
+    WAITING = "waiting"
+    WILL_NOT_REDEPLOY = "will_not_redeploy"
+    PAUSED = "paused"
+    ABORTED = "aborted"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class TagName:
+    """Which tag: namespace, stream and tag."""
+
+    namespace: str
+    stream: str
+    tag: str
+
+    def __str__(self) -> str:
+        return f"{self.stream}:{self.tag}"
+
+    def seen_from(self, namespace: str) -> str:
+        """`STREAM:TAG`, with its namespace in front where that is another one."""
+        return str(self) if namespace == self.namespace else f"{self.namespace}/{self}"
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where a tag takes its image from: `from` of a spec tag."""
@@ -177,6 +209,32 @@ class TagResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Rollout:
+    """What became of one workload that follows tags whose image changed.
+
+    `tags` are those tags; `seconds` is how long it was watched.
+    """
+
+    namespace: str
+    kind: str
+    name: str
+    tags: tuple[TagName, ...]
+    result: RolloutResult
+    message: str | None = None
+    seconds: float | None = None
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether the new image was imported and yet does not run where it should."""
+        return self.result not in (RolloutResult.HEALTHY, RolloutResult.PAUSED)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether the image itself is to blame, as far as one can tell."""
+        return self.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT)
+
+
+@dataclass(frozen=True, slots=True)
 class Shard:
     """The share of a run that is one of several: `index` counts from 0."""
 
@@ -239,6 +297,7 @@ class Report:
     job: str | None = None
     scheduled_at: datetime | None = None
     next_run: datetime | None = None
+    rollouts: tuple[Rollout, ...] = ()
 
     @property
     def requests(self) -> int:

@@ -19,14 +19,21 @@ class Resource:
 IMAGE_STREAMS = Resource("image.openshift.io/v1", "ImageStream", "imagestreams")
 IMAGE_STREAM_IMPORTS = Resource("image.openshift.io/v1", "ImageStreamImport", "imagestreamimports")
 IMAGE_STREAM_IMAGES = Resource("image.openshift.io/v1", "ImageStreamImage", "imagestreamimages")
-
-
+IMAGE_STREAM_TAGS = Resource("image.openshift.io/v1", "ImageStreamTag", "imagestreamtags")
 LEASES = Resource("coordination.k8s.io/v1", "Lease", "leases")
 CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 EVENTS = Resource("v1", "Event", "events")
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
 JOBS = Resource("batch/v1", "Job", "jobs")
 CRON_JOBS = Resource("batch/v1", "CronJob", "cronjobs")
+DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
+STATEFUL_SETS = Resource("apps/v1", "StatefulSet", "statefulsets")
+DAEMON_SETS = Resource("apps/v1", "DaemonSet", "daemonsets")
+DEPLOYMENT_CONFIGS = Resource("apps.openshift.io/v1", "DeploymentConfig", "deploymentconfigs")
+PODS = Resource("v1", "Pod", "pods")
+PROJECTS = Resource("project.openshift.io/v1", "Project", "projects")
+SELF_SUBJECT_REVIEWS = Resource("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews")
+SELF_SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")
 
 
 class Cluster(Protocol):
@@ -57,6 +64,9 @@ class Cluster(Protocol):
         self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
     ) -> Mapping[str, Any]:
         """Replace an object; with a resourceVersion only if it still has that one. `timeout` as for `create`."""
+
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete an object; with `uid` only if it is still that one."""
 
     def close(self) -> None:
         """Give up connections."""

@@ -145,6 +145,11 @@ class ApiCluster:
         name = str(body["metadata"]["name"])
         return self._request("PUT", resource, namespace, name, body=body, query=query, seconds=limit)
 
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
+        """Delete an object; one of that name with another `uid` is a conflict (HTTP 409) and stays."""
+        body = {"apiVersion": "v1", "kind": "DeleteOptions", **({"preconditions": {"uid": uid}} if uid else {})}
+        self._request("DELETE", resource, namespace, name, body=body)
+
     def close(self) -> None:
         """Close the connections."""
         self._api.close()

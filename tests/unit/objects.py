@@ -160,6 +160,16 @@ class Objects:
         self.after(asked)
         return made
 
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
+        asked = self._begin("delete", resource, namespace, name)
+        with self._lock:
+            if (resource.plural, namespace, name) not in self._objects:
+                raise refusal(404)
+            if uid and self._objects[resource.plural, namespace, name]["metadata"].get("uid") != uid:
+                raise refusal(409)
+            del self._objects[resource.plural, namespace, name]
+        self.after(asked)
+
     def close(self) -> None:
         """Nothing to close."""
 

@@ -269,6 +269,9 @@ class ScriptedCluster:
     ) -> Mapping[str, Any]:
         raise AssertionError("nothing that is tested here replaces an object")
 
+    def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
+        raise AssertionError("nothing that is tested here deletes an object")
+
     def close(self) -> None:
         self.closed = True
 
