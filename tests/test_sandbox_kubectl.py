@@ -85,6 +85,18 @@ def test_apply_keeps_annotations_of_a_tag(kubectl: Kubectl) -> None:
         assert tag["annotations"] == {"note": "x"}
 
 
+def test_applying_tells_who_applied(kubectl: Kubectl) -> None:
+    kubectl("apply", "-f", "-", stdin=stream("client"))
+    found = json.loads(kubectl("get", "is", "client", "-o", "json", "--show-managed-fields"))["metadata"]
+    assert "kubectl.kubernetes.io/last-applied-configuration" in found["annotations"]
+    assert "managedFields" not in found
+    kubectl("apply", "--server-side", "-f", "-", stdin=stream("server"))
+    found = json.loads(kubectl("get", "is", "server", "-o", "json", "--show-managed-fields"))["metadata"]
+    [entry] = found["managedFields"]
+    assert (entry["manager"], entry["operation"]) == ("kubectl", "Apply")
+    assert 'k:{"name":"prod"}' in entry["fieldsV1"]["f:spec"]["f:tags"]
+
+
 def test_patch(kubectl: Kubectl) -> None:
     kubectl("create", "-f", "-", stdin=stream())
     for kind in ("merge", "strategic"):

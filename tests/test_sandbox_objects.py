@@ -135,7 +135,7 @@ def test_another_uid(sandbox: Sandbox, namespace: str) -> None:
     path = f"{config_maps(namespace)}/map-000"
     with pytest.raises(Refused, match="Precondition failed: UID in precondition: other"):
         sandbox.replace(path, {"metadata": {"name": "map-000", "uid": "other"}})
-    with pytest.raises(Refused, match="Precondition failed") as refused:
+    with pytest.raises(Refused, match=r"the UID in the precondition .* does not match") as refused:
         sandbox.delete(path, {"preconditions": {"uid": "other"}})
     assert refused.value.code == 409
 
@@ -153,6 +153,39 @@ def test_generation_grows_with_the_spec(sandbox: Sandbox, namespace: str) -> Non
     done = sandbox.patch(f"{path}/status", {"spec": {"replicas": 5}, "status": {"replicas": 2}})
     assert (done["metadata"]["generation"], done["status"]) == (2, {"replicas": 2})
     assert done["spec"] == {"replicas": 2}
+
+
+def test_who_applied_what_is_told(sandbox: Sandbox, namespace: str) -> None:
+    place = f"{IMAGE}/namespaces/{namespace}/imagestreams/app"
+    tag = {"name": "prod", "from": {"kind": "DockerImage", "name": "quay.io/team/app:prod"}}
+
+    def apply(manager: str, labels: Json) -> Json:
+        body = {"metadata": {"name": "app", "labels": labels}, "spec": {"tags": [tag]}}
+        found = sandbox.ask("PATCH", place, body, {"fieldManager": manager}, APPLY_PATCH)
+        assert isinstance(found, dict)
+        return found
+
+    [entry] = apply("kubectl", {"a": "b"})["metadata"]["managedFields"]
+    assert (entry["manager"], entry["operation"], entry["apiVersion"]) == ("kubectl", "Apply", "image.openshift.io/v1")
+    assert entry["fieldsType"] == "FieldsV1"
+    prod: Json = {".": {}, "f:from": {}, "f:name": {}}
+    assert entry["fieldsV1"] == {
+        "f:metadata": {"f:labels": {"f:a": {}}},
+        "f:spec": {"f:tags": {'k:{"name":"prod"}': prod}},
+    }
+
+    sandbox.patch(place, {"metadata": {"annotations": {"note": "x"}, "managedFields": None}})
+    assert sandbox.stream(namespace, "app")["metadata"]["managedFields"] == [entry]
+    changed = {"name": "prod", "from": {"kind": "DockerImage", "name": "quay.io/team/app:other"}}
+    put = {"metadata": {"name": "app:prod"}, "tag": changed}
+    sandbox.replace(f"{IMAGE}/namespaces/{namespace}/imagestreamtags/app:prod", put)
+    assert sandbox.stream(namespace, "app")["metadata"]["managedFields"] == [entry]
+
+    [first, second] = apply("flux", {})["metadata"]["managedFields"]
+    assert (first, second["manager"]) == (entry, "flux")
+    [first, second] = apply("kubectl", {"c": "d"})["metadata"]["managedFields"]
+    assert (first["manager"], second["manager"]) == ("flux", "kubectl")
+    assert second["fieldsV1"]["f:metadata"] == {"f:labels": {"f:c": {}}}
 
 
 def test_a_dry_run_writes_nothing(sandbox: Sandbox, namespace: str) -> None:

@@ -28,6 +28,8 @@ _VIEW = [
     _rule("", ["pods", "pods/log", "pods/status"], _READ),
     _rule("apps", ["controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"], _READ),
     _rule("apps", ["daemonsets/status", "deployments/status", "replicasets/status", "statefulsets/status"], _READ),
+    _rule("", ["replicationcontrollers", "replicationcontrollers/status"], _READ),
+    _rule("apps.openshift.io", ["deploymentconfigs", "deploymentconfigs/status"], _READ),
     _rule("batch", ["cronjobs", "cronjobs/status", "jobs", "jobs/status"], _READ),
     _rule(
         IMAGE_GROUP,
@@ -43,6 +45,8 @@ _EDIT = [
     _rule("", ["configmaps", "events", "pods", "serviceaccounts", "services"], _WRITE),
     _rule("", ["serviceaccounts/token"], ["create"]),
     _rule("apps", ["daemonsets", "deployments", "replicasets", "statefulsets"], _WRITE),
+    _rule("", ["replicationcontrollers"], _WRITE),
+    _rule("apps.openshift.io", ["deploymentconfigs"], _WRITE),
     _rule("batch", ["cronjobs", "jobs"], _WRITE),
     _rule("coordination.k8s.io", ["leases"], _READ + _WRITE),
     _rule(IMAGE_GROUP, ["imagestreamimages", "imagestreammappings", "imagestreams", "imagestreamtags"], _WRITE),

@@ -9,6 +9,9 @@ sandbox.add_fault(method="POST", path="imagestreamimports", times=1, status={"co
 token = sandbox.create_account("shop", "worker", [rule("image.openshift.io", ["imagestreams"], ["list"])])
 kubeconfig = sandbox.kubeconfig(token, "shop")
 assert sandbox.requests(method="POST", path="imagestreamimports")
+sandbox.image_behaves(digest, "crash")
+sandbox.create_workload("shop", "StatefulSet", "app", tag="app:prod", replicas=2)
+until(lambda: sandbox.pods("shop", "app"))
 """
 
 from __future__ import annotations
@@ -23,16 +26,19 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import yaml
 
 from tests.registries import Registry
+from tests.sandbox import workload_manifests
 from tests.sandbox.programs import write_kubeconfig
 from tests.sandbox.status import Json as Json
 from tests.sandbox.status import JsonValue
@@ -41,6 +47,8 @@ IMAGE = "/apis/image.openshift.io/v1"
 JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 _PATIENCE = 60.0
+
+Found = TypeVar("Found")
 
 
 class Refused(Exception):  # noqa: N818 - the server refused
@@ -327,6 +335,42 @@ class Sandbox(Api):
         wanted = {name: spec[name] for name in ("from", "importPolicy", "referencePolicy")}
         return self.import_images(namespace, stream, [{**wanted, "to": {"name": tag}}])
 
+    # Workloads
+
+    def create_workload(self, namespace: str, kind: str, name: str, **options: Any) -> Json:
+        """A workload that follows a tag; the options are those of `workload_manifests.workload`."""
+        body = workload_manifests.workload(kind, name, **options)
+        found = self.create(workload_manifests.path(kind, namespace), body)
+        assert isinstance(found, dict)
+        return found
+
+    def workload(self, namespace: str, kind: str, name: str) -> Json:
+        found = self.get(f"{workload_manifests.path(kind, namespace)}/{name}")
+        assert isinstance(found, dict)
+        return found
+
+    def pods(self, namespace: str, app: str = "") -> list[Json]:
+        """The pods of a namespace, or of one workload that `create_workload` made, by name."""
+        query = {"labelSelector": f"app={app}"} if app else {}
+        return sorted(
+            self.items(f"/api/v1/namespaces/{namespace}/pods", **query), key=lambda pod: str(pod["metadata"]["name"])
+        )
+
+    def delete_pod(self, namespace: str, name: str, *, uid: str = "") -> None:
+        """Delete a pod; with a uid, only if it is still that one."""
+        body = {"preconditions": {"uid": uid}} if uid else None
+        self.delete(f"/api/v1/namespaces/{namespace}/pods/{name}", body)
+
+    def image_behaves(self, image: str, how: str) -> None:
+        """Let containers of an image be "ready", or "crash", "hang", "unpullable" or "config-error".
+
+        The image is told by its digest, or by any other part of the reference. Containers that are there already
+        change as well.
+        """
+        known = self.get("/sandbox/settings")["image_behaviours"]
+        known.pop(image, None)
+        self.change_settings(image_behaviours={**known, image: how})
+
     # Faults, log and settings
 
     def add_fault(self, **parts: object) -> int:
@@ -395,6 +439,16 @@ def image(source: str, to: str = "", *, insecure: bool = True, **policy: object)
     if to:
         wanted["to"] = {"name": to}
     return wanted
+
+
+def until(what: Callable[[], Found | None], *, seconds: float = 20.0) -> Found:
+    """Ask again and again until the answer is not empty; gives it. Taking longer is a TimeoutError."""
+    end = time.monotonic() + seconds
+    while not (found := what()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"still {found!r} after {seconds} s")
+        time.sleep(0.02)
+    return found
 
 
 @contextmanager

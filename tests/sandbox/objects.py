@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Callable
 
 import yaml
 
-from tests.sandbox import patches, selectors, timestamps
+from tests.sandbox import managed_fields, patches, selectors, timestamps
 from tests.sandbox.calls import Answer, Call, Stream, answer_json
 from tests.sandbox.cluster import Cluster
 from tests.sandbox.resources import NAMESPACES, PODS, Kind
@@ -246,10 +246,13 @@ class Objects:
         old = self.find(target.namespace, target.name)
         return Answer(200, self.update(call, item, old).body())
 
-    def update(self, call: Call, item: Json, old: Entry) -> Entry:
-        """Store a new state of an existing object, if it is one."""
+    def update(self, call: Call, item: Json, old: Entry, mark: Json | None = None) -> Entry:
+        """Store a new state of an existing object, if it is one; `mark` says who applied it."""
         self._check_version(item["metadata"], old)
         item["metadata"] = self._updated_metadata(item["metadata"], old)
+        if mark is not None:
+            known = old.object["metadata"].get("managedFields", [])
+            item["metadata"]["managedFields"] = managed_fields.merged(known, mark)
         if call.target.subresource == "status":
             item = self.prepare_status_update(call, item, old)
         else:
@@ -283,12 +286,11 @@ class Objects:
     def _updated_metadata(given: Json, old: Entry) -> Json:
         metadata = {name: value for name, value in given.items() if value not in (None, {}, [])}
         before = old.object["metadata"]
-        for name in (*_SERVER_SET, "resourceVersion", "namespace", "name"):
+        for name in (*_SERVER_SET, "managedFields", "resourceVersion", "namespace", "name"):
             if name in before:
                 metadata[name] = before[name]
             else:
                 metadata.pop(name, None)
-        metadata.pop("managedFields", None)
         metadata.pop("selfLink", None)
         return metadata
 
@@ -333,14 +335,16 @@ class Objects:
         wanted.pop("apiVersion", None)
         wanted["metadata"] = {**(wanted.get("metadata") or {}), "name": target.name}
         old = self.look_up(target.namespace, target.name)
+        mark = managed_fields.entry(manager, self.kind, wanted)
         if old is None:
             item = self.prepare_create(call, self.new_object(call, patches.merge_patch({}, wanted)))
+            item["metadata"]["managedFields"] = [mark]
             answer = Answer(201, self._store_new(call, item).body())
             uid = str(item["metadata"]["uid"])
         else:
             uid = str(old.object["metadata"]["uid"])
             item = patches.apply(old.object, self._applied.get((uid, manager)), wanted, self.kind.kind)
-            answer = Answer(200, self.update(call, item, old).body())
+            answer = Answer(200, self.update(call, item, old, mark).body())
         if not call.dry_run:
             self._applied[(uid, manager)] = wanted
         return answer
@@ -352,10 +356,14 @@ class Objects:
         options = call.data() if call.body else {}
         wanted = (options or {}).get("preconditions") or {}
         metadata = entry.object["metadata"]
-        for name in ("uid", "resourceVersion"):
+        for name, said, done in (
+            ("uid", "UID", "deleted and then recreated"),
+            ("resourceVersion", "ResourceVersion", "modified"),
+        ):
             if wanted.get(name) and wanted[name] != metadata[name]:
-                why = f"Precondition failed: {name} in precondition: {wanted[name]}, in object meta: {metadata[name]}"
-                raise conflict(self.kind.plural, self.kind.group, entry.name, why)
+                why = f"the {said} in the precondition ({wanted[name]}) does not match the {said} in record"
+                why += f" ({metadata[name]}). The object might have been {done}"
+                raise conflict(self.kind.kind, self.kind.group, entry.name, why)
         dry = call.dry_run or (options or {}).get("dryRun") == ["All"]
         policy = (options or {}).get("propagationPolicy") or call.query.get("propagationPolicy") or "Background"
         last = entry if dry else self.remove(entry, orphan=policy == "Orphan")

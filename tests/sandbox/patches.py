@@ -64,7 +64,7 @@ def merge_patch(item: JsonValue, patch: JsonValue) -> JsonValue:
     return merged
 
 
-def _merge_key(path: tuple[str, ...], kind: str) -> str | None:
+def merge_key(path: tuple[str, ...], kind: str) -> str | None:
     if kind == "ImageStream" and path in _STREAM_MERGE_KEYS:
         return _STREAM_MERGE_KEYS[path]
     name = path[-1] if path else ""
@@ -101,12 +101,12 @@ def strategic_patch(item: JsonValue, patch: JsonValue, kind: str, path: tuple[st
         if name.startswith("$setElementOrder/"):
             target = name.partition("/")[2]
             if isinstance(merged.get(target), list):
-                merged[target] = _reordered(merged[target], order, _merge_key((*path, target), kind))
+                merged[target] = _reordered(merged[target], order, merge_key((*path, target), kind))
     return merged
 
 
 def _merge_list(items: JsonValue, patch: list[JsonValue], kind: str, path: tuple[str, ...]) -> list[JsonValue]:
-    key = _merge_key(path, kind)
+    key = merge_key(path, kind)
     current = list(items) if isinstance(items, list) else []
     if path[-1] in _SET_LISTS:
         return current + [each for each in patch if each not in current]
@@ -154,7 +154,7 @@ def _without_dropped(
         if name not in kept:
             continue
         here = (*path, name)
-        key = _merge_key(here, kind)
+        key = merge_key(here, kind)
         if name not in wanted and not (key and isinstance(old, list)):
             # A map may hold other managers' fields, so only what was applied goes.
             kept[name] = _without_dropped(kept[name], old, {}, kind, here) if isinstance(old, dict) else None

@@ -86,6 +86,14 @@ DEPLOYMENTS = _workload("deployments", "Deployment", "deploy")
 STATEFUL_SETS = _workload("statefulsets", "StatefulSet", "sts")
 DAEMON_SETS = _workload("daemonsets", "DaemonSet", "ds")
 REPLICA_SETS = _workload("replicasets", "ReplicaSet", "rs")
+REPLICATION_CONTROLLERS = Kind(
+    "", "v1", "replicationcontrollers", "ReplicationController", short_names=("rc",), has_status=True,
+    has_generation=True, categories=("all",),
+)  # fmt: skip
+DEPLOYMENT_CONFIGS = Kind(
+    "apps.openshift.io", "v1", "deploymentconfigs", "DeploymentConfig", short_names=("dc",), has_status=True,
+    has_generation=True, categories=("all",),
+)  # fmt: skip
 CONTROLLER_REVISIONS = Kind("apps", "v1", "controllerrevisions", "ControllerRevision")
 
 JOBS = Kind(
@@ -140,7 +148,8 @@ REVIEWS = (
 # Kinds whose objects are simply stored.
 PLAIN = (
     NAMESPACES, CONFIG_MAPS, SECRETS, EVENTS, PODS, SERVICE_ACCOUNTS, SERVICES,
-    DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, REPLICA_SETS, CONTROLLER_REVISIONS,
+    DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, REPLICA_SETS, CONTROLLER_REVISIONS, REPLICATION_CONTROLLERS,
+    DEPLOYMENT_CONFIGS,
     JOBS, CRON_JOBS, LEASES, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, IMAGES,
 )  # fmt: skip
 

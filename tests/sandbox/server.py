@@ -56,6 +56,10 @@ from tests.sandbox.store import Store
 from tests.sandbox.stream_images import StreamImages, StreamMappings
 from tests.sandbox.stream_tags import StreamTags
 from tests.sandbox.tokens import ADMIN, Tokens, service_account
+from tests.sandbox.workloads import specs
+from tests.sandbox.workloads.controller import WorkloadController
+from tests.sandbox.workloads.kubelet import Kubelet
+from tests.sandbox.workloads.trigger_controller import TriggerController
 
 _FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "openshift", "openshift-infra")
 
@@ -71,7 +75,14 @@ class Server:
         self._handlers = _handlers(self.cluster)
         imports = self._handlers[IMAGE_STREAM_IMPORTS]
         assert isinstance(imports, Imports)
-        self._controllers = Controllers([ImportController(self.cluster, imports)])
+        self._controllers = Controllers(
+            [
+                ImportController(self.cluster, imports),
+                TriggerController(self.cluster),
+                WorkloadController(self.cluster),
+                Kubelet(self.cluster),
+            ]
+        )
         self._control = Control(self.cluster, self.faults, self.log, self._controllers)
         self._runner: web.ServerRunner | None = None
 
@@ -255,6 +266,7 @@ def _handlers(cluster: Cluster) -> dict[Kind, Objects]:
         StreamTags(cluster),
         StreamImages(cluster),
         StreamMappings(cluster),
+        *(specs.Workloads(cluster, kind) for kind in specs.KINDS),
         *(Reviews(cluster, kind) for kind in REVIEWS),
     ]
     handlers = {handler.kind: handler for handler in special}

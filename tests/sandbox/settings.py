@@ -6,6 +6,8 @@ import re
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from tests.sandbox.workloads.lives import BEHAVIOURS, READY
+
 
 @dataclass(slots=True)
 class Settings:
@@ -18,6 +20,18 @@ class Settings:
     # OpenShift's controller that imports tags whose spec is newer than their status.
     import_controller: bool = False
     import_controller_delay: float = 0.1
+    # OpenShift's controller that keeps what follows a tag on its newest image; and those that make pods.
+    trigger_controller: bool = True
+    # How long a workload keeps its old image after its tag has moved, or another one that somebody set.
+    trigger_delay: float = 0.05
+    workload_controllers: bool = True
+    # How long a container takes to come up, or to crash; and what kubelet waits before it starts a crashed one for the
+    # third time, which doubles from there on.
+    pod_ready_delay: float = 0.05
+    crash_back_off: float = 0.5
+    # What containers do by a part of their image's reference, such as the digest: one of `workloads.lives`. Of several
+    # that fit, the last counts; of none, a container becomes ready.
+    image_behaviours: dict[str, str] = field(default_factory=dict)
     # None allows every registry, as an unset allowedRegistriesForImport does; entries are "host" or "host:port" globs.
     allowed_registries: list[str] | None = None
     blocked_registries: list[str] = field(default_factory=list)
@@ -54,6 +68,9 @@ class Settings:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
+    def behaviour_of(self, image: str) -> str:
+        return next((how for part, how in reversed(self.image_behaviours.items()) if part in image), READY)
+
     def latency_of(self, repository: str) -> float:
         for pattern, seconds in self.registry_latency.items():
             if re.search(pattern, repository):
@@ -66,6 +83,8 @@ def _check(name: str, default: object, value: object) -> None:
         return
     if name == "registry_latency" and isinstance(value, (int, float)) and not isinstance(value, bool):
         return
+    if name == "image_behaviours" and isinstance(value, dict) and not set(value.values()) <= set(BEHAVIOURS):
+        raise ValueError(f"{name}: {value!r} is none of {', '.join(BEHAVIOURS)}")
     wanted: type | tuple[type, ...] = list if name == "allowed_registries" else type(default)
     if wanted is float:
         wanted = (int, float)
