@@ -1,0 +1,289 @@
+"""Which tags a workload follows, and with which of its containers.
+
+OpenShift's trigger controller writes the image of a tag into the pod template: for a DeploymentConfig by
+`spec.triggers`, for other kinds by an annotation (library-go, pkg/image/trigger/annotations.go, and
+openshift-controller-manager, pkg/image/trigger). A mistake there is told nowhere but in the controller's log, so the
+same rules are followed here, and each mistake gets a sentence that says how to mend it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn
+
+from job.clusters import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.model import TagName
+from job.reasons import clean
+
+TRIGGERS_ANNOTATION = "image.openshift.io/triggers"
+KINDS = (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, CRON_JOBS, DEPLOYMENT_CONFIGS)
+
+_REFERENCE = re.compile(r"(containers|initContainers)\[([^\]]*)\](.*)", re.DOTALL)
+_INDEX = re.compile(r"[+-]?[0-9]{1,9}")
+_EXAMPLE = 'containers[?(@.name=="NAME")].image'
+_SHOWN = 120
+
+
+@dataclass(frozen=True, slots=True)
+class Follows:
+    """One trigger of a workload.
+
+    Attributes:
+        tag: the tag whose image it takes.
+        container: the name of the container that gets the image; as the trigger has it where there is no such.
+        problem: why it cannot fire, and how that is mended.
+        paused: it is switched off on purpose.
+    """
+
+    tag: TagName
+    container: str
+    problem: str | None = None
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A workload with image triggers.
+
+    Attributes:
+        problem: what is wrong with a trigger that does not even say which tag it is for.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    follows: tuple[Follows, ...]
+    problem: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.name}"
+
+
+def workload_from(resource: Resource, data: Mapping[str, Any]) -> Workload | None:
+    """A workload from its JSON; None when it has no image trigger at all."""
+    metadata = object_in(data, "metadata")
+    namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+    read = _of_config if resource == DEPLOYMENT_CONFIGS else _of_annotation
+    follows, problem = read(resource, data, namespace)
+    return Workload(resource, namespace, name, follows, problem) if follows or problem else None
+
+
+def object_in(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The object at that place of some JSON; an empty one where there is none."""
+    for name in names:
+        found = data.get(name)
+        data = found if isinstance(found, dict) else {}
+    return data
+
+
+def objects_in(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    """The objects of a list in some JSON."""
+    found = data.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else ()
+
+
+def pod_spec_of(resource: Resource, data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The spec of a workload's pod template."""
+    return object_in(data, *_pod_spec_path(resource))
+
+
+def template_image(resource: Resource, data: Mapping[str, Any], container: str) -> str | None:
+    """The image that a workload's pod template has for the container of that name."""
+    return container_image(pod_spec_of(resource, data), container)
+
+
+def container_image(pod_spec: Mapping[str, Any], container: str) -> str | None:
+    """The image that a pod's spec has for the container of that name."""
+    # Names are unique over both lists.
+    for each in (*objects_in(pod_spec, "initContainers"), *objects_in(pod_spec, "containers")):
+        if each.get("name") == container:
+            return str(each.get("image") or "")
+    return None
+
+
+def digest_in(image: str | None) -> str | None:
+    """The digest that a pull spec or an imageID names; None where it names a tag, or the image by its configuration."""
+    return (image or "").partition("@")[2] or None
+
+
+def _pod_spec_path(resource: Resource) -> tuple[str, ...]:
+    template = ("spec", "template", "spec")
+    return ("spec", "jobTemplate", *template) if resource == CRON_JOBS else template
+
+
+@dataclass(frozen=True, slots=True)
+class _From:
+    kind: str
+    name: str
+    namespace: str
+    api_version: str
+
+    def tag(self, namespace: str) -> TagName | None:
+        """The tag that is meant, be it in the right words or not."""
+        stream, _, tag = self.name.partition(":")
+        return TagName(self.namespace or namespace, stream, tag or "latest") if stream and "@" not in stream else None
+
+    @property
+    def problem(self) -> str | None:
+        """Why no stream's change reaches the trigger."""
+        if self.kind != "ImageStreamTag":
+            return f"its from.kind is {_shown(self.kind)}: only ImageStreamTag fires"
+        if self.api_version:
+            return "its from.apiVersion is set: leave that out, or it never fires"
+        stream, _, tag = self.name.partition(":")
+        if not stream or not tag or "@" in stream:
+            return f"its from.name is {_shown(self.name)}: write STREAM:TAG"
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Trigger:
+    source: _From
+    path: str
+    paused: bool
+
+
+Found = tuple[tuple[Follows, ...], str | None]
+
+
+def _of_annotation(resource: Resource, data: Mapping[str, Any], namespace: str) -> Found:
+    text = object_in(data, "metadata", "annotations").get(TRIGGERS_ANNOTATION)
+    if not isinstance(text, str):
+        return (), None
+    try:
+        value = json.loads(text, parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        return (), f"its annotation {TRIGGERS_ANNOTATION} is not JSON, so none of its triggers fires"
+    if value is None or value == []:
+        return (), None
+    if not isinstance(value, list):
+        return (), f"its annotation {TRIGGERS_ANNOTATION} is no JSON list, so none of its triggers fires"
+    entries = [_folded(entry) for entry in value]
+    triggers = [_trigger_from(entry) for entry in entries]
+    fault = next((fault for fault in map(_fault, value) if fault), None) or _repeated(triggers)
+    if fault:
+        fault = f"none of its triggers fires: {fault}"
+    spec, base = pod_spec_of(resource, data), ".".join(_pod_spec_path(resource))
+    follows: list[Follows] = []
+    nameless, blocking = None, None
+    for trigger in triggers:
+        container, path_problem, blocks = _container(spec, base, trigger.path)
+        problem = fault or trigger.source.problem or path_problem
+        if blocks and not trigger.paused:
+            blocking = path_problem
+        tag = trigger.source.tag(namespace)
+        if tag is None:
+            nameless = problem
+        else:
+            follows.append(Follows(tag, container, problem, trigger.paused))
+    if blocking and not fault:
+        # The controller gives up the object at the first trigger whose container it cannot find.
+        message = f"none of its triggers fires while one of them is wrong: {blocking}"
+        follows = [each if each.problem or each.paused else replace(each, problem=message) for each in follows]
+    return tuple(follows), nameless
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(constant)
+
+
+def _folded(value: object) -> Mapping[str, Any]:
+    # Go reads the names of fields whatever their case.
+    return {str(key).lower(): each for key, each in value.items()} if isinstance(value, dict) else {}
+
+
+def _trigger_from(entry: Mapping[str, Any]) -> _Trigger:
+    return _Trigger(_from(_folded(entry.get("from"))), _text(entry.get("fieldpath")), entry.get("paused") is True)
+
+
+def _from(value: Mapping[str, Any]) -> _From:
+    names = ("kind", "name", "namespace", "apiversion")
+    kind, name, namespace, api_version = (_text(value.get(each)) for each in names)
+    return _From(kind, name, namespace, api_version)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _fault(value: object) -> str | None:
+    """What keeps Go from reading an entry, and with it the whole annotation."""
+    if value is None:
+        return None
+    if not isinstance(value, dict):
+        return f"{_shown(value)} in the annotation is no trigger"
+    entry = _folded(value)
+    paused, source = entry.get("paused"), entry.get("from")
+    if not (paused is None or isinstance(paused, bool)):
+        return f'one has "paused": {_shown(paused)}; write true or false, without quotes'
+    if not (source is None or isinstance(source, dict)):
+        return f'one has "from": {_shown(source)}; write {{"kind": "ImageStreamTag", "name": "STREAM:TAG"}}'
+    texts = {"fieldPath": entry.get("fieldpath")}
+    for name in ("kind", "name", "namespace", "apiVersion"):
+        texts[f"from.{name}"] = _folded(source).get(name.lower())
+    for name, text in texts.items():
+        if not (text is None or isinstance(text, str)):
+            return f"one has {_shown(text)} as {name}; write a text"
+    return None
+
+
+def _repeated(triggers: Sequence[_Trigger]) -> str | None:
+    for path, count in Counter(trigger.path for trigger in triggers).items():
+        if count > 1:
+            return f"{count} have the fieldPath {_shown(path)}; leave one of them"
+    return None
+
+
+def _shown(value: object) -> str:
+    return clean(json.dumps(value, ensure_ascii=False), _SHOWN)
+
+
+def _container(spec: Mapping[str, Any], base: str, path: str) -> tuple[str, str | None, bool]:
+    """The container that a fieldPath names, what is wrong with it, and whether that keeps the others from firing."""
+    wrong = f"its fieldPath is {_shown(path)}: write {base}.{_EXAMPLE}"
+    if not path.startswith(f"{base}."):
+        return path, wrong, False
+    found = _REFERENCE.fullmatch(path.removeprefix(f"{base}."))
+    if found is None or found[3].removeprefix(".") != "image":
+        return path, wrong, True
+    selector = found[2]
+    if _INDEX.fullmatch(selector):
+        containers = objects_in(spec, found[1])
+        if 0 <= int(selector) < len(containers):
+            return str(containers[int(selector)].get("name", "")), None, False
+        return selector, f"it has no {found[1]}[{selector}]: name the container in the fieldPath", True
+    name = selector.removeprefix('?(@.name=="').removesuffix('")')
+    if name == selector:
+        return path, wrong, True
+    if container_image(spec, name) is None:
+        return name, f"it has no container {_shown(name)}: name one that it has in the fieldPath", True
+    return name, None, False
+
+
+def _of_config(resource: Resource, data: Mapping[str, Any], namespace: str) -> Found:
+    follows: list[Follows] = []
+    nameless = None
+    spec = pod_spec_of(resource, data)
+    for trigger in objects_in(object_in(data, "spec"), "triggers"):
+        if not isinstance(trigger.get("imageChangeParams"), dict):
+            continue
+        parameters = object_in(trigger, "imageChangeParams")
+        source = _from(_folded(parameters.get("from")))
+        tag, names = source.tag(namespace), parameters.get("containerNames")
+        containers = [str(name) for name in names] if isinstance(names, list) else []
+        if tag is None:
+            nameless = source.problem
+            continue
+        paused = parameters.get("automatic") is not True
+        for name in containers or [""]:
+            problem = source.problem
+            if problem is None and not name:
+                problem = "its trigger names no container: add it to containerNames"
+            elif problem is None and container_image(spec, name) is None:
+                problem = f"it has no container {_shown(name)}: name one that it has in containerNames"
+            follows.append(Follows(tag, name, problem, paused))
+    return tuple(follows), nameless
