@@ -13,20 +13,23 @@ from collections.abc import Callable, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import urllib3
 from kubernetes import client, config
 from urllib3.response import BaseHTTPResponse
 
 from job import VERSION
-from job.clusters import Resource
+from job.clusters import CRON_JOBS, PODS, Resource
+from job.clusters.paths import path_of
 from job.errors import ClusterError, UsageError
 from job.model import Reason
 from job.reasons import clean, of_http
 from job.settings import Settings
 
 PAGE = 500
+# Pods and what makes them are large, and the pod of a run is small.
+PAGE_OF_LARGE = 100
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 # How much longer the client waits than the server was told to work.
@@ -109,12 +112,13 @@ class ApiCluster:
         return self._default_namespace
 
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
-        """Every object, in pages of `PAGE`.
+        """Every object, page by page.
 
         Raises:
             ClusterError: also between two pages, with 410 when the list took longer than the server remembers.
         """
-        query = {"limit": str(PAGE)}
+        large = resource.api_version.startswith("apps") or resource in (PODS, CRON_JOBS)
+        query = {"limit": str(PAGE_OF_LARGE if large else PAGE)}
         if selector:
             query["labelSelector"] = selector
         while True:
@@ -159,18 +163,13 @@ class ApiCluster:
         method: str,
         resource: Resource,
         namespace: str,
-        name: str = "",
+        name: str | None = None,
         *,
         body: Mapping[str, Any] | None = None,
         query: Mapping[str, str] | None = None,
         seconds: float = READ_SECONDS,
     ) -> Mapping[str, Any]:
-        root = "/api" if "/" not in resource.api_version else "/apis"
-        path = f"{root}/{resource.api_version}"
-        path += f"/namespaces/{quote(namespace, safe='')}/{resource.plural}" if namespace else f"/{resource.plural}"
-        if name:
-            path += "/" + quote(name, safe="@:")
-        url = self._host + path + ("?" + urlencode(query) if query else "")
+        url = self._host + path_of(resource, namespace, name) + ("?" + urlencode(query) if query else "")
         try:
             return self._send(method, url, namespace, body, seconds)
         except ClusterError as error:

@@ -1,0 +1,27 @@
+"""The way to the cluster that CLIENT names. Only what it needs is loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from job.clusters import Cluster
+from job.settings import Settings
+
+
+def connect(settings: Settings, counted: Callable[[str, str], None]) -> Cluster:
+    """Find the cluster.
+
+    Args:
+        settings: of these CLIENT, and what its adapter uses.
+        counted: called with the namespace and the HTTP status (or `none`) of every request.
+
+    Raises:
+        UsageError: there is no way to a cluster, or it cannot be read.
+    """
+    if settings.client == "oc":
+        from job.clusters import oc
+
+        return oc.connect(settings, counted)
+    from job.clusters import api
+
+    return api.connect(settings, counted)

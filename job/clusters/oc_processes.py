@@ -1,0 +1,131 @@
+"""The processes by which openshift-client asks the cluster: how many at once, for how long, and how they are ended."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import openshift_client
+
+from job.errors import ClusterError
+from job.model import Reason
+from job.reasons import clean
+
+# At once, whatever CONCURRENCY is: each is a process of some 50 MB on a person's own machine.
+PROCESSES = 4
+# openshift-client looks at its processes once a second or more often.
+CLOSING_SECONDS = 3.0
+# A terminal sends Ctrl-C not to this program alone, but to all that it has started.
+_ENDED_BY_TERMINAL = (-signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM)
+
+
+class Done(NamedTuple):
+    """A process that has ended. What it was given is not here, so that nothing can repeat it."""
+
+    status: int
+    out: str
+    err: str
+    too_late: bool
+    begun: bool
+
+
+class Processes:
+    """Runs the program by openshift-client, in threads of its own: its contexts belong to threads."""
+
+    def __init__(self, program: str, host: str | None, kubeconfig: Path | None, *, verify_tls: bool) -> None:
+        self._program = program
+        self._host = host
+        self._kubeconfig = kubeconfig
+        self._verify_tls = verify_tls
+        self._threads = ThreadPoolExecutor(PROCESSES, "oc")
+        self._entered = threading.local()
+        self._lock = threading.Lock()
+        self._closed = False
+        self._contexts: list[Any] = []
+        self._limits: set[Any] = set()
+        self._under_way: set[Future[Done]] = set()
+
+    def run(self, verb: str, arguments: list[str], stdin: str | None, seconds: float) -> Done:
+        """Run it to its end, or for `seconds`; what it was given is in no message.
+
+        Raises:
+            ClusterError: it could not be run, or `close` was called.
+            ImportError: what a bastion host needs is not installed.
+        """
+        with self._lock:
+            if self._closed:
+                raise ClusterError(Reason.ABORTED, "stopped")
+            future = self._threads.submit(self._run, verb, arguments, stdin, seconds)
+            self._under_way.add(future)
+        future.add_done_callback(self._ended)
+        try:
+            done = future.result()
+        except CancelledError as error:
+            raise ClusterError(Reason.ABORTED, "stopped before the request was sent") from error
+        except (ClusterError, ImportError):
+            raise
+        except Exception as error:  # Whatever SSH comes up with; its words hold nothing of the request.
+            text = clean(f"{Path(self._program).name} could not be run: {error}")
+            raise ClusterError(Reason.UNREACHABLE, text, answered=not openshift_client.DEFAULT_SSH_HOSTNAME) from error
+        # What openshift-client kills has the status of a SIGHUP.
+        if self._closed if done.too_late else done.status in _ENDED_BY_TERMINAL:
+            raise ClusterError(Reason.ABORTED, "stopped before the API answered", answered=not done.begun)
+        return done
+
+    def close(self) -> None:
+        """End all processes and connections. openshift-client kills what is beyond its time."""
+        with self._lock:
+            self._closed = True
+            pending = set(self._under_way)
+            for limit in self._limits:
+                limit.set_timeout(1e-6)
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        # Nothing ever tells `wait` of those that were cancelled.
+        wait([future for future in pending if not future.cancelled()], CLOSING_SECONDS)
+        for context in self._contexts:
+            context.close_ssh()
+        if self._kubeconfig is not None:
+            self._kubeconfig.unlink(missing_ok=True)
+
+    def _ended(self, future: Future[Done]) -> None:
+        with self._lock:
+            self._under_way.discard(future)
+
+    def _run(self, verb: str, arguments: list[str], stdin: str | None, seconds: float) -> Done:
+        self._enter()
+        with openshift_client.timeout(seconds) as limit:
+            with self._lock:
+                self._limits.add(limit)
+                if self._closed:
+                    limit.set_timeout(1e-6)
+            try:
+                # Never `auto_raise`: its exceptions repeat the whole request.
+                result = openshift_client.invoke(
+                    verb, cmd_args=arguments, stdin_str=stdin, no_namespace=True, auto_raise=False
+                )
+            finally:
+                with self._lock:
+                    self._limits.discard(limit)
+        [action] = result.actions()
+        return Done(action.status, action.out, action.err, action.timeout, action.elapsed_time >= 0)
+
+    def _enter(self) -> None:
+        """Set this thread's context, once: a connection to a bastion host is kept."""
+        if getattr(self._entered, "done", False):
+            return
+        kubeconfig = str(self._kubeconfig) if self._kubeconfig else None
+        with contextlib.ExitStack() as stack:
+            for context in (
+                openshift_client.client_host(),
+                openshift_client.client_path(self._program),
+                openshift_client.api_server(self._host, kubeconfig_path=kubeconfig),
+                openshift_client.tls_verify(enable=self._verify_tls),
+            ):
+                stack.enter_context(context)
+                self._contexts.append(context)
+            # Left as they are until the thread ends.
+            self._entered.done = stack.pop_all()

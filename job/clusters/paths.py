@@ -1,0 +1,30 @@
+"""The path of a request. Pure."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from job.clusters import Resource
+from job.errors import ClusterError
+from job.model import Reason
+from job.reasons import clean
+
+
+def path_of(resource: Resource, namespace: str, name: str | None = None) -> str:
+    """The path of an object, or without a name of all of its kind; no namespace: of the whole cluster.
+
+    Raises:
+        ClusterError: no object can have this name.
+    """
+    root = "/api" if "/" not in resource.api_version else "/apis"
+    path = f"{root}/{resource.api_version}"
+    path += f"/namespaces/{_segment(namespace)}/{resource.plural}" if namespace else f"/{resource.plural}"
+    return path if name is None else f"{path}/{_segment(name)}"
+
+
+def _segment(name: str) -> str:
+    # Clients resolve dots, and client-go decodes a path before it sends it: quoted or not, these would lead elsewhere.
+    # No object can be called so (Kubernetes, apimachinery/pkg/api/validation/path).
+    if name in ("", ".", "..") or "/" in name or "%" in name or not name.isprintable():
+        raise ClusterError(Reason.INVALID, clean(f"not the name of an object: {name!r}"), code=400)
+    return quote(name, safe="@:")
