@@ -19,10 +19,18 @@ REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/de
 SOURCE = $(shell git config --get remote.origin.url | sed 's#//[^/@]*@#//#')
 IMAGE ?= import-images:$(VERSION)
 ENGINE ?= $(firstword $(foreach engine,podman buildah docker,$(if $(shell command -v $(engine)),$(engine))))
+# By oc and its login where there is one.
+JOB := $(if $(or $(CLIENT),$(if $(shell command -v oc),,none)),,CLIENT=oc )$(BIN)/import-images
+# What a person gives reaches the program as it is: neither make nor the shell reads it.
+override STREAM := $(value STREAM)
+override TO := $(value TO)
+override REASON := $(value REASON)
+export STREAM TO REASON
+given = [ -n "$$$(1)" ] || { echo "missing: $(1)=..., as in: make $@ $(1)=packit-worker:prod" >&2; exit 2; }
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all check bench limits import-images plan image image-check requirements clean
+.PHONY: help run test test-all check bench limits import-images plan history rollback resume image image-check requirements clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,10 +57,22 @@ limits: $(VENV)/.tests packages ## the job within the CPU and memory of its pod 
 	@$(BIN)/python -m tests.limits
 
 import-images: $(VENV)/.job ## the job on the current login: DEPLOYMENT=prod make import-images
-	@$(BIN)/import-images run $(ARGS)
+	@$(JOB) run $(ARGS)
 
 plan: $(VENV)/.job ## what a run would bring in: DEPLOYMENT=prod make plan
-	@$(BIN)/import-images plan $(ARGS)
+	@$(JOB) plan $(ARGS)
+
+history: $(VENV)/.job ## the images that a tag has had: make history STREAM=packit-worker:prod
+	@$(call given,STREAM)
+	@$(JOB) history $(ARGS) -- "$$STREAM"
+
+rollback: $(VENV)/.job ## move a tag to an earlier image and hold it: make rollback STREAM=... [TO=2] [REASON='...']
+	@$(call given,STREAM)
+	@$(JOB) rollback $${TO:+--to="$$TO"} $${REASON:+--reason="$$REASON"} $(ARGS) -- "$$STREAM"
+
+resume: $(VENV)/.job ## let a held tag go: make resume STREAM=packit-worker:prod
+	@$(call given,STREAM)
+	@$(JOB) resume $(ARGS) -- "$$STREAM"
 
 image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME:TAG make image
 	@[ -n "$(ENGINE)" ] || { echo "missing: podman, buildah or docker" >&2; exit 1; }

@@ -11,25 +11,22 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from job import VERSION
-from job.options import SETTINGS, Setting
+from job.options import FLAGS, OF_ONE_TAG, SETTINGS, Setting
 from job.stopping import Stop
-
-if TYPE_CHECKING:
-    from job.model import Report
-    from job.progress import Progress
-    from job.settings import Settings
 
 log = logging.getLogger(__name__)
 
 COMMANDS = {
     "run": "import the tags of a deployment (what happens without a command)",
     "plan": "show what a run would bring in; writes nothing",
+    "history": "the images that a tag has had, newest first",
+    "rollback": "move a tag back to an earlier image, hold it there, and watch that it comes up",
+    "resume": "let a held tag go: put back what it followed, import, and watch that it comes up",
 }
 # Commands of the published interface that this version does not have: not to be taken for streams.
-NOT_YET = ("status", "history", "rollback", "resume", "doctor", "promote")
+NOT_YET = ("status", "doctor", "promote")
 EXAMPLES = {
     "run": """examples:
   import-images --deployment prod -n packit-prod
@@ -38,6 +35,15 @@ EXAMPLES = {
     "plan": """examples:
   import-images plan --deployment prod -n packit-prod
   import-images plan 'packit-*:prod' --output json""",
+    "history": """examples:
+  import-images history packit-worker:prod -n packit-prod
+  import-images history packit-worker --deployment prod --check""",
+    "rollback": """examples:
+  import-images rollback packit-worker:prod -n packit-prod --reason 'crashes on start'
+  import-images rollback packit-worker:prod --to 2 --until 3d --yes
+  import-images rollback packit-worker:prod --to sha256:4f53cda18c2b --until-newer""",
+    "resume": """examples:
+  import-images resume packit-worker:prod -n packit-prod""",
 }
 OVERVIEW = """usage: import-images [COMMAND] [OPTIONS] [STREAM[:TAG]...]
 
@@ -51,6 +57,7 @@ STATUSES = """exit status:
   0 success   1 some tag failed, or a namespace could not be read
   2 bad usage or settings, or nothing matched, or frozen and started by hand
   3 the cluster could not be used   4 another run holds the lock
+  5 imported, but a rollout did not become healthy
   6 stopped by a signal, the deadline, or the loss of the lock"""
 
 
@@ -91,70 +98,22 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
     flags = {setting.name: getattr(options, setting.name, None) for setting in SETTINGS}
     settings = read_settings(flags, options.patterns, os.environ, options.output)
     as_table = options.output == "table" if options.output else sys.stdout.isatty()
-    return _run(command, settings, stop, as_table=as_table)
-
-
-def _run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    from job.clusters.api import connect
-    from job.progress import Progress
-    from job.running import Counts, frozen, locked, perform, start
-
     if not settings.verify_tls:
         log.warning("TLS VERIFICATION IS OFF: whoever is on the way to the API can read the token and forge answers")
-    if settings.gateway is None and command == "run":
-        log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
-    counts = Counts()
-    cluster = connect(settings, counts.requested)
-    progress = Progress(sys.stderr)
-    try:
-        run = start(settings, cluster, counts, stop, command=command, environment=os.environ, progress=progress.show)
-        if command == "plan":
-            return _show(perform(run), progress, as_table=as_table)
-        from job.telling import tell
+    if command in ("run", "plan"):
+        from job.commands.run import run
 
-        if (report := frozen(run)) is not None:
-            _show(report, progress, as_table=as_table)
-            tell(run, report, os.environ)
-            return report.exit_status
-        with locked(run) as refused:
-            report = perform(run, refused)
-            _show(report, progress, as_table=as_table)
-            tell(run, report, os.environ)
-            return report.exit_status
-    finally:
-        progress.end()
-        cluster.close()
+        return run(command, settings, stop, as_table=as_table)
+    if command == "history":
+        from job.commands.history import history
 
+        return history(settings, stop, as_table=as_table, check=options.check)
+    from job.commands.undo import Asked, resume, rollback
 
-def _show(report: Report, progress: Progress, *, as_table: bool) -> int:
-    """Write the report to stdout, what went wrong with whole namespaces to stderr; returns the exit status."""
-    progress.end()
-    try:
-        _print(report, as_table=as_table)
-    except OSError as problem:
-        # Whoever read it has gone, or the disk is full; the others are told all the same.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(problem, BrokenPipeError):
-            log.error("the report could not be written: %s", problem)
-    for error in report.errors:
-        log.error("%s", error.message)
-    if not as_table:
-        from job.reporting import summary
-
-        log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
-    return report.exit_status
-
-
-def _print(report: Report, *, as_table: bool) -> None:
-    if as_table:
-        from job.tables import print_report
-
-        print_report(report, sys.stdout)
-    else:
-        from job.reporting import json_lines
-
-        sys.stdout.writelines(json_lines(report))
-    sys.stdout.flush()
+    if command == "resume":
+        return resume(settings, stop, as_table=as_table)
+    asked = Asked(options.to, options.reason, options.until, options.until_newer, options.yes)
+    return rollback(settings, asked, stop, as_table=as_table)
 
 
 def _parse(arguments: Sequence[str]) -> tuple[str, argparse.Namespace]:
@@ -187,11 +146,25 @@ def _parser(command: str) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("patterns", nargs="*", metavar="STREAM[:TAG]", help="globs; STREAM:TAG beats --deployment")
+    nargs, told = _ARGUMENTS[command]
+    parser.add_argument("patterns", nargs=nargs, metavar="STREAM[:TAG]", help=told)
     parser.add_argument("--output", metavar="FORMAT", help="table (default on a terminal) or json")
+    for flag in FLAGS.get(command, ()):
+        flag.add(parser)
     for setting in SETTINGS:
-        _add(parser, setting)
+        if command in ("run", "plan") or setting.name in OF_ONE_TAG:
+            _add(parser, setting)
     return parser
+
+
+_ONE = (1, "one stream and tag; without TAG: --deployment")
+_ARGUMENTS: dict[str, tuple[str | int, str]] = {
+    "run": ("*", "globs; STREAM:TAG beats --deployment"),
+    "plan": ("*", "globs; STREAM:TAG beats --deployment"),
+    "history": ("+", "globs; without TAG: --deployment, else every tag"),
+    "rollback": _ONE,
+    "resume": _ONE,
+}
 
 
 def _add(parser: argparse.ArgumentParser, setting: Setting) -> None:

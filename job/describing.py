@@ -10,7 +10,7 @@ from job.clusters import IMAGE_STREAM_IMAGES, Cluster
 from job.errors import ClusterError
 from job.model import ImageFacts, Reason
 from job.openshift import facts_from
-from job.pacing import persist
+from job.pacing import Pool, persist
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,11 @@ class Describer:
             elif error.reason is not Reason.NOT_FOUND:
                 log.warning("%s/%s@%s cannot be described: %s", namespace, stream, digest, error)
 
+    def describe_all(self, wanted: Iterable[tuple[str, str, str]], concurrency: int) -> None:
+        """Ask for images, each given as namespace, stream and digest, several at a time."""
+        tasks = [_Asking(self, *each) for each in dict.fromkeys(wanted)]
+        Pool(concurrency).run(tasks, self._stopping, grace=0.0)
+
     def _refused_in(self, namespace: str, error: ClusterError) -> None:
         with self._lock:
             if namespace in self._refused:
@@ -73,3 +78,15 @@ class Describer:
         )
         image = answer.get("image")
         return facts_from(image if isinstance(image, dict) else {})
+
+
+class _Asking:
+    """One image that is asked for."""
+
+    def __init__(self, describer: Describer, namespace: str, stream: str, digest: str) -> None:
+        self._describer = describer
+        self._asked = namespace, stream, digest
+
+    def step(self) -> None:
+        """See `pacing.Task`."""
+        self._describer.describe(*self._asked)

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.clusters import EVENTS, Cluster
+from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
 from job.errors import ClusterError
-from job.model import JOURNAL, Image, Outcome, Reason, Report, Result, TagResult
+from job.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
+from job.openshift import iso
 from job.reasons import clean
-from job.reporting import iso, summary
+from job.reporting import spoken, summary
 
 log = logging.getLogger(__name__)
 
@@ -51,26 +52,42 @@ class Event:
 def events_of(report: Report, run: Involved | None) -> tuple[Event, ...]:
     """The Events of a report; `run` is the CronJob or Job that a summary is about, if any is."""
     failed = [tag for tag in report.tags if tag.result is Result.FAILED]
-    updated = [tag for tag in report.tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)]
-    tags = [*failed, *updated]
-    told = [_of_tag(tag) for tag in tags[:MOST]]
-    if run is None and len(tags) > MOST:
+    broken = [rollout for rollout in report.rollouts if rollout.is_bad and rollout.namespace in report.namespaces]
+    moved = sorted(
+        (tag for tag in report.tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)),
+        key=lambda tag: tag.result is not Result.ROLLED_BACK,
+    )
+    each = [*map(_of_tag, failed), *map(_of_rollout, broken), *map(_of_tag, moved)]
+    told = each[:MOST]
+    left_out = len(each) - len(told)
+    if run is None and left_out:
         # There is neither CronJob nor Job, but something has to tell of those that are left out.
-        run = Involved("v1", "ConfigMap", tags[MOST].namespace, JOURNAL)
+        run = Involved("v1", "ConfigMap", each[MOST].involved.namespace, JOURNAL)
     if run is not None:
         well = report.outcome in (Outcome.SUCCESS, Outcome.FROZEN)
-        left_out = len(tags) - len(told)
-        message = summary(report) + (f"; {left_out} more tags changed or failed" if left_out > 0 else "")
+        message = summary(report) + (f"; {left_out} more tags changed or failed" if left_out else "")
         told.append(Event(run, f"Import{report.outcome.capitalize()}", message, warning=not well))
     return tuple(told)
+
+
+def _of_rollout(rollout: Rollout) -> Event:
+    workload = Involved(_API_VERSIONS.get(rollout.kind, "apps/v1"), rollout.kind, rollout.namespace, rollout.name)
+    tags = ", ".join(name.seen_from(rollout.namespace) for name in rollout.tags)
+    message = f"{spoken(rollout.result)} after the import of {tags}: {rollout.message or ''}"
+    return Event(workload, "RolloutNotHealthy", message, warning=True)
+
+
+_API_VERSIONS = {each.kind: each.api_version for each in (DEPLOYMENT_CONFIGS, CRON_JOBS)}
 
 
 def _of_tag(tag: TagResult) -> Event:
     stream = Involved("image.openshift.io/v1", "ImageStream", tag.namespace, tag.stream)
     if tag.result is Result.FAILED:
         return Event(stream, "ImportFailed", f"{tag.tag}: {tag.reason}: {tag.message}", warning=True)
-    reason = "ImageRolledBack" if tag.result is Result.ROLLED_BACK else "ImageImported"
-    return Event(stream, reason, f"{tag.tag}: from {_named(tag.before)} to {_named(tag.after)}")
+    if tag.result is Result.ROLLED_BACK:
+        told = f"{tag.tag}: back on {_named(tag.after)}: {tag.message or 'rolled back'}"
+        return Event(stream, "ImageRolledBack", told, warning=True)
+    return Event(stream, "ImageImported", f"{tag.tag}: from {_named(tag.before)} to {_named(tag.after)}")
 
 
 def _named(image: Image | None) -> str:

@@ -148,7 +148,8 @@ class Gateway:
                 self._said = True
                 log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
             keep = _complete_alone(report, namespace, narrowed=narrowed, unseen=unseen)
-            self._send("POST", path, exposition(report, namespace, Past(), keep=keep))
+            if body := exposition(report, namespace, Past(), keep=keep):
+                self._send("POST", path, body)
             return
         self._send("PUT", path, exposition(report, namespace, past, narrowed=narrowed, unseen=unseen))
 
@@ -262,7 +263,7 @@ def _complete_alone(
 
     def keep(family: Family, values: Values) -> bool:
         if narrowed:
-            return family.name == "last_run_timestamp_seconds"
+            return family.name == "last_run_timestamp_seconds" and report.command == "run"
         if unseen:
             return family.of_tag is None
         return whole or family.name not in ("tag_last_success_timestamp_seconds", "tag_failed_runs")

@@ -7,18 +7,25 @@ held only while its source is what the hold set and its newest image is the hold
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from job.model import Hold, Source, Tag
-from job.openshift import parse_time
+from job.openshift import iso, parse_time
 
 ANNOTATION = "import-images.dev/hold"
+VERSION = 1
+
+# A spec tag as the API writes it (image.openshift.io/v1 TagReference), kept word for word.
+Reference = Mapping[str, Any]
 
 
-def _annotation(tag: Tag) -> dict[str, Any] | None:
+def _annotation(annotations: Mapping[str, Any]) -> dict[str, Any] | None:
     try:
-        value = json.loads(tag.annotations.get(ANNOTATION, ""))
-    except (ValueError, RecursionError):
+        value = json.loads(annotations.get(ANNOTATION, ""))
+    except (ValueError, TypeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 
@@ -29,7 +36,7 @@ def _text(value: object) -> str | None:
 
 def hold_of(tag: Tag) -> Hold | None:
     """The hold that is on the tag now, or None: there is none, or it is over."""
-    value = _annotation(tag)
+    value = _annotation(tag.annotations)
     if value is None or tag.source is None or tag.current is None:
         return None
     set_to = value.get("from")
@@ -45,9 +52,106 @@ def hold_of(tag: Tag) -> Hold | None:
         by=_text(value.get("by")),
         reason=_text(value.get("reason")),
         image=tag.current.digest,
+        until_newer=value.get("until_newer") is True,
+        bad=_text(value.get("bad")),
+        came=parse_time(value.get("came")),
     )
 
 
 def is_over(tag: Tag) -> bool:
     """Whether the tag carries the annotation of a hold that no longer is one."""
     return ANNOTATION in tag.annotations and hold_of(tag) is None
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """Who holds a tag, since when, why and until when."""
+
+    at: datetime
+    by: str | None = None
+    reason: str | None = None
+    until: datetime | None = None
+    until_newer: bool = False
+
+
+def original_of(reference: Reference) -> Reference | None:
+    """The spec tag that a hold's annotation keeps; None where it does not tell."""
+    original = (_annotation(_annotations(reference)) or {}).get("original")
+    return original if isinstance(original, dict) and isinstance(original.get("from"), dict) else None
+
+
+def _annotations(reference: Reference) -> dict[str, Any]:
+    found = reference.get("annotations")
+    return dict(found) if isinstance(found, dict) else {}
+
+
+def without_annotation(reference: Reference) -> dict[str, Any]:
+    """The spec tag as it is, without the annotation of a hold that is over."""
+    annotations = {key: value for key, value in _annotations(reference).items() if key != ANNOTATION}
+    return {**reference, "annotations": annotations or None}
+
+
+def held_reference(
+    reference: Reference,
+    source: Source,
+    image: str,
+    terms: Terms,
+    *,
+    held: bool,
+    bad: str | None,
+    came: datetime | None,
+) -> dict[str, Any]:
+    """The spec tag that holds an image.
+
+    Args:
+        reference: the spec tag as it is.
+        source: what the hold sets `from` to.
+        image: the digest that the tag is to have.
+        terms: who, when, why, until when.
+        held: whether the tag is held already; the first hold's original is then kept.
+        bad: the image that it is rolled back from.
+        came: when `image` first came into the tag.
+    """
+    kept = original_of(reference) if held else None
+    original = dict(kept) if kept is not None else without_annotation(reference)
+    set_to = {"kind": source.kind, "name": source.name, **({"namespace": source.namespace} if source.namespace else {})}
+    value = {
+        "version": VERSION,
+        "by": terms.by,
+        "at": iso(terms.at),
+        "reason": terms.reason,
+        "until": iso(terms.until),
+        "until_newer": terms.until_newer or None,
+        "from": set_to,
+        "image": image,
+        "bad": bad,
+        "came": iso(came),
+        "original": original,
+    }
+    told = json.dumps({key: each for key, each in value.items() if each is not None}, ensure_ascii=False)
+    annotations = {**_annotations(original), ANNOTATION: told}
+    # The server refuses `scheduled` for anything but a registry's tag, and would follow that tag.
+    policy = {key: each for key, each in (original.get("importPolicy") or {}).items() if key != "scheduled"}
+    if source.kind == "DockerImage":
+        # Else of a multi-arch image one architecture's manifest would come in, under another digest.
+        policy["importMode"] = "PreserveOriginal"
+    held_tag = {"name": original.get("name"), "from": set_to, "importPolicy": policy, "annotations": annotations}
+    if original.get("referencePolicy") is not None:
+        held_tag["referencePolicy"] = original["referencePolicy"]
+    return held_tag
+
+
+def source_before(tag: Tag) -> tuple[str, Mapping[str, Any]] | None:
+    """The pull spec that a held tag is to follow again, with its importPolicy; None where it was another kind."""
+    original = original_of({"annotations": dict(tag.annotations)})
+    source = original["from"] if original else {}
+    if original is None or source.get("kind") != "DockerImage" or not isinstance(source.get("name"), str):
+        return None
+    policy = original.get("importPolicy")
+    return source["name"], policy if isinstance(policy, dict) else {}
+
+
+def freed_reference(reference: Reference) -> dict[str, Any] | None:
+    """The spec tag as it was before the hold, but for `generation`, which only the server sets."""
+    original = original_of(reference)
+    return None if original is None else {key: each for key, each in original.items() if key != "generation"}

@@ -43,12 +43,14 @@ class Options:
         retries: more tries of what may pass.
         timeout: seconds of one request, sent to the server too.
         deadline: the monotonic time at which no further request is begun.
+        chosen_here: the tags are those of the stream, so that reading it again tells what became of them.
     """
 
     write: bool
     retries: int
     timeout: float
     deadline: float
+    chosen_here: bool = True
 
 
 @dataclass(slots=True, eq=False)
@@ -197,18 +199,19 @@ class StreamImport:
 
     def _refused(self, batch: Sequence[_Pending], error: ClusterError) -> None:
         """The whole request did not succeed."""
-        if self._around.options.write and _is_doubtful(error):
+        around = self._around
+        if around.options.write and _is_doubtful(error):
             for pending in batch:
                 pending.doubtful = True
         if error.code in (429, 503):
-            self._around.pool.slow_down()
+            around.pool.slow_down()
         if error.reason is Reason.CONFLICT or _is_doubtful(error):
-            self._stale = True
+            self._stale = around.options.chosen_here
         if (error.code == 422 or error.reason is Reason.TIMEOUT) and len(batch) > 1:
             for pending in batch:
                 pending.alone, pending.failed = True, error.reason
                 pending.timeouts += error.reason is Reason.TIMEOUT
-            self._stale = not error.answered
+            self._stale = not error.answered and around.options.chosen_here
             return
         for pending in batch:
             self._try_again_or_fail(pending, error, By.API)
@@ -239,7 +242,9 @@ class StreamImport:
         ready = around.clock() + wait_before(tries, error.reason, error.retry_after, around.chance)
         if again and ready < around.options.deadline:
             pending.ready = ready
-        elif pending.doubtful or (by is By.API and error.reason in (Reason.CONFLICT, Reason.NOT_FOUND)):
+        elif pending.doubtful or (
+            around.options.chosen_here and by is By.API and error.reason in (Reason.CONFLICT, Reason.NOT_FOUND)
+        ):
             # What the stream holds now is not what it held when it was read.
             self._pending.remove(pending)
             self._doubtful.append((pending, error, by))

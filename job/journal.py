@@ -18,9 +18,8 @@ from datetime import datetime
 from typing import Any
 
 from job.model import JOURNAL, ImageFacts, Outcome, Report, Result, Scope, Shard
-from job.openshift import parse_time
+from job.openshift import iso, parse_time
 from job.reasons import writable
-from job.reporting import iso
 from job.selection import in_share
 
 NAME = JOURNAL
@@ -58,6 +57,7 @@ class RunRecord:
     shard: Shard | None = None
     job: str | None = None
     scheduled_at: datetime | None = None
+    command: str = "run"
     exit_status: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     # STREAM:TAG, and the revisions before and after.
@@ -184,6 +184,7 @@ def _run_out(run: RunRecord) -> dict[str, Any]:
         "started_at": iso(run.started_at),
         "finished_at": iso(run.finished_at),
         "trigger": run.trigger,
+        "command": None if run.command == "run" else run.command,
         "deployment": run.deployment,
         "shard": [run.shard.index, run.shard.count] if run.shard else None,
         "job": run.job,
@@ -207,6 +208,7 @@ def _run_in(data: Mapping[str, Any]) -> RunRecord:
         started_at=parse_time(data.get("started_at")),
         finished_at=parse_time(data.get("finished_at")),
         trigger=str(data.get("trigger", "local")),
+        command=str(data.get("command", "run")),
         deployment=_text(data.get("deployment")),
         shard=Shard(int(shard[0]), int(shard[1])) if shard else None,
         job=_text(data.get("job")),

@@ -17,11 +17,12 @@ from prometheus_client import Counter as CounterMetric
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from job import VERSION
-from job.model import Outcome, Report, Result, Skip, TagResult
+from job.model import Outcome, Report, Result, RolloutResult, TagResult
 from job.reasons import writable
 
 PREFIX = "import_images_"
 TAG = ("stream", "tag")
+WORKLOAD = ("kind", "name")
 Values = Mapping[tuple[str, ...], float]
 
 
@@ -158,7 +159,7 @@ FAMILIES: tuple[Family, ...] = (
         "tag_held",
         "1 while a rollback holds the tag; import-images resume lets it go.",
         TAG,
-        lambda tag, finished, past: _one(1 if tag.reason is Skip.HELD else None),
+        lambda tag, finished, past: _one(None if tag.hold is None else 1),
     ),
     Family(
         "tag_hold_start_timestamp_seconds",
@@ -172,6 +173,18 @@ FAMILIES: tuple[Family, ...] = (
         TAG,
         lambda tag, finished, past: _unix(tag.hold.until if tag.hold else None),
     ),
+    Family(
+        "tag_rollback_targets",
+        "Earlier images of the tag that the registry still has (CHECK_HORIZON). Below 2: soon there is no way back.",
+        TAG,
+        lambda tag, finished, past: _one(tag.rollback_targets),
+    ),
+    Family(
+        "rollout_healthy",
+        "1 if the workload came up with what the last run imported, else 0; see the report, or import-images status.",
+        WORKLOAD,
+    ),
+    Family("rollout_seconds", "How long the workload's rollout was watched in the last run.", WORKLOAD),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
 # What a run that changed nothing else may still say.
@@ -200,9 +213,23 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
         "next_run_timestamp_seconds": {(): report.next_run.timestamp()} if report.next_run else {},
         "start_delay_seconds": {} if report.start_delay is None else {(): report.start_delay},
     }
+    values |= _rollout_values(report, namespace)
     if outcome is Outcome.SUCCESS:
         values["last_success_timestamp_seconds"] = {(): finished}
     return values
+
+
+def _rollout_values(report: Report, namespace: str) -> dict[str, Values]:
+    """The series of the workloads; of one that was rolled back, what the import made of it counts."""
+    healthy = dict[tuple[str, ...], float]()
+    seconds = dict[tuple[str, ...], float]()
+    for rollout in report.rollouts:
+        if any(name.namespace == namespace for name in rollout.tags) and rollout.result is not RolloutResult.PAUSED:
+            key = rollout.kind, rollout.name
+            healthy[key] = min(healthy.get(key, 1), 0 if rollout.is_bad else 1)
+            if rollout.seconds is not None:
+                seconds[key] = seconds.get(key, 0) + rollout.seconds
+    return {"rollout_healthy": healthy, "rollout_seconds": seconds}
 
 
 def _values(
@@ -222,7 +249,9 @@ def _values(
     own = {(tag.stream, tag.tag) for tag in tags}
     of_run = _run_values(report, namespace, past)
     if narrowed:
-        of_run = {**past.families, "last_run_timestamp_seconds": of_run["last_run_timestamp_seconds"]}
+        changed = ("last_run_timestamp_seconds",) if report.command == "run" else ()
+        of_workloads = {name: {**past.of(name), **of_run[name]} for name in ("rollout_healthy", "rollout_seconds")}
+        of_run = {**past.families, **{name: of_run[name] for name in changed}, **of_workloads}
     for family in FAMILIES:
         if family.of_tag is None:
             yield family, of_run.get(family.name, {})

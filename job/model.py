@@ -179,13 +179,20 @@ class Stream:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """What a rollback left on a tag, so that no run undoes it."""
+    """What a rollback left on a tag, so that no run undoes it.
+
+    `bad` is the image that it was rolled back from; with `until_newer` the hold lasts only while the registry still has
+    that one. `came` is when `image` first came into the tag, which a pruned history no longer tells.
+    """
 
     at: datetime | None
     until: datetime | None
     by: str | None
     reason: str | None
     image: str
+    until_newer: bool = False
+    bad: str | None = None
+    came: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +213,8 @@ class TagResult:
     before: Image | None = None
     after: Image | None = None
     hold: Hold | None = None
+    # Earlier images that the registry still has; None where nobody asked.
+    rollback_targets: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,7 +316,7 @@ class Report:
     def unseen(self, namespace: str) -> bool:
         """Whether the run did not get to see the namespace's tags."""
         return self.outcomes[namespace] is Outcome.FROZEN or any(
-            error.namespace == namespace and error.stage != "select" for error in self.errors
+            error.namespace == namespace and error.stage not in ("select", "rollouts") for error in self.errors
         )
 
     @property

@@ -38,6 +38,11 @@ def parse_time(text: object) -> datetime | None:
         return None
 
 
+def iso(time: datetime | None) -> str | None:
+    """A time as RFC 3339 in UTC, to the second."""
+    return None if time is None else time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
+
+
 def _object(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
 
@@ -178,7 +183,9 @@ def import_of(stream: Stream, tags: Sequence[Tag], *, write: bool) -> dict[str, 
         if tag.reference_policy is not None:
             image["referencePolicy"] = tag.reference_policy
         images.append(image)
-    metadata = {"name": stream.name, "namespace": stream.namespace, "resourceVersion": stream.version}
+    metadata = {"name": stream.name, "namespace": stream.namespace}
+    if stream.version:
+        metadata["resourceVersion"] = stream.version
     return {
         "apiVersion": GROUP,
         "kind": "ImageStreamImport",
@@ -230,3 +237,74 @@ def answer_from(data: Mapping[str, Any], count: int) -> ImportAnswer | None:
             )
     after = status.get("import")
     return ImportAnswer(tuple(images), stream_from(after) if isinstance(after, dict) else None)
+
+
+def reference_of(data: Mapping[str, Any], tag: str) -> Mapping[str, Any] | None:
+    """A stream's spec tag as the API writes it, from the stream's JSON."""
+    entries = map(_object, _list(_object(data.get("spec")).get("tags")))
+    return next((entry for entry in entries if entry.get("name") == tag), None)
+
+
+def put_of(stream: Stream, reference: Mapping[str, Any]) -> dict[str, Any]:
+    """The ImageStreamTag that makes `reference` a spec tag of the stream, if the stream is still as it was read.
+
+    The server takes the tag's annotations from the metadata.
+    """
+    return {
+        "apiVersion": GROUP,
+        "kind": "ImageStreamTag",
+        "metadata": {
+            "name": f"{stream.name}:{reference['name']}",
+            "namespace": stream.namespace,
+            "resourceVersion": stream.version,
+            "annotations": dict(reference.get("annotations") or {}),
+        },
+        "tag": dict(reference),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One item of a tag's history: an image, when the tag got it, and where it can be pulled from."""
+
+    digest: str
+    imported_at: datetime | None
+    pull_spec: str
+
+
+def steps_of(data: Mapping[str, Any], tag: str) -> tuple[Step, ...]:
+    """The history of a tag, newest first, from its stream's JSON."""
+    for entry in map(_object, _list(_object(data.get("status")).get("tags"))):
+        if entry.get("tag") == tag:
+            items = map(_object, _list(entry.get("items")))
+            return tuple(
+                Step(str(item["image"]), parse_time(item.get("created")), str(item.get("dockerImageReference") or ""))
+                for item in items
+                if item.get("image")
+            )
+    return ()
+
+
+def import_problem(data: Mapping[str, Any], tag: str) -> tuple[str, str, datetime | None] | None:
+    """Reason, message and time of the tag's failed import, where the stream's conditions tell of one."""
+    for entry in map(_object, _list(_object(data.get("status")).get("tags"))):
+        for condition in map(_object, _list(entry.get("conditions"))):
+            if (entry.get("tag"), condition.get("type"), condition.get("status")) == (tag, "ImportSuccess", "False"):
+                when = parse_time(condition.get("lastTransitionTime"))
+                return str(condition.get("reason") or ""), str(condition.get("message") or ""), when
+    return None
+
+
+def applied_by(data: Mapping[str, Any]) -> str | None:
+    """Who keeps the stream's spec from a manifest, and so may undo what is written to it; None: nobody that shows.
+
+    `kubectl apply` leaves its last-applied annotation, server-side apply an entry of managedFields.
+    """
+    metadata = _object(data.get("metadata"))
+    if "kubectl.kubernetes.io/last-applied-configuration" in _object(metadata.get("annotations")):
+        return "kubectl apply"
+    for entry in map(_object, _list(metadata.get("managedFields"))):
+        fields = _object(_object(entry.get("fieldsV1")).get("f:spec"))
+        if entry.get("operation") == "Apply" and "f:tags" in fields:
+            return str(entry.get("manager") or "server-side apply")
+    return None

@@ -5,6 +5,7 @@ Apart from what reads them, so that `--help` loads nothing else.
 
 from __future__ import annotations
 
+import argparse
 from typing import NamedTuple
 
 
@@ -39,7 +40,7 @@ SETTINGS: tuple[Setting, ...] = (
         "do not verify the API's certificate",
         default="false",
     ),
-    Setting("CLIENT", "--client", "how the cluster is reached: api", metavar="NAME", default="api"),
+    Setting("CLIENT", "--client", "api, or oc: by your oc (or kubectl) and its login", metavar="NAME", default="api"),
     Setting("PUSHGATEWAY_ADDRESS", "--pushgateway", "URL or HOST:PORT of the Pushgateway", metavar="ADDRESS"),
     Setting("PUSHGATEWAY_USERNAME", None, "user name for the Pushgateway"),
     Setting("PUSHGATEWAY_PASSWORD", None, "password for the Pushgateway"),
@@ -49,10 +50,68 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("CONCURRENCY", "--concurrency", "streams at a time, at most", metavar="N", default="32"),
     Setting("RETRIES", "--retries", "more tries of what may pass", metavar="N", default="4"),
     Setting("IMPORT_TIMEOUT", "--import-timeout", "limit of one import request", metavar="DURATION", default="1m"),
-    Setting("DEADLINE", "--deadline", "limit of all imports together", metavar="DURATION", default="30m"),
+    Setting(
+        "DEADLINE", "--deadline", "limit of imports and the watching of rollouts", metavar="DURATION", default="30m"
+    ),
+    Setting("WATCH_ROLLOUTS", "--watch-rollouts", "wait for what follows the updated tags", default="false"),
+    Setting(
+        "ROLLOUT_TIMEOUT", "--rollout-timeout", "limit of the rollouts of one wave", metavar="DURATION", default="10m"
+    ),
+    Setting(
+        "ON_BAD_ROLLOUT",
+        "--on-bad-rollout",
+        "report, or rollback: put back the images whose rollout is bad, and hold them",
+        metavar="ACTION",
+        default="report",
+    ),
+    Setting("CHECK_HORIZON", "--check-horizon", "ask which earlier images are still in the registry", default="false"),
     Setting("FREEZE", "--freeze", "windows in which a scheduled run imports nothing", metavar="WINDOWS"),
     Setting("TIME_ZONE", "--time-zone", "of FREEZE and the schedule; the CronJob's, else UTC", metavar="ZONE"),
     Setting("IGNORE_FREEZE", "--ignore-freeze", "run although it is frozen", default="false"),
     Setting("SHARDS", None, "how many pods of an Indexed Job share the streams"),
     Setting("JOB_COMPLETION_INDEX", None, "which of them this one is, from 0; set by Kubernetes"),
 )
+
+# What a command about one tag listens to.
+OF_ONE_TAG = frozenset(
+    {
+        "DEPLOYMENT",
+        "NAMESPACE",
+        "SERVICE",
+        "INSECURE_SKIP_TLS_VERIFY",
+        "CLIENT",
+        "PUSHGATEWAY_ADDRESS",
+        "RETRIES",
+        "IMPORT_TIMEOUT",
+        "ROLLOUT_TIMEOUT",
+        "TIME_ZONE",
+    }
+)
+
+
+class Flag(NamedTuple):
+    """A flag of one command, which no environment variable sets."""
+
+    flag: str
+    help: str
+    metavar: str | None = None
+    default: str | None = None
+
+    def add(self, parser: argparse.ArgumentParser) -> None:
+        """Let the parser know it."""
+        if self.metavar is None:
+            parser.add_argument(self.flag, action="store_true", help=self.help)
+        else:
+            parser.add_argument(self.flag, metavar=self.metavar, default=self.default, help=self.help)
+
+
+FLAGS: dict[str, tuple[Flag, ...]] = {
+    "history": (Flag("--check", "ask which of the images are still in the registry"),),
+    "rollback": (
+        Flag("--to", "how many distinct images to go back (default 1), or a digest or its beginning", "N|DIGEST", "1"),
+        Flag("--reason", "why, for everybody who meets the hold", "TEXT"),
+        Flag("--until", "when a run may let the tag go: a time, or a duration such as 3d", "TIME|DURATION"),
+        Flag("--until-newer", "a run may let the tag go once the registry has another image than the bad one"),
+        Flag("--yes", "do not ask"),
+    ),
+}

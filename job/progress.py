@@ -22,17 +22,17 @@ class Progress:
         self._ended = False
         self._next = time.monotonic() + LOG_EVERY_SECONDS
 
-    def show(self, done: int, total: int) -> None:
-        """Say how many tags have a result."""
+    def show(self, done: int, total: int, what: str) -> None:
+        """Say how many have a result; `what` names them in the plural."""
         with self._lock:
             if self._ended:
                 return
             if self._on_terminal:
-                self._file.write(f"\r{done}/{total} tags\x1b[K")
+                self._file.write(f"\r{done}/{total} {what}\x1b[K")
                 self._file.flush()
             elif time.monotonic() >= self._next:
                 self._next = time.monotonic() + LOG_EVERY_SECONDS
-                log.info("%d of %d tags have a result", done, total)
+                log.info("%d of %d %s have a result", done, total, what)
 
     def end(self) -> None:
         """Take the line away."""

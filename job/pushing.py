@@ -15,7 +15,7 @@ from job.journal import Journal, group_key, is_of
 from job.metrics import Past
 from job.model import Report, Shard
 from job.remembering import Memory
-from job.running import Run
+from job.runs import Run
 from job.settings import GatewaySettings
 
 log = logging.getLogger(__name__)

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
-from job.model import Image, Report, Result, TagResult
+from job.model import Image, Report, Result, Rollout, RolloutResult, TagResult
+from job.openshift import iso
 from job.reasons import clean
-
-
-def iso(time: datetime | None) -> str | None:
-    """A time as RFC 3339 in UTC, to the second."""
-    return None if time is None else time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _image(image: Image | None) -> dict[str, Any] | None:
@@ -47,6 +43,18 @@ def _tag(tag: TagResult) -> dict[str, Any]:
     }
 
 
+def _rollout(rollout: Rollout) -> dict[str, Any]:
+    return {
+        "namespace": rollout.namespace,
+        "kind": rollout.kind,
+        "name": rollout.name,
+        "tags": [name.seen_from(rollout.namespace) for name in rollout.tags],
+        "result": rollout.result,
+        "message": rollout.message,
+        "seconds": None if rollout.seconds is None else round(rollout.seconds, 1),
+    }
+
+
 def _run(report: Report) -> dict[str, Any]:
     return {
         "id": report.id,
@@ -65,6 +73,15 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
+def as_document(report: Report) -> dict[str, Any]:
+    """What a document about one tag says: the run, the tag and its rollouts."""
+    return {
+        "run": _run(report),
+        "tags": [_tag(tag) for tag in report.tags],
+        "rollouts": [_rollout(rollout) for rollout in report.rollouts],
+    }
+
+
 def json_lines(report: Report) -> Iterator[str]:
     """The report as one JSON document, a line for each tag: ten thousand of them are never held as one text."""
     yield f'{{"kind": "Report", "version": 1,\n "run": {json.dumps(_run(report))},\n "tags": ['
@@ -73,20 +90,29 @@ def json_lines(report: Report) -> Iterator[str]:
     errors = [
         {"namespace": e.namespace, "stage": e.stage, "reason": e.reason, "message": e.message} for e in report.errors
     ]
-    yield f'],\n "rollouts": [],\n "errors": {json.dumps(errors)}}}\n'
+    rollouts = json.dumps([_rollout(rollout) for rollout in report.rollouts])
+    yield f'],\n "rollouts": {rollouts},\n "errors": {json.dumps(errors)}}}\n'
 
 
 def summary(report: Report) -> str:
     """One line that says what became of the run."""
     counts = Counter(tag.result for tag in report.tags)
     words = {Result.UPDATED: "would be updated"} if report.command == "plan" else {}
-    parts = [f"{counts[result]} {words.get(result, result)}" for result in Result if counts[result]]
+    parts = [f"{counts[result]} {words.get(result, spoken(result))}" for result in Result if counts[result]]
     seconds = (report.finished_at - report.started_at).total_seconds()
     names = report.namespaces
     told = ", ".join(names) if len(names) < 4 else f"{', '.join(names[:3])} and {len(names) - 3} more namespaces"
     where = told + (f", deployment {report.deployment}" if report.deployment else "")
+    if report.rollouts:
+        ends = Counter(rollout.result for rollout in report.rollouts)
+        parts.append("rollouts: " + ", ".join(f"{ends[each]} {spoken(each)}" for each in RolloutResult if ends[each]))
     text = f"{where}: {report.outcome}: {', '.join(parts) or 'no tags'} in {seconds:.1f} s"
     return clean(text, 1000)
+
+
+def spoken(result: StrEnum) -> str:
+    """A result in words."""
+    return str(result).replace("_", " ")
 
 
 MOST_MESSAGE_BYTES = 4096
@@ -99,7 +125,13 @@ def termination_message(report: Report) -> str:
     lines += [
         f"{tag.namespace}/{tag.stream}:{tag.tag} {tag.result}: {tag.reason}: {clean(tag.message or '', 200)}"
         for tag in report.tags
-        if tag.result is Result.FAILED
+        if tag.result in (Result.FAILED, Result.ROLLED_BACK)
+    ]
+    lines += [
+        f"{rollout.namespace}/{rollout.kind}/{rollout.name} {spoken(rollout.result)}: "
+        + clean(rollout.message or "", 200)
+        for rollout in report.rollouts
+        if rollout.is_bad
     ]
     text, left = "", len(lines)
     for line in lines:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -11,6 +12,7 @@ from job.holds import hold_of
 from job.model import Shard, Skip, Stream, Tag
 
 SKIP_ANNOTATION = "import-images.dev/skip"
+WAVE_ANNOTATION = "import-images.dev/wave"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,16 @@ def skip_reason(stream: Stream, tag: Tag) -> Skip | None:
     if tag.source.kind != "DockerImage" or "@" in tag.source.name:
         return Skip.PINNED
     return None
+
+
+# After every wave that somebody numbered.
+LAST_WAVE = 10**6
+
+
+def wave_of(stream: Stream, tag: Tag) -> int | None:
+    """The wave that the tag comes in with: its own annotation, else its stream's, else 0; None: it is no number."""
+    text = tag.annotations.get(WAVE_ANNOTATION, stream.annotations.get(WAVE_ANNOTATION, "0")).strip()
+    return int(text) if re.fullmatch(r"-?[0-9]{1,6}", text) else None
 
 
 def choose(stream: Stream, wanted: Wanted) -> tuple[Choice, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import textwrap
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
@@ -11,9 +13,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.model import Image, Report, Result, Skip, TagResult
+from job.history import TagHistory
+from job.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
+from job.openshift import iso
 from job.reasons import clean
-from job.reporting import summary
+from job.reporting import spoken, summary
+from job.undoing import Undoing
 
 WIDTH = 100
 STYLES = {
@@ -47,8 +52,12 @@ def _why(tag: TagResult) -> str:
     return str(tag.reason or "")
 
 
+def _new_table() -> Table:
+    return Table(box=None, pad_edge=False, show_edge=False, header_style="bold", expand=False)
+
+
 def _table(report: Report, namespace: str) -> Table:
-    table = Table(box=None, pad_edge=False, show_edge=False, header_style="bold", expand=False)
+    table = _new_table()
     # Of a narrow terminal only the names and the reasons are cut.
     table.add_column("TAG", overflow="ellipsis", no_wrap=True, max_width=38)
     table.add_column("RESULT", no_wrap=True, min_width=12 if report.command == "plan" else 9)
@@ -63,7 +72,7 @@ def _table(report: Report, namespace: str) -> Table:
         shown = tag.after or tag.before
         cells = (
             f"{tag.stream}:{tag.tag}",
-            "would update" if report.command == "plan" and tag.result is Result.UPDATED else tag.result,
+            "would update" if report.command == "plan" and tag.result is Result.UPDATED else spoken(tag.result),
             _digest(tag.before),
             _digest(tag.after),
             age(shown.created if shown else None, report.finished_at),
@@ -76,6 +85,26 @@ def _table(report: Report, namespace: str) -> Table:
     return table
 
 
+ROLLOUT_STYLES = {RolloutResult.HEALTHY: "green", RolloutResult.PAUSED: "dim", RolloutResult.WAITING: "yellow"}
+
+
+def _rollouts(report: Report) -> Table:
+    table = _new_table()
+    table.add_column("WORKLOAD", overflow="ellipsis", no_wrap=True, max_width=38)
+    table.add_column("ROLLOUT", no_wrap=True, min_width=9)
+    table.add_column("AFTER", no_wrap=True, justify="right", min_width=5)
+    table.add_column("WHY", overflow="fold")
+    for rollout in report.rollouts:
+        where = (
+            "" if len(report.namespaces) == 1 and rollout.namespace in report.namespaces else rollout.namespace + "/"
+        )
+        after = "-" if rollout.seconds is None else f"{rollout.seconds:.0f}s"
+        cells = (f"{where}{rollout.kind}/{rollout.name}", spoken(rollout.result), after, rollout.message or "")
+        style = ROLLOUT_STYLES.get(rollout.result, "bold red")
+        table.add_row(*(Text(clean(cell), style=style) for cell in cells))
+    return table
+
+
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         # rich would end the program.
@@ -84,8 +113,8 @@ class _Console(Console):
 
 def print_report(report: Report, file: TextIO) -> None:
     """Write the tables of a report, what failed and why, and a summary."""
-    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if file.isatty() else WIDTH
-    console = _Console(file=file, width=width, highlight=False)
+    console = _console(file)
+    width = console.width
     for namespace in report.namespaces:
         if not any(tag.namespace == namespace for tag in report.tags):
             continue
@@ -93,10 +122,114 @@ def print_report(report: Report, file: TextIO) -> None:
             console.print(Text(namespace, style="bold underline"))
         console.print(_table(report, namespace))
         console.print()
+    if report.rollouts:
+        console.print(_rollouts(report))
+        console.print()
     for tag in report.tags:
         if tag.message:
-            told = f"{tag.result} ({tag.reason}, by {tag.by})" if tag.by else f"{tag.result}"
+            told = f"{spoken(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else spoken(tag.result)
             console.print(Text(clean(f"{tag.stream}:{tag.tag} {told}:"), style=STYLES[tag.result]))
             for line in textwrap.wrap(clean(tag.message), width - 4):
                 console.print(Text(f"    {line}"))
     console.print(Text(summary(report), style="bold"))
+
+
+def _console(file: TextIO) -> Console:
+    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if file.isatty() else WIDTH
+    return _Console(file=file, width=width, highlight=False)
+
+
+def _told_of_hold(hold: Hold, now: datetime) -> str:
+    until = f", until {iso(hold.until)}" if hold.until else ""
+    newer = ", until there is something newer" if hold.until_newer else ""
+    by = f" by {hold.by}" if hold.by else ""
+    return f"held for {age(hold.at, now)}{by}{until}{newer}: {hold.reason or 'no reason given'}"
+
+
+def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
+    """Write what a rollback is about to do."""
+    console = _console(file)
+    name = plan.name
+    console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
+    if plan.hold:
+        console.print(Text(clean(_told_of_hold(plan.hold, now)), style="yellow"))
+    rows = [("from", _described(plan.now, now)), ("to", _described(plan.to, now))]
+    there = {True: "has it", False: "no longer has it", None: "did not say whether it has it"}
+    rows.append(("registry", there[plan.in_registry]))
+    if plan.aliases:
+        rows.append(("moves along", ", ".join(plan.aliases)))
+    told = [f"{each.workload.namespace}/{each.workload.resource.kind}/{each.workload.name}" for each in plan.followers]
+    rows.append(("redeploys", ", ".join(told) or "nothing: no workload follows it"))
+    ends = [f"until {iso(plan.until)}"] if plan.until else []
+    ends += ["until the registry has something newer"] if plan.until_newer else []
+    rows.append(("held", " or ".join(ends) or f"until somebody runs: import-images resume {name} -n {name.namespace}"))
+    rows.append(("reason", plan.reason or "none given"))
+    table = _new_table()
+    table.show_header = False
+    table.add_column("", style="dim", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for label, text in rows:
+        table.add_row(Text(f"  {label}"), Text(clean(text, 2000)))
+    console.print(table)
+    for warning in plan.warnings:
+        console.print(Text(f"  ! {warning}", style="yellow"))
+    console.print()
+
+
+def _described(image: Image, now: datetime) -> str:
+    parts = [f"built {age(image.created, now)} ago" if image.created else "", f"revision {image.revision}"]
+    parts.append(f"version {image.version}")
+    told = ", ".join(part for part in parts if part and not part.endswith(" None"))
+    came = f"here since {age(image.imported_at, now)}" if image.imported_at else ""
+    return f"{image.digest}" + (f"\n{', '.join(filter(None, (told, came)))}" if told or came else "")
+
+
+def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:
+    """Write the history of each tag."""
+    console = _console(file or sys.stdout)
+    for number, each in enumerate(histories):
+        if number:
+            console.print()
+        name = each.name
+        console.print(Text(clean(f"{name.namespace}/{name}  {each.source}"), style="bold"))
+        if each.hold:
+            console.print(Text(clean(_told_of_hold(each.hold, now)), style="yellow"))
+        if each.hold_is_over:
+            console.print(Text("a hold was on it and is over: the tag was moved since", style="yellow"))
+        if each.problem:
+            reason, message, since = each.problem
+            console.print(Text(clean(f"import failed {age(since, now)} ago ({reason}): {message}"), style="bold red"))
+        if not each.entries:
+            console.print(Text("no image yet", style="dim"))
+            continue
+        console.print(_history_table(each, now))
+
+
+def _history_table(each: TagHistory, now: datetime) -> Table:
+    table = _new_table()
+    for column in ("DIGEST", "CAME", "STAYED", "BUILT"):
+        table.add_column(column, no_wrap=True, min_width=5, justify="left" if column == "DIGEST" else "right")
+    table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=12)
+    table.add_column("VERSION", no_wrap=True, overflow="ellipsis", max_width=16)
+    if each.checked:
+        table.add_column("REGISTRY", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for entry in each.entries:
+        moment, image = entry.moment, entry.image
+        note = ["current"] if moment.is_current else []
+        note += ["held"] if entry.held else []
+        note += ["put back"] if moment.is_return else []
+        note += ["rolled back from"] if moment.left else []
+        cells = [
+            _digest(image),
+            f"{age(moment.step.imported_at, now)} ago" if moment.step.imported_at else "-",
+            age(moment.step.imported_at, moment.until or now),
+            f"{age(image.created, now)} ago" if image.created else "-",
+            image.revision or "-",
+            image.version or "-",
+        ]
+        if each.checked:
+            cells.append({True: "there", False: "gone", None: "?"}[entry.in_registry])
+        style = "bold" if moment.is_current else "red" if moment.left else ""
+        table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
+    return table

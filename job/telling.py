@@ -16,7 +16,7 @@ from job.events import events_of, post
 from job.journal import ended
 from job.model import Outcome, Report
 from job.reporting import termination_message
-from job.running import Run
+from job.runs import Run
 from job.settings import GatewaySettings
 
 log = logging.getLogger(__name__)

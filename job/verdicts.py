@@ -4,37 +4,62 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from job.model import By, Outcome, Reason, Result, RunError, TagResult
+from job.model import By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, TagResult
 
 # Every import refused for one of these means that the cluster could not be used at all. Others tell of a tag.
 UNUSABLE = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.UNREACHABLE, Reason.API_ERROR, Reason.RATE_LIMITED})
 LOCKED_STAGE = "locked"
+# Rollouts cannot be watched; with waves that means that nothing is imported.
+ROLLOUTS_STAGE, WAVES_STAGE = "rollouts", "waves"
 
 
-def outcome_of(namespace: str, tags: Sequence[TagResult], errors: Sequence[RunError]) -> Outcome:
-    """What became of the run in one namespace."""
-    problems = [error for error in errors if error.namespace == namespace]
+def outcome_of(
+    namespace: str,
+    tags: Sequence[TagResult],
+    errors: Sequence[RunError],
+    rollouts: Sequence[Rollout] = (),
+    *,
+    stopped: bool = False,
+) -> Outcome:
+    """What became of the run in one namespace. The rollouts of its tags count, wherever the workloads are.
+
+    `stopped` says whether the run was; a rollout that could not be watched for another reason is not healthy.
+    """
+    mine = [rollout for rollout in rollouts if any(name.namespace == namespace for name in rollout.tags)]
+    blind = any(error.namespace == namespace and error.stage == ROLLOUTS_STAGE for error in errors)
+    problems = [error for error in errors if error.namespace == namespace and error.stage != ROLLOUTS_STAGE]
     taken = [tag for tag in tags if tag.namespace == namespace and tag.result is not Result.SKIPPED]
     failed = [tag for tag in taken if tag.result is Result.FAILED]
     if Reason.ABORTED in {*(problem.reason for problem in problems), *(tag.reason for tag in failed)}:
         return Outcome.ABORTED
+    if stopped and any(rollout.result is RolloutResult.ABORTED for rollout in mine):
+        return Outcome.ABORTED
+    if any(rollout.is_bad for rollout in mine):
+        return Outcome.UNHEALTHY
     if any(problem.stage == LOCKED_STAGE for problem in problems):
         return Outcome.LOCKED
     if problems or (failed and len(failed) == len(taken)):
         return Outcome.FAILURE
-    return Outcome.PARTIAL if failed else Outcome.SUCCESS
+    return Outcome.PARTIAL if failed or blind else Outcome.SUCCESS
 
 
 def overall(outcomes: Sequence[Outcome]) -> Outcome:
     """What became of the run over all its namespaces."""
     found = set(outcomes)
-    if Outcome.ABORTED in found:
-        return Outcome.ABORTED
+    for worst in (Outcome.ABORTED, Outcome.UNHEALTHY):
+        if worst in found:
+            return worst
     return found.pop() if len(found) == 1 else Outcome.PARTIAL
 
 
 def exit_status(
-    tags: Sequence[TagResult], errors: Sequence[RunError], namespaces: int, *, matched: bool, outcome: Outcome
+    tags: Sequence[TagResult],
+    errors: Sequence[RunError],
+    namespaces: int,
+    rollouts: Sequence[Rollout] = (),
+    *,
+    matched: bool,
+    outcome: Outcome,
 ) -> int:
     """The exit status of a run or a plan.
 
@@ -42,21 +67,26 @@ def exit_status(
         tags: the results.
         errors: of whole namespaces.
         namespaces: how many there are.
+        rollouts: of what follows the tags.
         matched: whether any tag was asked for.
         outcome: of the whole run.
     """
     taken = [tag for tag in tags if tag.result is not Result.SKIPPED]
-    unread = [error for error in errors if error.stage != "select"]
+    unread = [error for error in errors if error.stage not in ("select", ROLLOUTS_STAGE)]
     if outcome is Outcome.ABORTED:
         return 6
     if outcome is Outcome.LOCKED:
         return 4
-    if len(unread) == namespaces:
+    if len({error.namespace for error in unread}) == namespaces:
         return 3
     if not matched and not unread:
         return 2
     if taken and all(tag.result is Result.FAILED and tag.by is By.API and tag.reason in UNUSABLE for tag in taken):
         return 3
+    if any(rollout.is_bad for rollout in rollouts):
+        return 5
+    if any(error.stage == ROLLOUTS_STAGE for error in errors):
+        return 1
     if unread or any(tag.result is Result.FAILED for tag in taken):
         return 1
     return 0

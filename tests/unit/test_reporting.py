@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.model import Outcome, Reason, Report, Result, RunError, TagResult
-from job.reporting import iso, json_lines, summary, termination_message
+from job.openshift import iso
+from job.reporting import json_lines, summary, termination_message
 from tests.unit.reports import NAMESPACE, NEW, failed, held, report_of, reports, tag_result, unlisted
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from job.model import By, Outcome, Reason, Report, Result, RunError, Skip, TagResult
 from job.pacing import Pool
-from job.running import Counts, Run, perform
+from job.running import perform
+from job.runs import Counts, Run
 from job.selection import Pattern, Wanted
 from job.settings import Settings
 from job.stopping import Stop
@@ -130,7 +131,7 @@ class TestRuns:
                 Stop(),
                 (NAMESPACE,),
                 "run",
-                progress=lambda done, total: seen.append((done, total)),
+                progress=lambda done, total, what: seen.append((done, total)),
             )
         )
         assert seen == [(number, 6) for number in range(1, 7)]

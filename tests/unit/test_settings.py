@@ -168,9 +168,9 @@ def test_host_and_token_go_together(environment: dict[str, str], named: str) -> 
     assert named in error
 
 
-def test_settings_of_the_interface_that_are_not_there_yet_are_refused() -> None:
-    assert errors_of({"WATCH_ROLLOUTS": "true"}) == ("WATCH_ROLLOUTS: not supported by this version; unset it",)
-    assert settings_of({"WATCH_ROLLOUTS": "false"}) == settings_of()
+def test_rolling_back_implies_watching() -> None:
+    assert settings_of({"ON_BAD_ROLLOUT": "rollback", "WATCH_ROLLOUTS": "false"}).watch_rollouts
+    assert not settings_of({"ON_BAD_ROLLOUT": "report"}).watch_rollouts
 
 
 class TestNarrowed:

@@ -1,0 +1,137 @@
+"""Whether a run may go ahead: outside a freeze, and as the only one of its kind in each namespace."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from job.errors import ClusterError, UsageError
+from job.journal import Journal, begun
+from job.locking import Holder, Keeper, Lock, LockedError
+from job.model import Outcome, Reason, Report, RunError
+from job.openshift import iso
+from job.pacing import Pool, wait_before
+from job.reasons import PASSING
+from job.remembering import Memory
+from job.runs import Run, record_of, report_of, scope_of
+from job.schedule import Freeze, frozen_at, parse_zone
+from job.verdicts import LOCKED_STAGE
+
+log = logging.getLogger(__name__)
+
+
+def frozen(run: Run) -> Report | None:
+    """The report of a scheduled run inside a freeze window; None when it may go ahead.
+
+    Raises:
+        UsageError: it was started by hand, so that somebody is there to decide.
+    """
+    settings = run.settings
+    if settings.ignore_freeze or not settings.freeze:
+        return None
+    try:
+        zone = parse_zone(settings.time_zone or run.trigger.time_zone)
+    except ValueError as error:
+        raise UsageError([f"the CronJob's timeZone: {error}; mend it, or set TIME_ZONE for FREEZE"]) from error
+    freeze = frozen_at(settings.freeze, run.started, zone)
+    if freeze is None:
+        return None
+    if run.trigger.kind != "scheduled":
+        raise UsageError([f"{_told(freeze)}; to run all the same: --ignore-freeze, or IGNORE_FREEZE=true in the Job"])
+    log.warning("%s: nothing is imported", _told(freeze))
+    for namespace in run.namespaces:
+        # No lock is held, so what another run is doing there is none of this one's business.
+        memory = run.memories[namespace] = Memory(run.cluster, namespace)
+        run.records[namespace] = record_of(run)
+        if (journal := memory.read()) is not None:
+            run.journals[namespace] = journal
+    outcomes = dict.fromkeys(run.namespaces, Outcome.FROZEN)
+    return report_of(run, [], [], outcomes, 0)
+
+
+def _told(freeze: Freeze) -> str:
+    return f"frozen from {iso(freeze.start)} until {iso(freeze.end)} by the window {freeze.text!r}"
+
+
+@contextmanager
+def locked(run: Run) -> Iterator[list[RunError]]:
+    """Hold the locks of the namespaces; gives an error for each namespace whose lock could not be had."""
+    with Keeper(lambda namespace: run.stop.request(f"the lock in {namespace} was lost", at_once=True)) as keeper:
+        asked = [_Acquiring(run, namespace, keeper) for namespace in run.namespaces]
+        left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
+        taken = [each for each in asked if each not in left and each.taken]
+        Pool(run.settings.concurrency).run(
+            [_Beginning(run, each.lock.namespace) for each in taken], run.stopping, grace=2
+        )
+        yield [each.error() for each in asked if each not in taken]
+
+
+class _Acquiring:
+    """The lock of one namespace on its way."""
+
+    def __init__(self, run: Run, namespace: str, keeper: Keeper) -> None:
+        scope = scope_of(run.settings.wanted)
+        holder = Holder("/".join(filter(None, (run.trigger.job, run.id))), run.trigger.job_id)
+        self.lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping)
+        self.taken = False
+        self._run = run
+        self._keeper = keeper
+        self._tries = 0
+        self._problem: Exception | None = None
+
+    def step(self) -> float | None:
+        """Take the lock; see `pacing.Task`."""
+        self._tries += 1
+        try:
+            self.lock.acquire()
+            # Others may be watched for a minute, in which this one must not stand still.
+            self._keeper.keep(self.lock)
+            self.taken = True
+        except LockedError as error:
+            self._problem = error
+        except ClusterError as error:
+            self._problem = error
+            if error.reason in PASSING and self._tries <= self._run.settings.retries:
+                self._run.counts.retried(self.lock.namespace, error.reason)
+                return wait_before(self._tries, error.reason, error.retry_after, random.random)
+        return None
+
+    def error(self) -> RunError:
+        """Why there is no lock."""
+        namespace = self.lock.namespace
+        if isinstance(self._problem, ClusterError):
+            advice = " (grant get, list, create and update on leases)" if self._problem.code == 403 else ""
+            message = f"the lock in {namespace} cannot be taken: {self._problem}{advice}"
+            return RunError(namespace, "lock", self._problem.reason, message)
+        if isinstance(self._problem, LockedError) and not self._run.stopping():
+            return RunError(namespace, LOCKED_STAGE, Reason.CONFLICT, f"{namespace}: {self._problem}")
+        return RunError(namespace, "lock", Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
+
+
+class _Beginning:
+    """The journal of one namespace, which may hang like everything else."""
+
+    def __init__(self, run: Run, namespace: str) -> None:
+        self._run = run
+        self._namespace = namespace
+
+    def step(self) -> float | None:
+        """Write that the run has begun; see `pacing.Task`."""
+        _remember_begin(self._run, self._namespace)
+        return None
+
+
+def _remember_begin(run: Run, namespace: str) -> None:
+    """Write into the journal that the run has begun, and tell of runs that never ended."""
+    memory, record = Memory(run.cluster, namespace), record_of(run)
+
+    def change(journal: Journal) -> Journal:
+        # What was known before; a change may be made twice, to what another writer left.
+        run.journals[namespace] = journal
+        return begun(journal, record, scope_of(run.settings.wanted))[0]
+
+    if memory.update(change) is None:
+        run.journals.pop(namespace, None)
+    run.memories[namespace], run.records[namespace] = memory, record

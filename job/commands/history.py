@@ -1,0 +1,135 @@
+"""`history`: the images that tags have had, newest first."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from job.commands.finding import Found, Place, find, place
+from job.commands.showing import document, write
+from job.describing import Describer
+from job.history import Entry, TagHistory, moments_of
+from job.holds import hold_of, is_over
+from job.lookups import Answer, Question, question_of_step
+from job.model import Hold, Item, Reason
+from job.openshift import image_of, import_problem, iso, reference_of, steps_of
+from job.settings import Settings
+from job.stopping import Stop
+
+# A history that nobody prunes may have hundreds, each of which costs a request to describe.
+MOST_DESCRIBED = 20
+
+
+def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool) -> int:
+    """Show the history of the tags that were asked for; returns the exit status."""
+    with place(settings, stop) as where:
+        histories = [_history(where, found, check=check) for found in find(where)]
+    now = datetime.now(UTC)
+    if as_table:
+        from job.tables import print_histories
+
+        write(lambda: print_histories(histories, now))
+    else:
+        document("History", {"tags": [_document(each, now) for each in histories]})
+    unsure = any(each.checked and entry.in_registry is None for each in histories for entry in each.entries)
+    return 1 if unsure else 0
+
+
+def source_of(found: Found) -> str:
+    """What a tag follows, in the words of `oc describe`."""
+    reference = reference_of(found.data, found.name.tag)
+    if reference is None:
+        return "pushed"
+    source = found.tag.source
+    if source is None:
+        return "tag without source image"
+    other = source.namespace not in (None, found.name.namespace)
+    name = f"{source.namespace}/{source.name}" if other else source.name
+    policy = found.tag.import_policy or {}
+    words = {"ImageStreamTag": "follows", "ImageStreamImage": "pinned to"}
+    verb = words.get(source.kind, "updates automatically from" if policy.get("scheduled") is True else "imported from")
+    extras = [
+        *(["reference only"] if found.tag.reference else []),
+        *(["insecure"] if policy.get("insecure") is True else []),
+        *([str(policy["importMode"])] if policy.get("importMode") not in (None, "", "Legacy") else []),
+        *(["pulled through"] if (found.tag.reference_policy or {}).get("type") == "Local" else []),
+    ]
+    return f"{verb} {name}" + (f" ({', '.join(extras)})" if extras else "")
+
+
+def _history(where: Place, found: Found, *, check: bool) -> TagHistory:
+    name = found.name
+    moments = moments_of(steps_of(found.data, name.tag))
+    describer = Describer(where.cluster, where.stopping)
+    asked = [(name.namespace, name.stream, moment.step.digest) for moment in moments][:MOST_DESCRIBED]
+    describer.describe_all(asked, where.settings.concurrency)
+    hold = hold_of(found.tag)
+    questions: dict[str, Question] = {}
+    if check:
+        for moment in moments:
+            question = question_of_step(name.namespace, name.stream, moment.step, found.tag.import_policy)
+            if question is not None:
+                questions.setdefault(moment.step.digest, question)
+    answers = where.look_up(list(questions.values())) if questions else {}
+    entries = []
+    for moment in moments:
+        digest = moment.step.digest
+        question = questions.get(digest)
+        image = image_of(Item(digest, moment.step.imported_at), describer.facts(digest))
+        held = moment.is_current and hold is not None
+        entries.append(Entry(moment, image, held, _is_there(answers.get(question) if question else None)))
+    problem = import_problem(found.data, name.tag)
+    return TagHistory(name, source_of(found), hold, is_over(found.tag), problem, tuple(entries), check)
+
+
+def _is_there(answer: Answer | None) -> bool | None:
+    if answer is None or (answer.image is None and answer.reason is not Reason.NOT_FOUND):
+        return None
+    return answer.image is not None
+
+
+def hold_document(hold: Hold | None) -> dict[str, Any] | None:
+    """A hold as JSON."""
+    if hold is None:
+        return None
+    return {
+        "at": iso(hold.at),
+        "by": hold.by,
+        "reason": hold.reason,
+        "until": iso(hold.until),
+        "until_newer": hold.until_newer,
+        "image": hold.image,
+        "rolled_back_from": hold.bad,
+    }
+
+
+def _document(each: TagHistory, now: datetime) -> dict[str, Any]:
+    reason, message, since = each.problem or (None, None, None)
+    return {
+        "namespace": each.name.namespace,
+        "stream": each.name.stream,
+        "tag": each.name.tag,
+        "source": each.source,
+        "hold": hold_document(each.hold),
+        "import_error": {"reason": reason, "message": message, "since": iso(since)} if each.problem else None,
+        "images": [_entry(entry, now) for entry in each.entries],
+    }
+
+
+def _entry(entry: Entry, now: datetime) -> dict[str, Any]:
+    came, until = entry.moment.step.imported_at, entry.moment.until or now
+    return {
+        "digest": entry.image.digest,
+        "pull_spec": entry.moment.step.pull_spec,
+        "imported_at": iso(came),
+        "until": iso(entry.moment.until),
+        "seconds": None if came is None else round((until - came).total_seconds()),
+        "current": entry.moment.is_current,
+        "held": entry.held,
+        "came_back": entry.moment.is_return,
+        "left_for_older": entry.moment.left,
+        "created": iso(entry.image.created),
+        "revision": entry.image.revision,
+        "version": entry.image.version,
+        "in_registry": entry.in_registry,
+    }

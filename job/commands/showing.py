@@ -1,0 +1,56 @@
+"""How a command shows what it found: a table or a JSON document on stdout, the rest on stderr."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from job.model import Report
+    from job.progress import Progress
+
+log = logging.getLogger(__name__)
+
+
+def show(report: Report, progress: Progress, *, as_table: bool) -> int:
+    """Write the report to stdout, what went wrong with whole namespaces to stderr; returns the exit status."""
+    progress.end()
+    write(lambda: _print(report, as_table=as_table))
+    for error in report.errors:
+        log.error("%s", error.message)
+    if not as_table:
+        from job.reporting import summary
+
+        log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
+    return report.exit_status
+
+
+def document(kind: str, content: Mapping[str, Any]) -> None:
+    """Write one JSON document."""
+    write(lambda: sys.stdout.write(json.dumps({"kind": kind, "version": 1, **content}, indent=1) + "\n"))
+
+
+def write(printing: Callable[[], object]) -> None:
+    """Write to stdout. Whoever read it may have gone, or the disk may be full; the others are told all the same."""
+    try:
+        printing()
+        sys.stdout.flush()
+    except OSError as problem:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(problem, BrokenPipeError):
+            log.error("the report could not be written: %s", problem)
+
+
+def _print(report: Report, *, as_table: bool) -> None:
+    if as_table:
+        from job.tables import print_report
+
+        print_report(report, sys.stdout)
+    else:
+        from job.reporting import json_lines
+
+        sys.stdout.writelines(json_lines(report))

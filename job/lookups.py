@@ -1,0 +1,112 @@
+"""What the registry has, asked through the server, which has the pull secrets: `spec.import: false` writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from job.clusters import Cluster
+from job.describing import Describer
+from job.importing import Options, Surroundings, run_imports
+from job.model import By, Image, Reason, Source, Stream, Tag
+from job.openshift import Step
+from job.pacing import Pool
+from job.selection import Choice
+
+# The whole of an image, also where it is an index.
+WHOLE: Mapping[str, Any] = {"importMode": "PreserveOriginal"}
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One image to look for, with the pull secrets of a stream's namespace.
+
+    Attributes:
+        namespace: of the stream.
+        stream: its name.
+        source: the image's pull spec.
+        policy: the importPolicy to ask with.
+    """
+
+    namespace: str
+    stream: str
+    source: str
+    policy: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The image that the registry has, or why there is none."""
+
+    image: Image | None
+    reason: Reason | None = None
+    by: By | None = None
+    message: str | None = None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the registry says that it does not have it, as against not saying anything."""
+        return self.image is None and self.reason is Reason.NOT_FOUND and self.by is By.REGISTRY
+
+
+def question_of_step(namespace: str, stream: str, step: Step, policy: Mapping[str, Any] | None) -> Question | None:
+    """Whether the registry still has an image of a history; None where it is not known where it was pulled from."""
+    if "@" not in step.pull_spec:
+        return None
+    insecure = {"insecure": True} if (policy or {}).get("insecure") is True else {}
+    return Question(namespace, stream, step.pull_spec, {**WHOLE, **insecure})
+
+
+def look_up(
+    cluster: Cluster,
+    questions: Sequence[Question],
+    *,
+    concurrency: int,
+    retries: int,
+    timeout: float,
+    deadline: float,
+    retried: Callable[[str, str], None],
+    stopping: Callable[[], bool],
+) -> Mapping[Question, Answer]:
+    """Ask for images; the questions of one stream follow one another.
+
+    Args:
+        cluster: whom to ask.
+        questions: what to ask for.
+        concurrency: how many streams at a time.
+        retries: more tries of what may pass.
+        timeout: seconds of one request.
+        deadline: the monotonic time at which no further request is begun.
+        retried: called with namespace and reason when something is tried again.
+        stopping: whether the run was told to stop.
+    """
+    by_stream: dict[tuple[str, str], list[Question]] = {}
+    for question in dict.fromkeys(questions):
+        by_stream.setdefault((question.namespace, question.stream), []).append(question)
+    asked: dict[tuple[str, str, str], Question] = {}
+    chosen = []
+    for (namespace, name), mine in by_stream.items():
+        tags = []
+        for number, question in enumerate(mine):
+            # Not a tag of the stream: a look-up leaves the stream alone, whatever the name.
+            tag = Tag(f"q{number}", Source("DockerImage", question.source), False, question.policy, None, {}, None)
+            tags.append(tag)
+            asked[namespace, name, tag.name] = question
+        stream = Stream(namespace, name, "", {}, tuple(tags))
+        chosen.append((stream, tuple(Choice(tag, None) for tag in tags)))
+    around = Surroundings(
+        cluster=cluster,
+        options=Options(False, retries, timeout, deadline, chosen_here=False),
+        describer=Describer(cluster, stopping),
+        pool=Pool(concurrency),
+        retried=retried,
+        settled=lambda: None,
+        grace=lambda: 0.0,
+    )
+    return {
+        asked[result.namespace, result.stream, result.tag]: Answer(
+            result.after, result.reason if isinstance(result.reason, Reason) else None, result.by, result.message
+        )
+        for result in run_imports(chosen, around, stopping)
+    }

@@ -1,0 +1,160 @@
+"""The holds that a run meets: those that are due are let go, those that are over lose their annotation.
+
+A hold is due once its end has passed or, of one that lasts until there is something newer, once the registry has
+another image than the bad one. Where the right is missing the tag stays held, and the report says so.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from job.errors import ClusterError, ImportImagesError
+from job.holds import hold_of, is_over, source_before
+from job.listing import Chosen
+from job.lookups import Answer, Question, look_up
+from job.model import Hold, Skip, Stream, TagName
+from job.openshift import iso
+from job.pacing import Pool
+from job.rollback import forget, let_go
+from job.runs import Run
+from job.selection import Choice, choose
+
+log = logging.getLogger(__name__)
+
+GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """What was chosen, as it is after holds were let go, and what there is to say of the tags concerned."""
+
+    chosen: Sequence[Chosen]
+    notes: Mapping[TagName, str] = field(default_factory=dict)
+
+
+def release(run: Run, chosen: Sequence[Chosen]) -> Released:
+    """Let go of what is due; a plan only says what a run would do."""
+    newer = _newer(run, chosen)
+    notes: dict[TagName, str] = {}
+    tasks: list[_Release] = []
+    for stream, choices in chosen:
+        due: dict[str, str] = {}
+        over: list[str] = []
+        for choice in choices:
+            tag, name = choice.tag, TagName(stream.namespace, stream.name, choice.tag.name)
+            if is_over(tag):
+                log.info("%s/%s: the hold on it is over: the tag was moved since", name.namespace, name)
+                over.append(tag.name)
+            elif choice.skip is Skip.HELD and (hold := hold_of(tag)):
+                answer = newer.get(name)
+                if why := _why_due(run, hold, answer):
+                    due[tag.name] = why
+                elif answer is not None:
+                    notes[name] = _what_registry_has(hold, answer)
+        if run.command == "plan":
+            notes |= {
+                TagName(stream.namespace, stream.name, tag): f"{why}: a run would let it go" for tag, why in due.items()
+            }
+        elif due or over:
+            tasks.append(_Release(run, stream, choices, due, over))
+    if not tasks:
+        return Released(chosen, notes)
+    left = Pool(run.settings.concurrency).run(tasks, run.stopping, GRACE_SECONDS)
+    changed = {(each.stream.namespace, each.stream.name): each for each in tasks if each not in left}
+    after = []
+    for stream, choices in chosen:
+        found = changed.get((stream.namespace, stream.name))
+        after.append((found.stream, found.choices) if found else (stream, choices))
+        notes |= found.notes if found else {}
+    return Released(after, notes)
+
+
+def _why_due(run: Run, hold: Hold, answer: Answer | None) -> str | None:
+    if hold.until is not None and hold.until <= run.started:
+        return f"its hold ended at {iso(hold.until)}"
+    if hold.until_newer and answer and answer.image and answer.image.digest != (hold.bad or hold.image):
+        return f"held until there was something newer, which the registry has now: {answer.image.digest}"
+    return None
+
+
+def _what_registry_has(hold: Hold, answer: Answer) -> str:
+    if answer.image is None:
+        return f"what the registry has could not be found out: {answer.message}"
+    if answer.image.digest == hold.image:
+        return "the registry has the held image"
+    if answer.image.digest == hold.bad:
+        return "the registry still has the image that it was rolled back from"
+    revision = f" ({answer.image.revision})" if answer.image.revision else ""
+    return f"the registry has something newer: {answer.image.digest}{revision}"
+
+
+def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
+    """What the registry has for held tags: all of a plan's, of a run's those that wait for it."""
+    questions: dict[TagName, Question] = {}
+    for stream, choices in chosen:
+        for choice in choices:
+            hold = hold_of(choice.tag) if choice.skip is Skip.HELD else None
+            if hold and (run.command == "plan" or hold.until_newer) and (before := source_before(choice.tag)):
+                question = Question(stream.namespace, stream.name, *before)
+                questions[TagName(stream.namespace, stream.name, choice.tag.name)] = question
+    if not questions:
+        return {}
+    settings = run.settings
+    answers = look_up(
+        run.cluster,
+        list(questions.values()),
+        concurrency=settings.concurrency,
+        retries=settings.retries,
+        timeout=settings.import_timeout,
+        deadline=run.deadline,
+        retried=run.counts.retried,
+        stopping=run.stopping,
+    )
+    return {name: answers[question] for name, question in questions.items()}
+
+
+class _Release:
+    """The holds of one stream."""
+
+    def __init__(
+        self, run: Run, stream: Stream, choices: tuple[Choice, ...], due: Mapping[str, str], over: Sequence[str]
+    ) -> None:
+        self.stream = stream
+        self.choices = choices
+        self.notes: dict[TagName, str] = {}
+        self._run = run
+        self._due = dict(due)
+        self._over = list(over)
+
+    def step(self) -> float | None:
+        """Deal with one tag; see `pacing.Task`."""
+        retries, stopping = self._run.settings.retries, self._run.stopping
+        if self._due:
+            tag, why = self._due.popitem()
+            self._write(tag, why, functools.partial(let_go, retries=retries, stopping=stopping))
+        elif self._over:
+            self._write(self._over.pop(), None, functools.partial(forget, retries=retries, stopping=stopping))
+        return 0.0 if self._due or self._over else None
+
+    def _write(self, tag: str, why: str | None, act: functools.partial[Stream]) -> None:
+        name = TagName(self.stream.namespace, self.stream.name, tag)
+        try:
+            stream = act(self._run.cluster, name)
+        except ImportImagesError as error:
+            if why is None:
+                log.info("the annotation of the hold that is over stays on %s/%s: %s", name.namespace, name, error)
+                return
+            because = "no right" if isinstance(error, ClusterError) and error.code == 403 else "not possible"
+            self.notes[name] = f"{why}, not released: {because}: {error}"
+            log.warning("%s/%s: %s", name.namespace, name, self.notes[name])
+            return
+        if why is not None:
+            self.notes[name] = f"{why}: let go"
+            log.info("%s/%s: %s", name.namespace, name, self.notes[name])
+        wanted = self._run.settings.wanted
+        asked = {choice.tag.name for choice in self.choices}
+        # Tags that appeared meanwhile are the next run's.
+        self.stream, self.choices = stream, tuple(c for c in choose(stream, wanted) if c.tag.name in asked)

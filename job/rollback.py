@@ -1,0 +1,276 @@
+"""Moving a tag back to an earlier image and holding it there, and letting it go again.
+
+Each is one write of the ImageStreamTag at the version that was read, so that nothing which somebody else did meanwhile
+is overwritten. An image that is in the stream's history comes back at once and without the registry; another one is
+imported from where the tag takes its images from.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
+from job.errors import ClusterError, ImportImagesError
+from job.history import came_first
+from job.holds import Terms, freed_reference, held_reference, hold_of, is_over, original_of, without_annotation
+from job.model import Reason, Source, Stream, Tag, TagName
+from job.openshift import Step, answer_from, import_of, put_of, reference_of, steps_of, stream_from
+from job.pacing import persist, wait_before
+from job.reasons import PASSING, clean
+
+log = logging.getLogger(__name__)
+
+Json = Mapping[str, Any]
+# What it takes to change a tag, for whoever was refused.
+RIGHT = "grant update on imagestreamtags, or add the rollback component"
+
+
+class MovedError(ImportImagesError):
+    """Somebody else changed the tag meanwhile; nothing was written."""
+
+
+class NoHoldError(ImportImagesError):
+    """There is no hold to let go of; nothing was touched."""
+
+    exit_status = 2
+
+
+class NotThereError(ImportImagesError):
+    """The tag cannot be moved; nothing was touched, or all was put back."""
+
+
+def who(cluster: Cluster) -> str | None:
+    """The user name that the API knows this program by; None where it does not tell."""
+    body = {
+        "apiVersion": SELF_SUBJECT_REVIEWS.api_version,
+        "kind": SELF_SUBJECT_REVIEWS.kind,
+        "metadata": {"name": "me"},
+    }
+    try:
+        answer = cluster.create(SELF_SUBJECT_REVIEWS, "", body)
+    except ClusterError as error:
+        log.debug("who this is, the API does not tell: %s", error)
+        return None
+    status = answer.get("status")
+    user = status.get("userInfo") if isinstance(status, dict) else None
+    name = user.get("username") if isinstance(user, dict) else None
+    return clean(str(name), 200) if name else None
+
+
+def read(cluster: Cluster, name: TagName, retries: int, stopping: Callable[[], bool]) -> Json:
+    """The JSON of the tag's stream."""
+    return persist(lambda: cluster.get(IMAGE_STREAMS, name.namespace, name.stream), retries, stopping)
+
+
+def put_back(
+    cluster: Cluster,
+    name: TagName,
+    target: Step | str,
+    terms: Terms,
+    *,
+    bad: str,
+    retries: int,
+    timeout: float,
+    stopping: Callable[[], bool],
+) -> Stream:
+    """Move a tag to an image and hold it there.
+
+    Args:
+        cluster: where.
+        name: of the tag.
+        target: an item of the tag's history, or the digest of an image that only the registry has.
+        terms: who, when, why, until when.
+        bad: the image that the tag must still have; a tag that has moved on is left alone.
+        retries: more tries of what may pass.
+        timeout: seconds of one import request, where one is needed.
+        stopping: whether to give up trying.
+
+    Returns:
+        The stream as it is then.
+
+    Raises:
+        MovedError: the tag has another image than `bad`.
+        NotThereError: the registry does not have the image.
+        ClusterError: the API refused.
+    """
+    digest = target.digest if isinstance(target, Step) else target
+
+    def change(data: Json, stream: Stream, tag: Tag) -> Json:
+        if tag.current is None or tag.current.digest != bad:
+            now = tag.current.digest if tag.current else "no image"
+            raise MovedError(f"{name} was moved meanwhile, to {now}: nothing was done; look again and decide again")
+        return _held(data, stream, tag, target, terms, bad)
+
+    def is_done(stream: Stream, tag: Tag) -> bool:
+        return tag.source is not None and digest.removeprefix("sha256:") in tag.source.name
+
+    before = read(cluster, name, retries, stopping)
+    stream = _rewrite(cluster, name, change, is_done, retries, stopping)
+    if isinstance(target, str):
+        stream = _import(cluster, name, stream, digest, retries, timeout, stopping)
+    tag = stream.tag(name.tag)
+    if tag is not None and hold_of(tag) is not None:
+        return stream
+    if isinstance(target, str) and (reference := reference_of(before, name.tag)) is not None:
+        _rewrite(cluster, name, lambda data, stream, tag: reference, lambda stream, tag: False, retries, stopping)
+        raise NotThereError(f"{name} was put as it was before: {digest} did not come in from the registry")
+    raise MovedError(f"{name} was changed by somebody else while it was moved back: look again")
+
+
+def _held(data: Json, stream: Stream, tag: Tag, target: Step | str, terms: Terms, bad: str) -> Json:
+    reference = reference_of(data, tag.name)
+    if reference is None or tag.source is None:
+        raise NotThereError(f"{stream.name}:{tag.name} has no source to come back to later: its images are pushed")
+    hold = hold_of(tag)
+    if isinstance(target, Step):
+        source = Source("ImageStreamImage", f"{stream.name}@{target.digest}")
+        if tag.source == source:
+            # The server looks only at what changed, here the spelling.
+            source = Source("ImageStreamImage", target.digest)
+        digest, came = target.digest, came_first(steps_of(data, tag.name), target.digest)
+        if hold and hold.image == digest and hold.came:
+            came = hold.came
+    else:
+        kept = original_of(reference) if hold else None
+        origin = (kept or reference).get("from") or {}
+        if origin.get("kind") != "DockerImage":
+            raise NotThereError(
+                f"{stream.name}:{tag.name} does not come from a registry, and its history has no {target}"
+            )
+        source = Source("DockerImage", f"{_repository(str(origin.get('name')))}@{target}")
+        digest, came = target, None
+    return held_reference(reference, source, digest, terms, held=hold is not None, bad=bad, came=came)
+
+
+def _repository(pull_spec: str) -> str:
+    """The repository as the tag spells it, without tag and digest."""
+    name = pull_spec.partition("@")[0]
+    head, slash, tail = name.rpartition("/")
+    return head + slash + tail.partition(":")[0]
+
+
+def let_go(cluster: Cluster, name: TagName, *, retries: int, stopping: Callable[[], bool]) -> Stream:
+    """Put back what a held tag was before its hold, all but `generation`, which only the server sets.
+
+    The server then begins an import of its own, so that a conflict soon after is normal.
+
+    Returns:
+        The stream as it is then, but with the images that its tags had before: what comes in counts as new, also where
+        the server was quicker than an import of ours.
+
+    Raises:
+        NoHoldError: there is no hold on the tag.
+        ClusterError: the API refused.
+    """
+    before: list[Stream] = []
+
+    def change(data: Json, stream: Stream, tag: Tag) -> Json:
+        before[:] = [stream]
+        if hold_of(tag) is None:
+            over = "; the hold that was on it is over, since the tag was moved" if is_over(tag) else ""
+            raise NoHoldError(f"{name} in {name.namespace} is not held{over}: nothing was done")
+        reference = reference_of(data, name.tag)
+        freed = freed_reference(reference) if reference else None
+        if freed is None:
+            advice = f"set its source again: oc tag --source=docker REPOSITORY:TAG {name} -n {name.namespace}"
+            raise NoHoldError(f"the hold on {name} does not tell what was there before; {advice}")
+        return freed
+
+    after = _rewrite(cluster, name, change, lambda stream, tag: hold_of(tag) is None, retries, stopping)
+    had = {tag.name: tag.current for tag in before[0].tags}
+    return replace(after, tags=tuple(replace(tag, current=had.get(tag.name, tag.current)) for tag in after.tags))
+
+
+def forget(cluster: Cluster, name: TagName, *, retries: int, stopping: Callable[[], bool]) -> Stream:
+    """Remove the annotation of a hold that is over, and nothing else."""
+
+    def change(data: Json, stream: Stream, tag: Tag) -> Json:
+        reference = reference_of(data, name.tag)
+        if reference is None or not is_over(tag):
+            raise NoHoldError(f"{name}: the annotation of its hold has gone already")
+        return without_annotation(reference)
+
+    return _rewrite(cluster, name, change, lambda stream, tag: not is_over(tag), retries, stopping)
+
+
+def _rewrite(
+    cluster: Cluster,
+    name: TagName,
+    change: Callable[[Json, Stream, Tag], Json],
+    is_done: Callable[[Stream, Tag], bool],
+    retries: int,
+    stopping: Callable[[], bool],
+) -> Stream:
+    """Write a spec tag at the version that was read; after a lost answer a read tells whether it took effect."""
+    doubtful = False
+    for tries in itertools.count(1):
+        data = read(cluster, name, retries, stopping)
+        stream = stream_from(data)
+        tag = stream.tag(name.tag)
+        if tag is None:
+            raise NotThereError(f"{name} is no longer in {name.namespace}")
+        if doubtful and is_done(stream, tag):
+            return stream
+        try:
+            cluster.replace(IMAGE_STREAM_TAGS, name.namespace, put_of(stream, change(data, stream, tag)))
+            return stream_from(read(cluster, name, retries, lambda: False))
+        except ClusterError as error:
+            lost = not error.answered or (error.code or 0) >= 500
+            if error.code == 403:
+                raise ClusterError(Reason.FORBIDDEN, f"{error} ({RIGHT})", code=403) from error
+            if not (lost or error.reason in PASSING) or tries > retries or stopping():
+                found = stream_from(read(cluster, name, retries, stopping)) if lost else None
+                left = found.tag(name.tag) if found else None
+                if found and left and is_done(found, left):
+                    return found
+                raise
+            doubtful |= lost
+            _wait(tries, error, stopping)
+    raise AssertionError("never ends without a result")
+
+
+def _wait(tries: int, error: ClusterError, stopping: Callable[[], bool]) -> None:
+    until = time.monotonic() + wait_before(tries, error.reason, error.retry_after, random.random)
+    while (left := until - time.monotonic()) > 0 and not stopping():
+        time.sleep(min(0.2, left))
+
+
+def _import(
+    cluster: Cluster,
+    name: TagName,
+    stream: Stream,
+    digest: str,
+    retries: int,
+    timeout: float,
+    stopping: Callable[[], bool],
+) -> Stream:
+    """Bring in the image that the tag's source names by digest; the server may do so by itself at the same time."""
+    for tries in range(1, retries + 2):
+        tag = stream.tag(name.tag)
+        if tag is None or tag.source is None or digest not in tag.source.name:
+            return stream
+        if tag.current and tag.current.digest == digest:
+            return stream
+        try:
+            data = cluster.create(
+                IMAGE_STREAM_IMPORTS, name.namespace, import_of(stream, [tag], write=True), timeout=timeout
+            )
+            answer = answer_from(data, 1)
+            if answer and answer.stream and answer.images[0].digest:
+                return answer.stream
+            if answer and not answer.images[0].digest:
+                log.error("%s: %s", name, clean(answer.images[0].message))
+                return stream_from(read(cluster, name, retries, stopping))
+        except ClusterError as error:
+            if error.reason not in PASSING | {Reason.TIMEOUT} or tries > retries or stopping():
+                log.error("%s: %s", name, error)
+                return stream_from(read(cluster, name, retries, stopping))
+            _wait(tries, error, stopping)
+        stream = stream_from(read(cluster, name, retries, stopping))
+    return stream

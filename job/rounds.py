@@ -1,0 +1,223 @@
+"""The imports of a run, wave by wave, and what follows each: rollouts are watched, and bad images put back.
+
+The next wave starts when the one before is all right; a bad one leaves the rest as it is.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from job.describing import Describer
+from job.errors import ImportImagesError
+from job.health import Health
+from job.holds import Terms, hold_of
+from job.importing import GRACE_SECONDS, Options, Surroundings, run_imports
+from job.listing import Chosen
+from job.model import Result, Rollout, Skip, TagName, TagResult
+from job.openshift import Step
+from job.pacing import Pool
+from job.reasons import clean
+from job.reporting import spoken
+from job.rollback import put_back, who
+from job.rollouts import Moved, followed_by, watch
+from job.runs import Run
+from job.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
+from job.workloads import Workload
+
+log = logging.getLogger(__name__)
+
+# Once the lock is lost others may take it soon.
+GRACE_AT_ONCE_SECONDS = 5.0
+
+
+def waves_of(chosen: Sequence[Chosen]) -> tuple[tuple[Chosen, ...], ...]:
+    """What was chosen by wave, in order. Tags that are left alone come with the first."""
+    waves: defaultdict[int, list[Chosen]] = defaultdict(list)
+    alone: list[Chosen] = []
+    for stream, choices in chosen:
+        mine: defaultdict[int, list[Choice]] = defaultdict(list)
+        for choice in choices:
+            if choice.skip is None:
+                wave = wave_of(stream, choice.tag)
+                if wave is None:
+                    where = f"{stream.namespace}/{stream.name}:{choice.tag.name}"
+                    log.warning("%s: %s is not a whole number, so it comes last", where, WAVE_ANNOTATION)
+                mine[LAST_WAVE if wave is None else wave].append(choice)
+        for wave, together in mine.items():
+            waves[wave].append((stream, tuple(together)))
+        if skipped := tuple(choice for choice in choices if choice.skip is not None):
+            alone.append((stream, skipped))
+    ordered = [tuple(waves[wave]) for wave in sorted(waves)] or [()]
+    return ((*alone, *ordered[0]), *ordered[1:])
+
+
+class Rounds:
+    """Everything that a run does to the tags that were chosen."""
+
+    def __init__(self, run: Run, workloads: Sequence[Workload] | None) -> None:
+        """Begin.
+
+        Args:
+            run: the run.
+            workloads: those that may follow the tags; None where rollouts are not watched.
+        """
+        self.rollouts: list[Rollout] = []
+        self._run = run
+        self._workloads = workloads
+        self._done = self._total = 0
+        self._lock = threading.Lock()
+        settings = run.settings
+        describer = Describer(run.cluster, run.stopping)
+        for journal in run.journals.values():
+            for digest, facts in journal.images.items():
+                describer.learn(digest, facts)
+        self._around = Surroundings(
+            cluster=run.cluster,
+            options=Options(run.command != "plan", settings.retries, settings.import_timeout, run.deadline),
+            describer=describer,
+            pool=Pool(settings.concurrency),
+            retried=run.counts.retried,
+            settled=self._settled,
+            grace=lambda: GRACE_AT_ONCE_SECONDS if run.stop.at_once else GRACE_SECONDS,
+        )
+
+    def _settled(self) -> None:
+        with self._lock:
+            self._done += 1
+            self._run.progress(self._done, self._total, "tags")
+
+    def take(self, chosen: Sequence[Chosen], notes: Mapping[TagName, str]) -> list[TagResult]:
+        """Import what was chosen, or look it up for a plan; the results are in the order given.
+
+        Args:
+            chosen: the streams with the tags chosen in them.
+            notes: what else there is to say of some of the tags.
+        """
+        self._total = sum(len(choices) for _, choices in chosen)
+        found: dict[TagName, TagResult] = {}
+        bad = False
+        # A plan writes nothing, so nothing is to be waited for.
+        waves = waves_of(chosen) if self._workloads is not None else (tuple(chosen),)
+        for number, wave in enumerate(waves):
+            if bad and not self._run.stopping():
+                wave = tuple((s, tuple(Choice(c.tag, c.skip or Skip.WAVE) for c in choices)) for s, choices in wave)
+            results, rollouts = self._round(wave)
+            self.rollouts += rollouts
+            found |= {TagName(result.namespace, result.stream, result.tag): result for result in results}
+            if not bad and number + 1 < len(waves):
+                bad = any(rollout.is_bad for rollout in rollouts) or any(r.result is Result.FAILED for r in results)
+                if bad:
+                    log.error("wave %d of %d was bad: those after it are left as they are", number + 1, len(waves))
+        names = [TagName(stream.namespace, stream.name, c.tag.name) for stream, choices in chosen for c in choices]
+        return [_noted(found[name], notes.get(name)) for name in names]
+
+    def _round(self, wave: Sequence[Chosen]) -> tuple[list[TagResult], list[Rollout]]:
+        run = self._run
+        results = run_imports(wave, replace(self._around, pool=Pool(run.settings.concurrency)), run.stopping)
+        if self._workloads is None:
+            return results, []
+        moved = {
+            TagName(result.namespace, result.stream, tag): Moved(result.after.digest)
+            for result in results
+            if result.result is Result.UPDATED and result.after
+            for tag in (result.tag, *result.moved_with)
+        }
+        rollouts = self.watch(moved, run.stopping)
+        if run.settings.on_bad_rollout == "rollback" and not run.stop:
+            results, again = self._roll_back(results, rollouts)
+            rollouts += again
+        return results, rollouts
+
+    def watch(self, moved: Mapping[TagName, Moved], stopping: Callable[[], bool]) -> list[Rollout]:
+        """Watch the workloads that follow tags which moved."""
+        settings = self._run.settings
+        followed = followed_by(self._workloads or (), moved)
+        done = 0
+
+        def changed(workload: Workload, found: Health) -> None:
+            nonlocal done
+            done += found.result is not None
+            self._run.progress(done, len(followed), "rollouts")
+            told = ": ".join(filter(None, (spoken(found.result) if found.result else "", found.message)))
+            # On a terminal the line of progress tells enough.
+            log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, "%s: %s", workload, told)
+
+        return list(
+            watch(
+                self._run.cluster,
+                followed,
+                timeout=settings.rollout_timeout,
+                stopping=stopping,
+                concurrency=settings.concurrency,
+                changed=changed,
+            )
+        )
+
+    def _roll_back(
+        self, results: Sequence[TagResult], rollouts: Sequence[Rollout]
+    ) -> tuple[list[TagResult], list[Rollout]]:
+        """Put back exactly the tags that broken rollouts follow, and watch that they come up again."""
+        blamed: dict[TagName, list[str]] = {}
+        for rollout in rollouts:
+            if rollout.is_broken:
+                told = f"rollout of {rollout.kind} {rollout.name} {rollout.result}: {rollout.message}"
+                for name in rollout.tags:
+                    blamed.setdefault(name, []).append(told)
+        after: list[TagResult] = []
+        moved: dict[TagName, Moved] = {}
+        by = who(self._run.cluster) if blamed else None
+        for result in results:
+            names = [TagName(result.namespace, result.stream, tag) for tag in (result.tag, *result.moved_with)]
+            why = [told for name in names for told in blamed.get(name, ())]
+            if result.result is Result.UPDATED and why:
+                result = self._put_back(result, names[0], clean("; ".join(dict.fromkeys(why)), 1000), by)
+                if result.result is Result.ROLLED_BACK and result.after and result.hold:
+                    moved |= dict.fromkeys(names, Moved(result.after.digest, result.hold.bad))
+            after.append(result)
+        # Neither the deadline nor an earlier failure cuts it short, only a signal does.
+        return after, self.watch(moved, lambda: bool(self._run.stop))
+
+    def _put_back(self, result: TagResult, name: TagName, why: str, by: str | None) -> TagResult:
+        run = self._run
+        if result.before is None or result.after is None:
+            log.error("%s/%s: %s; there is no earlier image to put back", name.namespace, name, why)
+            return replace(result, message=f"{why}; left as it is: there is no earlier image")
+        target = Step(result.before.digest, result.before.imported_at, "")
+        terms = Terms(at=run.now(), by=by, reason=why)
+        settings = run.settings
+        log.error("%s/%s: %s; putting back %s", name.namespace, name, why, target.digest)
+        try:
+            stream = put_back(
+                run.cluster,
+                name,
+                target,
+                terms,
+                bad=result.after.digest,
+                retries=settings.retries,
+                timeout=settings.import_timeout,
+                stopping=lambda: bool(run.stop),
+            )
+        except ImportImagesError as error:
+            log.error("%s/%s was not put back: %s", name.namespace, name, error)
+            return replace(result, message=f"{why}; not put back: {error}")
+        tag = stream.tag(name.tag)
+        current = tag.current if tag else None
+        hold = hold_of(tag) if tag else None
+        return replace(
+            result,
+            result=Result.ROLLED_BACK,
+            after=replace(result.before, imported_at=current.imported_at if current else None),
+            message=f"put back from {result.after.digest}: {why}",
+            hold=hold,
+        )
+
+
+def _noted(result: TagResult, note: str | None) -> TagResult:
+    if note is None:
+        return result
+    return replace(result, message=f"{note}; {result.message}" if result.message else note)

@@ -1,0 +1,150 @@
+"""A run under way: what it was told, what it began with, and what it has cost so far."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from job.clusters import Cluster
+from job.journal import Journal, RunRecord
+from job.model import Outcome, Report, Rollout, RunError, Scope, TagResult, Tally
+from job.remembering import Memory
+from job.selection import Wanted
+from job.settings import Settings
+from job.stopping import Stop
+from job.triggers import Trigger
+from job.verdicts import overall
+
+log = logging.getLogger(__name__)
+
+# How many are done, of how many, and of what.
+Progress = Callable[[int, int, str], None]
+
+
+class Counts:
+    """The tallies of a run while it goes on, by namespace."""
+
+    def __init__(self) -> None:
+        self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
+        self._lock = threading.Lock()
+
+    def requested(self, namespace: str, code: str) -> None:
+        """A request was sent; `code` is its HTTP status, or `none`."""
+        with self._lock:
+            self.tallies[namespace].requests[code] += 1
+
+    def snapshot(self) -> dict[str, Tally]:
+        """The tallies as they are now; the run goes on counting what telling of it costs."""
+        with self._lock:
+            return {
+                namespace: Tally(Counter(tally.requests), Counter(tally.retries))
+                for namespace, tally in self.tallies.items()
+            }
+
+    def retried(self, namespace: str, reason: str) -> None:
+        """Something will be tried again."""
+        with self._lock:
+            self.tallies[namespace].retries[reason] += 1
+
+
+@dataclass(slots=True)
+class Run:
+    """A run under way.
+
+    Attributes:
+        memories: the journals of the namespaces that are this run's, by namespace.
+        records: what it began with in each of them.
+        journals: what each journal held then.
+    """
+
+    settings: Settings
+    cluster: Cluster
+    counts: Counts
+    stop: Stop
+    namespaces: tuple[str, ...]
+    command: str
+    trigger: Trigger = field(default_factory=Trigger)
+    progress: Progress = lambda done, total, what: None
+    started: datetime = field(default_factory=lambda: datetime.now(UTC))
+    begun: float = field(default_factory=time.monotonic)
+    id: str = ""
+    memories: dict[str, Memory] = field(default_factory=dict)
+    records: dict[str, RunRecord] = field(default_factory=dict)
+    journals: dict[str, Journal] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+
+    def stopping(self) -> bool:
+        """Whether nothing new may be begun: a signal came, the lock was lost, or the deadline has passed."""
+        return bool(self.stop) or time.monotonic() >= self.deadline
+
+    def now(self) -> datetime:
+        """What time it is, by the clock that nobody sets."""
+        return self.started + timedelta(seconds=time.monotonic() - self.begun)
+
+    @property
+    def deadline(self) -> float:
+        """The monotonic time of the deadline."""
+        return self.begun + self.settings.deadline
+
+
+def scope_of(wanted: Wanted) -> Scope:
+    """What a run may import: more than DEPLOYMENT where an argument names a tag."""
+    named = any(pattern.tag is not None for pattern in wanted.patterns)
+    return Scope(None if named else wanted.deployment, wanted.shard)
+
+
+def record_of(run: Run) -> RunRecord:
+    """What a journal remembers of the run from its beginning."""
+    return RunRecord(
+        run.id,
+        run.started,
+        trigger=run.trigger.kind,
+        deployment=run.settings.wanted.deployment,
+        shard=run.settings.wanted.shard,
+        job=run.trigger.job,
+        scheduled_at=run.trigger.scheduled_at,
+        command=run.command,
+    )
+
+
+def report_of(
+    run: Run,
+    tags: Sequence[TagResult],
+    errors: Sequence[RunError],
+    outcomes: Mapping[str, Outcome],
+    status: int,
+    rollouts: Sequence[Rollout] = (),
+) -> Report:
+    """The report of the run, which ends now."""
+    wanted, trigger = run.settings.wanted, run.trigger
+    finished = run.now()
+    if Outcome.ABORTED in outcomes.values():
+        log.error("stopped: %s", run.stop.reason or f"the deadline of {run.settings.deadline:g} s has passed")
+    return Report(
+        id=run.id,
+        command=run.command,
+        trigger=trigger.kind,
+        started_at=run.started,
+        finished_at=finished,
+        outcome=overall(list(outcomes.values())),
+        exit_status=status,
+        deployment=wanted.deployment,
+        namespaces=run.namespaces,
+        tags=tuple(tags),
+        errors=tuple(errors),
+        tallies=run.counts.snapshot(),
+        outcomes=outcomes,
+        shard=wanted.shard,
+        job=trigger.job,
+        scheduled_at=trigger.scheduled_at,
+        rollouts=tuple(rollouts),
+        next_run=trigger.schedule.next_after(finished) if trigger.schedule else None,
+    )
