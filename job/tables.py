@@ -153,7 +153,7 @@ def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
     console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
     if plan.hold:
         console.print(Text(clean(_told_of_hold(plan.hold, now)), style="yellow"))
-    rows = [("from", _described(plan.now, now)), ("to", _described(plan.to, now))]
+    rows = [("from", plan.now.digest), *_described(plan.now, now), ("to", plan.to.digest), *_described(plan.to, now)]
     there = {True: "has it", False: "no longer has it", None: "did not say whether it has it"}
     rows.append(("registry", there[plan.in_registry]))
     if plan.aliases:
@@ -176,12 +176,15 @@ def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
     console.print()
 
 
-def _described(image: Image, now: datetime) -> str:
-    parts = [f"built {age(image.created, now)} ago" if image.created else "", f"revision {image.revision}"]
-    parts.append(f"version {image.version}")
-    told = ", ".join(part for part in parts if part and not part.endswith(" None"))
-    came = f"here since {age(image.imported_at, now)}" if image.imported_at else ""
-    return f"{image.digest}" + (f"\n{', '.join(filter(None, (told, came)))}" if told or came else "")
+def _described(image: Image, now: datetime) -> list[tuple[str, str]]:
+    """A row that tells of an image, if there is something to tell."""
+    told = [
+        f"built {age(image.created, now)} ago" if image.created else None,
+        f"revision {image.revision}" if image.revision else None,
+        f"version {image.version}" if image.version else None,
+        f"here since {age(image.imported_at, now)}" if image.imported_at else None,
+    ]
+    return [("", ", ".join(filter(None, told)))] if any(told) else []
 
 
 def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The job on a sandbox, as a person sees it: two runs with a plan between them, and what the Pushgateway then holds.
+"""The job on a sandbox, as a person sees it: two runs, what the Pushgateway then holds, and the day of a bad image.
 
 `make run`, or `python -m tests.demo`. Ends with 0 when everything went as intended, else with 1 and a line that says
 what did not.
@@ -20,7 +20,7 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.rights import RUN
+from tests.rights import ROLL_BACK
 from tests.sandbox.client import IMAGE, Sandbox, start, tag_reference
 from tests.sandbox.status import Json
 
@@ -81,7 +81,7 @@ class Demo:
             f"An OpenShift API ({sandbox.server}), a registry ({sandbox.registry_address}) and a Pushgateway",
             "python -m tests.sandbox",
         )
-        token = sandbox.create_account(NAMESPACE, "import-images", RUN)
+        token = sandbox.create_account(NAMESPACE, "import-images", ROLL_BACK)
         self.environment = {
             "HOST": sandbox.server,
             "TOKEN": token,
@@ -91,7 +91,7 @@ class Demo:
         }
         shown = {name: value for name, value in self.environment.items() if name not in ("HOST", "TOKEN")}
         self._say(
-            f"A service account of {NAMESPACE} with the rights of manifests/base/role.yaml and no other",
+            f"A service account of {NAMESPACE} with the rights of the base and of the component rollback",
             f"export HOST={sandbox.server} TOKEN=$(oc create token import-images -n {NAMESPACE})",
             "export " + " ".join(f"{name}={value}" for name, value in shown.items()),
         )
@@ -109,6 +109,37 @@ class Demo:
         policy = sandbox.stream(NAMESPACE, "tokman")["spec"]["tags"][0]["importPolicy"]
         expect("the importPolicy of tokman", policy, MULTI_ARCH)
         self._show_metrics()
+        self._bad_day()
+
+    def _bad_day(self) -> None:
+        """A broken worker comes in, is rolled back, held, mended and resumed."""
+        sandbox = self.sandbox
+        for kind, name in (("StatefulSet", "packit-worker"), ("Deployment", "packit-worker-long")):
+            sandbox.create_workload(NAMESPACE, kind, name, tag=f"packit-worker:{DEPLOYMENT}", replicas=2)
+        before = self._reference("packit-worker")
+        bad = self._push("packit-worker", 3, timedelta(minutes=9))
+        sandbox.image_behaves(bad, "crash")
+        self._job(
+            "A StatefulSet and a Deployment follow packit-worker. Its next image crashes on start",
+            "import-images run packit-worker --watch-rollouts --output table",
+            5,
+        )
+        self._job("What images has it had?", "import-images history packit-worker --output table", 0)
+        self._job(
+            "Back to the good one, and stay there",
+            "import-images rollback packit-worker --reason 'crashes on start' --yes --output table",
+            0,
+        )
+        self._job("No run undoes it", "import-images run packit-worker --output table", 0)
+        self._push("packit-worker", 4, timedelta(minutes=1))
+        told = "The fix is built: let the tag go"
+        self._job(told, "import-images resume packit-worker --output table", 0)
+        expect("the tag's reference, as it was before", self._reference("packit-worker"), before)
+
+    def _reference(self, stream: str) -> Json:
+        tags = self.sandbox.stream(NAMESPACE, stream)["spec"]["tags"]
+        # Only the server counts generations.
+        return {key: value for key, value in tags[0].items() if key != "generation"}
 
     def _push(self, name: str, build: int, age: timedelta, tag: str = DEPLOYMENT) -> str:
         revision = sha1(f"{name} {build}".encode(), usedforsecurity=False).hexdigest()
