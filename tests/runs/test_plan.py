@@ -110,10 +110,12 @@ def test_plan_of_a_held_tag_says_so(place: Place) -> None:
     place.sandbox.import_tag(place.namespace, "app", "prod")
     place.roll_back("app", old)
     assert HOLD in place.spec("app")["annotations"]
+    versions = place.versions()
     done = place.run("plan", "--output", "table")
     assert done.status == 0
     assert "held: bad release" in done.stdout
-    assert place.imports() == []
+    assert "the registry has something newer" in done.stdout
+    assert place.versions() == versions
 
 
 def test_plan_that_cannot_use_the_cluster_is_status_3(place: Place) -> None:

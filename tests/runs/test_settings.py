@@ -87,7 +87,7 @@ def test_all_errors_are_told_at_once_by_the_name_used() -> None:
             "PUSHGATEWAY_TOKEN",
         ),
         ({"SERVICE": "a" * 60, "DEPLOYMENT": "prod"}, "SERVICE"),
-        ({"WATCH_ROLLOUTS": "true"}, "WATCH_ROLLOUTS"),
+        ({"ON_BAD_ROLLOUT": "retreat"}, "ON_BAD_ROLLOUT"),
     ],
 )
 def test_settings_that_do_not_go_together(environment: dict[str, str], named: str) -> None:
