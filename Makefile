@@ -30,7 +30,7 @@ given = [ -n "$$$(1)" ] || { echo "missing: $(1)=..., as in: make $@ $(1)=packit
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all check bench limits import-images plan history rollback resume image image-check requirements clean
+.PHONY: help run test test-all check bench limits import-images plan history rollback resume image image-check requirements clean dashboards screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,8 +45,8 @@ test-all: $(VENV)/.tests packages ## every test but the image
 	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image' $(ARGS)
 
 check: $(VENV)/.tests ## formatting, lint, types, layers
-	@$(BIN)/ruff format --check job tests
-	@$(BIN)/ruff check job tests
+	@$(BIN)/ruff format --check job tests manifests
+	@$(BIN)/ruff check job tests manifests
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -87,6 +87,13 @@ requirements: $(VENV)/.image ## the exact versions of what the image holds; newe
 	@$(BIN)/$(LOCK) $(ARGS) --output-file requirements.txt pyproject.toml
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(BIN)/$(LOCK) $(ARGS) --output-file requirements-build.txt -
+
+dashboards: $(VENV)/.tests ## write the dashboards for Grafana and the OpenShift console
+	@$(BIN)/python -m manifests.dashboards
+
+screenshots: $(VENV)/.tests packages ## draw the dashboard (docs/pictures) by Perses in a headless Chromium
+	@tests/install-packages chromium=chromium npm=npm node=nodejs
+	@$(BIN)/python -m tests.monitoring.pictures
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

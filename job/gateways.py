@@ -155,10 +155,10 @@ class Gateway:
 
     def _past(self, group: Group, wanted: Collection[str]) -> Past:
         """What the gateway has of a group, read as a stream: it may hold far more than ours."""
-        response = self._request("GET", "/api/v1/metrics", None)
+        response = self.request("GET", "/api/v1/metrics", None)
         try:
             if response.status != 200:
-                raise _refused(response)
+                raise refusal(response)
             return Past(_families(_Timed(response, self._until), {"job": JOB, **group}, wanted))
         except (ijson.JSONError, urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
             raise GatewayError(clean(f"its answer cannot be read: {error}"), passing=False) from error
@@ -171,10 +171,10 @@ class Gateway:
     def _send(self, method: str, path: str, body: bytes, *, twice: bool = True) -> None:
         for tries in range(1, TRIES + 1):
             try:
-                response = self._request(method, path, body)
+                response = self.request(method, path, body)
                 try:
                     if not 200 <= response.status < 300:
-                        raise _refused(response)
+                        raise refusal(response)
                     return
                 finally:
                     # An answer may be long in coming, and nobody needs it.
@@ -189,7 +189,12 @@ class Gateway:
                 log.info("%s: %s; trying again", self.url, problem)
                 time.sleep(wait)
 
-    def _request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
+    def request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
+        """Ask once; the answer, whatever its status, is read and closed by whoever asked.
+
+        Raises:
+            GatewayError: there is no answer.
+        """
         headers = {**self._headers, **({"Content-Type": CONTENT_TYPE} if body is not None else {})}
         left = self._left()
         if left <= 0:
@@ -209,7 +214,9 @@ class Gateway:
 
 
 def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
-    """Whether the gateway may know a last success that is not remembered, and that this run does not tell."""
+    """Whether the gateway may know what is not remembered, and what this run does not tell: successes, the schedule."""
+    if report.trigger == "local" and report.next_run is None:
+        return True
     if not past.of("last_success_timestamp_seconds") and report.outcomes[namespace] is not Outcome.SUCCESS:
         return True
     known = past.of("tag_last_success_timestamp_seconds")
@@ -227,7 +234,8 @@ def _path(group: Group) -> str:
     return "/metrics" + "".join(f"/{name}/{quote(value, safe='')}" for name, value in pairs)
 
 
-def _refused(response: BaseHTTPResponse) -> GatewayError:
+def refusal(response: BaseHTTPResponse) -> GatewayError:
+    """What an answer says that is none of success, with a hint at what to do."""
     text = clean(response.read1(2000).decode(errors="replace"), 200)
     hints = {
         401: "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_TOKEN",

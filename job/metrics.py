@@ -191,7 +191,12 @@ BY_NAME = {family.name: family for family in FAMILIES}
 RUN_FAMILIES = ("last_run_timestamp_seconds", "run_duration_seconds", "run_outcome")
 # What a full run has to know of the past; a narrowed one has to know all of it.
 CARRIED_FAMILIES = frozenset(
-    {"last_success_timestamp_seconds", "tag_last_success_timestamp_seconds", "tag_failed_runs"}
+    {
+        "last_success_timestamp_seconds",
+        "next_run_timestamp_seconds",
+        "tag_last_success_timestamp_seconds",
+        "tag_failed_runs",
+    }
 )
 
 
@@ -210,13 +215,20 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
         "api_requests": {(code,): count for code, count in sorted(tally.requests.items())} if tally else {},
         "retries": {(reason,): count for reason, count in sorted(tally.retries.items())} if tally else {},
         "last_success_timestamp_seconds": past.of("last_success_timestamp_seconds"),
-        "next_run_timestamp_seconds": {(): report.next_run.timestamp()} if report.next_run else {},
+        "next_run_timestamp_seconds": _next_run(report, past),
         "start_delay_seconds": {} if report.start_delay is None else {(): report.start_delay},
     }
     values |= _rollout_values(report, namespace)
     if outcome is Outcome.SUCCESS:
         values["last_success_timestamp_seconds"] = {(): finished}
     return values
+
+
+def _next_run(report: Report, past: Past) -> Values:
+    """When the CronJob is due next: a run on a workstation knows of none, but does not change when it is."""
+    if report.next_run is None:
+        return past.of("next_run_timestamp_seconds") if report.trigger == "local" else {}
+    return {(): report.next_run.timestamp()}
 
 
 def _rollout_values(report: Report, namespace: str) -> dict[str, Values]:
@@ -323,7 +335,8 @@ def increments(report: Report, namespace: str) -> bytes:
         buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
         registry=registry,
     )
-    runs.labels(report.outcomes[namespace]).inc()
+    if report.command == "run":
+        runs.labels(report.outcomes[namespace]).inc()
     for tag in report.tags:
         if tag.namespace == namespace:
             imports.labels(writable(tag.stream), writable(tag.tag), tag.result).inc()

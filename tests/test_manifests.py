@@ -81,6 +81,56 @@ SCHEMAS: dict[tuple[str, str], Object] = {
             },
         },
     },
+    ("monitoring.coreos.com/v1", "PrometheusRule"): {
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "properties": {
+            "apiVersion": {},
+            "kind": {},
+            "metadata": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS},
+            },
+            "spec": {
+                "type": "object",
+                "required": ["groups"],
+                "additionalProperties": False,
+                "properties": {
+                    "groups": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "required": ["name", "rules"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "name": {"type": "string"},
+                                "rules": {
+                                    "type": "array",
+                                    "minItems": 1,
+                                    "items": {
+                                        "type": "object",
+                                        "required": ["alert", "expr", "labels", "annotations"],
+                                        "additionalProperties": False,
+                                        "properties": {
+                                            "alert": {"type": "string"},
+                                            "expr": {"type": "string"},
+                                            "for": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+                                            "labels": _STRINGS,
+                                            "annotations": _STRINGS,
+                                        },
+                                    },
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
 }
 
 
@@ -117,7 +167,7 @@ def test_a_combination_is_valid_and_whole(combination: tuple[str, ...]) -> None:
     assert dangling(built) == []
     assert settings_of(built).wanted.deployment == combination[0]
     assert shipped(built, combination) == {"CronJob", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"} | (
-        {"ServiceMonitor"} if "monitoring" in combination else set()
+        {"ConfigMap", "PrometheusRule", "ServiceMonitor"} if "monitoring" in combination else set()
     ) | ({"ClusterRole"} if "fleet" in combination else set())
 
 
@@ -348,9 +398,20 @@ def test_a_fleet_may_do_in_other_namespaces_what_a_run_may_at_home() -> None:
     of_the_job_itself = {right for right in home if right[0] == "batch"}
     assert rights(built, "ClusterRole") == home - of_the_job_itself
     assert rights(built, "ClusterRole", "import-images-namespaces") == {("", "namespaces", "list", ())}
+    whole = build("prod", "fleet", "rollouts", "rollback")
+    for name in ("import-images-rollouts", "import-images-rollback"):
+        assert rights(whole, "ClusterRole", name) == rights(whole, "Role", name)
 
 
 # What the components change
+
+
+@pytest.mark.parametrize("component", ["rollouts", "rollback"])
+def test_who_may_watch_rollouts_does_and_puts_nothing_back_unasked(component: str) -> None:
+    settings = settings_of(build("prod", component))
+    assert settings.watch_rollouts
+    assert settings.on_bad_rollout == "report"
+    assert not settings_of(build("prod")).watch_rollouts
 
 
 def test_shards_are_counted_alike_everywhere_and_fail_alone() -> None:

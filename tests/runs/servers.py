@@ -7,6 +7,7 @@ import contextlib
 import http.client
 import http.server
 import json
+import re
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ from tests.sandbox.client import Sandbox
 from tests.sandbox.programs import Program, free_port, start_pushgateway
 
 _PATIENCE = 15.0
+_LABEL = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 @dataclass(slots=True)
@@ -48,6 +50,8 @@ class Answered:
     status: int
     body: bytes = b""
     headers: Mapping[str, str] = field(default_factory=dict)
+    # Waited for before the connection is dropped without an answer.
+    hang: Callable[[], object] | None = None
 
 
 Instead = Callable[[Asked], Answered | None]
@@ -72,6 +76,10 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             answer = server.instead(asked)
         if answer is None:
             answer = server.forward(asked)
+        if answer.hang is not None:
+            answer.hang()
+            self.close_connection = True
+            return
         asked.status = answer.status
         self.send_response(answer.status)
         for name, value in answer.headers.items():
@@ -94,6 +102,7 @@ class Server(http.server.ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.instead = instead
         self.lock = threading.Lock()
+        self.connections: list[socket.socket] = []
         self._upstream = urlsplit(upstream).netloc
 
     @property
@@ -103,6 +112,20 @@ class Server(http.server.ThreadingHTTPServer):
     @property
     def url(self) -> str:
         return f"http://{self.address}"
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """A connection that a client has made."""
+        found = super().get_request()
+        self.connections.append(found[0])
+        return found
+
+    def go_away(self) -> None:
+        """Drop every connection and take no more."""
+        self.shutdown()
+        self.socket.close()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def methods(self) -> list[str]:
         return [each.method for each in self.asked]
@@ -153,9 +176,15 @@ class Sums:
     def __call__(self, asked: Asked) -> Answered:
         if asked.method not in ("POST", "PUT"):
             return Answered(405)
+        if any(name.lower() == "content-encoding" for name in asked.headers):
+            return Answered(400, b"it knows no compression")
         parts = [unquote(part) for part in asked.path.split("/")[2:]]
         group = dict(zip(parts[::2], parts[1::2], strict=True))
-        for family in text_string_to_metric_families(asked.body.decode()):
+        families = list(text_string_to_metric_families(asked.body.decode()))
+        given = {label for family in families for sample in family.samples for label in sample.labels}
+        if given & group.keys() or any(not _LABEL.fullmatch(label) for label in group):
+            return Answered(400, b"a label of the path is in the body, too, or is none (such as name@base64)")
+        for family in families:
             self.kinds[family.name] = family.type
             for sample in family.samples:
                 labels = tuple(sorted({**sample.labels, **group}.items()))

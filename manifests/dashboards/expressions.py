@@ -1,0 +1,140 @@
+"""How Prometheus is asked.
+
+Every selector is inside a max, min or sum by our own labels, so it does not matter what a scrape adds (`instance`,
+`pod`, `exported_job`), and none goes by `job` or `namespace`, which OpenShift overrides. What a person has chosen
+stands as SELECTION in an expression until it is known who draws it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import reduce
+
+from job.metrics import PREFIX
+from job.model import Outcome, Reason
+
+SELECTION = "@selection@"
+GROUP = ("stream_namespace", "deployment")
+SHARD = (*GROUP, "shard")
+TAG = (*GROUP, "stream", "tag")
+WORKLOAD = (*GROUP, "kind", "name")
+
+# The worse, the higher. Of several shards the worst counts.
+SEVERITIES = {
+    Outcome.SUCCESS: 0,
+    Outcome.FROZEN: 1,
+    Outcome.LOCKED: 2,
+    Outcome.PARTIAL: 3,
+    Outcome.ABORTED: 4,
+    Outcome.UNHEALTHY: 5,
+    Outcome.FAILURE: 6,
+}
+ON_REASON: Mapping[str, str] = {
+    Reason.NOT_FOUND: "push the image again, or correct the tag's from",
+    Reason.UNAUTHORIZED: "mend the pull secret of the namespace (by api: the token)",
+    Reason.FORBIDDEN: "let the pull secret (by api: the account) read it",
+    Reason.RATE_LIMITED: "run again later, or lower CONCURRENCY",
+    Reason.REGISTRY_ERROR: "the registry failed; run again when it is well",
+    Reason.UNREACHABLE: "check address, DNS and certificate of the registry",
+    Reason.TIMEOUT: "run again; raise IMPORT_TIMEOUT if it stays slow",
+    Reason.CONFLICT: "find who keeps changing the stream; run again",
+    Reason.INVALID: "correct the reference, or allow its registry",
+    Reason.API_ERROR: "the API failed; run again when it is well",
+    Reason.ABORTED: "run again; raise DEADLINE if time ran out",
+}
+ON_OUTCOME: Mapping[str, str] = {
+    Outcome.SUCCESS: "nothing",
+    Outcome.FROZEN: "nothing: a freeze window",
+    Outcome.LOCKED: "nothing: another run was under way",
+    Outcome.PARTIAL: "see what failed, below",
+    Outcome.ABORTED: "run again: oc create job N --from=cronjob/import-images",
+    Outcome.UNHEALTHY: "see what did not come up, below; import-images rollback",
+    Outcome.FAILURE: "see what failed, below; if nothing: the Job's log, import-images doctor",
+}
+
+
+def selected(name: str, **labels: str) -> str:
+    """A metric of ours, of what was chosen, and with these label values."""
+    more = "".join(f',{label}="{value}"' for label, value in labels.items())
+    return f"{PREFIX}{name}{{{SELECTION}{more}}}"
+
+
+def over(function: str, by: Sequence[str], inner: str) -> str:
+    """An aggregation."""
+    return f"{function} by ({', '.join(by)}) ({inner})" if by else f"{function}({inner})"
+
+
+def greatest(name: str, by: Sequence[str], **labels: str) -> str:
+    """The metric by those labels; if there are several, the greatest."""
+    return over("max", by, selected(name, **labels))
+
+
+def since(name: str, by: Sequence[str]) -> str:
+    """Seconds since a time."""
+    return f"(time() - {greatest(name, by)})"
+
+
+def told(base: str, label: str, by: str, texts: Mapping[str, str]) -> str:
+    """The base with one label more: the text that another label's value has."""
+
+    def add(inner: str, pair: tuple[str, str]) -> str:
+        value, text = pair
+        return f'label_replace({inner}, "{label}", "{text}", "{by}", "{value}")'
+
+    return reduce(add, texts.items(), base)
+
+
+def joined(value: str, on: Sequence[str], labels: Sequence[str], base: str) -> str:
+    """A value with labels of the base, whose values are 1."""
+    return f"{value} * on ({', '.join(on)}) group_left ({', '.join(labels)}) {base}"
+
+
+def or_zero(counted: str) -> str:
+    """A count, or 0 where there are runs and nothing to count; without any run it is nothing."""
+    return f"{counted} or 0 * max({selected('last_run_timestamp_seconds')})"
+
+
+def severity(by: Sequence[str]) -> str:
+    """How bad the last run was, as a number of SEVERITIES."""
+    worst_first = sorted(SEVERITIES, key=lambda outcome: -SEVERITIES[outcome])
+    return " or ".join(
+        f"{SEVERITIES[outcome]} * ({greatest('run_outcome', by, outcome=outcome)} == 1)" for outcome in worst_first
+    )
+
+
+# A 1 for each failed tag, with why.
+FAILED = greatest("tag_failure", (*TAG, "reason"))
+# A 1 for each run, with its outcome.
+ENDED = f"({greatest('run_outcome', (*SHARD, 'outcome'))} == 1)"
+
+# A 1 for each tag, with what became of it, the image it has, and why it failed; the last two may be missing.
+_RESULT = greatest("tag_result", (*TAG, "result"))
+_IMAGE = over(
+    "max",
+    (*TAG, "image", "revision"),
+    f'label_replace({selected("tag_image_info")}, "image", "$1", "digest", "sha256:(.{{12}}).*")',
+)
+
+
+def _with(base: str, labels: Sequence[str], more: str) -> str:
+    on = ", ".join(TAG)
+    return f"({base} * on ({on}) group_left ({', '.join(labels)}) {more} or on ({on}) {base})"
+
+
+KNOWN = _with(_with(_RESULT, ("image", "revision"), _IMAGE), ("reason",), FAILED)
+KNOWN_LABELS = ("result", "image", "revision", "reason")
+
+
+def of_run(value: str) -> str:
+    """A value of a run, as a column beside its outcome and what to do about it."""
+    return told(joined(value, SHARD, ("outcome",), ENDED), "what_to_do", "outcome", ON_OUTCOME)
+
+
+def of_failed(value: str) -> str:
+    """A value of a tag, as a column beside why it failed and what to do about it."""
+    return told(joined(value, TAG, ("reason",), FAILED), "what_to_do", "reason", ON_REASON)
+
+
+def of_tag(value: str) -> str:
+    """A value of a tag, as a column beside what is known of it."""
+    return joined(value, TAG, KNOWN_LABELS, KNOWN)

@@ -1,0 +1,1 @@
+"""Dashboards and alerts, held against what the job says of itself and against a real Prometheus."""

@@ -1,0 +1,57 @@
+"""The metrics as `promtool` sees them."""
+
+from __future__ import annotations
+
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from job.metrics import FAMILIES, PREFIX, Past, exposition, increments
+from job.model import Outcome, Report, Rollout, RolloutResult, TagName
+from tests.unit.reports import NAMESPACE, failed, held, report_of, tag_result
+
+UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
+EVERYTHING = report_of(
+    tag_result(rollback_targets=3),
+    failed(),
+    held(until=UNTIL),
+    outcome=Outcome.PARTIAL,
+    trigger="scheduled",
+    scheduled_at=report_of().started_at - timedelta(seconds=42),
+    next_run=UNTIL,
+    rollouts=(
+        Rollout(
+            NAMESPACE,
+            "Deployment",
+            "app",
+            (TagName(NAMESPACE, "packit-worker", "prod"),),
+            RolloutResult.HEALTHY,
+            None,
+            3.5,
+        ),
+    ),
+)
+PAST = Past({"last_success_timestamp_seconds": {(): 5.0}})
+
+
+def checked(text: bytes) -> str:
+    """What promtool has to say against it."""
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, check=False)
+    return (done.stdout + done.stderr).decode() or str(done.returncode or "")
+
+
+def test_every_family_passes() -> None:
+    text = exposition(EVERYTHING, NAMESPACE, PAST)
+    for family in FAMILIES:
+        assert f"# HELP {PREFIX}{family.name} " in text.decode(), "or the test would not see it"
+    assert checked(text) == ""
+
+
+@pytest.mark.parametrize("report", [EVERYTHING, report_of()], ids=["everything", "nothing"])
+def test_what_is_summed_passes(report: Report) -> None:
+    assert checked(increments(report, NAMESPACE)) == ""
+
+
+def test_promtool_would_say() -> None:
+    assert "import_images_tags_total" in checked(b"# TYPE import_images_tags_total gauge\nimport_images_tags_total 1\n")
