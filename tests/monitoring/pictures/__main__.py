@@ -1,4 +1,4 @@
-"""Draw the dashboard: `make screenshots`.
+"""Draw the dashboard, and what commands print: `make screenshots`.
 
 A real Prometheus reads two weeks of runs; Perses' own components draw the dashboard from it in a headless Chromium.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 from manifests.dashboards.board import BOARD
 from manifests.dashboards.model import Board
 from manifests.dashboards.perses import resource
+from tests.monitoring.pictures import terminal
 from tests.monitoring.pictures.story import samples
 from tests.sandbox.programs import Program, free_port
 
@@ -112,8 +113,9 @@ def draw(url: str, file: Path) -> None:
 
 def main() -> None:
     """Draw all of them."""
-    build()
     PICTURES.mkdir(parents=True, exist_ok=True)
+    terminal.draw(PICTURES)
+    build()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         site = folder / "site"
