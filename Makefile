@@ -30,7 +30,7 @@ given = [ -n "$$$(1)" ] || { echo "missing: $(1)=..., as in: make $@ $(1)=packit
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all check bench limits import-images plan history rollback resume image image-check requirements clean dashboards screenshots
+.PHONY: help run test test-all status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ import-images: $(VENV)/.job ## the job on the current login: DEPLOYMENT=prod mak
 plan: $(VENV)/.job ## what a run would bring in: DEPLOYMENT=prod make plan
 	@$(JOB) plan $(ARGS)
 
+status: $(VENV)/.job ## what needs attention: DEPLOYMENT=prod make status
+	@$(JOB) status $(ARGS)
+
+doctor: $(VENV)/.job ## what will go wrong, and the command that mends it: DEPLOYMENT=prod make doctor
+	@$(JOB) doctor $(ARGS)
+
 history: $(VENV)/.job ## the images that a tag has had: make history STREAM=packit-worker:prod
 	@$(call given,STREAM)
 	@$(JOB) history $(ARGS) -- "$$STREAM"
@@ -73,6 +79,9 @@ rollback: $(VENV)/.job ## move a tag to an earlier image and hold it: make rollb
 resume: $(VENV)/.job ## let a held tag go: make resume STREAM=packit-worker:prod
 	@$(call given,STREAM)
 	@$(JOB) resume $(ARGS) -- "$$STREAM"
+
+move-stable: $(VENV)/.job ## move stable branches, as promote.toml says: make move-stable ARGS='--wait --run'
+	@$(JOB) promote move $(ARGS)
 
 image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME:TAG make image
 	@[ -n "$(ENGINE)" ] || { echo "missing: podman, buildah or docker" >&2; exit 1; }
@@ -101,7 +110,7 @@ clean: ## remove the virtual environment and caches
 .PHONY: packages
 packages:
 	@tests/install-packages docker-registry=docker-registry prometheus-pushgateway=prometheus-pushgateway \
-		prometheus=prometheus openssl=openssl
+		prometheus=prometheus openssl=openssl git=git
 
 $(VENV)/.python:
 	@[ -n "$(PYTHON)" ] || tests/install-packages python3.11=python3 +python3-venv

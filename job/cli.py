@@ -24,9 +24,11 @@ COMMANDS = {
     "history": "the images that a tag has had, newest first",
     "rollback": "move a tag back to an earlier image, hold it there, and watch that it comes up",
     "resume": "let a held tag go: put back what it followed, import, and watch that it comes up",
+    "status": "what needs attention: failures, holds, old tags, runs, workloads on another image",
+    "doctor": "find what will go wrong: triggers that never fire, rights that are missing, ...",
 }
-# Commands of the published interface that this version does not have: not to be taken for streams.
-NOT_YET = ("status", "doctor", "promote")
+# Commands with sub-commands and flags of their own.
+APART = {"promote": "the step before: move stable branches, wait for their images, tell what went out"}
 EXAMPLES = {
     "run": """examples:
   import-images --deployment prod -n packit-prod
@@ -44,6 +46,11 @@ EXAMPLES = {
   import-images rollback packit-worker:prod --to sha256:4f53cda18c2b --until-newer""",
     "resume": """examples:
   import-images resume packit-worker:prod -n packit-prod""",
+    "status": """examples:
+  import-images status --deployment prod -n packit-prod
+  import-images status 'packit-*' --output json""",
+    "doctor": """examples:
+  import-images doctor --deployment prod -n packit-prod""",
 }
 OVERVIEW = """usage: import-images [COMMAND] [OPTIONS] [STREAM[:TAG]...]
 
@@ -54,7 +61,8 @@ example:
   import-images --deployment prod -n packit-prod
 """
 STATUSES = """exit status:
-  0 success   1 some tag failed, or a namespace could not be read
+  0 success   1 some tag failed, or a namespace could not be read;
+                status, doctor: something needs attention
   2 bad usage or settings, or nothing matched, or frozen and started by hand
   3 the cluster could not be used   4 another run holds the lock
   5 imported, but a rollout did not become healthy
@@ -100,6 +108,10 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
     as_table = options.output == "table" if options.output else sys.stdout.isatty()
     if not settings.verify_tls:
         log.warning("TLS VERIFICATION IS OFF: whoever is on the way to the API can read the token and forge answers")
+    if command == "promote":
+        from job.promote.main import promote
+
+        return promote(options, settings, stop, as_table=as_table)
     if command in ("run", "plan"):
         from job.commands.run import run
 
@@ -108,6 +120,14 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
         from job.commands.history import history
 
         return history(settings, stop, as_table=as_table, check=options.check)
+    if command == "status":
+        from job.commands.status import status
+
+        return status(settings, stop, as_table=as_table)
+    if command == "doctor":
+        from job.commands.doctor import doctor
+
+        return doctor(settings, stop, as_table=as_table)
     from job.commands.undo import Asked, resume, rollback
 
     if command == "resume":
@@ -120,18 +140,20 @@ def _parse(arguments: Sequence[str]) -> tuple[str, argparse.Namespace]:
     """The command, and its options."""
     first = arguments[0] if arguments else ""
     if first in ("-h", "--help"):
-        overview = "\n".join(f"  {name:10}{told}" for name, told in COMMANDS.items())
+        overview = "\n".join(f"  {name:10}{told}" for name, told in (COMMANDS | APART).items())
         sys.stdout.write(f"{OVERVIEW}\ncommands:\n{overview}\n\n{STATUSES}\n")
         raise SystemExit(0)
     if first == "--version":
         sys.stdout.write(f"import-images {VERSION}\n")
         raise SystemExit(0)
+    if first == "promote":
+        from job.promote.arguments import parse
+
+        return first, parse(arguments[1:])
     command = first if first in COMMANDS else "run"
     parser = _parser(command)
-    if first in NOT_YET:
-        parser.error(f"{first}: not a command of this version (for a stream of that name: import-images run {first})")
     options = parser.parse_intermixed_args(arguments[first in COMMANDS :])
-    misplaced = [name for name in options.patterns if name in (*COMMANDS, *NOT_YET)]
+    misplaced = [name for name in options.patterns if name in (*COMMANDS, *APART)]
     if misplaced and first not in COMMANDS:
         parser.error(f"the command comes first: import-images {misplaced[0]} [OPTIONS] [STREAM[:TAG]...]")
     return command, options
@@ -152,15 +174,18 @@ def _parser(command: str) -> argparse.ArgumentParser:
     for flag in FLAGS.get(command, ()):
         flag.add(parser)
     for setting in SETTINGS:
-        if command in ("run", "plan") or setting.name in OF_ONE_TAG:
+        if command not in _OF_ONE_TAG or setting.name in OF_ONE_TAG:
             _add(parser, setting)
     return parser
 
 
+_OF_ONE_TAG = ("history", "rollback", "resume")
 _ONE = (1, "one stream and tag; without TAG: --deployment")
 _ARGUMENTS: dict[str, tuple[str | int, str]] = {
     "run": ("*", "globs; STREAM:TAG beats --deployment"),
     "plan": ("*", "globs; STREAM:TAG beats --deployment"),
+    "status": ("*", "globs; without TAG: --deployment, else every tag"),
+    "doctor": ("*", "globs; without TAG: --deployment, else every tag"),
     "history": ("+", "globs; without TAG: --deployment, else every tag"),
     "rollback": _ONE,
     "resume": _ONE,

@@ -87,7 +87,8 @@ def _of_tag(tag: TagResult) -> Event:
     if tag.result is Result.ROLLED_BACK:
         told = f"{tag.tag}: back on {_named(tag.after)}: {tag.message or 'rolled back'}"
         return Event(stream, "ImageRolledBack", told, warning=True)
-    return Event(stream, "ImageImported", f"{tag.tag}: from {_named(tag.before)} to {_named(tag.after)}")
+    more = f": {tag.message}" if tag.message else ""
+    return Event(stream, "ImageImported", f"{tag.tag}: from {_named(tag.before)} to {_named(tag.after)}{more}")
 
 
 def _named(image: Image | None) -> str:

@@ -14,9 +14,12 @@ from typing import Any
 
 from job.model import Hold, Source, Tag
 from job.openshift import iso, parse_time
+from job.reasons import clean
 
 ANNOTATION = "import-images.dev/hold"
 VERSION = 1
+# Of a reason, in characters.
+LONGEST = 1000
 
 # A spec tag as the API writes it (image.openshift.io/v1 TagReference), kept word for word.
 Reference = Mapping[str, Any]
@@ -31,7 +34,8 @@ def _annotation(annotations: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    # Anybody may have written it, and everybody is shown it.
+    return clean(value, LONGEST) or None if isinstance(value, str) else None
 
 
 def hold_of(tag: Tag) -> Hold | None:
@@ -109,7 +113,7 @@ def held_reference(
         image: the digest that the tag is to have.
         terms: who, when, why, until when.
         held: whether the tag is held already; the first hold's original is then kept.
-        bad: the image that it is rolled back from.
+        bad: the image that it is rolled back from, by the first of several rollbacks.
         came: when `image` first came into the tag.
     """
     kept = original_of(reference) if held else None

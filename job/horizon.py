@@ -11,7 +11,7 @@ from job.errors import ClusterError
 from job.history import earlier_than_current
 from job.holds import hold_of
 from job.lookups import Question, look_up, question_of_step
-from job.model import Reason, TagResult
+from job.model import TagResult
 from job.openshift import reference_of, steps_of, stream_from
 from job.pacing import Pool, persist
 from job.runs import Run
@@ -77,6 +77,6 @@ def count_targets(run: Run, tags: Sequence[TagResult]) -> list[TagResult]:
     for tag in tags:
         mine = known.get((tag.namespace, tag.stream), {}).get(tag.tag)
         found = [answers[question] for question in mine] if mine is not None else []
-        sure = mine is not None and all(a.image or a.reason is Reason.NOT_FOUND for a in found)
+        sure = mine is not None and all(a.image or a.is_gone for a in found)
         counted.append(replace(tag, rollback_targets=sum(a.image is not None for a in found)) if sure else tag)
     return counted

@@ -176,7 +176,7 @@ class StreamImport:
                 IMAGE_STREAM_IMPORTS, self._stream.namespace, body, timeout=around.options.timeout
             )
             answer = answer_from(data, len(batch))
-            if answer is None or (around.options.write and answer.stream is None):
+            if answer is None or not self._is_ours(answer.stream):
                 raise ClusterError(Reason.API_ERROR, "the answer does not tell of every image", answered=False)
         except ClusterError as error:
             self._spend(batch, begun)
@@ -192,6 +192,12 @@ class StreamImport:
             else:
                 self._imported(pending, imported.digest, imported.facts)
 
+    def _is_ours(self, stream: Stream | None) -> bool:
+        """Whether an answer tells of this stream: a proxy that mixes answers up must not pass for a server."""
+        if stream is None:
+            return not self._around.options.write
+        return (stream.namespace, stream.name) == (self._stream.namespace, self._stream.name)
+
     def _spend(self, batch: Sequence[_Pending], begun: float) -> None:
         spent = self._around.clock() - begun
         for pending in batch:
@@ -203,8 +209,7 @@ class StreamImport:
         if around.options.write and _is_doubtful(error):
             for pending in batch:
                 pending.doubtful = True
-        if error.code in (429, 503):
-            around.pool.slow_down()
+        self._pace(error)
         if error.reason is Reason.CONFLICT or _is_doubtful(error):
             self._stale = around.options.chosen_here
         if (error.code == 422 or error.reason is Reason.TIMEOUT) and len(batch) > 1:
@@ -219,6 +224,13 @@ class StreamImport:
         ready = max((pending.ready for pending in batch), default=0.0)
         for pending in self._pending:
             pending.ready = max(pending.ready, ready)
+
+    def _pace(self, error: ClusterError) -> None:
+        """Go easy on an API that is in trouble."""
+        if error.code in (429, 503):
+            self._around.pool.slow_down()
+        if error.reason in (Reason.RATE_LIMITED, Reason.UNREACHABLE, Reason.API_ERROR):
+            self._around.pool.refused()
 
     def _not_imported(self, pending: _Pending, imported: Imported) -> None:
         reason, by = of_image(imported.reason, imported.message)
@@ -256,8 +268,7 @@ class StreamImport:
         try:
             self._stream = self.read()
         except ClusterError as error:
-            if error.code in (429, 503):
-                self._around.pool.slow_down()
+            self._pace(error)
             for pending in [p for p in self._pending if p.ready <= self._around.clock()]:
                 self._try_again_or_fail(pending, error, By.API)
             return
@@ -274,7 +285,10 @@ class StreamImport:
 
     def read(self) -> Stream:
         """The stream as it is now."""
-        return stream_from(self._around.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
+        found = stream_from(self._around.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
+        if (found.namespace, found.name) != (self._stream.namespace, self._stream.name):
+            raise ClusterError(Reason.API_ERROR, "the answer is not the stream that was asked for")
+        return found
 
     def _read_afterwards(self) -> None:
         """An answer was lost, and with it whether the import took effect: what the stream holds now tells."""
@@ -456,14 +470,14 @@ def run_imports(
         return stopping() or around.clock() >= around.options.deadline
 
     left = around.pool.run(tasks, stop, around.grace)
-    found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
+    found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt], around.pool.most)
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))
     return [result for task in tasks for result in task.results()]
 
 
-def _read_afterwards(left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream | None]:
+def _read_afterwards(left: Sequence[StreamImport], most: int) -> Mapping[StreamImport, Stream | None]:
     reads = [_ReadAfterwards(stream) for stream in left]
     until = time.monotonic() + READ_AFTERWARDS_SECONDS
-    Pool(32).run(reads, lambda: time.monotonic() > until, 0)
+    Pool(most).run(reads, lambda: time.monotonic() > until, 0)
     return {read.stream: read.found for read in reads}

@@ -23,6 +23,7 @@ from job.clusters import LEASES, Cluster
 from job.errors import ClusterError
 from job.model import Reason, Scope, Shard
 from job.pacing import Pool
+from job.reasons import PASSING
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ RENEW_SECONDS = 15.0
 # Before others may think that the holder is dead, it has to think so itself.
 LOST_SECONDS = 40.0
 RELEASE_SECONDS = 4.0
+RELEASE_WAIT_SECONDS = 0.5
 RENEW_TIMEOUT_SECONDS = 3.0
 WATCH_SECONDS = 2.0
 ROUNDS = 3
@@ -274,16 +276,29 @@ class Lock:
     def release(self) -> None:
         """Let the lock go, so that the next run need not watch it."""
         try:
-            try:
-                self._write(holder="")
-            except ClusterError as error:
-                # A renewal may have taken effect although its answer was lost.
-                if error.reason is not Reason.CONFLICT or not self._still_ours():
-                    raise
-                self._write(holder="")
+            self._let_go()
         except ClusterError as error:
             log.info("the lock in %s was not released (%s); it expires by itself", self.namespace, error)
         self._lease = None
+
+    def _let_go(self) -> None:
+        try:
+            self._write(holder="")
+            return
+        except ClusterError as error:
+            if error.reason not in PASSING and error.code != 504:
+                raise
+            if error.reason is not Reason.CONFLICT:
+                self._sleep(RELEASE_WAIT_SECONDS)
+            # This or a renewal may have taken effect although its answer was lost.
+            lease = self._own()
+            holder = _seen(lease).holder if lease else None
+            if holder == "":
+                return
+            if holder != self._holder.name:
+                raise
+            self._lease = lease
+        self._write(holder="")
 
 
 class Keeper:
@@ -307,9 +322,11 @@ class Keeper:
         self._ended.set()
         self._thread.join(RELEASE_SECONDS)
         until = time.monotonic() + RELEASE_SECONDS
-        Pool(len(self._locks) or 1).run(
-            [_Releasing(lock) for lock in self._locks], lambda: time.monotonic() > until, grace=0
-        )
+        asked = [_Releasing(lock) for lock in self._locks]
+        left = Pool(len(asked) or 1).run(asked, lambda: time.monotonic() > until, grace=0)
+        for each in asked:
+            if each in left:
+                log.info("the lock in %s was not released in time; it expires by itself", each.namespace)
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
@@ -325,6 +342,7 @@ class Keeper:
 
 class _Releasing:
     def __init__(self, lock: Lock) -> None:
+        self.namespace = lock.namespace
         self._lock = lock
 
     def step(self) -> float | None:

@@ -8,6 +8,8 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
+from typing import TextIO
 
 from job.reasons import clean
 
@@ -36,6 +38,18 @@ class _Json(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class _Handler(logging.StreamHandler[TextIO]):
+    """Where stderr takes no more, as on a full disk, the run goes on without being heard."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's way of naming
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+            return
+        with suppress(OSError, ValueError):
+            # Else what could not be written would fail again at the end, and change the exit status.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
+
+
 def _told(problem: threading.ExceptHookArgs) -> None:
     # A defect of the program itself, in one of its threads: one line, as of everything else.
     logging.getLogger("job").error(
@@ -45,7 +59,7 @@ def _told(problem: threading.ExceptHookArgs) -> None:
 
 def set_up() -> None:
     """Send the program's log lines to stderr. Those of libraries stay away: they may repeat URLs and headers."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler(sys.stderr)
     handler.setFormatter(_Json() if in_container() else _Plain())
     logger = logging.getLogger("job")
     logger.handlers[:] = [handler]

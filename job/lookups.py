@@ -27,12 +27,14 @@ class Question:
         stream: its name.
         source: the image's pull spec.
         policy: the importPolicy to ask with.
+        tag: whose annotations tell which architecture of several is meant; empty: no tag's.
     """
 
     namespace: str
     stream: str
     source: str
     policy: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,11 @@ class Answer:
     def is_gone(self) -> bool:
         """Whether the registry says that it does not have it, as against not saying anything."""
         return self.image is None and self.reason is Reason.NOT_FOUND and self.by is By.REGISTRY
+
+    @property
+    def is_there(self) -> bool | None:
+        """Whether the registry has it; None where it does not say."""
+        return False if self.is_gone else self.image is not None or None
 
 
 def question_of_step(namespace: str, stream: str, step: Step, policy: Mapping[str, Any] | None) -> Question | None:
@@ -89,8 +96,9 @@ def look_up(
     for (namespace, name), mine in by_stream.items():
         tags = []
         for number, question in enumerate(mine):
-            # Not a tag of the stream: a look-up leaves the stream alone, whatever the name.
-            tag = Tag(f"q{number}", Source("DockerImage", question.source), False, question.policy, None, {}, None)
+            # Need not be a tag of the stream: a look-up leaves the stream alone, whatever the name.
+            known_as = question.tag or f"q{number}"
+            tag = Tag(known_as, Source("DockerImage", question.source), False, question.policy, None, {}, None)
             tags.append(tag)
             asked[namespace, name, tag.name] = question
         stream = Stream(namespace, name, "", {}, tuple(tags))

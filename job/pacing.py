@@ -23,6 +23,8 @@ T = TypeVar("T")
 FIRST_WAIT_SECONDS = 1.0
 FIRST_CONFLICT_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 30.0
+# Between two requests to an API that serves none: thousands of streams would spend their tries on it within seconds.
+APART_SECONDS = 0.1
 
 
 def wait_before(tries: int, reason: Reason, retry_after: float | None, chance: Callable[[], float]) -> float:
@@ -123,6 +125,8 @@ class Pool:
 
     def __init__(self, limit: int) -> None:
         self._limit = Limit(limit)
+        self._refused = False
+        self._not_before = 0.0
         self._changed = threading.Condition()
         self._waiting: list[tuple[float, int, Task]] = []
         self._order = itertools.count()
@@ -131,15 +135,28 @@ class Pool:
         self._stopped = False
         self._failure: BaseException | None = None
 
+    @property
+    def most(self) -> int:
+        """How many may be under way when nobody asks to slow down."""
+        return self._limit.most
+
     def slow_down(self) -> None:
         """Called by a task that was asked to slow down."""
         with self._changed:
             self._limit.slow_down(time.monotonic())
 
+    def refused(self) -> None:
+        """Called by a task that the API did not serve: until it serves one, steps are begun one after another, apart."""
+        with self._changed:
+            self._refused = True
+            self._not_before = max(self._not_before, time.monotonic() + APART_SECONDS)
+
     def went_well(self) -> None:
         """Called by a task whose request was answered."""
         with self._changed:
             self._limit.went_well()
+            self._refused = False
+            self._not_before = 0.0
             self._changed.notify()
 
     def run(
@@ -199,9 +216,12 @@ class Pool:
                     return None
                 wait = None
                 if self._waiting and len(self._under_way) < self._limit.now:
-                    wait = self._waiting[0][0] - time.monotonic()
+                    now = time.monotonic()
+                    wait = max(self._waiting[0][0], self._not_before) - now
                     if wait <= 0:
                         task = heapq.heappop(self._waiting)[2]
+                        if self._refused:
+                            self._not_before = now + APART_SECONDS
                         self._under_way.add(task)
                         return task
                 self._changed.wait(wait)

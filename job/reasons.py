@@ -83,7 +83,7 @@ def of_http(code: int) -> Reason:
     return _HTTP_REASONS.get(code, Reason.API_ERROR)
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
 _URL_LOGIN = re.compile(r"(?<=://)[^/\s\"']+@")
 _CUT_LOGIN = re.compile(r"(?<=://)[^/\s\"']+\Z")
 _SECRET = re.compile(

@@ -9,13 +9,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from job.errors import ClusterError, ImportImagesError
 from job.holds import hold_of, is_over, source_before
 from job.listing import Chosen
 from job.lookups import Answer, Question, look_up
-from job.model import Hold, Skip, Stream, TagName
+from job.model import Hold, Item, Skip, Stream, TagName
 from job.openshift import iso
 from job.pacing import Pool
 from job.rollback import forget, let_go
@@ -25,6 +25,7 @@ from job.selection import Choice, choose
 log = logging.getLogger(__name__)
 
 GRACE_SECONDS = 10.0
+OVER = "the hold that was on it is over: the tag was moved since"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,8 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
         for choice in choices:
             tag, name = choice.tag, TagName(stream.namespace, stream.name, choice.tag.name)
             if is_over(tag):
-                log.info("%s/%s: the hold on it is over: the tag was moved since", name.namespace, name)
+                log.info("%s/%s: %s", name.namespace, name, OVER)
+                notes[name] = OVER
                 over.append(tag.name)
             elif choice.skip is Skip.HELD and (hold := hold_of(tag)):
                 answer = newer.get(name)
@@ -76,7 +78,7 @@ def _why_due(run: Run, hold: Hold, answer: Answer | None) -> str | None:
     if hold.until is not None and hold.until <= run.started:
         return f"its hold ended at {iso(hold.until)}"
     if hold.until_newer and answer and answer.image and answer.image.digest != (hold.bad or hold.image):
-        return f"held until there was something newer, which the registry has now: {answer.image.digest}"
+        return f"held until the registry had another image than the bad one, and it has {answer.image.digest}"
     return None
 
 
@@ -98,7 +100,7 @@ def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
         for choice in choices:
             hold = hold_of(choice.tag) if choice.skip is Skip.HELD else None
             if hold and (run.command == "plan" or hold.until_newer) and (before := source_before(choice.tag)):
-                question = Question(stream.namespace, stream.name, *before)
+                question = Question(stream.namespace, stream.name, *before, tag=choice.tag.name)
                 questions[TagName(stream.namespace, stream.name, choice.tag.name)] = question
     if not questions:
         return {}
@@ -128,6 +130,8 @@ class _Release:
         self._run = run
         self._due = dict(due)
         self._over = list(over)
+        # What the tags had before the first was let go: from then on the server imports by itself.
+        self._had: dict[str, Item | None] | None = None
 
     def step(self) -> float | None:
         """Deal with one tag; see `pacing.Task`."""
@@ -144,14 +148,20 @@ class _Release:
         try:
             stream = act(self._run.cluster, name)
         except ImportImagesError as error:
-            if why is None:
-                log.info("the annotation of the hold that is over stays on %s/%s: %s", name.namespace, name, error)
-                return
             because = "no right" if isinstance(error, ClusterError) and error.code == 403 else "not possible"
+            if why is None:
+                self.notes[name] = f"{OVER}; its annotation stays: {because}: {error}"
+                log.info("%s/%s: %s", name.namespace, name, self.notes[name])
+                return
             self.notes[name] = f"{why}, not released: {because}: {error}"
             log.warning("%s/%s: %s", name.namespace, name, self.notes[name])
             return
+        if self._had is not None:
+            had = self._had
+            tags = (replace(each, current=had.get(each.name, each.current)) for each in stream.tags)
+            stream = replace(stream, tags=tuple(tags))
         if why is not None:
+            self._had = {each.name: each.current for each in stream.tags}
             self.notes[name] = f"{why}: let go"
             log.info("%s/%s: %s", name.namespace, name, self.notes[name])
         wanted = self._run.settings.wanted

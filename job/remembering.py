@@ -49,7 +49,9 @@ class Memory:
                 self._put(changed, version)
                 return changed
             except ClusterError as error:
-                if tries == TRIES or error.reason not in PASSING:
+                # A timeout is tried once more; and one that was deleted since it was read is made anew.
+                once_more = tries == 1 and error.code in (404, 504)
+                if tries == TRIES or not (error.reason in PASSING or once_more):
                     self._warn("cannot be written", error)
                     return None
                 self._sleep(min(5.0, wait_before(tries, error.reason, error.retry_after, random.random)))

@@ -13,7 +13,8 @@ from job.openshift import iso
 from job.reasons import clean
 
 
-def _image(image: Image | None) -> dict[str, Any] | None:
+def image_document(image: Image | None) -> dict[str, Any] | None:
+    """An image as JSON."""
     if image is None:
         return None
     return {
@@ -38,8 +39,8 @@ def _tag(tag: TagResult) -> dict[str, Any]:
         "attempts": tag.attempts,
         "seconds": None if tag.seconds is None else round(tag.seconds, 3),
         "moved_with": list(tag.moved_with),
-        "before": _image(tag.before),
-        "after": _image(tag.after),
+        "before": image_document(tag.before),
+        "after": image_document(tag.after),
     }
 
 
@@ -73,12 +74,19 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
+def _errors(report: Report) -> list[dict[str, Any]]:
+    return [
+        {"namespace": e.namespace, "stage": e.stage, "reason": e.reason, "message": e.message} for e in report.errors
+    ]
+
+
 def as_document(report: Report) -> dict[str, Any]:
     """What a document about one tag says: the run, the tag and its rollouts."""
     return {
         "run": _run(report),
         "tags": [_tag(tag) for tag in report.tags],
         "rollouts": [_rollout(rollout) for rollout in report.rollouts],
+        "errors": _errors(report),
     }
 
 
@@ -87,11 +95,8 @@ def json_lines(report: Report) -> Iterator[str]:
     yield f'{{"kind": "Report", "version": 1,\n "run": {json.dumps(_run(report))},\n "tags": ['
     for number, tag in enumerate(report.tags):
         yield f"{',' if number else ''}\n  {json.dumps(_tag(tag))}"
-    errors = [
-        {"namespace": e.namespace, "stage": e.stage, "reason": e.reason, "message": e.message} for e in report.errors
-    ]
     rollouts = json.dumps([_rollout(rollout) for rollout in report.rollouts])
-    yield f'],\n "rollouts": {rollouts},\n "errors": {json.dumps(errors)}}}\n'
+    yield f'],\n "rollouts": {rollouts},\n "errors": {json.dumps(_errors(report))}}}\n'
 
 
 def summary(report: Report) -> str:
@@ -118,21 +123,27 @@ def spoken(result: StrEnum) -> str:
 MOST_MESSAGE_BYTES = 4096
 
 
+def _of_tag(tag: TagResult) -> str:
+    parts = (spoken(tag.result), str(tag.reason) if tag.reason else "", clean(tag.message or "", 200))
+    return f"{tag.namespace}/{tag.stream}:{tag.tag} " + ": ".join(filter(None, parts))
+
+
 def termination_message(report: Report) -> str:
-    """The summary and then the failures, as many as fit into the 4096 bytes that Kubernetes keeps of a message."""
+    """The summary, the failures, and what else there is to say of tags, as much as fits.
+
+    Kubernetes keeps 4096 bytes of a message.
+    """
     lines = [summary(report)]
     lines += [f"{error.namespace}: {error.message}" for error in report.errors]
-    lines += [
-        f"{tag.namespace}/{tag.stream}:{tag.tag} {tag.result}: {tag.reason}: {clean(tag.message or '', 200)}"
-        for tag in report.tags
-        if tag.result in (Result.FAILED, Result.ROLLED_BACK)
-    ]
+    lines += [_of_tag(tag) for tag in report.tags if tag.result in (Result.FAILED, Result.ROLLED_BACK)]
     lines += [
         f"{rollout.namespace}/{rollout.kind}/{rollout.name} {spoken(rollout.result)}: "
         + clean(rollout.message or "", 200)
         for rollout in report.rollouts
         if rollout.is_bad
     ]
+    # What was left undone: a hold not released, a bad image not put back.
+    lines += [_of_tag(tag) for tag in report.tags if tag.message and tag.result in (Result.UPDATED, Result.SKIPPED)]
     text, left = "", len(lines)
     for line in lines:
         more = f"and {left} more\n"

@@ -18,7 +18,16 @@ from typing import Any
 from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
 from job.errors import ClusterError, ImportImagesError
 from job.history import came_first
-from job.holds import Terms, freed_reference, held_reference, hold_of, is_over, original_of, without_annotation
+from job.holds import (
+    ANNOTATION,
+    Terms,
+    freed_reference,
+    held_reference,
+    hold_of,
+    is_over,
+    original_of,
+    without_annotation,
+)
 from job.model import Reason, Source, Stream, Tag, TagName
 from job.openshift import Step, answer_from, import_of, put_of, reference_of, steps_of, stream_from
 from job.pacing import persist, wait_before
@@ -99,28 +108,39 @@ def put_back(
         NotThereError: the registry does not have the image.
         ClusterError: the API refused.
     """
-    digest = target.digest if isinstance(target, Step) else target
+    before: Json = {}
+    ours: str | None = None
+    moved = MovedError(f"{name} was changed by somebody else while it was moved back: look again")
 
     def change(data: Json, stream: Stream, tag: Tag) -> Json:
+        nonlocal before, ours
         if tag.current is None or tag.current.digest != bad:
             now = tag.current.digest if tag.current else "no image"
             raise MovedError(f"{name} was moved meanwhile, to {now}: nothing was done; look again and decide again")
-        return _held(data, stream, tag, target, terms, bad)
+        held = _held(data, stream, tag, target, terms, bad)
+        before, ours = reference_of(data, name.tag) or {}, held["annotations"][ANNOTATION]
+        return held
 
-    def is_done(stream: Stream, tag: Tag) -> bool:
-        return tag.source is not None and digest.removeprefix("sha256:") in tag.source.name
+    def is_ours(stream: Stream, tag: Tag) -> bool:
+        return tag.annotations.get(ANNOTATION) == ours
 
-    before = read(cluster, name, retries, stopping)
-    stream = _rewrite(cluster, name, change, is_done, retries, stopping)
+    def undo(data: Json, stream: Stream, tag: Tag) -> Json:
+        if not is_ours(stream, tag):
+            raise moved
+        return before
+
+    stream = _rewrite(cluster, name, change, is_ours, retries, stopping)
     if isinstance(target, str):
-        stream = _import(cluster, name, stream, digest, retries, timeout, stopping)
+        stream = _import(cluster, name, stream, target, retries, timeout, stopping)
     tag = stream.tag(name.tag)
-    if tag is not None and hold_of(tag) is not None:
+    if tag is None or not is_ours(stream, tag):
+        raise moved
+    if hold_of(tag) is not None:
         return stream
-    if isinstance(target, str) and (reference := reference_of(before, name.tag)) is not None:
-        _rewrite(cluster, name, lambda data, stream, tag: reference, lambda stream, tag: False, retries, stopping)
-        raise NotThereError(f"{name} was put as it was before: {digest} did not come in from the registry")
-    raise MovedError(f"{name} was changed by somebody else while it was moved back: look again")
+    if isinstance(target, Step):
+        raise moved
+    _rewrite(cluster, name, undo, lambda stream, tag: not is_ours(stream, tag), retries, lambda: False)
+    raise NotThereError(f"{name} was put as it was before: {target} did not come in from the registry")
 
 
 def _held(data: Json, stream: Stream, tag: Tag, target: Step | str, terms: Terms, bad: str) -> Json:
@@ -137,15 +157,24 @@ def _held(data: Json, stream: Stream, tag: Tag, target: Step | str, terms: Terms
         if hold and hold.image == digest and hold.came:
             came = hold.came
     else:
-        kept = original_of(reference) if hold else None
-        origin = (kept or reference).get("from") or {}
-        if origin.get("kind") != "DockerImage":
+        found = source_in_registry(reference, tag, target)
+        if found is None:
             raise NotThereError(
                 f"{stream.name}:{tag.name} does not come from a registry, and its history has no {target}"
             )
-        source = Source("DockerImage", f"{_repository(str(origin.get('name')))}@{target}")
-        digest, came = target, None
-    return held_reference(reference, source, digest, terms, held=hold is not None, bad=bad, came=came)
+        source, digest, came = found, target, None
+    # What the registry's tag has is still the image that the first of several rollbacks came from.
+    first = (hold.bad if hold else None) or bad
+    return held_reference(reference, source, digest, terms, held=hold is not None, bad=first, came=came)
+
+
+def source_in_registry(reference: Json, tag: Tag, digest: str) -> Source | None:
+    """Where an image that the history does not have would come from; None where the tag follows no registry."""
+    kept = original_of(reference) if hold_of(tag) else None
+    origin = (kept or reference).get("from") or {}
+    if origin.get("kind") != "DockerImage":
+        return None
+    return Source("DockerImage", f"{_repository(str(origin.get('name')))}@{digest}")
 
 
 def _repository(pull_spec: str) -> str:

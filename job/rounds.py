@@ -9,7 +9,7 @@ import logging
 import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from job.describing import Describer
@@ -18,7 +18,7 @@ from job.health import Health
 from job.holds import Terms, hold_of
 from job.importing import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.listing import Chosen
-from job.model import Result, Rollout, Skip, TagName, TagResult
+from job.model import Image, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.openshift import Step
 from job.pacing import Pool
 from job.reasons import clean
@@ -44,9 +44,6 @@ def waves_of(chosen: Sequence[Chosen]) -> tuple[tuple[Chosen, ...], ...]:
         for choice in choices:
             if choice.skip is None:
                 wave = wave_of(stream, choice.tag)
-                if wave is None:
-                    where = f"{stream.namespace}/{stream.name}:{choice.tag.name}"
-                    log.warning("%s: %s is not a whole number, so it comes last", where, WAVE_ANNOTATION)
                 mine[LAST_WAVE if wave is None else wave].append(choice)
         for wave, together in mine.items():
             waves[wave].append((stream, tuple(together)))
@@ -54,6 +51,15 @@ def waves_of(chosen: Sequence[Chosen]) -> tuple[tuple[Chosen, ...], ...]:
             alone.append((stream, skipped))
     ordered = [tuple(waves[wave]) for wave in sorted(waves)] or [()]
     return ((*alone, *ordered[0]), *ordered[1:])
+
+
+def unreadable_waves(chosen: Sequence[Chosen]) -> Iterator[str]:
+    """What there is to say of tags whose wave is no number."""
+    for stream, choices in chosen:
+        for choice in choices:
+            if wave_of(stream, choice.tag) is None:
+                name = TagName(stream.namespace, stream.name, choice.tag.name)
+                yield f"{name.namespace}/{name}: {WAVE_ANNOTATION} is not a whole number, so it comes last"
 
 
 class Rounds:
@@ -104,17 +110,24 @@ class Rounds:
         # A plan writes nothing, so nothing is to be waited for.
         waves = waves_of(chosen) if self._workloads is not None else (tuple(chosen),)
         for number, wave in enumerate(waves):
-            if bad and not self._run.stopping():
+            if bad:
                 wave = tuple((s, tuple(Choice(c.tag, c.skip or Skip.WAVE) for c in choices)) for s, choices in wave)
             results, rollouts = self._round(wave)
             self.rollouts += rollouts
             found |= {TagName(result.namespace, result.stream, result.tag): result for result in results}
             if not bad and number + 1 < len(waves):
-                bad = any(rollout.is_bad for rollout in rollouts) or any(r.result is Result.FAILED for r in results)
+                bad = self._is_bad(results, rollouts)
                 if bad:
                     log.error("wave %d of %d was bad: those after it are left as they are", number + 1, len(waves))
         names = [TagName(stream.namespace, stream.name, c.tag.name) for stream, choices in chosen for c in choices]
         return [_noted(found[name], notes.get(name)) for name in names]
+
+    def _is_bad(self, results: Sequence[TagResult], rollouts: Sequence[Rollout]) -> bool:
+        """Whether a wave was bad; that it was broken off says nothing of it."""
+        broken_off = self._run.stopping()
+        return any(each.result is Result.FAILED and each.reason is not Reason.ABORTED for each in results) or any(
+            each.is_bad and not (broken_off and each.result is RolloutResult.ABORTED) for each in rollouts
+        )
 
     def _round(self, wave: Sequence[Chosen]) -> tuple[list[TagResult], list[Rollout]]:
         run = self._run
@@ -170,17 +183,21 @@ class Rounds:
                     blamed.setdefault(name, []).append(told)
         after: list[TagResult] = []
         moved: dict[TagName, Moved] = {}
+        images: dict[TagName, Image] = {}
         by = who(self._run.cluster) if blamed else None
         for result in results:
             names = [TagName(result.namespace, result.stream, tag) for tag in (result.tag, *result.moved_with)]
             why = [told for name in names for told in blamed.get(name, ())]
             if result.result is Result.UPDATED and why:
+                bad = result.after
                 result = self._put_back(result, names[0], clean("; ".join(dict.fromkeys(why)), 1000), by)
-                if result.result is Result.ROLLED_BACK and result.after and result.hold:
-                    moved |= dict.fromkeys(names, Moved(result.after.digest, result.hold.bad))
+                if result.result is Result.ROLLED_BACK and result.after and bad:
+                    moved |= dict.fromkeys(names, Moved(result.after.digest, bad.digest))
+                    images |= dict.fromkeys(names, result.after)
             after.append(result)
         # Neither the deadline nor an earlier failure cuts it short, only a signal does.
-        return after, self.watch(moved, lambda: bool(self._run.stop))
+        again = self.watch(moved, lambda: bool(self._run.stop))
+        return [_moved_along(result, images) for result in after], again
 
     def _put_back(self, result: TagResult, name: TagName, why: str, by: str | None) -> TagResult:
         run = self._run
@@ -215,6 +232,12 @@ class Rounds:
             message=f"put back from {result.after.digest}: {why}",
             hold=hold,
         )
+
+
+def _moved_along(result: TagResult, images: Mapping[TagName, Image]) -> TagResult:
+    """The result of an alias whose tag was put back has what the tag has."""
+    image = images.get(TagName(result.namespace, result.stream, result.tag))
+    return replace(result, after=image) if image is not None and result.reason is Skip.ALIAS else result
 
 
 def _noted(result: TagResult, note: str | None) -> TagResult:

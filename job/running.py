@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from job.clusters import NAMESPACES, Cluster
@@ -12,13 +13,14 @@ from job.errors import UsageError
 from job.horizon import count_targets
 from job.journal import begun
 from job.listing import Chosen, Listing
-from job.model import Report, RunError
+from job.model import Report, RunError, Skip
 from job.openshift import iso
 from job.pacing import Pool, persist, unless_stopped
 from job.releasing import release
 from job.rollouts import Survey, survey
-from job.rounds import Rounds, waves_of
+from job.rounds import Rounds, unreadable_waves, waves_of
 from job.runs import Counts, Progress, Run, report_of, scope_of
+from job.selection import Choice
 from job.settings import Settings
 from job.stopping import Stop
 from job.triggers import Trigger, find_trigger
@@ -88,6 +90,8 @@ def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
     chosen = [pair for listing in listings for pair in listing.chosen()]
     matched = any(listing.matched for listing in listings)
     _tell_of_killed_runs(run, chosen, {listing.namespace for listing in listings if not listing.error()})
+    for told in unreadable_waves(chosen):
+        log.warning("%s", told)
     found = _look_around(run, chosen)
     if found:
         errors += found.errors
@@ -118,7 +122,9 @@ def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     """The workloads that may follow the tags, where their rollouts are to be watched; waves imply that."""
     if run.command == "plan" or not chosen:
         return None
-    waves = len(waves_of(chosen)) > 1
+    # A hold may be let go, and the tag then comes with its wave.
+    maybe = [(s, tuple(Choice(c.tag, None if c.skip is Skip.HELD else c.skip) for c in each)) for s, each in chosen]
+    waves = len(waves_of(maybe)) > 1
     if not (waves or run.settings.watch_rollouts):
         return None
     settings = run.settings
@@ -131,9 +137,13 @@ def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     )
     if not waves:
         return found
-    why = "there are waves, and whether one is all right cannot be seen: "
-    errors = tuple(RunError(e.namespace, WAVES_STAGE, e.reason, why + e.message) for e in found.errors)
-    return Survey(found.workloads, errors, found.left_out)
+    why = "nothing is imported: there are waves, and whether one is all right cannot be seen: "
+    errors = [RunError(e.namespace, WAVES_STAGE, e.reason, why + e.message) for e in found.errors]
+    if errors:
+        # The waves go through all namespaces.
+        others = [each for each in run.namespaces if each not in {error.namespace for error in errors}]
+        errors += [replace(errors[0], namespace=each) for each in others]
+    return Survey(found.workloads, tuple(errors), found.left_out)
 
 
 def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen], listed: Collection[str]) -> None:

@@ -40,7 +40,8 @@ def age(since: datetime | None, now: datetime) -> str:
     return f"{seconds // size}{unit}"
 
 
-def _digest(image: Image | None) -> str:
+def short_digest(image: Image | None) -> str:
+    """The first digits of an image, as tables show it."""
     return image.digest.removeprefix("sha256:")[:12] if image else "-"
 
 
@@ -52,12 +53,13 @@ def _why(tag: TagResult) -> str:
     return str(tag.reason or "")
 
 
-def _new_table() -> Table:
+def new_table() -> Table:
+    """An empty table without lines."""
     return Table(box=None, pad_edge=False, show_edge=False, header_style="bold", expand=False)
 
 
 def _table(report: Report, namespace: str) -> Table:
-    table = _new_table()
+    table = new_table()
     # Of a narrow terminal only the names and the reasons are cut.
     table.add_column("TAG", overflow="ellipsis", no_wrap=True, max_width=38)
     table.add_column("RESULT", no_wrap=True, min_width=12 if report.command == "plan" else 9)
@@ -73,8 +75,8 @@ def _table(report: Report, namespace: str) -> Table:
         cells = (
             f"{tag.stream}:{tag.tag}",
             "would update" if report.command == "plan" and tag.result is Result.UPDATED else spoken(tag.result),
-            _digest(tag.before),
-            _digest(tag.after),
+            short_digest(tag.before),
+            short_digest(tag.after),
             age(shown.created if shown else None, report.finished_at),
             ((shown.revision if shown else None) or "-")[:9],
             _why(tag),
@@ -89,7 +91,7 @@ ROLLOUT_STYLES = {RolloutResult.HEALTHY: "green", RolloutResult.PAUSED: "dim", R
 
 
 def _rollouts(report: Report) -> Table:
-    table = _new_table()
+    table = new_table()
     table.add_column("WORKLOAD", overflow="ellipsis", no_wrap=True, max_width=38)
     table.add_column("ROLLOUT", no_wrap=True, min_width=9)
     table.add_column("AFTER", no_wrap=True, justify="right", min_width=5)
@@ -113,7 +115,7 @@ class _Console(Console):
 
 def print_report(report: Report, file: TextIO) -> None:
     """Write the tables of a report, what failed and why, and a summary."""
-    console = _console(file)
+    console = console_for(file)
     width = console.width
     for namespace in report.namespaces:
         if not any(tag.namespace == namespace for tag in report.tags):
@@ -134,12 +136,14 @@ def print_report(report: Report, file: TextIO) -> None:
     console.print(Text(summary(report), style="bold"))
 
 
-def _console(file: TextIO) -> Console:
+def console_for(file: TextIO) -> Console:
+    """What writes to a file: as wide as the terminal, at most `WIDTH`."""
     width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if file.isatty() else WIDTH
     return _Console(file=file, width=width, highlight=False)
 
 
-def _told_of_hold(hold: Hold, now: datetime) -> str:
+def told_of_hold(hold: Hold, now: datetime) -> str:
+    """A hold in words."""
     until = f", until {iso(hold.until)}" if hold.until else ""
     newer = ", until there is something newer" if hold.until_newer else ""
     by = f" by {hold.by}" if hold.by else ""
@@ -148,11 +152,11 @@ def _told_of_hold(hold: Hold, now: datetime) -> str:
 
 def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
     """Write what a rollback is about to do."""
-    console = _console(file)
+    console = console_for(file)
     name = plan.name
     console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
     if plan.hold:
-        console.print(Text(clean(_told_of_hold(plan.hold, now)), style="yellow"))
+        console.print(Text(clean(told_of_hold(plan.hold, now)), style="yellow"))
     rows = [("from", plan.now.digest), *_described(plan.now, now), ("to", plan.to.digest), *_described(plan.to, now)]
     there = {True: "has it", False: "no longer has it", None: "did not say whether it has it"}
     rows.append(("registry", there[plan.in_registry]))
@@ -164,7 +168,7 @@ def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
     ends += ["until the registry has something newer"] if plan.until_newer else []
     rows.append(("held", " or ".join(ends) or f"until somebody runs: import-images resume {name} -n {name.namespace}"))
     rows.append(("reason", plan.reason or "none given"))
-    table = _new_table()
+    table = new_table()
     table.show_header = False
     table.add_column("", style="dim", no_wrap=True)
     table.add_column("", overflow="fold")
@@ -189,14 +193,14 @@ def _described(image: Image, now: datetime) -> list[tuple[str, str]]:
 
 def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:
     """Write the history of each tag."""
-    console = _console(file or sys.stdout)
+    console = console_for(file or sys.stdout)
     for number, each in enumerate(histories):
         if number:
             console.print()
         name = each.name
         console.print(Text(clean(f"{name.namespace}/{name}  {each.source}"), style="bold"))
         if each.hold:
-            console.print(Text(clean(_told_of_hold(each.hold, now)), style="yellow"))
+            console.print(Text(clean(told_of_hold(each.hold, now)), style="yellow"))
         if each.hold_is_over:
             console.print(Text("a hold was on it and is over: the tag was moved since", style="yellow"))
         if each.problem:
@@ -209,7 +213,7 @@ def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO
 
 
 def _history_table(each: TagHistory, now: datetime) -> Table:
-    table = _new_table()
+    table = new_table()
     for column in ("DIGEST", "CAME", "STAYED", "BUILT"):
         table.add_column(column, no_wrap=True, min_width=5, justify="left" if column == "DIGEST" else "right")
     table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=12)
@@ -224,7 +228,7 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
         note += ["put back"] if moment.is_return else []
         note += ["rolled back from"] if moment.left else []
         cells = [
-            _digest(image),
+            short_digest(image),
             f"{age(moment.step.imported_at, now)} ago" if moment.step.imported_at else "-",
             age(moment.step.imported_at, moment.until or now),
             f"{age(image.created, now)} ago" if image.created else "-",

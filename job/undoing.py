@@ -7,7 +7,6 @@ from datetime import datetime
 
 from job.model import Hold, Image, TagName
 from job.rollouts import Followed
-from job.workloads import Workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +19,6 @@ class Undoing:
         to: the image that it is to have.
         aliases: tags of the stream that move along.
         followers: the workloads that follow it, or an alias.
-        workloads: all that were looked at.
         in_registry: whether the registry has the image; None where it did not tell.
         warnings: what else one should know.
         hold: that is on the tag already.
@@ -34,7 +32,6 @@ class Undoing:
     to: Image
     aliases: tuple[str, ...]
     followers: tuple[Followed, ...]
-    workloads: tuple[Workload, ...]
     in_registry: bool | None
     warnings: tuple[str, ...]
     hold: Hold | None

@@ -10,6 +10,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
@@ -105,11 +106,17 @@ class ApiCluster:
         self._counted = counted
         self._renew = renew
         self._host: str = api.configuration.host.rstrip("/")
+        self._skew: tuple[float, float] | None = None
 
     @property
     def default_namespace(self) -> str | None:
         """The namespace of the pod or of the kubeconfig's context."""
         return self._default_namespace
+
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the server's clock is ahead of this one, by the answer that came soonest; None before one."""
+        return self._skew[1] if self._skew else None
 
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
         """Every object, page by page.
@@ -123,8 +130,10 @@ class ApiCluster:
             query["labelSelector"] = selector
         while True:
             page = self._request("GET", resource, namespace, query=query)
-            items = page.get("items")
-            yield from items if isinstance(items, list) else ()
+            # Go writes an empty list as null; an answer that says nothing of items is none to a list.
+            if "items" not in page or not isinstance(items := page["items"] or [], list):
+                raise ClusterError(Reason.API_ERROR, f"the answer is no list of {resource.plural}")
+            yield from items
             onward = (page.get("metadata") or {}).get("continue")
             if not onward:
                 return
@@ -195,7 +204,7 @@ class ApiCluster:
         if token:
             headers["Authorization"] = token.strip()
         until = time.monotonic() + seconds
-        code = "none"
+        code, sent = "none", time.time()
         try:
             response = self._api.rest_client.pool_manager.request(
                 method,
@@ -207,12 +216,21 @@ class ApiCluster:
                 redirect=False,
             )
             code = str(response.status)
+            self._compare_clocks(response.headers.get("Date"), sent, time.time())
             data = _read(response, until)
         except (urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
             raise _unanswered(error, self._host, seconds) from error
         finally:
             self._counted(namespace, code)
         return _parsed(response, data)
+
+    def _compare_clocks(self, date: str | None, sent: float, answered: float) -> None:
+        took = answered - sent
+        if date is None or (self._skew and self._skew[0] <= took):
+            return
+        with suppress(ValueError, TypeError):
+            # A Date is cut to whole seconds, and was written somewhere between the two moments.
+            self._skew = took, parsedate_to_datetime(date).timestamp() + 0.5 - (sent + answered) / 2
 
 
 def _limits(timeout: float | None, slack: float = SLACK_SECONDS) -> tuple[dict[str, str], float]:
@@ -226,7 +244,8 @@ def _read(response: BaseHTTPResponse, until: float) -> bytes:
     """The whole body, but not for longer than `until`: a timeout of the socket starts anew with every byte."""
     try:
         parts = []
-        for part in response.stream(1 << 16):
+        # As it comes: to wait for a whole piece could take for ever, too.
+        while part := response.read1(1 << 16):
             parts.append(part)
             if time.monotonic() > until:
                 raise TimeoutError("the answer took too long")
@@ -261,10 +280,11 @@ def _parsed(response: BaseHTTPResponse, data: bytes) -> Mapping[str, Any]:
         value = None
     code: int = response.status
     if 200 <= code < 300:
-        if isinstance(value, dict):
+        # Each says what it is; one that does not comes from something on the way.
+        if isinstance(value, dict) and value.get("kind"):
             return value
-        # The request took effect, but what it did is not known.
-        raise ClusterError(Reason.API_ERROR, f"HTTP {code} without a JSON object", code=code, answered=False)
+        # The request may have taken effect, but what it did is not known.
+        raise ClusterError(Reason.API_ERROR, f"HTTP {code} without an object of the API", code=code, answered=False)
     status = value if isinstance(value, dict) else {}
     message = status.get("message") or f"HTTP {code} {response.reason or ''}".strip()
     details = status.get("details")

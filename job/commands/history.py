@@ -10,8 +10,8 @@ from job.commands.showing import document, write
 from job.describing import Describer
 from job.history import Entry, TagHistory, moments_of
 from job.holds import hold_of, is_over
-from job.lookups import Answer, Question, question_of_step
-from job.model import Hold, Item, Reason
+from job.lookups import Question, question_of_step
+from job.model import Hold, Item
 from job.openshift import image_of, import_problem, iso, reference_of, steps_of
 from job.settings import Settings
 from job.stopping import Stop
@@ -77,15 +77,10 @@ def _history(where: Place, found: Found, *, check: bool) -> TagHistory:
         question = questions.get(digest)
         image = image_of(Item(digest, moment.step.imported_at), describer.facts(digest))
         held = moment.is_current and hold is not None
-        entries.append(Entry(moment, image, held, _is_there(answers.get(question) if question else None)))
+        answer = answers.get(question) if question else None
+        entries.append(Entry(moment, image, held, answer.is_there if answer else None))
     problem = import_problem(found.data, name.tag)
     return TagHistory(name, source_of(found), hold, is_over(found.tag), problem, tuple(entries), check)
-
-
-def _is_there(answer: Answer | None) -> bool | None:
-    if answer is None or (answer.image is None and answer.reason is not Reason.NOT_FOUND):
-        return None
-    return answer.image is not None
 
 
 def hold_document(hold: Hold | None) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,13 +19,13 @@ from job.durations import duration
 from job.errors import StoppedError, UsageError
 from job.history import NoSuchImageError, came_first, image_to_go_to, moments_of
 from job.holds import Terms, hold_of, is_over
-from job.journal import is_of
+from job.journal import Journal, is_of
 from job.lookups import Answer, question_of_step
-from job.model import Item, Reason, Report, Result, Rollout, Tag, TagName, TagResult
-from job.openshift import Step, applied_by, image_of, steps_of
+from job.model import Item, Report, Result, Rollout, Shard, Skip, Stream, Tag, TagName, TagResult
+from job.openshift import Step, applied_by, image_of, reference_of, steps_of, stream_from
 from job.reasons import clean
 from job.remembering import Memory
-from job.rollback import let_go, put_back, who
+from job.rollback import let_go, put_back, read, source_in_registry, who
 from job.rollouts import Moved, Survey, followed_by, survey
 from job.rounds import Rounds
 from job.runs import Run, record_of, report_of
@@ -53,18 +54,20 @@ class Asked:
 def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) -> int:
     """Move a tag back, hold it, and watch what follows it; returns the exit status."""
     until = _until(asked.until, settings.time_zone)
-    if not asked.yes and not sys.stdin.isatty():
+    if not asked.yes and (sys.stdin is None or not sys.stdin.isatty()):
         raise UsageError(["rollback asks before it does anything, and nobody is there to answer: add --yes"])
     with place(settings, stop) as where:
         found = find_one(where)
         target = _target(found, asked.to)
-        plan = _plan(where, found, target, asked, until)
+        around = _survey(where, found.name)
+        plan = _plan(where, found, target, asked, until, around)
         _show_plan(plan, as_table=as_table)
-        if not asked.yes and not _confirmed(plan):
-            raise UsageError(["not confirmed: nothing was done"])
+        confirmed = asked.yes or _confirmed(plan, stop)
         if stop:
             raise StoppedError("stopped before anything was done")
-        return _roll_back(where, found, target, plan, as_table=as_table)
+        if not confirmed:
+            raise UsageError(["not confirmed: nothing was done"])
+        return _roll_back(where, found, target, plan, around, as_table=as_table)
 
 
 def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
@@ -76,14 +79,42 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
             over = ": a hold was on it and is over, since the tag was moved" if is_over(found.tag) else ""
             raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was done"])
         around = _survey(where, name)
+        if stop:
+            raise StoppedError("stopped before anything was done")
         stream = let_go(where.cluster, name, retries=settings.retries, stopping=where.stopping)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
         run = _run(where, found, "resume")
         rounds = Rounds(run, around.workloads)
         tag = stream.tag(name.tag)
-        choices = (Choice(tag, skip_reason(stream, tag)),) if tag else ()
-        tags = rounds.take([(stream, choices)], {})
-        return _end(where, run, tags, rounds.rollouts, as_table=as_table, more={"released": hold_document(hold)})
+        choices = (Choice(tag, _skip(stream, tag)),) if tag else ()
+        tags = [_moved(where, rounds, result) for result in rounds.take([(stream, choices)], {})]
+        return _end(
+            where, run, tags, rounds.rollouts, around, as_table=as_table, more={"released": hold_document(hold)}
+        )
+
+
+def _skip(stream: Stream, tag: Tag) -> Skip | None:
+    """Why a tag is not imported although somebody asked for it: only what comes from a registry can be."""
+    skip = skip_reason(stream, tag)
+    comes_from_registry = tag.source is not None and tag.source.kind == "DockerImage"
+    return None if comes_from_registry and skip in (Skip.OPTED_OUT, Skip.PINNED) else skip
+
+
+def _moved(where: Place, rounds: Rounds, result: TagResult) -> TagResult:
+    """The result of a tag that cannot be imported: what it is pinned to the server put there by itself."""
+    if result.result is not Result.SKIPPED or result.before is None:
+        return result
+    name = TagName(result.namespace, result.stream, result.tag)
+    stream = stream_from(read(where.cluster, name, where.settings.retries, where.stopping))
+    tag = stream.tag(name.tag)
+    if tag is None or tag.current is None or tag.current.digest == result.before.digest:
+        return result
+    describer = Describer(where.cluster, where.stopping)
+    describer.describe(name.namespace, name.stream, tag.current.digest)
+    names = [name, *(replace(name, tag=alias) for alias in sorted(aliases_of(stream, name.tag)))]
+    rounds.rollouts += rounds.watch(dict.fromkeys(names, Moved(tag.current.digest)), where.stopping)
+    image = image_of(tag.current, describer.facts(tag.current.digest))
+    return replace(result, result=Result.UPDATED, reason=None, after=image)
 
 
 def _until(text: str | None, zone: str | None) -> datetime | None:
@@ -116,7 +147,9 @@ def _target(found: Found, to: str) -> Step | str:
     if tag.source is None:
         raise UsageError([f"{what} has no source to come back to: its images are pushed; push the older one again"])
     if tag.source.kind == "ImageStreamTag":
-        raise UsageError([f"{what} follows {tag.source.name}: roll that one back"])
+        is_alias = any(name.tag in aliases_of(found.stream, each.name) for each in found.stream.tags)
+        advice = "roll that one back" if is_alias else "that is another stream, whose image it once took; tag it anew"
+        raise UsageError([f"{what} follows {tag.source.name}: {advice}"])
     if tag.reference:
         raise UsageError([f"{what} is a reference that imports nothing: there is nothing to roll back"])
     if tag.current is None:
@@ -127,7 +160,9 @@ def _target(found: Found, to: str) -> Step | str:
         raise UsageError([f"{what}: {error}"]) from error
 
 
-def _plan(where: Place, found: Found, target: Step | str, asked: Asked, until: datetime | None) -> Undoing:
+def _plan(
+    where: Place, found: Found, target: Step | str, asked: Asked, until: datetime | None, around: Survey
+) -> Undoing:
     """Everything there is to know before it is done."""
     name, current = found.name, found.tag.current
     assert current is not None
@@ -143,7 +178,6 @@ def _plan(where: Place, found: Found, target: Step | str, asked: Asked, until: d
     else:
         why = answer.message if answer else "it does not come from a registry"
         raise UsageError([f"{name}: {target} is not in its history, and the registry does not give it: {why}"])
-    around = _survey(where, name)
     names = _with_aliases(found)
     followers = followed_by(around.workloads, {each: Moved(image.digest) for each in names})
     warnings = [error.message for error in around.errors]
@@ -156,17 +190,14 @@ def _plan(where: Place, found: Found, target: Step | str, asked: Asked, until: d
         warnings.append("this image was itself rolled back from before")
     if answer is not None and answer.image is None and isinstance(target, Step):
         gone = "the registry no longer has it: new pods can only start where it is cached or pulled through"
-        warnings.append(
-            gone if answer.reason is Reason.NOT_FOUND else f"the registry was asked for it: {answer.message}"
-        )
+        warnings.append(gone if answer.is_gone else f"the registry was asked for it: {answer.message}")
     return Undoing(
         name=name,
         now=image_of(current, describer.facts(current.digest)),
         to=image,
         aliases=tuple(sorted(each.tag for each in names if each != name)),
         followers=followers,
-        workloads=around.workloads,
-        in_registry=None if answer is None else True if answer.image else False if answer.is_gone else None,
+        in_registry=answer.is_there if answer else None,
         warnings=tuple(clean(warning) for warning in warnings),
         hold=hold_of(found.tag),
         reason=clean(asked.reason, 1000) if asked.reason else None,
@@ -181,10 +212,9 @@ def _in_registry(where: Place, found: Found, target: Step | str) -> Answer | Non
     if isinstance(target, Step):
         question = question_of_step(name.namespace, name.stream, target, found.tag.import_policy)
     else:
-        steps = steps_of(found.data, name.tag)
-        repository = next((step.pull_spec.partition("@")[0] for step in steps if "@" in step.pull_spec), "")
-        step = Step(target, None, f"{repository}@{target}")
-        question = question_of_step(name.namespace, name.stream, step, found.tag.import_policy) if repository else None
+        source = source_in_registry(reference_of(found.data, name.tag) or {}, found.tag, target)
+        step = Step(target, None, source.name if source else "")
+        question = question_of_step(name.namespace, name.stream, step, found.tag.import_policy)
     return where.look_up([question])[question] if question else None
 
 
@@ -207,16 +237,21 @@ def _show_plan(plan: Undoing, *, as_table: bool) -> None:
     from job.tables import print_undoing
 
     # A document on stdout stays alone there.
-    print_undoing(plan, datetime.now(UTC), sys.stdout if as_table else sys.stderr)
+    write(lambda: print_undoing(plan, datetime.now(UTC), sys.stdout if as_table else sys.stderr))
 
 
-def _confirmed(plan: Undoing) -> bool:
+def _confirmed(plan: Undoing, stop: Stop) -> bool:
     sys.stderr.write(f"Move {plan.name} back? [y/N] ")
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    # A signal interrupts no read, so that none is begun before there is something to read.
+    while not stop:
+        if select.select([sys.stdin], [], [], 0.2)[0]:
+            return sys.stdin.readline().strip().lower() in ("y", "yes")
+    sys.stderr.write("\n")
+    return False
 
 
-def _roll_back(where: Place, found: Found, target: Step | str, plan: Undoing, *, as_table: bool) -> int:
+def _roll_back(where: Place, found: Found, target: Step | str, plan: Undoing, around: Survey, *, as_table: bool) -> int:
     name, settings = found.name, where.settings
     run = _run(where, found, "rollback")
     terms = Terms(run.started, who(where.cluster), plan.reason, plan.until, plan.until_newer)
@@ -234,7 +269,7 @@ def _roll_back(where: Place, found: Found, target: Step | str, plan: Undoing, *,
     current = tag.current if tag else None
     hold = hold_of(tag) if tag else None
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
-    rounds = Rounds(run, plan.workloads)
+    rounds = Rounds(run, around.workloads)
     moved = {each: Moved(plan.to.digest, plan.now.digest) for each in _with_aliases(found)}
     rollouts = rounds.watch(moved, where.stopping)
     result = TagResult(
@@ -256,7 +291,7 @@ def _roll_back(where: Place, found: Found, target: Step | str, plan: Undoing, *,
         "warnings": list(plan.warnings),
         "hold": hold_document(hold),
     }
-    return _end(where, run, [result], rollouts, as_table=as_table, more=more)
+    return _end(where, run, [result], rollouts, around, as_table=as_table, more=more)
 
 
 def _run(where: Place, found: Found, command: str) -> Run:
@@ -264,19 +299,10 @@ def _run(where: Place, found: Found, command: str) -> Run:
     name = found.name
     memory = Memory(where.cluster, name.namespace)
     journal = memory.read()
-    settings = where.settings
-    deployment, shard = settings.wanted.deployment, None
-    if journal is not None:
-        for record in journal.runs:
-            key = name.stream, name.tag
-            if record.command == "run" and is_of(name.namespace, key, record.deployment, record.shard):
-                deployment, shard = record.deployment, record.shard
-                break
-        else:
-            deployment = deployment or name.tag
+    deployment, shard = _group(journal, name)
     wanted = Wanted(deployment, (Pattern(name.stream, name.tag),), (), shard)
     run = Run(
-        settings=replace(settings, wanted=wanted, narrowed=True),
+        settings=replace(where.settings, wanted=wanted, narrowed=True),
         cluster=where.cluster,
         counts=where.counts,
         stop=where.stop,
@@ -291,22 +317,40 @@ def _run(where: Place, found: Found, command: str) -> Run:
     return run
 
 
+def _group(journal: Journal | None, name: TagName) -> tuple[str | None, Shard | None]:
+    """Deployment and share of the run that usually imports a tag: the last on a schedule, else the last at all."""
+    key = name.stream, name.tag
+    runs = [
+        record
+        for record in (journal.runs if journal else ())
+        if record.command == "run" and is_of(name.namespace, key, record.deployment, record.shard)
+    ]
+    usual = next((record for record in runs if record.trigger == "scheduled"), runs[0] if runs else None)
+    return (usual.deployment, usual.shard) if usual else (name.tag, None)
+
+
 def _end(
     where: Place,
     run: Run,
     tags: Sequence[TagResult],
     rollouts: Sequence[Rollout],
+    around: Survey,
     *,
     as_table: bool,
     more: Mapping[str, Any],
 ) -> int:
     """Report what was done, and pass it on."""
     namespace = run.namespaces[0]
-    outcomes = {namespace: outcome_of(namespace, tags, (), rollouts, stopped=where.stopping())}
-    status = exit_status(tags, (), 1, rollouts, matched=True, outcome=overall(list(outcomes.values())))
-    report = report_of(run, tags, (), outcomes, status, rollouts)
+    errors = around.errors
+    outcomes = {namespace: outcome_of(namespace, tags, errors, rollouts, stopped=run.stopping())}
+    status = exit_status(tags, errors, 1, rollouts, matched=True, outcome=overall(list(outcomes.values())))
+    # The tag was moved, so that 3, which says that nothing was done, would be wrong.
+    status = 1 if status == 3 else status
+    report = report_of(run, tags, errors, outcomes, status, rollouts)
     where.progress.end()
     _show(report, more, as_table=as_table)
+    for error in errors:
+        log.error("%s", error.message)
     tell(run, report, os.environ)
     return status
 

@@ -1,0 +1,120 @@
+"""Workloads as far as their images go, and tags as far as workloads can name them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
+from job.model import Source, TagName
+from job.openshift import repository_of, steps_of, stream_from
+from job.workloads import TRIGGERS_ANNOTATION, object_in, objects_in, pod_spec_of
+
+RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a workload's template says of its images.
+
+    Attributes:
+        containers: name and image of each, as the template has them.
+        initial: the names of those that are initContainers.
+        account: the service account of its pods.
+        resolves_names: whether its images are looked up among the streams of its namespace when it is written.
+        annotation: its image triggers, as they are written; None for kinds that have them elsewhere.
+    """
+
+    resource: Resource
+    namespace: str
+    name: str
+    containers: tuple[tuple[str, str], ...] = ()
+    initial: frozenset[str] = frozenset()
+    account: str = "default"
+    resolves_names: bool = False
+    annotation: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.resource.kind} {self.name}"
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Kind, namespace and name."""
+        return self.resource.kind, self.namespace, self.name
+
+    def field_path(self, container: str) -> str:
+        """The fieldPath of a trigger, as `oc set triggers` writes it."""
+        base = "spec.jobTemplate.spec.template.spec" if self.resource == CRON_JOBS else "spec.template.spec"
+        part = "initContainers" if container in self.initial else "containers"
+        return f'{base}.{part}[?(@.name=="{container}")].image'
+
+
+def shape_of(resource: Resource, data: Mapping[str, Any]) -> Shape:
+    """The shape of a workload, from its JSON."""
+    metadata, spec = object_in(data, "metadata"), pod_spec_of(resource, data)
+    template = object_in(data, "spec", "jobTemplate") if resource == CRON_JOBS else data
+    annotations = object_in(metadata, "annotations")
+    of_template = object_in(template, "spec", "template", "metadata", "annotations")
+    initial, usual = objects_in(spec, "initContainers"), objects_in(spec, "containers")
+    text = annotations.get(TRIGGERS_ANNOTATION)
+    return Shape(
+        resource=resource,
+        namespace=str(metadata.get("namespace", "")),
+        name=str(metadata.get("name", "")),
+        containers=tuple((str(each.get("name", "")), str(each.get("image") or "")) for each in (*initial, *usual)),
+        initial=frozenset(str(each.get("name", "")) for each in initial),
+        account=str(spec.get("serviceAccountName") or "default"),
+        resolves_names="*" in (annotations.get(RESOLVE_NAMES), of_template.get(RESOLVE_NAMES)),
+        annotation=text if isinstance(text, str) and resource != DEPLOYMENT_CONFIGS else None,
+    )
+
+
+def normal(image: str) -> str:
+    """A pull spec in its long form: with registry, and with a tag or digest."""
+    repository = repository_of(Source("DockerImage", image))
+    digest = image.partition("@")[2]
+    if digest:
+        return f"{repository}@{digest}"
+    _, _, tag = image.rpartition("/")[2].partition(":")
+    return f"{repository}:{tag or 'latest'}"
+
+
+class Names:
+    """All that templates may write for the images of tags: by pull spec in its long form, and by the stream's name."""
+
+    def __init__(self) -> None:
+        self._pulled: dict[str, list[TagName]] = {}
+        self._named: dict[tuple[str, str], tuple[TagName, bool]] = {}
+
+    def add(self, data: Mapping[str, Any], tags: Iterable[str]) -> None:
+        """Take up some tags of a stream, from its JSON: their sources, the internal registry's names, their history."""
+        stream = stream_from(data)
+        status = object_in(data, "status")
+        repositories = ("dockerImageRepository", "publicDockerImageRepository")
+        internal = [str(status[key]) for key in repositories if status.get(key)]
+        local = object_in(data, "spec", "lookupPolicy").get("local") is True
+        for name in tags:
+            tag, steps = stream.tag(name), steps_of(data, name)
+            pulled = {f"{repository}:{name}" for repository in internal}
+            pulled |= {f"{repository}@{step.digest}" for repository in internal for step in steps}
+            pulled |= {step.pull_spec for step in steps if "@" in step.pull_spec}
+            if tag and tag.source and tag.source.kind == "DockerImage":
+                pulled.add(tag.source.name)
+            found = TagName(stream.namespace, stream.name, name)
+            for image in {normal(each) for each in pulled}:
+                self._pulled.setdefault(image, []).append(found)
+            self._named[stream.namespace, str(found)] = found, local
+            if name == "latest":
+                self._named[stream.namespace, stream.name] = found, local
+
+    def used(self, shape: Shape, image: str, only: TagName | None = None) -> tuple[TagName, str] | None:
+        """The tag whose image a container has (`only`: if it is that one), and in which way it names it."""
+        image = image.strip()
+        if not image:
+            return None
+        tag, local = self._named.get((shape.namespace, image), (None, False))
+        if tag and only in (None, tag) and (local or shape.resolves_names):
+            return tag, "by the stream's name, which is looked up only when it is written"
+        found = next((each for each in self._pulled.get(normal(image), ()) if only in (None, each)), None)
+        return (found, f"as {image}") if found else None

@@ -1,0 +1,324 @@
+"""`doctor`: find what will go wrong, each with the command that mends it.
+
+To the cluster nothing is written. The probe of a Pushgateway writes one group and removes it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from job.checks import Finding, Severity, clock, gateway, horizon, in_order, not_checked, oc, rights, schedule, tags
+from job.checks import triggers as triggering
+from job.checks.schedule import Job
+from job.checks.shapes import Names, Shape
+from job.commands.asking import allowed
+from job.commands.examining import (
+    Chosen,
+    ask_registries,
+    choose_tags,
+    know_tags,
+    read_builds,
+    read_more_shapes,
+    read_shapes,
+    read_streams,
+    unlisted,
+    why_whole,
+)
+from job.commands.finding import Place, place
+from job.commands.showing import document, write
+from job.errors import ClusterError, StoppedError, UsageError
+from job.holds import hold_of
+from job.model import Reason, Skip, TagName
+from job.openshift import stream_from
+from job.rollback import who
+from job.rollouts import Survey, survey
+from job.running import start
+from job.selection import aliases_of, wave_of
+from job.settings import Settings
+from job.stopping import Stop
+from job.workloads import Workload
+
+log = logging.getLogger(__name__)
+
+STAGES = 6
+
+
+def doctor(settings: Settings, stop: Stop, *, as_table: bool) -> int:
+    """Show what will go wrong; returns the exit status."""
+    with place(settings, stop) as where:
+        found = _Examination(where)
+        found.examine()
+        if stop:
+            raise StoppedError("stopped before everything was looked at")
+    findings = in_order(found.findings)
+    status = 1 if any(each.severity is not Severity.NOTE for each in findings) else 0
+    if as_table:
+        from job.tables_doctor import print_findings
+
+        write(lambda: print_findings(findings, found.looked_at, found.probed))
+    else:
+        content = {
+            "namespaces": list(found.namespaces),
+            "deployment": settings.wanted.deployment,
+            "exit_status": status,
+            "looked_at": found.looked_at,
+            "gateway_probed": found.probed,
+            "findings": [_document(each) for each in findings],
+        }
+        document("Doctor", content)
+    return status
+
+
+def _document(finding: Finding) -> dict[str, Any]:
+    return {
+        "severity": finding.severity,
+        "check": finding.check,
+        "namespace": finding.namespace or None,
+        "where": finding.where,
+        "message": finding.message,
+        "mend": list(finding.mend),
+    }
+
+
+@dataclass(slots=True)
+class _Examination:
+    """All that is looked at, one subject after another."""
+
+    where: Place
+    findings: list[Finding] = field(default_factory=list)
+    namespaces: tuple[str, ...] = ()
+    looked_at: dict[str, int] = field(default_factory=dict)
+    probed: bool = False
+    me: str | None = None
+    now: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def examine(self) -> None:
+        """Look at everything.
+
+        Raises:
+            UsageError: nothing matches.
+            ClusterError: the API cannot be used at all.
+        """
+        where, settings = self.where, self.where.settings
+        try:
+            run = start(settings, where.cluster, where.counts, where.stop, command="doctor", environment=os.environ)
+        except ClusterError as error:
+            if error.reason is not Reason.FORBIDDEN:
+                raise
+            self.findings.append(rights.fleet(who(where.cluster), str(error)))
+            return
+        self.namespaces = run.namespaces
+        streams, errors = read_streams(where, self.namespaces)
+        self.findings += unlisted(errors)
+        chosen = choose_tags(where, streams)
+        if not chosen and not errors:
+            raise UsageError([self._nothing()])
+        self._progress(1)
+        shapes, jobs = read_shapes(where, self.namespaces)
+        jobs = [job for job in jobs if any(job.imports(name, settings.wanted.deployment) for name in self.namespaces)]
+        self._jobs(jobs)
+        self._progress(2)
+        may_import = self._rights(chosen, jobs)
+        self._progress(3)
+        broken = self._tags(chosen, jobs, may_import)
+        self._progress(4)
+        self._workloads(streams, chosen, shapes, broken)
+        self._progress(5)
+        self._gateway(jobs)
+        self.findings += clock.findings(getattr(where.cluster, "clock_skew", None))
+        self._progress(6)
+        ours = {("CronJob", job.namespace, job.name) for job in jobs}
+        self.looked_at = {
+            "tags": sum(len(each.choices) for each in chosen),
+            "workloads": sum(shape.key not in ours for shape in shapes),
+            "cron_jobs": len(jobs),
+        }
+
+    def _progress(self, done: int) -> None:
+        self.where.progress.show(done, STAGES, "subjects")
+
+    def _nothing(self) -> str:
+        wanted = self.where.settings.wanted
+        asked = ", ".join(f"{each.stream}:{each.tag or wanted.deployment or '*'}" for each in wanted.patterns)
+        asked = asked or (f"tag {wanted.deployment}" if wanted.deployment else "any tag")
+        return f"nothing in {', '.join(self.namespaces)} matches {asked}; see: oc get imagestreams"
+
+    def _jobs(self, jobs: Sequence[Job]) -> None:
+        for job in jobs:
+            self.findings += schedule.findings(job, self.now)
+        if not jobs:
+            where = self.namespaces[0]
+            told = "there is none that can be seen: nothing is imported on a schedule"
+            mend = oc(where, "apply", "-k", "manifests/overlays/prod")
+            self.findings.append(Finding(Severity.NOTE, "cron-job-missing", where, "CronJob", told, (mend,)))
+
+    def _rights(self, chosen: Sequence[Chosen], jobs: Sequence[Job]) -> set[str]:
+        """Tell of rights that are missing; the namespaces in which this login may ask for images."""
+        where, settings = self.where, self.where.settings
+        self.me = me = who(where.cluster)
+        waves = {wave_of(each.stream, tag) for each in chosen for tag in each.those(None)}
+        in_waves = "there are waves" if len(waves) > 1 else None
+        ending = self._hold_that_ends(chosen)
+        others = {job.user: job for job in jobs if job.user != me}
+        watches = "WATCH_ROLLOUTS is set" if settings.watch_rollouts else None
+        goes_back = "ON_BAD_ROLLOUT is rollback" if settings.on_bad_rollout == "rollback" else None
+        mine = rights.Use(me, not others, watches or in_waves, goes_back or ending)
+        may_import = set()
+        for namespace in self.namespaces:
+            asked = [right for _, right in rights.wanted(me, namespace)]
+            answers = allowed(where, namespace, asked)
+            told = {right: None if isinstance(answer, ClusterError) else answer for right, answer in answers.items()}
+            self.findings += rights.missing(mine, namespace, told)
+            if told[rights.IMPORT] is not False:
+                may_import.add(namespace)
+            for job in others.values():
+                if job.imports(namespace, settings.wanted.deployment):
+                    watches = "WATCH_ROLLOUTS is set" if job.is_true("WATCH_ROLLOUTS") else None
+                    goes_back = "ON_BAD_ROLLOUT is rollback" if job.goes_back else None
+                    watches = watches or goes_back or in_waves
+                    self._rights_of(rights.Use(job.user, True, watches, goes_back or ending), namespace)
+        return may_import
+
+    def _rights_of(self, use: rights.Use, namespace: str) -> None:
+        """The rights of the job, which is somebody else."""
+        user = use.user or ""
+        asked = [right for _, right in rights.wanted(user, namespace)]
+        answers = allowed(self.where, namespace, asked, user)
+        if all(isinstance(answer, ClusterError) for answer in answers.values()):
+            self.findings.append(rights.unasked(user, namespace))
+            return
+        told = {right: None if isinstance(answer, ClusterError) else answer for right, answer in answers.items()}
+        self.findings += rights.missing(use, namespace, told)
+
+    @staticmethod
+    def _hold_that_ends(chosen: Sequence[Chosen]) -> str | None:
+        for each in chosen:
+            for tag in each.those(Skip.HELD):
+                hold = hold_of(tag)
+                if hold and (hold.until or hold.until_newer):
+                    return f"the hold of {each.stream.name}:{tag.name} is to end by itself"
+        return None
+
+    def _workloads(
+        self,
+        streams: dict[str, list[Any]],
+        chosen: Sequence[Chosen],
+        shapes: Sequence[Shape],
+        broken: frozenset[TagName],
+    ) -> None:
+        where, settings = self.where, self.where.settings
+        found = survey(
+            where.cluster,
+            self.namespaces,
+            retries=settings.retries,
+            stopping=where.stopping,
+            concurrency=settings.concurrency,
+        )
+        self._unsurveyed(found)
+        asked = {each.name(choice.tag) for each in chosen for choice in each.choices}
+        workloads = [each for each in found.workloads if self._is_meant(each, asked)]
+        others = [each for each in workloads if each.namespace not in self.namespaces]
+        forms = {shape.key: shape for shape in (*shapes, *read_more_shapes(where, others))}
+        known = replace(know_tags(where, streams, workloads), broken=broken)
+        names, every = Names(), Names()
+        for each in chosen:
+            names.add(each.data, [tag.name for tag in each.those(None, Skip.HELD, Skip.PINNED, Skip.NO_SOURCE)])
+        for data in (data for mine in streams.values() for data in mine):
+            every.add(data, [tag.name for tag in stream_from(data).tags])
+        for workload in workloads:
+            shape = forms.get((workload.resource.kind, workload.namespace, workload.name))
+            self.findings += triggering.of_workload(workload, shape, known, every)
+            for account, tag in triggering.pulls_wanted(workload, shape, known):
+                self._pull(workload, account, tag)
+        bare = triggering.untriggered(shapes, found.workloads, names)
+        self.findings += [finding for finding, _ in bare]
+        refused = {error.namespace for error in found.errors}
+        followed = {follows.tag for each in found.workloads for follows in each.follows} | {tag for _, tag in bare}
+        self._unfollowed([each for each in chosen if each.stream.namespace not in refused], followed, found.left_out)
+
+    def _is_meant(self, workload: Workload, asked: set[TagName]) -> bool:
+        """A slip of the pen in a trigger names no tag that was asked for, so all of the namespace's count."""
+        if workload.namespace in self.namespaces and not self.where.settings.narrowed:
+            return True
+        wanted = self.where.settings.wanted
+        return any(
+            follows.tag in asked
+            or (follows.tag.namespace in self.namespaces and wanted.includes(follows.tag.stream, follows.tag.tag))
+            for follows in workload.follows
+        )
+
+    def _unsurveyed(self, found: Survey) -> None:
+        for error in found.errors:
+            told = f"triggers, and who follows a tag, are not looked at: {error.message}"
+            mend = rights.granted(self.me, error.namespace, rights.Component.ROLLOUTS)
+            severity = Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING
+            self.findings.append(not_checked(error.namespace, "workloads", told, *mend, severity=severity))
+
+    def _pull(self, workload: Workload, account: str, tag: TagName) -> None:
+        right = rights.Right("image.openshift.io", "imagestreams/layers", "get", tag.stream)
+        answer = allowed(self.where, tag.namespace, [right], account)[right]
+        pulling = triggering.Pulling(account, None if isinstance(answer, ClusterError) else answer)
+        if finding := triggering.of_pull(workload, tag, pulling):
+            self.findings.append(finding)
+
+    def _unfollowed(self, chosen: Sequence[Chosen], followed: set[TagName], left_out: Sequence[str]) -> None:
+        imported = {
+            each.name(tag): [
+                TagName(each.stream.namespace, each.stream.name, alias) for alias in aliases_of(each.stream, tag.name)
+            ]
+            for each in chosen
+            for tag in each.those(None, Skip.HELD)
+        }
+        if triggering.unfollowed(imported, followed, left_out):
+            built, hint = read_builds(self.where, self.namespaces)
+            mends = {
+                each.name(tag): tags.opt_out(each.data, each.name(tag))
+                for each in chosen
+                for tag in each.those(None, Skip.HELD)
+            }
+            self.findings += triggering.unfollowed(imported, followed | built, left_out, hint, mends)
+
+    def _tags(self, chosen: Sequence[Chosen], jobs: Sequence[Job], may_import: set[str]) -> frozenset[TagName]:
+        """Tell of tags; those that cannot be imported."""
+        deployment = self.where.settings.wanted.deployment
+        for each in chosen:
+            namespace = each.stream.namespace
+            job = next((str(job) for job in jobs if job.imports(namespace, deployment)), None)
+            mine = [choice.tag for choice in each.choices]
+            self.findings += tags.of_spec(each.data, each.stream, mine, self.now, job)
+        for namespace in self.namespaces:
+            if namespace not in may_import:
+                told = "what the registries have is not looked at, for want of create on imagestreamimports"
+                mend = rights.granted(self.me, namespace, rights.Component.BASE)
+                self.findings.append(not_checked(namespace, "images", told, *mend))
+        may = [each for each in chosen if each.stream.namespace in may_import]
+        answers = ask_registries(self.where, may)
+        self.findings += [finding for each in answers.imports if (finding := tags.of_import(each))]
+        self.findings += [finding for each in answers.horizons if (finding := horizon.finding(each))]
+        cut = {each.tag for each in answers.imports if each.is_cut}
+        self.findings += [tags.of_mode(tag, why) for tag, why in why_whole(self.where, may, cut).items()]
+        return frozenset(each.tag for each in answers.imports if each.policy.digest is None)
+
+    def _gateway(self, jobs: Sequence[Job]) -> None:
+        settings = self.where.settings.gateway
+        job = next(iter(jobs), None)
+        if settings is None:
+            address = job.settings.get("PUSHGATEWAY_ADDRESS", "").strip() if job else ""
+            if address:
+                told = f"{job} pushes to {address}, which was not asked: name it by --pushgateway"
+                mend = f"import-images doctor --pushgateway {address}"
+                self.findings.append(not_checked("", "gateway", told, mend))
+                return
+            self.findings += gateway.findings(None, gateway.Home(job.namespace, job.name) if job else None)
+            return
+        from job.probing import probe
+
+        log.info("a probe is pushed to %s and removed again", settings.url)
+        probed = probe(settings)
+        self.probed = probed.value is not None or probed.left is not None
+        self.findings += gateway.findings(probed, gateway.Home(job.namespace, job.name) if job else None)

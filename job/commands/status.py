@@ -1,0 +1,143 @@
+"""`status`: how things stand, and what needs attention."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from job.clusters.connecting import connect
+from job.commands.history import hold_document
+from job.commands.showing import document, write
+from job.judging import judge
+from job.openshift import iso
+from job.progress import Progress
+from job.reporting import image_document
+from job.running import start
+from job.runs import Counts
+from job.settings import Settings
+from job.standing import Attention, Look, PastRun, Standing, TagStanding
+from job.stock import take_stock
+from job.stopping import Stop
+from job.timetable import Punctuality, delay_of
+
+
+def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
+    """Show how things stand; returns 0 where all is well, as far as can be told, and 1 where something is not."""
+    counts = Counts()
+    cluster = connect(settings, counts.requested)
+    progress = Progress(sys.stderr)
+    try:
+        # Asked as a plan asks, so that nothing is written.
+        run = start(settings, cluster, counts, stop, command="plan", environment=os.environ, progress=progress.show)
+        standing = judge(take_stock(run))
+    finally:
+        progress.end()
+        cluster.close()
+    if as_table:
+        from job.tables_status import print_status
+
+        write(lambda: print_status(standing))
+    else:
+        document("Status", status_document(standing))
+    return 0 if standing.is_well else 1
+
+
+def status_document(standing: Standing) -> dict[str, Any]:
+    """How things stand as JSON."""
+    return {
+        "at": iso(standing.now),
+        "well": standing.is_well,
+        "deployment": standing.deployment,
+        "namespaces": list(standing.namespaces),
+        "attention": [_attention(each) for each in standing.attention],
+        "unknown": [
+            {"namespace": each.namespace or None, "part": each.part, "message": each.message}
+            for each in standing.unknown
+        ],
+        "tags": [_tag(tag) for tag in standing.tags],
+        "schedules": [_schedule(each) for each in standing.schedules],
+        "runs": [_run(each) for each in standing.runs],
+        "workloads": [_workload(look) for look in standing.looks],
+    }
+
+
+def _attention(each: Attention) -> dict[str, Any]:
+    return {
+        "namespace": each.namespace,
+        "subject": each.subject,
+        "problem": each.problem,
+        "message": each.message,
+        "since": iso(each.since),
+        "command": each.command,
+    }
+
+
+def _tag(tag: TagStanding) -> dict[str, Any]:
+    return {
+        "namespace": tag.name.namespace,
+        "stream": tag.name.stream,
+        "tag": tag.name.tag,
+        "source": tag.source,
+        "state": tag.state,
+        "reason": tag.reason,
+        "by": tag.by,
+        "message": tag.message,
+        "image": image_document(tag.image),
+        "registry": image_document(tag.registry),
+        "old": tag.is_old,
+        "hold": hold_document(tag.hold),
+        "last_success": iso(tag.last_success),
+        "failed_runs": tag.failed_runs,
+        "failing_since": iso(tag.failing_since),
+    }
+
+
+def _schedule(each: Punctuality) -> dict[str, Any]:
+    table = each.timetable
+    return {
+        "namespace": table.namespace,
+        "cronjob": table.name,
+        "deployment": table.deployment,
+        "namespaces": list(table.namespaces),
+        "schedule": table.text,
+        "time_zone": table.zone,
+        "suspended": table.suspended,
+        "next_due": iso(each.next_due),
+        "missed": iso(each.missed),
+        "last_run": each.run.id if each.run else None,
+        "last_run_delay": delay_of(each.run) if each.run else None,
+        "message": table.problem,
+    }
+
+
+def _run(each: PastRun) -> dict[str, Any]:
+    record = each.record
+    return {
+        "namespace": each.namespace,
+        "id": record.id,
+        "command": record.command,
+        "trigger": record.trigger,
+        "job": record.job,
+        "deployment": record.deployment,
+        "shard": {"index": record.shard.index, "count": record.shard.count} if record.shard else None,
+        "outcome": record.outcome,
+        "exit_status": record.exit_status,
+        "scheduled_at": iso(record.scheduled_at),
+        "started_at": iso(record.started_at),
+        "finished_at": iso(record.finished_at),
+        "delay": delay_of(record),
+        "tags": dict(record.counts),
+    }
+
+
+def _workload(look: Look) -> dict[str, Any]:
+    return {
+        "namespace": look.namespace,
+        "kind": look.kind,
+        "name": look.name,
+        "tags": [name.seen_from(look.namespace) for name in look.tags],
+        "result": look.result or "under_way",
+        "message": look.message,
+        "command": look.command,
+    }

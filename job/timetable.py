@@ -1,0 +1,193 @@
+"""When a CronJob of this program is due, and whether its runs kept to that, as the journal tells.
+
+A due time counts as missed once its patience is over (`startingDeadlineSeconds`, at least ten minutes) and no run of a
+Job has come since. A run from a shell does not count: it may have been of a single tag, which no journal tells.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from job.clusters import CRON_JOBS
+from job.journal import RunRecord
+from job.openshift import parse_time
+from job.reasons import clean
+from job.schedule import Schedule, UnsupportedScheduleError
+from job.workloads import object_in, objects_in, pod_spec_of
+
+NAME = "import-images"
+LABEL = "app.kubernetes.io/name"
+LEAST_PATIENCE = timedelta(minutes=10)
+# What the manifests allow a run, and some more.
+LONGEST_RUN = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """A CronJob that runs this program.
+
+    Attributes:
+        namespace: where the CronJob is.
+        name: its own.
+        deployment: whose tags it imports; None: every tag, or not known.
+        namespaces: where it imports.
+        text: its schedule as written.
+        zone: the name of its time zone; None: UTC.
+        suspended: no run comes.
+        schedule: None where `problem` says why it tells no due times.
+        problem: what is wrong with the schedule.
+        is_broken: whether the CronJob itself cannot read it.
+        patience: how long after a due time a run may still begin.
+        longest: how long a run may take.
+        since: when the CronJob was made.
+        last_made: when it last made a Job, by its due time.
+    """
+
+    namespace: str
+    name: str
+    deployment: str | None
+    namespaces: tuple[str, ...]
+    text: str
+    zone: str | None
+    suspended: bool
+    schedule: Schedule | None
+    problem: str | None
+    is_broken: bool
+    patience: timedelta
+    longest: timedelta
+    since: datetime | None
+    last_made: datetime | None
+
+    def covers(self, namespace: str, tag: str) -> bool:
+        """Whether its runs import that tag."""
+        return namespace in self.namespaces and self.deployment in (None, tag)
+
+
+def timetable_from(data: Mapping[str, Any], zone: str | None = None) -> Timetable | None:
+    """What a CronJob says, from its JSON; None when it is not one of this program.
+
+    Args:
+        data: the CronJob.
+        zone: of the schedule, where it is not to be the CronJob's.
+    """
+    metadata, spec = object_in(data, "metadata"), object_in(data, "spec")
+    name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
+    if name != NAME and object_in(metadata, "labels").get(LABEL) != NAME:
+        return None
+    environment = _environment(data)
+    deployment = environment.get("DEPLOYMENT") or None
+    zone = zone or str(spec.get("timeZone") or "") or None
+    schedule, problem, is_broken = _schedule(str(spec.get("schedule") or ""), zone)
+    return Timetable(
+        namespace=namespace,
+        name=name,
+        deployment=deployment,
+        namespaces=_namespaces(environment, deployment) or (namespace,),
+        text=str(spec.get("schedule") or ""),
+        zone=zone,
+        suspended=spec.get("suspend") is True,
+        schedule=schedule,
+        problem=problem,
+        is_broken=is_broken,
+        patience=max(LEAST_PATIENCE, _seconds(spec.get("startingDeadlineSeconds")) or LEAST_PATIENCE),
+        longest=_seconds(object_in(spec, "jobTemplate", "spec").get("activeDeadlineSeconds")) or LONGEST_RUN,
+        since=parse_time(metadata.get("creationTimestamp")),
+        last_made=parse_time(object_in(data, "status").get("lastScheduleTime")),
+    )
+
+
+def _environment(data: Mapping[str, Any]) -> Mapping[str, str]:
+    """What its containers are told in so many words; values from elsewhere are not known."""
+    return {
+        str(each.get("name")): value.strip()
+        for container in objects_in(pod_spec_of(CRON_JOBS, data), "containers")
+        for each in objects_in(container, "env")
+        if isinstance(value := each.get("value"), str)
+    }
+
+
+def _namespaces(environment: Mapping[str, str], deployment: str | None) -> tuple[str, ...]:
+    named = tuple(name for each in environment.get("NAMESPACE", "").split(",") if (name := each.strip()))
+    if named or not deployment or not environment.get("SERVICE"):
+        return named
+    return (f"{environment['SERVICE']}-{deployment}",)
+
+
+def _seconds(value: object) -> timedelta | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and 0 < value < 10**9
+    return timedelta(seconds=value) if is_number and isinstance(value, int) else None
+
+
+def _schedule(text: str, zone: str | None) -> tuple[Schedule | None, str | None, bool]:
+    try:
+        return Schedule.parse(text, zone), None, False
+    except UnsupportedScheduleError as error:
+        return None, clean(str(error)), False
+    except ValueError as error:
+        return None, clean(str(error)), True
+
+
+@dataclass(frozen=True, slots=True)
+class Punctuality:
+    """How the runs of a CronJob kept to its schedule.
+
+    Attributes:
+        next_due: None where it is not known, or never comes.
+        missed: the due time that no run came for.
+        made: whether a Job was made for it all the same, so that its pod is to blame.
+        run: the last scheduled run.
+    """
+
+    timetable: Timetable
+    next_due: datetime | None = None
+    missed: datetime | None = None
+    made: bool = False
+    run: RunRecord | None = None
+
+
+def delay_of(run: RunRecord) -> float | None:
+    """Seconds from when a run was due to when it began; None where it was not on a schedule."""
+    if run.scheduled_at is None or run.started_at is None:
+        return None
+    return max(0.0, (run.started_at - run.scheduled_at).total_seconds())
+
+
+def punctuality(timetable: Timetable, runs: Sequence[RunRecord] | None, now: datetime) -> Punctuality:
+    """Judge a CronJob by the runs that the journal has, newest first; None where there is no journal to read."""
+    mine = [run for run in runs or () if run.command == "run" and _is_of(timetable, run)]
+    last = next((run for run in mine if run.trigger == "scheduled"), None)
+    schedule = timetable.schedule
+    if schedule is None or timetable.suspended:
+        return Punctuality(timetable, run=last)
+    due = schedule.last_before(now - timetable.patience)
+    if due is None or (timetable.since and due < timetable.since) or any(_came_after(due, run) for run in mine):
+        return Punctuality(timetable, schedule.next_after(now), run=last)
+    made = timetable.last_made is not None and timetable.last_made >= due
+    # Without a journal a Job that was made is all that one can ask for.
+    missed = None if made and runs is None else due
+    return Punctuality(timetable, schedule.next_after(now), missed, made and missed is not None, last)
+
+
+def _is_of(timetable: Timetable, run: RunRecord) -> bool:
+    if run.deployment in (None, timetable.deployment):
+        return True
+    # Its deployment may come from a place that is not known here.
+    return timetable.deployment is None and (run.job or "").startswith(f"{timetable.name}-")
+
+
+def _came_after(due: datetime, run: RunRecord) -> bool:
+    # One that was still under way at the due time kept the scheduled one out.
+    moments = (run.started_at, run.finished_at)
+    return run.trigger != "local" and any(moment is not None and moment >= due for moment in moments)
+
+
+def two_due_times_ago(timetable: Timetable, now: datetime) -> datetime | None:
+    """The last due time but one whose patience is over; None where the CronJob is younger, or tells none."""
+    if timetable.schedule is None or timetable.suspended:
+        return None
+    last = timetable.schedule.last_before(now - timetable.patience)
+    before = last and timetable.schedule.last_before(last - timedelta(seconds=1))
+    return None if before is None or (timetable.since and before < timetable.since) else before

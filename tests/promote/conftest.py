@@ -1,0 +1,37 @@
+"""Promotion with real git repositories, and with the sandbox for what it asks of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.promote.forge import GIT, Folder
+from tests.runs.place import Place
+from tests.sandbox.client import Sandbox, start
+
+
+@pytest.fixture(autouse=True)
+def _own_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in GIT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("WATCH_ROLLOUTS", raising=False)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    with start("--no-pacing") as found:
+        yield found
+
+
+@pytest.fixture
+def place(sandbox: Sandbox) -> Iterator[Place]:
+    yield Place(sandbox)
+    sandbox.remove_faults()

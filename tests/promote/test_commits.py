@@ -1,0 +1,102 @@
+"""Commits as git lists them, and what they are called elsewhere."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from job.promote.commits import (
+    Commit,
+    authors,
+    commits_from,
+    is_hash,
+    pull_requests,
+    pull_requests_of,
+    same,
+    web_address,
+)
+
+WHEN = datetime(2026, 11, 20, tzinfo=UTC)
+FULL = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
+
+
+def commit(subject: str, author: str = "Jane Doe", *, is_merge: bool = False) -> Commit:
+    return Commit(FULL, author, WHEN, subject, is_merge)
+
+
+def test_a_list_of_commits() -> None:
+    rows = ["a" * 40, "b" * 40, "Jane", "1763596800", "One", "b" * 40, "c d", "Jim", "1763596801", "Merge it"]
+    found = commits_from("\0".join(rows) + "\0")
+    assert [(each.id[0], each.author, each.subject, each.is_merge) for each in found] == [
+        ("a", "Jane", "One", False),
+        ("b", "Jim", "Merge it", True),
+    ]
+    assert found[0].at == datetime(2025, 11, 20, tzinfo=UTC)
+    assert commits_from("") == ()
+
+
+@pytest.mark.parametrize(
+    ("subject", "named"),
+    [
+        ("Mend it (#123)", ("#123",)),
+        ("Merge pull request #12 from jane/mend-it", ("#12",)),
+        ("Revert 'Mend it (#12)' (#13)", ("#12", "#13")),
+        ("Merged in fix/x (pull request #7)", ("#7",)),
+        ("Mend it (!45)", ("!45",)),
+        ("Mend issue #12", ()),
+        ("Mend it", ()),
+    ],
+)
+def test_pull_requests(subject: str, named: tuple[str, ...]) -> None:
+    assert pull_requests(subject) == named
+
+
+def test_pull_requests_of_several() -> None:
+    assert pull_requests_of([commit("One (#2)"), commit("Two (#1)"), commit("Three (#2)")]) == ("#2", "#1")
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "wanted"),
+    [
+        (FULL, FULL, True),
+        (FULL[:7], FULL, True),
+        (FULL, FULL[:12], True),
+        (FULL.upper(), FULL, True),
+        (FULL[:6], FULL, False),
+        (FULL[:11] + "0", FULL, False),
+        ("", FULL, False),
+        (None, FULL, False),
+        ("v1.2.3", FULL, False),
+        (FULL + "-dirty", FULL, False),
+    ],
+)
+def test_the_beginning_of_a_hash_counts(one: str | None, other: str, wanted: bool) -> None:
+    assert same(one, other) is wanted
+
+
+def test_what_can_be_a_hash() -> None:
+    assert is_hash(FULL) and is_hash(" 4d5e6f7 ")
+    assert not is_hash("stable") and not is_hash(None) and not is_hash("4d5e6f")
+
+
+@pytest.mark.parametrize(
+    ("url", "web"),
+    [
+        ("https://github.com/packit/packit", "https://github.com/packit/packit"),
+        ("https://github.com/packit/packit.git", "https://github.com/packit/packit"),
+        ("https://me:hunter2@github.com/packit/packit.git/", "https://github.com/packit/packit"),
+        ("git@github.com:packit/packit.git", "https://github.com/packit/packit"),
+        ("ssh://git@example.com:2222/team/worker", "https://example.com/team/worker"),
+        ("/srv/git/worker.git", None),
+        ("../worker", None),
+        ("file:///srv/git/worker.git", None),
+    ],
+)
+def test_where_it_can_be_read(url: str, web: str | None) -> None:
+    assert web_address(url) == web
+
+
+def test_authors() -> None:
+    found = authors([commit("a", "Jim"), commit("b"), commit("c"), commit("d", "Bot", is_merge=True)])
+    assert found == ("Jane Doe", "Jim")

@@ -1,0 +1,175 @@
+"""`promote.toml`: what it may say, and every mistake in it, all at once."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from job.errors import UsageError
+from job.promote.config import Config, Feed, Monorepo, Repository, config_from, in_order, read_config
+
+FILE = Path("/somewhere/promote.toml")
+ONE = '[[repository]]\nname = "worker"\nurl = "https://example.com/worker"\n'
+
+
+def read(text: str) -> Config:
+    return config_from(text, FILE)
+
+
+def errors(text: str) -> list[str]:
+    with pytest.raises(UsageError) as caught:
+        read(text)
+    return [error.removeprefix(f"{FILE}: ") for error in caught.value.errors]
+
+
+def test_defaults() -> None:
+    config = read(ONE)
+    assert config == Config(
+        FILE.parent,
+        FILE.parent / ".promote",
+        "origin",
+        (Repository("worker", "https://example.com/worker", "main", "stable"),),
+    )
+
+
+def test_everything() -> None:
+    config = read(
+        """
+        clones = "/elsewhere/clones"
+        remote = "upstream"
+        [monorepo]
+        url = "git@example.com:team/all.git"
+        branch = "trunk"
+        [[repository]]
+        name = "worker"
+        url = "../worker"
+        rolling = "devel"
+        stable = "production/eu"
+        streams = ["worker", "worker-beat:live"]
+        after = ["library"]
+        submodule = "services/worker/"
+        [[repository]]
+        name = "library"
+        url = "https://example.com/library"
+        """
+    )
+    assert (config.clones, config.remote) == (Path("/elsewhere/clones"), "upstream")
+    assert config.monorepo == Monorepo("git@example.com:team/all.git", "trunk")
+    assert [repository.name for repository in config.repositories] == ["library", "worker"]
+    worker = config.repositories[1]
+    assert (worker.rolling, worker.stable, worker.submodule) == ("devel", "production/eu", "services/worker")
+    assert worker.feeds == (Feed("worker"), Feed("worker-beat", "live"))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "at least one table [[repository]]"),
+        ("repository = 3", "at least one table [[repository]]"),
+        ("repository = [1]", "at least one table [[repository]]"),
+        ("[[repository]", "not TOML"),
+        (ONE + "streems = []", "repository worker: streems: not a key of this table; did you mean streams?"),
+        ("color = true\n" + ONE, "color: not a key of this table; known are clones"),
+        ('clones = ""\n' + ONE, "clones: must be a text"),
+        ('remote = "a b"\n' + ONE, "remote: 'a b' is not a name such as origin"),
+        ('monorepo = "x"\n' + ONE, "monorepo: must be a table"),
+        (ONE + "[monorepo]", "[monorepo] url: missing"),
+        (ONE + '[monorepo]\nurl = "x"\nbranch = "a b"', "[monorepo] branch: 'a b' is not the name of a branch"),
+        ('[[repository]]\nurl = "x"', "repository number 1: name: missing"),
+        ('[[repository]]\nname = "../x"\nurl = "x"', "'../x' is not a name of letters"),
+        ('[[repository]]\nname = 3\nurl = "x"', "repository number 1: name: must be a text"),
+        ('[[repository]]\nname = "worker"', "repository worker: url: missing"),
+        ('[[repository]]\nname = "worker"\nurl = "--upload-pack=x"', "repository worker: url: begins with a dash"),
+        (ONE + 'rolling = "a..b"', "rolling: 'a..b' is not the name of a branch"),
+        (ONE + 'rolling = "-a"', "rolling: '-a' is not the name of a branch"),
+        (ONE + 'stable = "x.lock"', "stable: 'x.lock' is not the name of a branch"),
+        (ONE + 'stable = "main"', "stable: 'main' is the rolling branch, too"),
+        (ONE + 'streams = "worker"', "streams: must be a list of texts"),
+        (ONE + 'streams = ["a:b:c"]', "streams: 'a:b:c' is not STREAM or STREAM:TAG"),
+        (ONE + 'streams = ["packit-*"]', "streams: 'packit-*' is not STREAM or STREAM:TAG"),
+        (ONE + 'streams = ["a", "a"]', "streams: 'a' is named twice"),
+        (ONE + 'after = ["worker"]', "after: it names itself"),
+        (ONE + 'after = ["wroker"]', "after: there is no repository 'wroker'; did you mean worker?"),
+        (ONE + ONE, "two have this name"),
+        (ONE + ONE.replace("worker", "Worker"), "repository Worker and worker: two have this name"),
+    ],
+)
+def test_mistakes(text: str, told: str) -> None:
+    found = errors(text)
+    assert len(found) == 1, found
+    assert told in found[0]
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    found = errors('clones = 1\n[[repository]]\nname = "a"\nrolling = ""\n[[repository]]\nurl = "y"\nafter = ["b"]')
+    assert [error.partition(": ")[0] for error in found] == [
+        "clones",
+        "repository a",
+        "repository a",
+        "repository number 2",
+        "repository number 2",
+    ]
+
+
+def test_a_stream_has_one_source() -> None:
+    two = ONE + 'streams = ["worker"]\n' + ONE.replace("worker", "other") + 'streams = ["worker", "x:live"]'
+    assert errors(two) == ["repository other: streams: worker is fed by worker already"]
+
+
+def test_a_cycle_is_told_with_its_way() -> None:
+    def one(name: str, after: str) -> str:
+        return f'[[repository]]\nname = "{name}"\nurl = "x"\nafter = ["{after}"]\n'
+
+    assert errors(one("a", "b") + one("b", "c") + one("c", "b")) == [
+        "after: b comes after c comes after b: none of them could be the first"
+    ]
+
+
+def test_no_login_is_told() -> None:
+    text = '[[repository]]\nname = "a"\nurl = "https://me:hunter2@example.com/a\\n"\nsteams = []'
+    assert "hunter2" not in "".join(errors(text))
+    assert "hunter2" not in repr(read('[[repository]]\nname = "a"\nurl = "https://me:hunter2@example.com/a"'))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="not there; write one"):
+        read_config(str(tmp_path / "promote.toml"))
+    (tmp_path / "promote.toml").write_bytes(b"\xff")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_config(str(tmp_path / "promote.toml"))
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_config(str(tmp_path))
+
+
+def test_the_example_is_good() -> None:
+    config = read_config(str(Path(__file__).parents[2] / "examples" / "promote.toml"))
+    assert [repository.name for repository in config.repositories] == ["ogr", "packit", "packit-service", "dashboard"]
+
+
+def test_chosen_by_name() -> None:
+    config = read(ONE + ONE.replace("worker", "other"))
+    assert [each.name for each in config.chosen([])] == ["worker", "other"]
+    assert [each.name for each in config.chosen(["other"])] == ["other"]
+    with pytest.raises(UsageError, match="'nix' is no repository"):
+        config.chosen(["nix", "other"])
+
+
+@given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 7)), max_size=20))
+def test_order(pairs: list[tuple[int, int]]) -> None:
+    after: dict[int, set[str]] = {number: set() for number in range(8)}
+    for one, other in pairs:
+        after[one].add(str(other))
+    repositories = tuple(Repository(str(n), "x", after=tuple(sorted(after[n]))) for n in range(8))
+    ordered, cycle = in_order(repositories)
+    assert sorted(ordered, key=lambda each: each.name) == list(repositories)
+    if cycle:
+        assert cycle[0] == cycle[-1] and len(cycle) > 2
+        assert all(other in after[int(one)] for one, other in pairwise(cycle))
+    else:
+        place = {repository.name: number for number, repository in enumerate(ordered)}
+        # What names itself is a mistake of its own.
+        assert all(place[o] < place[r.name] for r in repositories for o in r.after if o != r.name)

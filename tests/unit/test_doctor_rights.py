@@ -1,0 +1,104 @@
+"""The rights that doctor asks for are those of the Roles that are shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import yaml
+
+from job.checks import Severity
+from job.checks.rights import ESSENTIAL, FILES, FLEET, HOME, NAMES, RULES, Component, Right, Use, missing, wanted
+from tests.kustomize import MANIFESTS
+
+NAMESPACE = "packit-prod"
+ACCOUNT = f"system:serviceaccount:{NAMESPACE}:import-images"
+ROLES = {
+    Component.BASE: "base/role.yaml",
+    Component.ROLLOUTS: "components/rollouts/role.yaml",
+    Component.ROLLBACK: "components/rollback/role.yaml",
+}
+
+
+def shipped(path: str, kind: str, name: str) -> list[Right]:
+    """The rules of a shipped Role, each verb on its own."""
+    documents = yaml.safe_load_all((MANIFESTS / path).read_text(encoding="utf-8"))
+    (role,) = (each for each in documents if each["kind"] == kind and each["metadata"]["name"] == name)
+    return list(rights_of(role["rules"]))
+
+
+def rights_of(rules: Iterable[dict[str, Any]]) -> Iterable[Right]:
+    for rule in rules:
+        for group in rule["apiGroups"]:
+            for resource in rule["resources"]:
+                for verb in rule["verbs"]:
+                    for name in rule.get("resourceNames", [""]):
+                        yield Right(group, resource, verb, name)
+
+
+@pytest.mark.parametrize("component", list(Component))
+def test_they_are_those_of_the_role(component: Component) -> None:
+    (file,) = FILES[component]
+    assert file == f"manifests/{ROLES[component]}"
+    found = shipped(ROLES[component], "Role", NAMES[component])
+    assert len(set(RULES[component])) == len(RULES[component])
+    assert set(RULES[component]) == set(found)
+
+
+def test_those_of_a_fleet() -> None:
+    path = "components/fleet/cluster-roles.yaml"
+    assert list(FLEET) == shipped(path, "ClusterRole", "import-images-namespaces")
+    everywhere = {right for right in RULES[Component.BASE] if right not in HOME}
+    assert everywhere == set(shipped(path, "ClusterRole", "import-images"))
+
+
+def all_but(*lacking: Right) -> dict[Right, bool | None]:
+    return {right: right not in lacking for rights in RULES.values() for right in rights}
+
+
+def test_none_is_missing() -> None:
+    assert missing(Use(ACCOUNT), NAMESPACE, all_but()) == []
+
+
+@pytest.mark.parametrize("right", [right for rights in RULES.values() for right in rights])
+def test_each_is_told(right: Right) -> None:
+    found = missing(Use(ACCOUNT), NAMESPACE, all_but(right))
+    assert found
+    for each in found:
+        assert f"may not {right.verb} {right.resource}" in each.message
+        assert each.mend[0].startswith(f"oc -n {NAMESPACE} apply -f manifests/")
+    worst = found[0].severity
+    base = right in RULES[Component.BASE]
+    assert worst is (Severity.ERROR if right in ESSENTIAL else Severity.WARNING if base else Severity.NOTE)
+
+
+def test_what_is_made_use_of_is_an_error() -> None:
+    update = Right("image.openshift.io", "imagestreamtags", "update")
+    (found,) = missing(Use(ACCOUNT, goes_back="ON_BAD_ROLLOUT is rollback"), NAMESPACE, all_but(update))
+    assert found.severity is Severity.ERROR
+    assert found.message.endswith("may not update imagestreamtags; needed since ON_BAD_ROLLOUT is rollback")
+    (note,) = missing(Use("somebody", is_job=False), NAMESPACE, all_but(update))
+    assert note.severity is Severity.NOTE
+    assert note.mend[1] == (
+        f"oc -n {NAMESPACE} create rolebinding import-images-rollback-somebody"
+        " --role=import-images-rollback --user=somebody"
+    )
+
+
+def test_what_the_job_reads_of_itself_is_asked_at_home_only() -> None:
+    assert set(HOME) <= {right for each, right in wanted(ACCOUNT, NAMESPACE) if each is Component.BASE}
+    assert not set(HOME) & {right for each, right in wanted(ACCOUNT, "other") if each is Component.BASE}
+    assert not set(HOME) & {right for each, right in wanted("somebody", NAMESPACE) if each is Component.BASE}
+
+
+def test_no_answer_is_told() -> None:
+    (found,) = missing(Use(ACCOUNT), NAMESPACE, dict.fromkeys(all_but()))
+    assert (found.check, found.severity) == ("not-checked", Severity.WARNING)
+
+
+def test_several_in_one_sentence() -> None:
+    events = [Right("", "events", verb) for verb in ("create", "get", "update")]
+    jobs = [Right("batch", "jobs", "get")]
+    (found,) = missing(Use(ACCOUNT), NAMESPACE, all_but(*events, *jobs))
+    assert found.message == "run: may not create, get and update events; get jobs"

@@ -1,0 +1,267 @@
+"""Findings about triggers, and the commands that mend them."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from typing import Any
+
+import pytest
+
+from job.checks import Finding, Severity
+from job.checks.shapes import Names, Shape, normal, shape_of
+from job.checks.triggers import (
+    KnownTags,
+    Pulling,
+    built_from,
+    of_pull,
+    of_workload,
+    pulls_wanted,
+    unfollowed,
+    untriggered,
+)
+from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.model import TagName
+from job.workloads import TRIGGERS_ANNOTATION, workload_from
+from tests.unit.objects import NAMESPACE
+from tests.unit.scripted import spec_tag, stream_json
+from tests.unit.workload_objects import trigger, workload
+
+WEB = TagName(NAMESPACE, "web", "prod")
+SOURCE = "quay.io/packit/web:prod"
+JSON = dict[str, Any]
+
+
+def stream(name: str = "web", **more: Any) -> JSON:
+    data = stream_json(spec_tag("prod", f"quay.io/packit/{name}:prod"), name=name, namespace=NAMESPACE)
+    data["spec"] |= more
+    return data
+
+
+def names(*streams: JSON) -> Names:
+    found = Names()
+    for each in streams or (stream(),):
+        found.add(each, [tag["name"] for tag in each["spec"]["tags"]])
+    return found
+
+
+def known(*tags: TagName, **more: Any) -> KnownTags:
+    return KnownTags(dict.fromkeys(tags or (WEB,), True), listed=frozenset({NAMESPACE}), **more)
+
+
+def container(name: str = "web", image: str = "app") -> JSON:
+    return {"name": name, "image": image}
+
+
+def found_of(resource: Resource, data: JSON, tags: KnownTags | None = None) -> list[Finding]:
+    workload = workload_from(resource, data)
+    assert workload is not None
+    return of_workload(workload, shape_of(resource, data), tags or known(), names())
+
+
+def written(found: Finding) -> list[JSON]:
+    """The annotation that a finding's command writes."""
+    words = shlex.split(found.mend[0])
+    (text,) = (word.partition("=")[2] for word in words if word.startswith(TRIGGERS_ANNOTATION))
+    entries: list[JSON] = json.loads(text)
+    return entries
+
+
+def test_one_that_fires() -> None:
+    assert found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers=[trigger()])) == []
+
+
+@pytest.mark.parametrize(
+    "triggers",
+    [
+        [trigger(paused="false")],
+        [trigger(path="spec.template.spec.containers[web].image")],
+        [trigger(path="containers[0].image")],
+        [trigger(from_kind="DockerImage")],
+        [trigger(from_apiVersion="v1")],
+        [trigger(), trigger()],
+    ],
+)
+def test_one_that_never_does(triggers: list[JSON]) -> None:
+    data = workload(DEPLOYMENTS, triggers=triggers)
+    (found,) = found_of(DEPLOYMENTS, data)
+    assert (found.check, found.severity, found.where) == ("trigger-never-fires", Severity.ERROR, "Deployment web")
+    data["metadata"]["annotations"][TRIGGERS_ANNOTATION] = json.dumps(written(found))
+    assert found_of(DEPLOYMENTS, data) == []
+
+
+@pytest.mark.parametrize("text", ["[{", "{}", '[{"from": 5}]', '["x"]'])
+def test_one_that_cannot_be_read(text: str) -> None:
+    data = workload(DEPLOYMENTS, triggers=text, containers=[container("side", "other"), container("web", SOURCE)])
+    (found,) = found_of(DEPLOYMENTS, data)
+    # What it was for shows only by the image.
+    assert [entry["from"]["name"] for entry in written(found)] == ["web:prod"]
+    assert '"web"' in written(found)[0]["fieldPath"]
+
+
+def test_what_it_was_for_does_not_show() -> None:
+    (found,) = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers="[{"), KnownTags({}))
+    assert [entry["from"]["name"] for entry in written(found)] in (["STREAM:TAG"], ["web:prod"])
+
+
+def test_the_others_of_the_workload_are_kept() -> None:
+    containers = [container("web"), container("log")]
+    triggers = [trigger(paused="false"), trigger("log:prod", 'spec.template.spec.containers[?(@.name=="log")].image')]
+    data = workload(DEPLOYMENTS, triggers=triggers, containers=containers)
+    (found,) = found_of(DEPLOYMENTS, data, known(WEB, TagName(NAMESPACE, "log", "prod")))
+    assert [entry["from"]["name"] for entry in written(found)] == ["web:prod", "log:prod"]
+
+
+def test_a_slip_of_the_pen() -> None:
+    data = workload(STATEFUL_SETS, triggers=[trigger("wbe:prod")])
+    (found,) = found_of(STATEFUL_SETS, data)
+    assert (found.check, found.message) == ("trigger-without-tag", "it follows wbe:prod, and there is no such tag")
+    assert [entry["from"]["name"] for entry in written(found)] == ["web:prod"]
+
+
+def test_a_tag_still_to_be_made() -> None:
+    data = workload(STATEFUL_SETS, triggers=[trigger("web:something-else")])
+    (found,) = found_of(STATEFUL_SETS, data, known(WEB, sources={WEB: SOURCE}))
+    command = f"oc -n {NAMESPACE} tag --source=docker quay.io/packit/web:something-else web:something-else"
+    assert found.mend == (command,)
+
+
+def test_a_tag_without_image() -> None:
+    data = workload(DEPLOYMENTS, triggers=[trigger()])
+    tags = KnownTags({WEB: False}, listed=frozenset({NAMESPACE}))
+    (found,) = found_of(DEPLOYMENTS, data, tags)
+    assert (found.check, found.severity) == ("trigger-without-image", Severity.WARNING)
+    broken = KnownTags({WEB: False}, listed=frozenset({NAMESPACE}), broken=frozenset({WEB}))
+    assert found_of(DEPLOYMENTS, data, broken) == []
+
+
+def test_a_tag_that_cannot_be_seen() -> None:
+    data = workload(DEPLOYMENTS, triggers=[trigger(from_namespace="far")])
+    (found,) = found_of(DEPLOYMENTS, data)
+    assert (found.check, found.severity) == ("not-checked", Severity.NOTE)
+    gone = known(asked=frozenset({("far", "web")}))
+    (found,) = found_of(DEPLOYMENTS, data, gone)
+    assert found.check == "trigger-without-tag"
+    assert found.mend[0].startswith("oc -n far tag")
+
+
+def test_one_that_is_paused() -> None:
+    (found,) = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers=[trigger(paused=True)]))
+    assert (found.check, found.severity) == ("trigger-paused", Severity.NOTE)
+    assert written(found) == [trigger()]
+
+
+@pytest.mark.parametrize(
+    ("value", "severity", "paused"),
+    [("true", Severity.WARNING, True), (True, Severity.WARNING, True), ("false", Severity.NOTE, None)],
+)
+def test_pause(value: object, severity: Severity, paused: bool | None) -> None:
+    (found,) = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers=[trigger(pause=value)]))
+    assert (found.check, found.severity) == ("trigger-pause-ignored", severity)
+    (entry,) = written(found)
+    assert "pause" not in entry
+    assert entry.get("paused") is paused
+
+
+def test_of_a_deployment_config() -> None:
+    params = {"automatic": True, "containerNames": ["other"], "from": {"kind": "ImageStreamTag", "name": "web:prod"}}
+    data = workload(DEPLOYMENT_CONFIGS)
+    data["spec"]["triggers"] = [{"type": "ImageChange", "imageChangeParams": params}]
+    (found,) = found_of(DEPLOYMENT_CONFIGS, data)
+    command = f"oc -n {NAMESPACE} set triggers deploymentconfig/web --from-image=web:prod -c web"
+    assert found.mend == (command,)
+
+
+class TestUntriggered:
+    def bare(self, image: str, streams: JSON | None = None, **more: Any) -> list[str]:
+        shape = Shape(CRON_JOBS, NAMESPACE, "nightly", (("app", image),), **more)
+        return [str(tag) for _, tag in untriggered([shape], [], names(streams or stream()))]
+
+    @pytest.mark.parametrize(
+        "image",
+        [
+            SOURCE,
+            "registry:5000/packit/web:prod",
+            "registry:5000/packit/web@sha256:old",
+            "quay.io/x@sha256:old",
+        ],
+    )
+    def test_by_any_name(self, image: str) -> None:
+        data = stream()
+        data["status"]["dockerImageRepository"] = "registry:5000/packit/web"
+        assert self.bare(image, data) == ["web:prod"]
+
+    @pytest.mark.parametrize(
+        "image", ["", " ", "quay.io/packit/web:stg", "quay.io/packit/web", "web:prod", "web", "quay.io/x@sha256:other"]
+    )
+    def test_another_image(self, image: str) -> None:
+        assert self.bare(image) == []
+
+    def test_by_the_name_of_the_stream(self) -> None:
+        assert self.bare("web:prod", stream(lookupPolicy={"local": True})) == ["web:prod"]
+        assert self.bare("web:prod", resolves_names=True) == ["web:prod"]
+
+    def test_one_whose_trigger_is_broken_is_told_once(self) -> None:
+        data = workload(DEPLOYMENTS, triggers=[trigger(path="nowhere")], containers=[container("web", SOURCE)])
+        found = workload_from(DEPLOYMENTS, data)
+        assert found is not None
+        assert untriggered([shape_of(DEPLOYMENTS, data)], [found], names()) == []
+
+    def test_one_that_has_a_trigger(self) -> None:
+        data = workload(DEPLOYMENTS, triggers=[trigger()], containers=[container("web", SOURCE)])
+        found = workload_from(DEPLOYMENTS, data)
+        assert found is not None
+        assert untriggered([shape_of(DEPLOYMENTS, data)], [found], names()) == []
+
+
+def test_a_tag_that_nothing_follows() -> None:
+    live = TagName(NAMESPACE, "web", "live")
+    assert unfollowed({WEB: [live]}, {live}, []) == []
+    assert unfollowed({WEB: []}, {WEB}, []) == []
+    (found,) = unfollowed({WEB: []}, set(), [], "BuildConfigs")
+    assert (found.severity, found.where) == (Severity.WARNING, "web:prod")
+    assert "BuildConfigs" in found.message
+    (found,) = unfollowed({WEB: []}, set(), ["far"])
+    assert found.severity is Severity.NOTE
+
+
+def test_builds() -> None:
+    source = {"kind": "ImageStreamTag", "name": "base:prod", "namespace": "far"}
+    spec = {
+        "strategy": {"dockerStrategy": {"from": {"kind": "ImageStreamTag", "name": "web"}}},
+        "triggers": [{"type": "ConfigChange"}, {"imageChange": {}}, {"imageChange": {"from": source}}],
+    }
+    found = built_from({"metadata": {"namespace": NAMESPACE}, "spec": spec})
+    assert found == {TagName(NAMESPACE, "web", "latest"), TagName("far", "base", "prod")}
+
+
+def test_pulling_from_another_namespace() -> None:
+    far = TagName("far", "web", "prod")
+    data = workload(DEPLOYMENTS, triggers=[trigger(from_namespace="far")])
+    mine = workload_from(DEPLOYMENTS, data)
+    assert mine is not None
+    ((account, tag),) = pulls_wanted(mine, shape_of(DEPLOYMENTS, data), known(far, local=frozenset({far})))
+    assert (account, tag) == (f"system:serviceaccount:{NAMESPACE}:default", far)
+    assert of_pull(mine, far, Pulling(account, True)) is None
+    found = of_pull(mine, far, Pulling(account, False))
+    assert found is not None
+    assert found.mend == (
+        f"oc -n far create rolebinding pull-from-{NAMESPACE}-default"
+        f" --clusterrole=system:image-puller --serviceaccount={NAMESPACE}:default",
+    )
+    unknown = of_pull(mine, far, Pulling(account, None))
+    assert unknown is not None
+    assert unknown.check == "not-checked"
+
+
+@pytest.mark.parametrize(
+    ("image", "whole"),
+    [
+        ("redis", "docker.io/library/redis:latest"),
+        ("team/app:1", "docker.io/team/app:1"),
+        ("localhost:5000/app", "localhost:5000/app:latest"),
+        ("quay.io/a/b:c@sha256:d", "quay.io/a/b@sha256:d"),
+    ],
+)
+def test_the_long_form(image: str, whole: str) -> None:
+    assert normal(image) == whole

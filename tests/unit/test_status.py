@@ -1,0 +1,486 @@
+"""How things stand: what needs attention and what does not, and the screen that tells it."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+
+from job.clusters import CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS
+from job.commands.status import status_document
+from job.health import pod_from
+from job.journal import Journal, RunRecord, TagRecord
+from job.judging import judge
+from job.model import By, Hold, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
+from job.remedies import remedy
+from job.standing import (
+    Findings,
+    Look,
+    Problem,
+    Seen,
+    Standing,
+    State,
+    Unknown,
+    verdict,
+)
+from job.tables_status import MOST_TAGS, print_status
+from job.timetable import Timetable, punctuality, timetable_from, two_due_times_ago
+from tests.unit.objects import JSON
+from tests.unit.reports import NAMESPACE, OLD, failed, tag_result, tag_results
+from tests.unit.workload_objects import BAD, CRASH_LOOP, NEW, deployment, pod, stateful_set, workload
+from tests.unit.workload_objects import OLD as OLD_DIGEST
+
+# A Tuesday morning, ten hours after the run of 02:00.
+NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
+DUE = datetime(2026, 11, 24, 2, 0, 0, tzinfo=UTC)
+CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
+NO_RIGHT = 'imagestreamimports is forbidden: User "me" cannot create resource "imagestreamimports" in API group "x"'
+
+
+def current(stream: str = "web", **values: Any) -> TagResult:
+    return tag_result(stream, **{"result": Result.UNCHANGED, "after": OLD, **values})
+
+
+def held(**values: Any) -> TagResult:
+    hold = Hold(**{"at": NOW - timedelta(days=2), "until": None, "by": "jane", "reason": "bad", "image": "x", **values})
+    return current(result=Result.SKIPPED, reason=Skip.HELD, hold=hold)
+
+
+def journal(*runs: RunRecord, stream: str = "web", **record: Any) -> Journal:
+    return Journal(tags={(stream, "prod"): TagRecord(**record)} if record else {}, runs=runs)
+
+
+def a_run(outcome: str = "success", at: datetime = DUE, **values: Any) -> RunRecord:
+    told = {"trigger": "scheduled", "deployment": "prod", "scheduled_at": at, "job": "import-images-1", **values}
+    return RunRecord("r1", at + timedelta(seconds=5), outcome, at + timedelta(seconds=20), **told)
+
+
+def cron_job(name: str = "import-images", env: dict[str, str] | None = None, **spec: Any) -> JSON:
+    environment = [
+        {"name": key, "value": value} for key, value in ({"DEPLOYMENT": "prod"} if env is None else env).items()
+    ]
+    template = {"spec": {"template": {"spec": {"containers": [{"name": "job", "env": environment}]}}}}
+    return {
+        "metadata": {"name": name, "namespace": NAMESPACE, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"schedule": "0 2 * * 2", "jobTemplate": template, **spec},
+    }
+
+
+def table(**spec: Any) -> Timetable:
+    found = timetable_from(cron_job(**spec))
+    assert found is not None
+    return found
+
+
+def stand(*tags: TagResult, of: Journal | None = None, **values: Any) -> Standing:
+    told = {"journals": {NAMESPACE: of} if of else {}, "tags": [Seen(tag) for tag in tags], **values}
+    return judge(Findings(NOW, "prod", (NAMESPACE,), **told))
+
+
+def problems(standing: Standing) -> list[Problem]:
+    return [each.problem for each in standing.attention]
+
+
+def look(result: RolloutResult | None, message: str | None = "why", minutes: float = 60, **values: Any) -> Look:
+    told = {"namespace": NAMESPACE, "kind": "Deployment", "name": "web", "tags": (TagName(NAMESPACE, "web", "prod"),)}
+    return Look(
+        **{**told, "result": result, "message": message, "moved_at": NOW - timedelta(minutes=minutes), **values}
+    )
+
+
+class TestTags:
+    def test_all_is_well_where_the_tags_are_as_the_registry_has_them(self) -> None:
+        standing = stand(current(), current("api"))
+        assert standing.is_well
+        assert verdict(standing) == "All is well: 2 current."
+
+    @pytest.mark.parametrize(
+        ("result", "state", "needed"),
+        [
+            (current(), State.CURRENT, []),
+            # The next run brings it.
+            (tag_result("web"), State.BEHIND, []),
+            (failed("web"), State.FAILED, [Problem.FAILING]),
+            (failed("web", Reason.INVALID, by=By.API), State.FAILED, [Problem.FAILING]),
+            (failed("web", Reason.TIMEOUT, by=By.API), State.UNKNOWN, [Problem.NOT_KNOWN]),
+            (failed("web", Reason.ABORTED, by=None), State.UNKNOWN, [Problem.NOT_KNOWN]),
+            (failed("web", Reason.FORBIDDEN, by=By.API, message=NO_RIGHT), State.UNKNOWN, []),
+            (held(), State.HELD, []),
+            (current(result=Result.SKIPPED, reason=Skip.PINNED), State.SKIPPED, []),
+        ],
+    )
+    def test_a_tag_by_what_its_registry_says(self, result: TagResult, state: State, needed: list[Problem]) -> None:
+        standing = stand(result)
+        assert [tag.state for tag in standing.tags] == [state]
+        assert problems(standing) == needed
+
+    def test_a_registry_that_cannot_be_asked_for_want_of_a_right_is_told_once(self) -> None:
+        refused = [failed(name, Reason.FORBIDDEN, by=By.API, message=NO_RIGHT) for name in ("a", "b")]
+        standing = stand(*refused)
+        assert [(each.part, "grant create on imagestreamimports" in each.message) for each in standing.unknown] == [
+            ("registry", True)
+        ]
+        assert standing.is_well
+        assert verdict(standing).startswith("As far as can be told all is well")
+
+    def test_two_failed_runs_need_attention_although_the_registry_has_it_now(self) -> None:
+        standing = stand(current(), of=journal(a_run(), failed_runs=2))
+        assert problems(standing) == [Problem.FAILING]
+        assert "2 runs in a row" in standing.attention[0].message
+        assert standing.attention[0].command == f"import-images run web:prod -n {NAMESPACE}"
+        assert stand(current(), of=journal(a_run(), failed_runs=1)).is_well
+
+    def test_a_failure_says_since_when(self) -> None:
+        # Every failed run writes the condition anew; the journal knows of the first.
+        runs = [a_run("partial", DUE - timedelta(days=days), counts={"failed": 1}) for days in (0, 7, 14)]
+        seen = Seen(failed("web"), ("NotFound", "gone", DUE))
+        standing = stand(tags=[seen], of=journal(*runs, failed_runs=2))
+        assert standing.attention[0].since == DUE - timedelta(days=7) + timedelta(seconds=20)
+        assert stand(tags=[seen]).attention[0].since == DUE
+
+    @pytest.mark.parametrize(
+        ("reason", "by", "words"),
+        [
+            (Reason.NOT_FOUND, By.REGISTRY, "import-images history web:prod"),
+            (Reason.UNAUTHORIZED, By.REGISTRY, "oc create secret docker-registry pull --docker-server=quay.io"),
+            (Reason.UNREACHABLE, By.REGISTRY, "import-images plan web:prod"),
+            (Reason.INVALID, By.API, "oc describe imagestream/web"),
+        ],
+    )
+    def test_each_failure_has_a_command(self, reason: Reason, by: By, words: str) -> None:
+        command = stand(failed("web", reason, by=by)).attention[0].command
+        assert command and command.startswith(words) and f"-n {NAMESPACE}" in command
+
+    @pytest.mark.parametrize(
+        ("days", "result", "needed"),
+        [
+            (20, tag_result("web"), [Problem.STALE]),
+            (20, failed("web", Reason.TIMEOUT, by=By.API), [Problem.STALE]),
+            (6, tag_result("web"), []),
+            # Seen just now.
+            (20, current(), []),
+        ],
+    )
+    def test_a_tag_is_stale_after_two_due_times(self, days: int, result: TagResult, needed: list[Problem]) -> None:
+        then = (NOW - timedelta(days=days)).timestamp()
+        assert problems(stand(result, of=journal(a_run(), last_success=then), timetables=[table()])) == needed
+
+    def test_without_a_schedule_a_tag_is_stale_after_fifteen_days(self) -> None:
+        def standing(days: int) -> Standing:
+            return stand(tag_result("web"), of=journal(last_success=(NOW - timedelta(days=days)).timestamp()))
+
+        assert problems(standing(16)) == [Problem.STALE]
+        assert problems(standing(14)) == []
+
+    def test_a_frozen_deployment_is_meant_to_be_old(self) -> None:
+        then = (NOW - timedelta(days=60)).timestamp()
+        assert stand(tag_result("web"), of=journal(a_run("frozen"), last_success=then), timetables=[table()]).is_well
+
+    @pytest.mark.parametrize(
+        ("hold", "needed"),
+        [
+            ({"until": NOW - timedelta(minutes=1)}, [Problem.HOLD_EXPIRED]),
+            ({"until": NOW + timedelta(days=30), "at": NOW - timedelta(days=30)}, []),
+            ({"at": NOW - timedelta(days=15)}, [Problem.HOLD_FORGOTTEN]),
+            ({"at": None}, []),
+        ],
+    )
+    def test_a_hold_needs_attention_once_its_time_is_over(self, hold: JSON, needed: list[Problem]) -> None:
+        standing = stand(held(**hold))
+        assert problems(standing) == needed
+        for each in standing.attention:
+            assert each.command == f"import-images resume web:prod -n {NAMESPACE}"
+
+    def test_an_old_image_is_no_fault(self) -> None:
+        built = replace(OLD, created=NOW - timedelta(days=91))
+        standing = stand(current(before=built, after=built), current("api"))
+        assert [tag.is_old for tag in standing.tags] == [True, False]
+        assert verdict(standing) == "All is well: 2 current, 1 built more than 90 days ago."
+
+    def test_a_namespace_that_cannot_be_read_needs_attention(self) -> None:
+        error = RunError("other", "list", Reason.FORBIDDEN, "no")
+        assert problems(stand(current(), errors=[error])) == [Problem.UNREAD]
+
+
+class TestRuns:
+    @pytest.mark.parametrize(
+        ("outcome", "tags", "needed"),
+        [
+            ("success", [tag_result("web")], []),
+            ("frozen", [tag_result("web")], []),
+            ("failure", [current()], [Problem.RUN_FAILED]),
+            ("aborted", [current()], [Problem.RUN_FAILED]),
+            ("partial", [tag_result("web")], [Problem.RUN_FAILED]),
+            # All of it is right again, or the tag that failed is told of by itself.
+            ("partial", [current()], []),
+            ("partial", [failed("web"), tag_result("api")], [Problem.FAILING]),
+            ("something else", [tag_result("web")], []),
+        ],
+    )
+    def test_the_last_run_by_its_outcome(self, outcome: str, tags: list[TagResult], needed: list[Problem]) -> None:
+        assert problems(stand(*tags, of=journal(a_run(outcome)))) == needed
+
+    def test_only_the_last_counts(self) -> None:
+        assert stand(current(), of=journal(a_run(), a_run("failure", DUE - timedelta(days=7)))).is_well
+        after = a_run("success", NOW, command="rollback")
+        assert stand(current(), of=journal(after, a_run("failure"))).is_well
+
+    def test_runs_of_other_deployments_do_not_count(self) -> None:
+        assert stand(current(), of=journal(a_run("failure", deployment="stg"))).is_well
+
+    def test_an_unhealthy_run_is_past_once_its_workloads_run(self) -> None:
+        past = journal(a_run("unhealthy"))
+        assert stand(current(), of=past, looks=[look(RolloutResult.HEALTHY, None)]).is_well
+        unseen = [Unknown(NAMESPACE, "workloads", "no right")]
+        assert problems(stand(current(), of=past, unknown=unseen)) == [Problem.RUN_FAILED]
+        assert problems(stand(current(), of=past, looks=[look(RolloutResult.FAILED)])) == [Problem.ROLLOUT]
+
+    @pytest.mark.parametrize(("minutes", "needed"), [(5, []), (90, [Problem.RUN_HANGS])])
+    def test_a_run_that_never_ends(self, minutes: int, needed: list[Problem]) -> None:
+        run = RunRecord("r2", NOW - timedelta(minutes=minutes), deployment="prod", job="import-images-2")
+        standing = stand(current(), of=journal(run, a_run()), timetables=[table()])
+        assert problems(standing) == needed
+        for each in standing.attention:
+            assert each.command == f"oc logs job/import-images-2 -n {NAMESPACE}"
+
+    def test_a_bad_run_before_the_one_under_way_still_counts(self) -> None:
+        run = RunRecord("r2", NOW - timedelta(minutes=1), deployment="prod")
+        assert problems(stand(current(), of=journal(run, a_run("failure")))) == [Problem.RUN_FAILED]
+
+
+class TestSchedule:
+    def test_a_cron_job_is_known_by_its_name_or_its_label(self) -> None:
+        assert timetable_from(cron_job("something-else")) is None
+        labelled = cron_job("nightly")
+        labelled["metadata"]["labels"] = {"app.kubernetes.io/name": "import-images"}
+        assert timetable_from(labelled) is not None
+
+    def test_where_it_imports(self) -> None:
+        def namespaces(**env: str) -> tuple[str, ...]:
+            found = timetable_from(cron_job(env=env))
+            assert found
+            return found.namespaces
+
+        assert namespaces() == (NAMESPACE,)
+        assert namespaces(NAMESPACE="a, b") == ("a", "b")
+        assert namespaces(SERVICE="shop", DEPLOYMENT="stg") == ("shop-stg",)
+
+    def test_on_time(self) -> None:
+        found = punctuality(table(), [a_run()], NOW)
+        assert (found.missed, found.next_due) == (None, DUE + timedelta(days=7))
+        assert found.run == a_run()
+
+    @pytest.mark.parametrize(
+        ("runs", "missed"),
+        [
+            ([], True),
+            ([a_run(at=DUE - timedelta(days=7))], True),
+            ([a_run()], False),
+            ([a_run("frozen")], False),
+            # By hand from the CronJob, some time later; or one that kept the scheduled one out.
+            ([a_run(at=DUE + timedelta(hours=3), trigger="manual", scheduled_at=None)], False),
+            ([replace(a_run(at=DUE - timedelta(minutes=5)), finished_at=DUE + timedelta(minutes=1))], False),
+            # From a shell, perhaps of one tag; of another deployment; no run at all.
+            ([a_run(at=DUE + timedelta(hours=3), trigger="local", scheduled_at=None)], True),
+            ([a_run(deployment="stg")], True),
+            ([a_run(command="rollback")], True),
+        ],
+    )
+    def test_a_due_time_without_a_run_is_missed(self, runs: list[RunRecord], missed: bool) -> None:
+        assert punctuality(table(), runs, NOW).missed == (DUE if missed else None)
+
+    def test_a_run_may_be_as_late_as_its_cron_job_allows(self) -> None:
+        def missed(after: timedelta, **spec: Any) -> datetime | None:
+            return punctuality(table(**spec), [a_run(at=DUE - timedelta(days=7))], DUE + after).missed
+
+        assert missed(timedelta(minutes=9)) is None
+        assert missed(timedelta(minutes=11)) == DUE
+        assert missed(timedelta(minutes=59), startingDeadlineSeconds=3600) is None
+        assert missed(timedelta(minutes=61), startingDeadlineSeconds=3600) == DUE
+        # Starting a pod takes its time.
+        assert missed(timedelta(minutes=9), startingDeadlineSeconds=10) is None
+
+    def test_what_was_due_before_it_was_made_is_not_missed(self) -> None:
+        young = replace(table(), since=DUE + timedelta(hours=1))
+        assert punctuality(young, [], NOW).missed is None
+        assert two_due_times_ago(young, NOW) is None
+
+    def test_without_a_journal_its_jobs_tell(self) -> None:
+        assert punctuality(table(), None, NOW).missed == DUE
+        made = replace(table(), last_made=DUE)
+        assert punctuality(made, None, NOW).missed is None
+        found = punctuality(made, [], NOW)
+        assert (found.missed, found.made) == (DUE, True)
+
+    def test_missed_suspended_and_unreadable_need_attention(self) -> None:
+        def needed(**spec: Any) -> list[Problem]:
+            return problems(stand(current(), of=journal(), timetables=[table(**spec)]))
+
+        assert needed() == [Problem.RUN_MISSED]
+        assert needed(suspend=True) == [Problem.SUSPENDED]
+        assert needed(schedule="now and then") == [Problem.SCHEDULE]
+        # Valid, and counted from the last run.
+        assert needed(schedule="@every 1h") == []
+
+    def test_the_cron_job_of_another_deployment_is_nobodys_business(self) -> None:
+        assert stand(current(), timetables=[table(env={"DEPLOYMENT": "stg"}, suspend=True)]).schedules == ()
+
+    @pytest.mark.parametrize(
+        "data", [{}, {"metadata": None}, cron_job(env={}, startingDeadlineSeconds="x", timeZone=3)]
+    )
+    def test_whatever_it_says_it_is_read(self, data: JSON) -> None:
+        found = timetable_from(data)
+        assert found is None or found.deployment is None
+
+    def test_two_due_times_ago(self) -> None:
+        assert two_due_times_ago(table(), NOW) == DUE - timedelta(days=7)
+
+
+class TestWorkloads:
+    @pytest.mark.parametrize(
+        ("found", "needed"),
+        [
+            (look(RolloutResult.HEALTHY, None), []),
+            (look(RolloutResult.PAUSED), []),
+            (look(RolloutResult.FAILED), [Problem.ROLLOUT]),
+            (look(RolloutResult.WAITING), [Problem.ROLLOUT]),
+            (look(RolloutResult.WILL_NOT_REDEPLOY), [Problem.ROLLOUT]),
+            (look(None, minutes=1), []),
+            (look(None, minutes=11), [Problem.ROLLOUT]),
+        ],
+    )
+    def test_a_workload_by_the_verdict_on_it(self, found: Look, needed: list[Problem]) -> None:
+        assert problems(stand(current(), looks=[found])) == needed
+
+    def test_each_has_a_command(self) -> None:
+        tag = TagName(NAMESPACE, "web", "prod")
+        old = [pod_from(pod(STATEFUL_SETS, "web-0", OLD_DIGEST, status=CRASH_LOOP))]
+
+        def told(
+            resource: Any, data: JSON, result: RolloutResult | None, pods: Any = (), held: bool = False
+        ) -> str | None:
+            return remedy(resource, data, pods, result, {"web": NEW}, tag, held=held)
+
+        waiting, where = RolloutResult.WAITING, f"-n {NAMESPACE}"
+        assert told(DEPLOYMENTS, deployment(), RolloutResult.HEALTHY) is None
+        assert told(DEPLOYMENTS, deployment(paused=True), waiting) == f"oc rollout resume deployment/web {where}"
+        on_delete = stateful_set(updateStrategy={"type": "OnDelete"})
+        assert told(STATEFUL_SETS, on_delete, waiting, old) == f"oc delete pod web-0 {where}"
+        partition = told(STATEFUL_SETS, stateful_set(), waiting)
+        assert partition and partition.startswith(f"oc patch statefulset/web {where} --type=merge -p '")
+        assert told(STATEFUL_SETS, stateful_set(), None, old) == f"oc delete pod web-0 {where}"
+        assert told(DEPLOYMENTS, deployment(), None) == f"oc rollout status deployment/web {where}"
+        never = RolloutResult.WILL_NOT_REDEPLOY
+        assert told(DEPLOYMENTS, deployment(), never) == f"import-images doctor web:prod {where}"
+        crashing = [pod_from(pod(DAEMON_SETS, "web-x", NEW, status=CRASH_LOOP))]
+        data = workload(DAEMON_SETS)
+        assert told(DAEMON_SETS, data, RolloutResult.FAILED, crashing) == f"import-images rollback web:prod {where}"
+        assert told(DAEMON_SETS, data, RolloutResult.FAILED, crashing, True) == f"oc describe daemonset/web {where}"
+        assert told(CRON_JOBS, workload(CRON_JOBS, digest=BAD), None) == f"oc describe cronjob/web {where}"
+
+
+def shown(standing: Standing) -> str:
+    file = io.StringIO()
+    print_status(standing, file)
+    return file.getvalue()
+
+
+class TestScreen:
+    def test_the_first_line_is_the_verdict(self) -> None:
+        assert shown(stand(current())).splitlines()[0] == "All is well: 1 current."
+        bad = shown(stand(failed("web"), current("api"))).splitlines()
+        assert bad[0] == "1 thing needs attention:"
+        assert "web:prod" in bad[1]
+        two = shown(stand(failed("web"), failed("api")))
+        assert two.startswith("2 things need attention:")
+
+    def test_a_tag_is_a_line_of_what_it_has(self) -> None:
+        line = next(line for line in shown(stand(tag_result("web"))).splitlines() if line.startswith("web:prod"))
+        assert line.split() == ["web:prod", "behind", "a" * 12, "9d", "7d", "1a2b3c", "new:", "b" * 12]
+
+    def test_a_held_tag_says_why_and_what_the_registry_has(self) -> None:
+        text = shown(stand(replace(held(), message=f"the registry has something newer: sha256:{'c' * 64}")))
+        assert "web:prod held for 2d by jane: bad; the registry has something newer: cccccccccccc" in text
+        assert f"    import-images resume web:prod -n {NAMESPACE}\n" in text
+
+    def test_when_the_next_run_is_and_whether_the_last_was_on_time(self) -> None:
+        def told(run: RunRecord) -> str:
+            standing = stand(current(), of=journal(run), timetables=[table(timeZone="Europe/Prague")])
+            return " ".join(shown(standing).split())
+
+        due = DUE - timedelta(hours=1)
+        first = told(a_run(at=due))
+        assert "Next run: Tue 2026-12-01 02:00 Europe/Prague, in 6d" in first
+        assert "The last one was on time." in first
+        late = told(replace(a_run(at=due), started_at=due + timedelta(minutes=7)))
+        assert "The last one was 7m late." in late
+        assert "scheduled prod success 10h ago 7m" in late
+
+    def test_workloads_that_run_their_image_are_counted_and_others_shown(self) -> None:
+        looks = [look(RolloutResult.HEALTHY, None, name="fine"), look(RolloutResult.FAILED, "it crashes")]
+        text = shown(stand(current(), looks=looks))
+        assert "1 of 2 workloads that follow these tags run their images." in text
+        assert "Deployment/fine" not in text
+        assert "it crashes" in text
+
+    def test_what_cannot_be_told_comes_last(self) -> None:
+        text = shown(stand(current(), unknown=[Unknown(NAMESPACE, "journal", "grant get on it")]))
+        assert text.splitlines()[-1] == f"? {NAMESPACE}: grant get on it"
+
+    def test_of_very_many_tags_only_those_that_are_not_as_usual_are_shown(self) -> None:
+        many = [current(f"s{number}") for number in range(MOST_TAGS)]
+        text = shown(stand(*many, tag_result("web")))
+        assert "web:prod" in text and "s1:prod" not in text
+        assert f"{MOST_TAGS} more; all of them: --output json" in text
+
+    def test_several_namespaces_are_told_apart(self) -> None:
+        tags = [Seen(failed("web")), Seen(failed("web", namespace="other"))]
+        text = shown(judge(Findings(NOW, "prod", (NAMESPACE, "other"), tags)))
+        assert f"! {NAMESPACE}/web:prod" in text and "! other/web:prod" in text
+
+    @settings(max_examples=40)
+    @given(
+        st.lists(tag_results(st.text("ab-.", min_size=1, max_size=60)), max_size=4),
+        st.sampled_from([None, *RolloutResult]),
+        st.text(max_size=200),
+    )
+    def test_no_line_is_wider_than_100_columns_or_steers_the_terminal(
+        self, tags: list[TagResult], result: RolloutResult | None, text: str
+    ) -> None:
+        hostile = "x\x1b[2J\u202e" + text
+        told = [Seen(replace(tag, message=hostile), ("Reason", hostile, NOW)) for tag in tags]
+        run = a_run("partial", counts={hostile[:20]: 3}, job=hostile)
+        standing = stand(
+            tags=told,
+            of=journal(run, last_success=1.0),
+            timetables=[table(schedule=hostile), table()],
+            looks=[look(result, hostile, name="w" * 60, command=hostile)],
+            unknown=[Unknown(NAMESPACE, "journal", hostile)],
+        )
+        lines = shown(standing).splitlines()
+        assert not any(CONTROL.search(line) for line in lines)
+        # A command is there to be copied, and stays in one piece.
+        assert all(cell_len(line) <= 100 for line in lines if not line.startswith("    "))
+        json.dumps(status_document(standing))
+
+
+def test_the_document_is_json() -> None:
+    standing = stand(
+        current(), held(), of=journal(a_run(), failed_runs=2), timetables=[table()], looks=[look(RolloutResult.FAILED)]
+    )
+    found = json.loads(json.dumps(status_document(standing)))
+    assert (found["well"], found["deployment"], found["namespaces"]) == (False, "prod", [NAMESPACE])
+    assert {each["problem"] for each in found["attention"]} == {"failing", "rollout"}
+    assert [tag["state"] for tag in found["tags"]] == ["current", "held"]
+    assert found["tags"][0]["registry"]["digest"] == OLD.digest
+    assert found["schedules"][0]["next_due"] == "2026-12-01T02:00:00Z"
+    assert (found["runs"][0]["outcome"], found["runs"][0]["delay"]) == ("success", 5.0)
+    assert found["workloads"][0]["result"] == "failed"
