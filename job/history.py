@@ -61,10 +61,12 @@ def earlier_than_current(steps: Sequence[Step], hold: Hold | None) -> tuple[Step
     first = {step.digest: index for index, step in enumerate(steps)}
     current = steps[0].digest
     older = [step for index, step in enumerate(steps) if first[step.digest] == index and step.digest != current]
+    came = hold.came if hold else None
     if hold is None or first[current] > 0:
-        return tuple(step for step in older if first[step.digest] > first[current])
+        # Where the history was pruned, the hold may know of a time before.
+        by_place = tuple(step for step in older if first[step.digest] > first[current])
+        return tuple(step for step in by_place if not (came and step.imported_at and step.imported_at > came))
     # All that the history still has of the current image is what the rollback put there.
-    came = hold.came
     if came is None:
         return tuple(step for step in older if step.digest != hold.bad)
     return tuple(step for step in older if step.imported_at is not None and step.imported_at < came)

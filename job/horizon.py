@@ -10,7 +10,7 @@ from job.clusters import IMAGE_STREAMS
 from job.errors import ClusterError
 from job.history import earlier_than_current
 from job.holds import hold_of
-from job.lookups import Question, look_up, question_of_step
+from job.lookups import Question, question_of_step
 from job.model import TagResult
 from job.openshift import reference_of, steps_of, stream_from
 from job.pacing import Pool, persist
@@ -62,16 +62,8 @@ def count_targets(run: Run, tags: Sequence[TagResult]) -> list[TagResult]:
     readings = {key: _Reading(run, *key, names) for key, names in by_stream.items()}
     left = Pool(run.settings.concurrency).run(list(readings.values()), run.stopping, grace=0)
     known = {key: reading.questions for key, reading in readings.items() if reading not in left}
-    settings = run.settings
-    answers = look_up(
-        run.cluster,
-        [question for questions in known.values() for mine in questions.values() for question in mine],
-        concurrency=settings.concurrency,
-        retries=settings.retries,
-        timeout=settings.import_timeout,
-        deadline=run.deadline,
-        retried=run.counts.retried,
-        stopping=run.stopping,
+    answers = run.look_up(
+        [question for questions in known.values() for mine in questions.values() for question in mine]
     )
     counted = []
     for tag in tags:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from job.errors import ClusterError, ImportImagesError
 from job.holds import hold_of, is_over, source_before
 from job.listing import Chosen
-from job.lookups import Answer, Question, look_up
+from job.lookups import Answer, Question
 from job.model import Hold, Item, Skip, Stream, TagName
 from job.openshift import iso
 from job.pacing import Pool
@@ -104,17 +104,7 @@ def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
                 questions[TagName(stream.namespace, stream.name, choice.tag.name)] = question
     if not questions:
         return {}
-    settings = run.settings
-    answers = look_up(
-        run.cluster,
-        list(questions.values()),
-        concurrency=settings.concurrency,
-        retries=settings.retries,
-        timeout=settings.import_timeout,
-        deadline=run.deadline,
-        retried=run.counts.retried,
-        stopping=run.stopping,
-    )
+    answers = run.look_up(list(questions.values()))
     return {name: answers[question] for name, question in questions.items()}
 
 

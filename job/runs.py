@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from job.clusters import Cluster
 from job.journal import Journal, RunRecord
+from job.lookups import Answer, Question, look_up
 from job.model import Outcome, Report, Rollout, RunError, Scope, TagResult, Tally
 from job.remembering import Memory
 from job.selection import Wanted
@@ -88,6 +89,20 @@ class Run:
     def now(self) -> datetime:
         """What time it is, by the clock that nobody sets."""
         return self.started + timedelta(seconds=time.monotonic() - self.begun)
+
+    def look_up(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
+        """Ask for images of registries, until the deadline."""
+        settings = self.settings
+        return look_up(
+            self.cluster,
+            questions,
+            concurrency=settings.concurrency,
+            retries=settings.retries,
+            timeout=settings.import_timeout,
+            deadline=self.deadline,
+            retried=self.counts.retried,
+            stopping=self.stopping,
+        )
 
     @property
     def deadline(self) -> float:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.rights import RUN
 from tests.runs.place import Place, Series, of
+from tests.runs.pods import make_cron_job, scheduled
 from tests.runs.servers import Answered, Asked, pushgateway, serving
 
 JOURNAL = "import-images-journal"
@@ -204,10 +205,19 @@ def test_wiped_pushgateway_gets_the_past_from_the_journal(place: Place, tmp_path
 
 def test_pushgateway_need_not_be_read_where_the_journal_knows(place: Place) -> None:
     place.imported("app")
-    place.run()
+    cron_job = make_cron_job(place)
+    place.run(**scheduled(place, cron_job))
     with serving(place.sandbox.pushgateway) as server:
-        place.run(PUSHGATEWAY_ADDRESS=server.url)
+        place.run(PUSHGATEWAY_ADDRESS=server.url, **scheduled(place, cron_job, "import-images-2"))
     assert server.methods() == ["PUT"]
+
+
+def test_full_run_by_hand_does_not_take_away_when_the_next_is_due(place: Place) -> None:
+    place.imported("app")
+    place.run(**scheduled(place, make_cron_job(place)))
+    due = place.metrics()["next_run_timestamp_seconds"]
+    assert place.run().status == 0
+    assert place.metrics()["next_run_timestamp_seconds"] == due
 
 
 def test_past_that_nobody_tells_is_left_where_it_is(place: Place) -> None:

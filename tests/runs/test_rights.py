@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from tests.rights import RUN, without
+from tests.rights import ROLL_BACK, RUN, without
 from tests.runs.place import Ended, Place
 from tests.runs.pods import make_cron_job, scheduled
-from tests.sandbox.client import Json, Sandbox
+from tests.sandbox.client import Json, Sandbox, until
 
 VERBS = [(resource, verb) for rule in RUN for resource in rule["resources"] for verb in rule["verbs"]]
 
@@ -46,3 +46,24 @@ def test_none_is_spare(sandbox: Sandbox, resource: str, verb: str) -> None:
             return
         assert place.namespace
     raise AssertionError(f"nobody would notice that {verb} on {resource} is missing: {said}")
+
+
+def test_those_of_the_rollback_component_are_enough(sandbox: Sandbox) -> None:
+    """A bad image is put back by the run itself, held, and let go, with a pod that has to be deleted."""
+    place = Place(sandbox, ROLL_BACK)
+    old = place.imported("worker", f"{place.namespace} old")
+    image = f"{place.source('worker').rpartition(':')[0]}@{old}"
+    sandbox.create_workload(place.namespace, "StatefulSet", "worker", tag="worker:prod", image=image)
+    until(lambda: any(pod["status"].get("phase") == "Running" for pod in sandbox.pods(place.namespace)))
+    bad = place.push("worker", f"{place.namespace} bad")
+    sandbox.image_behaves(bad, "crash")
+    done = place.run(ON_BAD_ROLLOUT="rollback", CHECK_HORIZON="true")
+    assert (done.status, done.results) == (5, {"worker:prod": "rolled_back"}), done.stderr
+    assert [each["result"] for each in done.report["rollouts"]] == ["failed", "healthy"]
+    place.push("worker", f"{place.namespace} fixed")
+    assert place.run("resume", "worker").status == 0
+    # One step back is the bad one, which came between the two.
+    assert place.run("rollback", "worker", "--yes", "--to", "2").status == 0
+    assert place.run("history", "worker", "--check").status == 0
+    assert not [each for each in place.requests() if each["status"] in (401, 403)]
+    assert place.requests("DELETE", "pods/")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from job.clusters import EVENTS
 from job.errors import ClusterError
 from job.events import Involved, events_of, post
-from job.model import Outcome, Reason
+from job.model import Outcome, Reason, Result, Rollout, RolloutResult, TagName
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, failed, refusal, report, skipped, unchanged, updated
 
 CRON_JOB = Involved("batch/v1", "CronJob", NAMESPACE, "import-images", "uid-1")
@@ -130,3 +131,24 @@ def test_a_namespace_that_takes_none_is_given_up_and_no_other(reason: Reason) ->
     post(objects, events_of(report(*tags, namespaces=("closed", "open")), CRON_JOB), NOW)
     assert [asked.namespace for asked in objects.asked] == ["closed", "open", "open", NAMESPACE]
     assert [each["metadata"]["namespace"] for each in objects.all(EVENTS)] == ["open", "open", NAMESPACE]
+
+
+def test_what_was_put_back_comes_before_what_was_updated_and_after_what_is_broken() -> None:
+    back = replace(updated("back"), result=Result.ROLLED_BACK, message="put back from sha256:bad: crashes")
+    left = replace(updated("left"), message="not put back: no right")
+    tags = (TagName(NAMESPACE, "back", "prod"),)
+    rollouts = (
+        Rollout(NAMESPACE, "CronJob", "nightly", tags, RolloutResult.WILL_NOT_REDEPLOY, "its trigger does not fire"),
+        Rollout("elsewhere", "Deployment", "far", tags, RolloutResult.FAILED, "crashes"),
+        Rollout(NAMESPACE, "Deployment", "web", tags, RolloutResult.PAUSED),
+    )
+    found = events_of(replace(report(left, back, failed("b")), rollouts=rollouts), None)
+    assert [(each.involved.name, each.reason, each.warning) for each in found] == [
+        ("b", "ImportFailed", True),
+        ("nightly", "RolloutNotHealthy", True),
+        ("back", "ImageRolledBack", True),
+        ("left", "ImageImported", False),
+    ]
+    assert found[1].involved.api_version == "batch/v1"
+    assert found[1].message == "will not redeploy after the import of back:prod: its trigger does not fire"
+    assert found[3].message.endswith(": not put back: no right")

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.holds import ANNOTATION, hold_of, is_over
+from job.holds import ANNOTATION, LONGEST, Terms, freed_reference, held_reference, hold_of, is_over, source_before
 from job.model import Hold, Item, Source, Tag
 
 PINNED = Source("ImageStreamImage", "worker@sha256:old")
@@ -39,6 +39,15 @@ def test_a_hold_is_read_as_it_was_left() -> None:
         reason="crashes",
         image="sha256:old",
     )
+
+
+def test_what_anybody_may_have_written_is_fit_to_be_shown() -> None:
+    reason = "\x1b[1mlook\nat https://jane:secret@example.org " + "x" * 1_000_000
+    hold = hold_of(tag_with({**VALUE, "reason": reason, "by": "\x00"}))
+    assert hold and hold.reason
+    assert hold.reason.startswith("[1mlook at https://***@example.org x")
+    assert len(hold.reason) <= LONGEST
+    assert hold.by is None
 
 
 def test_only_what_makes_it_a_hold_is_needed() -> None:
@@ -104,3 +113,60 @@ def test_an_annotation_that_anybody_may_have_written_is_read_without_fear(change
 @given(st.text())
 def test_any_text_at_all_is_read_without_fear(text: str) -> None:
     assert hold_of(tag_with(text or "{}")) is None
+
+
+NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
+REFERENCE: dict[str, Any] = {
+    "name": "prod",
+    "annotations": {"note": "ours"},
+    "from": {"kind": "DockerImage", "name": "quay.io/packit/worker:prod"},
+    "generation": 7,
+    "importPolicy": {"scheduled": True, "insecure": True, "importMode": "Legacy"},
+    "referencePolicy": {"type": "Local"},
+}
+
+
+def held(reference: dict[str, Any], source: Source, image: str, **more: Any) -> dict[str, Any]:
+    told = {"held": False, "bad": "sha256:bad", "came": None, **more}
+    return held_reference(reference, source, image, Terms(NOW, "jane", "crashes"), **told)
+
+
+def read(reference: dict[str, Any], current: str) -> Tag:
+    source = Source(reference["from"]["kind"], reference["from"]["name"])
+    annotations = reference["annotations"]
+    return Tag("prod", source, False, reference["importPolicy"], None, annotations, Item(current, None))
+
+
+def test_there_and_back_all_is_as_it_was_but_the_generation() -> None:
+    there = held(REFERENCE, PINNED, "sha256:old")
+    assert there["from"] == {"kind": PINNED.kind, "name": PINNED.name}
+    assert there["importPolicy"] == {"insecure": True, "importMode": "Legacy"}
+    assert there["referencePolicy"] == {"type": "Local"}
+    assert there["annotations"]["note"] == "ours"
+    hold = hold_of(read(there, "sha256:old"))
+    assert hold and (hold.at, hold.by, hold.reason, hold.bad) == (NOW, "jane", "crashes", "sha256:bad")
+    assert freed_reference(there) == {key: value for key, value in REFERENCE.items() if key != "generation"}
+    assert source_before(read(there, "sha256:old")) == (REFERENCE["from"]["name"], REFERENCE["importPolicy"])
+
+
+def test_a_second_hold_keeps_what_was_there_before_the_first() -> None:
+    first = held(REFERENCE, PINNED, "sha256:old")
+    older = Source("ImageStreamImage", "worker@sha256:older")
+    second = held(first, older, "sha256:older", held=True)
+    assert freed_reference(second) == freed_reference(first)
+    # Of a hold that was over nothing is kept but the tag as it is.
+    anew = held({**first, "from": REFERENCE["from"]}, older, "sha256:older")
+    original = freed_reference(anew)
+    assert original and original["annotations"] == {"note": "ours"}
+    assert original["from"] == REFERENCE["from"]
+
+
+def test_an_index_that_only_the_registry_has_comes_in_whole() -> None:
+    source = Source("DockerImage", "quay.io/packit/worker@sha256:index")
+    assert held(REFERENCE, source, "sha256:index")["importPolicy"]["importMode"] == "PreserveOriginal"
+
+
+@pytest.mark.parametrize("original", [None, 1, [], {}, {"from": None}, {"from": "x"}])
+def test_a_hold_that_does_not_tell_what_was_there_before_frees_nothing(original: object) -> None:
+    annotations = {ANNOTATION: json.dumps({**VALUE, "original": original})}
+    assert freed_reference({"annotations": annotations}) is None

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from job import VERSION
 from job.metrics import CARRIED_FAMILIES, FAMILIES, PREFIX, RUN_FAMILIES, TAG, Past, exposition, increments
-from job.model import Outcome, Reason, Report, Result, Skip, TagResult, Tally
+from job.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName, TagResult, Tally
 from tests.unit.reports import (
     FINISHED,
     NAMESPACE,
@@ -355,3 +355,54 @@ def test_the_families_of_tags_begin_with_stream_and_tag(family: Any) -> None:
 def test_a_tag_has_exactly_one_result(tag: TagResult) -> None:
     report = report_of(tag, tallies={NAMESPACE: Tally()})
     assert len(of_family(said(report), "tag_result")) == 1
+
+
+NAMES = (TagName(NAMESPACE, "packit-worker", "prod"),)
+
+
+def came(result: RolloutResult, name: str = "worker", seconds: float | None = 2.0) -> Rollout:
+    return Rollout(NAMESPACE, "StatefulSet", name, NAMES, result, None, seconds)
+
+
+def test_a_workload_that_was_put_back_counts_as_what_the_import_made_of_it() -> None:
+    rollouts = (
+        came(RolloutResult.FAILED),
+        came(RolloutResult.HEALTHY),
+        came(RolloutResult.HEALTHY, "fine"),
+        came(RolloutResult.PAUSED, "off"),
+        replace(came(RolloutResult.FAILED, "far"), tags=(TagName("elsewhere", "a", "prod"),)),
+    )
+    found = read(exposition(report_of(tag_result(), rollouts=rollouts), NAMESPACE, Past()))
+    healthy = {dict(labels)["name"]: value for (name, labels), value in found.items() if name == "rollout_healthy"}
+    assert healthy == {"worker": 0, "fine": 1}
+    assert found["rollout_seconds", (("kind", "StatefulSet"), ("name", "worker"))] == 4
+
+
+def test_a_command_about_one_tag_changes_only_that() -> None:
+    run = report_of(tag_result(), tag_result("other"), outcome=Outcome.SUCCESS)
+    past = Past(
+        {
+            "last_run_timestamp_seconds": {(): 1.0},
+            "last_success_timestamp_seconds": {(): 1.0},
+            "run_outcome": {("success",): 1.0},
+            "tag_result": {("packit-worker", "prod", "updated"): 1.0, ("other", "prod", "updated"): 1.0},
+            "tag_last_success_timestamp_seconds": {("packit-worker", "prod"): 1.0},
+            "rollout_healthy": {("Deployment", "web"): 1.0},
+        }
+    )
+    back = tag_result(result=Result.ROLLED_BACK, hold=held().hold)
+    told = replace(run, command="rollback", tags=(back,), rollouts=(came(RolloutResult.HEALTHY),))
+    found = read(exposition(told, NAMESPACE, past, narrowed=True))
+    assert found["last_run_timestamp_seconds", ()] == found["last_success_timestamp_seconds", ()] == 1.0
+    results = {dict(labels)["stream"]: dict(labels)["result"] for name, labels in found if name == "tag_result"}
+    assert results == {"packit-worker": "rolled_back", "other": "updated"}
+    names = {name for name, _ in found}
+    assert {"tag_held", "tag_hold_start_timestamp_seconds"} <= names
+    assert not {"tags", "run_duration_seconds", "api_requests", "build_info"} & names
+    assert {dict(labels)["name"] for name, labels in found if name == "rollout_healthy"} == {"web", "worker"}
+
+
+def test_a_command_about_one_tag_is_no_run_to_a_gateway_that_sums() -> None:
+    told = increments(report_of(tag_result(result=Result.ROLLED_BACK), command="rollback"), NAMESPACE).decode()
+    assert "import_images_runs_total{" not in told
+    assert 'result="rolled_back"' in told

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.model import Outcome, Reason, Report, Result, RunError, TagResult
+from job.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, RunError, TagResult
 from job.openshift import iso
-from job.reporting import json_lines, summary, termination_message
+from job.reporting import as_document, json_lines, summary, termination_message
 from tests.unit.reports import NAMESPACE, NEW, failed, held, report_of, reports, tag_result, unlisted
 
 
@@ -165,3 +165,36 @@ class TestTerminationMessage:
 def test_every_result_is_told_by_its_name(result: Result) -> None:
     tag: TagResult = tag_result(result=result)
     assert document(report_of(tag))["tags"][0]["result"] == result.value
+
+
+def test_the_termination_message_tells_of_what_was_put_back_and_of_what_was_left_undone() -> None:
+    tags = (
+        tag_result("left", message="rollout failed; not put back: no right"),
+        tag_result("back", result=Result.ROLLED_BACK, message="put back from sha256:bad: crashes"),
+        replace(held("due"), message="its hold ended, not released: no right"),
+        held(),
+        tag_result("fine"),
+    )
+    rollouts = (
+        Rollout(NAMESPACE, "Deployment", "web", (), RolloutResult.FAILED, "CrashLoopBackOff", 3.0),
+        Rollout(NAMESPACE, "Deployment", "web", (), RolloutResult.HEALTHY, None, 3.0),
+    )
+    assert termination_message(report_of(*tags, rollouts=rollouts)).splitlines()[1:] == [
+        "packit-prod/back:prod rolled back: put back from sha256:bad: crashes",
+        "packit-prod/Deployment/web failed: CrashLoopBackOff",
+        "packit-prod/left:prod updated: rollout failed; not put back: no right",
+        "packit-prod/due:prod skipped: held: its hold ended, not released: no right",
+    ]
+
+
+def test_the_document_of_one_tag_tells_of_errors_too() -> None:
+    found = as_document(unlisted())
+    assert found.keys() == {"run", "tags", "rollouts", "errors"}
+    assert found["errors"] == document(unlisted())["errors"]
+
+
+def test_the_summary_counts_rollouts() -> None:
+    rollouts = tuple(
+        Rollout(NAMESPACE, "Deployment", each, (), RolloutResult(each)) for each in ("timed_out", "healthy", "paused")
+    )
+    assert "rollouts: 1 healthy, 1 timed out, 1 paused" in summary(report_of(tag_result(), rollouts=rollouts))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from job.model import By, Outcome, Reason, RunError, TagResult
+from job.model import By, Outcome, Reason, Rollout, RolloutResult, RunError, TagName, TagResult
 from job.verdicts import exit_status, outcome_of, overall
 from tests.unit.objects import NAMESPACE, failed, skipped, unchanged, updated
 
@@ -69,3 +69,53 @@ def test_all_of_two_locked() -> None:
     errors = [LOCKED, error("locked", Reason.CONFLICT, "b")]
     outcome = overall([outcome_of(namespace, [], errors) for namespace in (NAMESPACE, "b")])
     assert (outcome, exit_status([], errors, 2, matched=False, outcome=outcome)) == (Outcome.LOCKED, 4)
+
+
+TAG = TagName(NAMESPACE, "a", "prod")
+
+
+def rollout(result: RolloutResult, tag: TagName = TAG) -> Rollout:
+    return Rollout("elsewhere", "Deployment", "a", (tag,), result)
+
+
+BLIND = error("rollouts")
+
+
+@pytest.mark.parametrize(
+    ("results", "stopped", "errors", "outcome", "status"),
+    [
+        (["healthy"], False, [], Outcome.SUCCESS, 0),
+        (["paused"], False, [], Outcome.SUCCESS, 0),
+        (["failed"], False, [], Outcome.UNHEALTHY, 5),
+        (["timed_out"], False, [], Outcome.UNHEALTHY, 5),
+        (["waiting"], False, [], Outcome.UNHEALTHY, 5),
+        (["will_not_redeploy"], False, [], Outcome.UNHEALTHY, 5),
+        # One that nobody could look at is not healthy; one whose watching was broken off is not known.
+        (["aborted"], False, [], Outcome.UNHEALTHY, 5),
+        (["aborted"], True, [], Outcome.ABORTED, 6),
+        (["failed", "aborted"], True, [], Outcome.ABORTED, 6),
+        (["failed", "healthy"], True, [], Outcome.UNHEALTHY, 5),
+        (["healthy"], False, [BLIND], Outcome.PARTIAL, 1),
+        (["failed"], False, [BLIND], Outcome.UNHEALTHY, 5),
+        ([], False, [BLIND], Outcome.PARTIAL, 1),
+        ([], False, [error("waves")], Outcome.FAILURE, 3),
+    ],
+)
+def test_rollouts(results: list[str], stopped: bool, errors: list[RunError], outcome: Outcome, status: int) -> None:
+    rollouts = [rollout(RolloutResult(each)) for each in results]
+    tags = [] if errors and errors[0].stage == "waves" else [updated("a")]
+    found = outcome_of(NAMESPACE, tags, errors, rollouts, stopped=stopped)
+    assert found is outcome
+    assert exit_status(tags, errors, 1, rollouts, matched=True, outcome=found) == status
+
+
+def test_a_rollout_counts_where_its_tag_is() -> None:
+    elsewhere = [rollout(RolloutResult.FAILED, TagName("b", "a", "prod"))]
+    assert outcome_of(NAMESPACE, [updated("a")], [], elsewhere) is Outcome.SUCCESS
+    assert outcome_of("b", [], [], elsewhere) is Outcome.UNHEALTHY
+
+
+def test_a_bad_rollout_comes_before_a_failed_import() -> None:
+    tags, rollouts = [updated("a"), failed("b")], [rollout(RolloutResult.FAILED)]
+    found = outcome_of(NAMESPACE, tags, [], rollouts)
+    assert (found, exit_status(tags, [], 1, rollouts, matched=True, outcome=found)) == (Outcome.UNHEALTHY, 5)
