@@ -93,7 +93,9 @@ class _Acquiring:
             self._problem = error
         except ClusterError as error:
             self._problem = error
-            if error.reason in PASSING and self._tries <= self._run.settings.retries:
+            # As everywhere: a timeout is tried once more.
+            again = min(1, self._run.settings.retries) if error.reason is Reason.TIMEOUT else self._run.settings.retries
+            if error.reason in {*PASSING, Reason.TIMEOUT} and self._tries <= again:
                 self._run.counts.retried(self.lock.namespace, error.reason)
                 return wait_before(self._tries, error.reason, error.retry_after, random.random)
         return None

@@ -470,14 +470,14 @@ def run_imports(
         return stopping() or around.clock() >= around.options.deadline
 
     left = around.pool.run(tasks, stop, around.grace)
-    found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt], around.pool.most)
+    found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))
     return [result for task in tasks for result in task.results()]
 
 
-def _read_afterwards(left: Sequence[StreamImport], most: int) -> Mapping[StreamImport, Stream | None]:
+def _read_afterwards(left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream | None]:
     reads = [_ReadAfterwards(stream) for stream in left]
     until = time.monotonic() + READ_AFTERWARDS_SECONDS
-    Pool(most).run(reads, lambda: time.monotonic() > until, 0)
+    Pool(32).run(reads, lambda: time.monotonic() > until, 0)
     return {read.stream: read.found for read in reads}

@@ -49,6 +49,8 @@ MERGE_PATCH = "application/merge-patch+json"
 _PATIENCE = 60.0
 
 Found = TypeVar("Found")
+# Called with each sandbox of `start` before it ends.
+BEFORE_END: list[Callable[[Sandbox], None]] = []
 
 
 class Refused(Exception):  # noqa: N818 - the server refused
@@ -476,6 +478,9 @@ def start(*options: str, environment: Mapping[str, str] | None = None) -> Iterat
                 raise RuntimeError(f"the sandbox did not start: {errors.read_text(errors='replace')}")
             sandbox = Sandbox(json.loads(line), Path(folder))
             yield sandbox
+            for each in BEFORE_END:
+                if process.poll() is None:
+                    each(sandbox)
             sandbox.registry.close()
             sandbox.close()
         finally:

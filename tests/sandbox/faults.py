@@ -11,6 +11,10 @@ what it does:
     truncate         do the request, and send only so many bytes of the answer, as if that were all of it
     drip             do the request, and send the answer in pieces: {"bytes": 1, "seconds": 0.1}
     hang             never answer
+    gate             wait until the rule is removed, then do the request as usual
+    cut              do the request, and close the connection after so many bytes of the answer; more was announced
+    mix_up           do the request, and send the answer that the request of this kind before it had
+    page             let a list have at most so many items a page
     reset            "before": drop the connection instead of doing the request; "after": do it, then drop it
     change           "before": give the object (of an import: the stream) a new resourceVersion just before the request;
                      "during": between what an import reads and what it writes
@@ -50,6 +54,10 @@ class Rule:
     truncate: int | None = None
     drip: Json | None = None
     hang: bool = False
+    gate: bool = False
+    cut: int | None = None
+    mix_up: bool = False
+    page: int = 0
     reset: str = ""
     change: str = ""
     expire_continue: bool = False
@@ -120,6 +128,10 @@ class Faults:
             self._rules.clear()
             return True
         return self._rules.pop(number, None) is not None
+
+    def stands(self, rule: Rule) -> bool:
+        """Whether a rule has not been removed yet."""
+        return rule.id in self._rules
 
     def shown(self) -> list[Json]:
         return [asdict(rule) for rule in self._rules.values()]

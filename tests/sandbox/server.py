@@ -85,6 +85,8 @@ class Server:
         )
         self._control = Control(self.cluster, self.faults, self.log, self._controllers)
         self._runner: web.ServerRunner | None = None
+        # The last answer to each kind of request, for those that are to be mixed up.
+        self._answers: dict[tuple[str, Kind | None, str], Answer] = {}
 
     async def start(self, port: int, tls: ssl.SSLContext | None = None) -> tuple[int, int | None]:
         """Begin to serve on the loopback interface; gives the port, and that for TLS."""
@@ -161,12 +163,21 @@ class Server:
             if instead is not None or rule.reset == "before":
                 return instead
         during = any(rule.change == "during" for rule in rules)
+        if limits := [rule.page for rule in rules if rule.page]:
+            query = {**query, "limit": str(min(limits))}
         answer = await self._answer(request, target, query, body, record, change_during=during)
+        if isinstance(answer, Answer):
+            kind = request.method, target.kind, target.namespace
+            before = self._answers.get(kind, answer)
+            self._answers[kind] = answer
+            answer = before if any(rule.mix_up for rule in rules) else answer
         for rule in rules:
             if rule.reset == "after":
                 return None
             if rule.truncate is not None and isinstance(answer, Answer):
                 answer = Answer(answer.status, answer.body[: rule.truncate], answer.content_type, answer.headers)
+            if rule.cut is not None and isinstance(answer, Answer):
+                return await _send_part(request, answer, rule.cut)
             if rule.drip is not None and isinstance(answer, Answer):
                 return await _send_drops(request, answer, int(rule.drip["bytes"]), float(rule.drip["seconds"]))
         return answer
@@ -178,6 +189,8 @@ class Server:
             await asyncio.sleep(rule.latency)
         if rule.hang:
             await asyncio.Event().wait()
+        while rule.gate and self.faults.stands(rule):
+            await asyncio.sleep(0.01)
         if rule.change == "before":
             self._change(target, stream)
         if rule.status is not None:
@@ -325,6 +338,16 @@ async def _send_drops(request: web.BaseRequest, answer: Answer, size: int, secon
         await response.write(answer.body[place : place + size])
         await asyncio.sleep(seconds)
     await response.write_eof()
+    return response
+
+
+async def _send_part(request: web.BaseRequest, answer: Answer, size: int) -> web.StreamResponse:
+    headers = {"Content-Type": answer.content_type, "Content-Length": str(len(answer.body)), **answer.headers}
+    response = web.StreamResponse(status=answer.status, headers=headers)
+    await response.prepare(request)
+    await response.write(answer.body[:size])
+    if request.transport is not None:
+        request.transport.close()
     return response
 
 

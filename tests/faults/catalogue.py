@@ -1,0 +1,357 @@
+"""The faults, the moments at which each makes sense, and which exit statuses then tell the truth.
+
+The matrix is the product of both without the exclusions, each of which says why.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Any
+
+from tests.faults.moments import IMPORTS, Moment
+
+ALL = tuple(Moment)
+BEFORE, AFTER = (Moment.START, Moment.LIST), (Moment.PUSH, Moment.JOURNAL, Moment.END)
+GATEWAY_ONLY = tuple(moment for moment in ALL if moment is not Moment.PUSH)
+Statuses = Callable[[Moment], Collection[int]]
+
+NO_IMPORT = "it is about the answer to an import"
+NOT_THE_REGISTRY = "the registry is asked only by imports"
+NOT_THE_GATEWAY = "the gateway is asked only when metrics are pushed"
+NOT_A_LIST = "only a list has pages"
+NO_OBJECT = "nothing is written of which there is a version"
+NO_OTHER = "no request of the kind came before, whose answer could be taken for this one's"
+TOLD_ALREADY = "the tag was told by then, and truly so"
+WRITTEN_ALREADY = "the journal has been written by then"
+NOT_READ_YET = "at the start there is no journal that this run has begun; that is the moment before the list"
+NO_DISK = "nothing but log lines is written to a disk before the report is"
+ONE_LIMIT = "the limit is there from the start of a process"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault.
+
+    Attributes:
+        name: what it is called in the tests.
+        kind: who makes it; see `making`.
+        parts: what that needs to know.
+        statuses: the exit statuses that tell the truth, by moment.
+        lacking: channels that may lack what they ought to say; the others never do.
+        excluded: moments at which it makes no sense, and why.
+        slow: moments at which the job waits long, for a timeout or for many tries.
+        flawed: the image of one tag is gone from the registry, too.
+        remembered: whether there is a journal.
+        doubt: nobody can ask afterwards what became of an import.
+        internal: the program itself may fail.
+        environment: settings beside those of the scene.
+    """
+
+    name: str
+    kind: str
+    parts: Mapping[str, Any] = field(default_factory=dict)
+    statuses: Statuses = lambda moment: (0,)
+    lacking: frozenset[str] = frozenset()
+    excluded: Mapping[Moment, str] = field(default_factory=dict)
+    slow: Collection[Moment] = ()
+    flawed: bool = False
+    remembered: bool = True
+    doubt: bool = False
+    internal: bool = False
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def family(self) -> str:
+        """The same fault, whether it comes once, a few times or always, to reading or to writing."""
+        return _HOW_OFTEN.sub("", self.name)
+
+
+_HOW_OFTEN = re.compile("-(once|many|always|and-a-signal)$|(?<=^gateway-)read-(?=[0-9h])")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A fault at a moment."""
+
+    fault: Fault
+    moment: Moment
+
+    @property
+    def name(self) -> str:
+        return f"{self.fault.name}-{self.moment}"
+
+
+def without(moments: Collection[Moment], why: str) -> dict[Moment, str]:
+    return dict.fromkeys(moments, why)
+
+
+def only(moments: Collection[Moment], why: str) -> dict[Moment, str]:
+    return {moment: why for moment in ALL if moment not in moments}
+
+
+def passes(moment: Moment) -> Collection[int]:
+    """Another try is enough."""
+    return (0,)
+
+
+def breaks(moment: Moment) -> Collection[int]:
+    """Without a list nothing is imported, without an import one stream's tags fail, and afterwards nothing changes."""
+    if moment in BEFORE:
+        return (3,)
+    return (1,) if moment in IMPORTS else (0,)
+
+
+def stops(moment: Moment) -> Collection[int]:
+    """What was told by then stays as it is; before that the run is an aborted one, if anything is left to do."""
+    if moment in AFTER:
+        return (0,)
+    return (0, 6) if moment is Moment.LAST else (6,)
+
+
+# Longer than it takes to notice that the lock is lost.
+LONG = {"IMPORT_TIMEOUT": "60s"}
+
+# The API
+
+EVENTS = frozenset({"events"})
+SILENT = frozenset({"journal", "events", "lease"})
+ERRORS: dict[str, dict[str, Any]] = {
+    "500": {"status": {"code": 500}},
+    "502": {"raw": {"status": 502, "content_type": "text/html", "body": "<html>502 Bad Gateway</html>"}},
+    "503": {"status": {"code": 503, "headers": {"Retry-After": "1"}}},
+    "504": {"status": {"code": 504}},
+    "429": {"status": {"code": 429, "headers": {"Retry-After": "1"}}},
+    "reset-before": {"reset": "before"},
+    "reset-after": {"reset": "after"},
+    "truncated": {"truncate": 60},
+    "html": {"raw": {"status": 200, "content_type": "text/html", "body": "<html>Sign in</html>"}},
+    "huge": {"raw": {"status": 200, "content_type": "application/json", "body": '["0123456789"]', "repeat": 750_000}},
+    # Of the house's own invention: a connection that breaks within an answer, and an answer of nothing.
+    "cut": {"cut": 60},
+    "empty": {"raw": {"status": 200, "content_type": "application/json", "body": "{}"}},
+}
+# These took effect, so that an import may be found to have succeeded; of a tag that stays the same nobody can tell.
+EFFECTIVE = ("reset-after", "truncated", "cut")
+
+
+def _after_effect(moment: Moment) -> Collection[int]:
+    if moment is Moment.FIRST:
+        return (1,)
+    return (0,) if moment in IMPORTS else breaks(moment)
+
+
+def _of_api() -> Iterator[Fault]:
+    for name, parts in ERRORS.items():
+        once = {**parts, "times": 1}
+        yield Fault(f"api-{name}-once", "rule", once, passes, EVENTS)
+        statuses = _after_effect if name in EFFECTIVE else breaks
+        slow = {Moment.JOURNAL}
+        yield Fault(f"api-{name}-always", "rule", parts, statuses, SILENT, slow=slow)
+    for name, code in (("unauthorized", 401), ("forbidden", 403)):
+        yield Fault(f"api-{name}", "rule", {"status": {"code": code}}, breaks, SILENT)
+    unread = without([Moment.LIST], NO_OBJECT)
+    for name, times in (("once", 1), ("many", 3), ("always", None)):
+        parts = {"status": {"code": 409}, "times": times}
+        yield Fault(f"api-conflict-{name}", "rule", parts, _conflicts(times), SILENT, excluded=unread)
+        touch = {**unread, Moment.START: NO_OBJECT, Moment.PUSH: NO_OBJECT}
+        touched = {"change": "before", "times": times}
+        yield Fault(f"api-touched-{name}", "rule", touched, _conflicts(times), SILENT, excluded=touch)
+    late = {Moment.PUSH, Moment.JOURNAL, *IMPORTS}
+    short = {"DEADLINE": "3s", "RETRIES": "0"}
+    yield Fault("api-hang", "rule", {"hang": True}, _hangs, SILENT, slow=late, environment=short)
+    yield Fault("api-drip", "rule", {"drip": {"bytes": 400, "seconds": 0.02}}, passes)
+    drip = {"drip": {"bytes": 1, "seconds": 0.5}}
+    most = {Moment.START, *AFTER, *IMPORTS}
+    yield Fault("api-endless", "rule", drip, _hangs, SILENT, slow=most, environment=short)
+    yield Fault("api-gone", "api-gone", {}, breaks_for_good, SILENT, doubt=True, slow={Moment.JOURNAL})
+    pages = only([Moment.LIST], NOT_A_LIST)
+    for times in (1, None):
+        parts = {"page": 2, "expired": times}
+        name = "once" if times else "always"
+        yield Fault(f"api-page-expired-{name}", "pages", parts, passes if times else breaks, excluded=pages)
+    not_imports = only(IMPORTS, NO_IMPORT)
+    yield Fault("api-host-not-allowed", "not-allowed", {}, breaks, excluded=not_imports)
+    gone = without([Moment.START], "a stream that is gone before the list is not told of") | without(
+        AFTER, TOLD_ALREADY
+    )
+    yield Fault("stream-deleted", "stream-deleted", {}, _deleted, excluded=gone)
+    # The account is gone; with it each of its tokens is refused.
+    yield Fault("token-expired", "token-expired", {}, breaks_for_good, SILENT, doubt=True)
+    yield Fault("token-renewed", "token-renewed", {}, passes)
+    # Inventions of the house.
+    yield Fault("rights-withdrawn", "rights-withdrawn", {}, breaks_for_good, SILENT, doubt=True)
+    mixed = without([each for each in ALL if each not in IMPORTS], NO_OTHER)
+    yield Fault("api-mixed-up", "rule", {"mix_up": True, "times": 1}, lambda moment: (0, 1), excluded=mixed)
+    yield Fault("tag-moves", "tag-moves", {}, passes, excluded=only(IMPORTS, NOT_THE_REGISTRY))
+    held = without([Moment.START], "the list is later, and shows the hold") | without(AFTER, TOLD_ALREADY)
+    yield Fault("rolled-back-meanwhile", "rolled-back", {}, passes, excluded=held)
+    yield Fault("suspended", "suspended", {}, _lost, SILENT, slow={Moment.LIST, *IMPORTS}, environment=LONG)
+
+
+def _conflicts(times: int | None) -> Statuses:
+    def statuses(moment: Moment) -> Collection[int]:
+        if moment is Moment.START:
+            return (0,) if times == 1 else (4,)
+        return breaks(moment) if times != 1 and moment in IMPORTS else (0,)
+
+    return statuses
+
+
+def _hangs(moment: Moment) -> Collection[int]:
+    return (0, 6) if moment in AFTER or moment is Moment.LAST else (6,)
+
+
+def breaks_for_good(moment: Moment) -> Collection[int]:
+    """From then on nothing can be asked of the API."""
+    if moment in BEFORE:
+        return (3,)
+    # Every import refused for what makes the API unusable, or some of them.
+    return {Moment.FIRST: (3,), Moment.BETWEEN: (1,), Moment.LAST: (1,)}.get(moment, (0,))
+
+
+def _deleted(moment: Moment) -> Collection[int]:
+    return (0,) if moment is Moment.LIST else (1,)
+
+
+def _lost(moment: Moment) -> Collection[int]:
+    if moment is Moment.START:
+        return (4,)
+    return stops(moment)
+
+
+# The registry
+
+REGISTRY = {
+    "401": "unauthorized-json",
+    "403": "denied",
+    "404": "manifest-unknown",
+    "429": "rate-limited-json",
+    "500": "server-error",
+    "502": "bad-gateway-html",
+    "503": "unavailable",
+    "504": "gateway-timeout",
+    "hang": "slow-60",
+    "redirect": "redirect-away",
+    "not-a-manifest": "not-json",
+    "token-refused": "token-refused",
+}
+
+
+def _of_registry() -> Iterator[Fault]:
+    excluded = only(IMPORTS, NOT_THE_REGISTRY)
+    for name, repository in REGISTRY.items():
+        yield Fault(f"registry-{name}", "registry", {"repository": repository}, lambda moment: (1,), excluded=excluded)
+    for name, kind in (("wrong-digest", "wrong-digest"), ("unreachable", "registry-unreachable")):
+        yield Fault(f"registry-{name}", kind, {}, lambda moment: (1,), excluded=excluded)
+
+
+# The Pushgateway
+
+REFUSALS = {"400": 400, "401": 401, "500": 500, "503": 503}
+
+
+def _of_gateway() -> Iterator[Fault]:
+    excluded = only([Moment.PUSH], NOT_THE_GATEWAY)
+
+    def fault(name: str, kind: str, parts: Mapping[str, Any], *, slow: bool = False, read: bool = False) -> Fault:
+        return Fault(
+            f"gateway-{name}",
+            kind,
+            parts,
+            lambda moment: (1,),
+            frozenset({"metrics"}),
+            excluded,
+            slow={Moment.PUSH} if slow else (),
+            flawed=True,
+            # What is not remembered has to be read back.
+            remembered=not read,
+        )
+
+    yield fault("refused", "gateway-refused", {})
+    for name, code in REFUSALS.items():
+        yield fault(name, "gateway", {"status": code})
+        yield fault(f"{name}-once", "gateway", {"status": code, "times": 1})
+        yield fault(f"read-{name}", "gateway", {"status": code, "reads": True}, read=True)
+    yield fault("redirect", "gateway", {"status": 302})
+    yield fault("hang", "gateway", {"hang": True}, slow=True)
+    yield fault("hang-once", "gateway", {"hang": True, "times": 1}, slow=True)
+    yield fault("takes-it-and-breaks", "gateway", {"status": 500, "after": True})
+    for name in ("html", "truncated", "huge"):
+        yield fault(f"read-{name}", "gateway", {"text": name, "reads": True}, read=True)
+    yield fault("read-hang", "gateway", {"hang": True, "reads": True}, slow=True, read=True)
+    signalled = fault("hang-and-a-signal", "gateway-signal", {})
+    yield replace(signalled, lacking=frozenset({"metrics", "journal", "events"}))
+
+
+# The lock
+
+
+def _of_lock() -> Iterator[Fault]:
+    slow = {Moment.LIST, *IMPORTS}
+    yield Fault("lock-taken", "lock-taken", {}, _lost, frozenset({"lease"}), slow=slow, environment=LONG)
+    unheld = without([Moment.START], "there is no lock yet")
+    unseen = frozenset({"lease"})
+    yield Fault("lock-deleted", "lock-deleted", {}, stops, unseen, unheld, slow, environment=LONG)
+
+
+# The journal
+
+
+def _of_journal() -> Iterator[Fault]:
+    late = without([Moment.PUSH, Moment.END], WRITTEN_ALREADY)
+    lacking = frozenset({"journal"})
+    for name in ("full", "unparseable", "foreign", "deleted"):
+        # What it says that is not a journal is told, and begun anew.
+        yield Fault(f"journal-{name}", "journal", {"how": name}, lambda moment: (1,), lacking, late, flawed=True)
+    not_yet = {**late, **without([Moment.START], NOT_READ_YET)}
+    yield Fault("journal-over-quota", "journal", {"how": "refused"}, lambda moment: (1,), lacking, not_yet, flawed=True)
+
+
+# The process
+
+
+def _of_process() -> Iterator[Fault]:
+    yield Fault("sigterm", "signal", {"signal": "SIGTERM"}, stops, SILENT | {"metrics"})
+    yield Fault("sigint", "signal", {"signal": "SIGINT"}, stops, SILENT | {"metrics"})
+    killed = SILENT | {"report", "metrics", "termination"}
+    yield Fault("sigkill", "signal", {"signal": "SIGKILL"}, lambda moment: (-9,), killed)
+    yield Fault("deadline", "deadline", {}, _hangs, frozenset({"lease"}), environment={"DEADLINE": "4s"})
+    yield Fault("out-of-memory", "memory", {}, lambda moment: (0, 1, 3, 6), killed, internal=True, doubt=True)
+    disk = without([each for each in ALL if each is not Moment.END], NO_DISK)
+    yield Fault("disk-full", "disk-full", {}, passes, frozenset({"report", "termination"}), disk)
+    first = without([each for each in ALL if each is not Moment.START], ONE_LIMIT)
+    yield Fault("disk-full-for-logs", "logs-full", {}, passes, excluded=first)
+    yield Fault("no-writable-disk", "no-disk", {}, passes, frozenset({"termination"}), first)
+    for name, change in (("forward", "+30d"), ("back", "-30d")):
+        yield Fault(f"clock-{name}", "clock", {"change": change}, passes)
+
+
+@cache
+def faults() -> tuple[Fault, ...]:
+    found = (*_of_api(), *_of_registry(), *_of_gateway(), *_of_lock(), *_of_journal(), *_of_process())
+    assert len({fault.name for fault in found}) == len(found)
+    return found
+
+
+@cache
+def cases() -> tuple[Case, ...]:
+    """Every fault at every moment at which it makes sense."""
+    return tuple(Case(fault, moment) for fault in faults() for moment in ALL if moment not in fault.excluded)
+
+
+@cache
+def spread() -> frozenset[str]:
+    """The names of those that every run of the tests has: of each family of faults one, as its name hashes.
+
+    Only of moments at which the job does not wait long.
+    """
+    families: dict[str, list[str]] = {}
+    for case in cases():
+        found = families.setdefault(case.fault.family, [])
+        if case.moment not in case.fault.slow:
+            found.append(case.name)
+    return frozenset(names[zlib.crc32(family.encode()) % len(names)] for family, names in families.items())
