@@ -10,7 +10,9 @@ VENV ?= .venv
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := $(VENV)/bin
-JOBS ?= 2
+# The tests wait about as long as they compute.
+JOBS ?= 3
+SBOM ?= sbom.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # Of the container image.
@@ -30,7 +32,7 @@ given = [ -n "$$$(1)" ] || { echo "missing: $(1)=..., as in: make $@ $(1)=packit
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots
+.PHONY: help run test test-all status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,10 +41,11 @@ run: $(VENV)/.tests packages ## the job on the sandbox: two runs, their tables, 
 	@$(BIN)/python -m tests.demo
 
 test: $(VENV)/.tests packages ## the tests, but for those that take minutes
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image and not slow' $(ARGS)
+	@$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 8 -m 'not image and not slow' $(ARGS)
 
-test-all: $(VENV)/.tests packages ## every test but the image
-	@$(BIN)/python -m pytest -n $(JOBS) -m 'not image' $(ARGS)
+test-all: $(VENV)/.tests $(VENV)/.image packages ## every test but the image, and the job on each Python: PYTHONS='3.11 3.13'
+	@$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 8 -m 'not image' $(ARGS)
+	@$(BIN)/python -m tests.compatibility --jobs $(JOBS) $(PYTHONS)
 
 check: $(VENV)/.tests ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check job tests manifests
@@ -97,6 +100,17 @@ requirements: $(VENV)/.image ## the exact versions of what the image holds; newe
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(BIN)/$(LOCK) $(ARGS) --output-file requirements-build.txt -
 
+sbom: $(VENV)/.tests ## what the image is made of, as CycloneDX: sbom.json
+	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --spec-version 1.6 --short-PURLs \
+		--output-reproducible --output-format JSON --output-file $(SBOM) requirements.txt
+
+audit: $(VENV)/.image ## look the exact versions up among known vulnerabilities (needs a network)
+	@$(BIN)/uv tool run --quiet --from 'pip-audit>=2.9,<3' pip-audit --disable-pip --require-hashes --strict \
+		--requirement requirements.txt --requirement requirements-build.txt $(ARGS)
+
+soak: $(VENV)/.tests packages ## 500 runs in a row, after which nothing may have leaked: ARGS='--runs 50' for fewer
+	@$(BIN)/python -m tests.soak $(ARGS)
+
 dashboards: $(VENV)/.tests ## write the dashboards for Grafana and the OpenShift console
 	@$(BIN)/python -m manifests.dashboards
 
@@ -110,7 +124,7 @@ clean: ## remove the virtual environment and caches
 .PHONY: packages
 packages:
 	@tests/install-packages docker-registry=docker-registry prometheus-pushgateway=prometheus-pushgateway \
-		prometheus=prometheus openssl=openssl git=git
+		prometheus=prometheus openssl=openssl git=git faketime=faketime
 
 $(VENV)/.python:
 	@[ -n "$(PYTHON)" ] || tests/install-packages python3.11=python3 +python3-venv

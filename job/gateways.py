@@ -22,7 +22,7 @@ from job.metrics import BY_NAME, CARRIED_FAMILIES, PREFIX, RUN_FAMILIES, Family,
 from job.model import Outcome, Reason, Report, Result, Shard, Skip
 from job.pacing import wait_before
 from job.reasons import clean
-from job.settings import GatewaySettings
+from job.settings import GatewaySettings, is_overheard
 
 log = logging.getLogger(__name__)
 
@@ -93,6 +93,8 @@ class Gateway:
         elif settings.username:
             login = f"{settings.username}:{settings.password or ''}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
+        if self._headers and is_overheard(settings.url):
+            log.warning("NO TLS to %s: whoever is on the way can read its login; use https", settings.url)
 
     def close(self) -> None:
         """Close the connection."""

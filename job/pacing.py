@@ -135,18 +135,13 @@ class Pool:
         self._stopped = False
         self._failure: BaseException | None = None
 
-    @property
-    def most(self) -> int:
-        """How many may be under way when nobody asks to slow down."""
-        return self._limit.most
-
     def slow_down(self) -> None:
         """Called by a task that was asked to slow down."""
         with self._changed:
             self._limit.slow_down(time.monotonic())
 
     def refused(self) -> None:
-        """Called by a task that the API did not serve: until it serves one, steps are begun one after another, apart."""
+        """Called by a task that the API did not serve: until it serves one, steps are begun some time apart."""
         with self._changed:
             self._refused = True
             self._not_before = max(self._not_before, time.monotonic() + APART_SECONDS)
@@ -178,7 +173,14 @@ class Pool:
         count = min(self._limit.most, len(self._waiting))
         for number in range(count):
             # A daemon, since a step that hangs must not keep the process from ending.
-            threading.Thread(target=self._work, name=f"import-{number}", daemon=True).start()
+            thread = threading.Thread(target=self._work, name=f"import-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The machine has no more to give; fewer do the same work, and what they do has to be told.
+                if number == 0:
+                    raise
+                break
         with self._changed:
             while (self._waiting or self._under_way) and not stopping() and not self._failure:
                 self._changed.wait(0.2)

@@ -156,6 +156,13 @@ def _api_address(text: str) -> str:
     return _http_url(text, "https")[0]
 
 
+def is_overheard(url: str) -> bool:
+    """Whether what is sent there goes unencrypted over a network."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return parts.scheme == "http" and host not in ("localhost", "::1") and not host.startswith("127.")
+
+
 def _http_url(text: str, scheme: str) -> tuple[str, str | None, str | None]:
     """A URL without login and trailing slash, and the login it had. What is wrong is told without repeating a login."""
     try:

@@ -7,6 +7,7 @@ objects are none of its models, so requests and answers are plain JSON. Nothing 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -26,7 +27,9 @@ from job.clusters.paths import path_of
 from job.errors import ClusterError, UsageError
 from job.model import Reason
 from job.reasons import clean, of_http
-from job.settings import Settings
+from job.settings import Settings, is_overheard
+
+log = logging.getLogger(__name__)
 
 PAGE = 500
 # Pods and what makes them are large, and the pod of a run is small.
@@ -71,9 +74,14 @@ def connect(settings: Settings, counted: Counted) -> ApiCluster:
         namespace = _load_kubeconfig(configuration)
     if not settings.verify_tls:
         configuration.verify_ssl = False
+    elif not configuration.verify_ssl:
+        log.warning("TLS VERIFICATION IS OFF by the kubeconfig: whoever is on the way to the API can forge answers")
+    if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     # Our own retries know what may be sent twice; the library's do not.
     configuration.retries = False
+    if is_overheard(configuration.host):
+        log.warning("NO TLS to %s: whoever is on the way can read the token and forge answers", configuration.host)
     configuration.connection_pool_maxsize = settings.concurrency
     return ApiCluster(client.ApiClient(configuration), namespace, counted, renew)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import atexit
 import json
+import logging
 import os
 import shutil
 import tempfile
@@ -29,6 +30,8 @@ from job.errors import ClusterError, UsageError
 from job.model import Reason
 from job.reasons import clean
 from job.settings import Settings
+
+log = logging.getLogger(__name__)
 
 PAGE = 500
 SECONDS = 60.0
@@ -70,7 +73,7 @@ def connect(settings: Settings, counted: Counted) -> OcCluster:
         if settings.host:
             namespace, server = os.environ.get("POD_NAMESPACE", "").strip() or None, settings.host
         else:
-            namespace, server = _context(processes)
+            namespace, server = _context(processes, verify_tls=settings.verify_tls)
     except BaseException:
         processes.close()
         raise
@@ -97,7 +100,7 @@ def _write_kubeconfig(settings: Settings) -> Path:
     return file
 
 
-def _context(processes: Processes) -> tuple[str | None, str]:
+def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str]:
     """Namespace and server of the current context. What `config view` shows has its secrets blotted out."""
     try:
         done = processes.run("config", ["view", "--minify", "--output=json"], None, SECONDS)
@@ -111,9 +114,12 @@ def _context(processes: Processes) -> tuple[str | None, str]:
         view = json.loads(done.out)
         namespace = view["contexts"][0]["context"].get("namespace")
         server = str(view["clusters"][0]["cluster"]["server"])
+        unverified = view["clusters"][0]["cluster"].get("insecure-skip-tls-verify")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         why = clean(str(error)) if done.status else "the kubeconfig's current context is not complete"
         raise UsageError([f"no cluster to talk to: {why}; log in with oc login, or set KUBECONFIG"]) from error
+    if unverified is True and verify_tls:
+        log.warning("TLS VERIFICATION IS OFF by the kubeconfig: whoever is on the way to the API can forge answers")
     return (str(namespace) if namespace else None), server
 
 

@@ -22,10 +22,11 @@ from pathlib import Path
 
 from tests.bench.measuring import Cost, Failed, measure, middle
 from tests.bench.registry import made_up_registry
-from tests.bench.scenes import JOB, KUBECTL, Scene
+from tests.bench.scenes import JOB, KUBECTL, Load, Scene
 from tests.sandbox.client import Sandbox, start
 
 LATENCY = 0.3
+CONCURRENCY = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +93,22 @@ class Target:
         return [self.told, f"{bound} {self.wanted:g}", f"{self.found:.3g}", "pass" if self.reached else "MISS"]
 
 
+@dataclass(frozen=True, slots=True)
+class LoadRow:
+    """One line of the second table: what much work, some of it failing, costs the job and asks of the API."""
+
+    work: str
+    load: Load
+
+    def cells(self) -> list[str]:
+        load = self.load
+        return [
+            self.work,
+            *_figures([load.cost]),
+            *map(str, (load.requests, load.retries, load.most_imports, load.most)),
+        ]
+
+
 @dataclass(slots=True)
 class Bench:
     """All measurements, one after another."""
@@ -99,6 +116,7 @@ class Bench:
     sizes: Sizes
     folder: Path
     rows: list[Row] = field(default_factory=list)
+    loads: list[LoadRow] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 
     def run(self) -> None:
@@ -121,6 +139,25 @@ class Bench:
             self._often(wide)
         with self._scenery() as (_, make):
             self._huge(make("huge", sizes.huge))
+        self.load()
+
+    def load(self) -> None:
+        """Many streams, a slow registry, and failures."""
+        with self._scenery() as (sandbox, make), sandbox.settings(registry_latency=LATENCY):
+            scene = make("load", self.sizes.huge)
+            for told in ("never imported before", "all images new"):
+                work = f"{scene.streams} streams of 1 tag, {LATENCY * 1000:.0f} ms, 5 % fail, {told}"
+                self._say(work)
+                self.loads.append(LoadRow(work, scene.load()))
+        told = f"{scene.streams} streams of which 5 % fail"
+        self._at_most(f"{told}: peak memory, MiB", 110, max(row.load.cost.peak for row in self.loads))
+        self._at_most(
+            f"{told}: imports under way at a time", CONCURRENCY, max(row.load.most_imports for row in self.loads)
+        )
+        # The lock is renewed beside the imports.
+        self._at_most(
+            f"{told}: requests under way at a time", CONCURRENCY + 1, max(row.load.most for row in self.loads)
+        )
 
     @contextmanager
     def _scenery(self) -> Iterator[tuple[Sandbox, partial[Scene]]]:
@@ -237,9 +274,15 @@ reports, and pushes to a Pushgateway, all of which the loop does not. Registry l
 fetched. The sandbox, its registry and the Pushgateway share the cores with what is measured."""
 
 
+_LOAD_NOTES = """\
+Of the images that fail, half are gone from the registry; for the other half it answers 500, and they are tried again
+four times. Requests are all that the job asked of the API; those at a time are as the sandbox counted them."""
+
+
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="small numbers, once, for trying; nothing is judged")
+    parser.add_argument("--load", action="store_true", help="only the rows with failures")
     options = parser.parse_args(arguments)
     sizes = QUICK if options.quick else Sizes()
     # Whoever ends this process ends what it started, by the same way as Ctrl-C.
@@ -248,7 +291,10 @@ def main(arguments: Sequence[str]) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="import-images-bench-") as folder:
             bench = Bench(sizes, Path(folder))
-            bench.run()
+            if options.load:
+                bench.load()
+            else:
+                bench.run()
     except (Failed, RuntimeError, OSError, subprocess.SubprocessError) as problem:
         print(f"the benchmark failed: {problem}", file=sys.stderr)
         return 1
@@ -262,7 +308,11 @@ def main(arguments: Sequence[str]) -> int:
         "times faster",
         "times less CPU",
     ]
-    print(f"{machine}\n\n{_table(heads, [row.cells() for row in bench.rows])}\n\n{_notes(sizes)}\n")
+    print(f"{machine}\n")
+    if bench.rows:
+        print(f"{_table(heads, [row.cells() for row in bench.rows])}\n\n{_notes(sizes)}\n")
+    heads = ["work", "s", "CPU s", "MiB", "requests", "retries", "imports at once", "requests at once"]
+    print(f"{_table(heads, [row.cells() for row in bench.loads])}\n\n{_LOAD_NOTES}\n")
     if options.quick:
         print("Measured with --quick, which is too little to judge by.")
         return 0

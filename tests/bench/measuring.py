@@ -38,8 +38,10 @@ def middle(costs: Sequence[Cost]) -> Cost:
     return Cost(*(median(getattr(each, name) for each in costs) for name in Cost.__slots__))
 
 
-def measure(command: Sequence[str | Path], environment: Mapping[str, str], folder: Path) -> tuple[Cost, str]:
-    """Run a command that must end with status 0; gives its cost, and what it wrote to stdout.
+def measure(
+    command: Sequence[str | Path], environment: Mapping[str, str], folder: Path, *, status: int = 0
+) -> tuple[Cost, str]:
+    """Run a command that must end with a status; gives its cost, and what it wrote to stdout.
 
     Raises:
         Failed: it ended otherwise.
@@ -59,7 +61,7 @@ def measure(command: Sequence[str | Path], environment: Mapping[str, str], folde
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         raise
-    if status := told.pop("status"):
+    if (found := told.pop("status")) != status:
         said = errors.read_text(errors="replace")[-2000:]
-        raise Failed(f"{' '.join(map(str, command[:6]))} ... ended with {status}: {said}")
+        raise Failed(f"{' '.join(map(str, command[:6]))} ... ended with {found}: {said}")
     return Cost(**told), output.read_text()

@@ -25,11 +25,19 @@ def _digest(text: str | bytes) -> str:
     return "sha256:" + hashlib.sha256(text if isinstance(text, bytes) else text.encode()).hexdigest()
 
 
+def _failure(repository: str) -> int | None:
+    """The status in the place of an image, by the number that its repository's name ends with."""
+    number = int(repository.rpartition("-")[2])
+    return None if number % 20 else (404, 500)[number // 20 % 2]
+
+
 class MadeUpRegistry:
     """Every tag of every repository has an image, which is another one after `change`."""
 
     def __init__(self) -> None:
         self.address = ""
+        # Whether every 20th image fails: half of these are gone, of the other half the registry cannot tell.
+        self.failing = False
         self._generation = 0
         self._configs: dict[str, bytes] = {}
 
@@ -43,6 +51,8 @@ class MadeUpRegistry:
         if not path:
             return web.json_response({})
         repository, _, tag = path.partition("/manifests/")
+        if tag and self.failing and (status := _failure(repository)):
+            return web.Response(status=status)
         if tag:
             return web.Response(body=self._manifest(repository, tag), headers={"Content-Type": MANIFEST})
         config = self._configs.get(path.rpartition("/")[2])

@@ -20,6 +20,17 @@ KUBECTL = Path(sys.executable).with_name("kubectl")
 LOOP = 'for file in "$2"/*.json; do "$1" create --validate=false -f "$file" >/dev/null || exit 1; done'
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What a run with failures cost, and what it asked of the API: how often, and how much at a time."""
+
+    cost: Cost
+    requests: int
+    retries: int
+    most: int
+    most_imports: int
+
+
 @dataclass(slots=True)
 class Scene:
     """A namespace with streams, all of one shape."""
@@ -56,7 +67,15 @@ class Scene:
         """
         if result == "updated":
             self.registry.change()
-        environment = {
+        self.sandbox.clear_log()
+        cost, output = measure([JOB, "--output", "json"], self._environment(**more), self.folder)
+        found = Counter(tag["result"] for tag in json.loads(output)["tags"])
+        if found != {result: self.streams * self.tags}:
+            raise Failed(f"the results in {self.namespace} are {dict(found)}, and not all {result}")
+        return cost
+
+    def _environment(self, **more: str) -> dict[str, str]:
+        return {
             "HOST": self.sandbox.server,
             "TOKEN": self._token,
             "NAMESPACE": self.namespace,
@@ -64,12 +83,34 @@ class Scene:
             **({"DEPLOYMENT": "prod"} if self.tags == 1 else {}),
             **more,
         }
+
+    def load(self) -> Load:
+        """The job on all of it, with new images of which every 20th fails.
+
+        Raises:
+            Failed: the job ended badly, or tells of other failures than those.
+        """
+        self.registry.change()
+        self.registry.failing = True
         self.sandbox.clear_log()
-        cost, output = measure([JOB, "--output", "json"], environment, self.folder)
-        found = Counter(tag["result"] for tag in json.loads(output)["tags"])
-        if found != {result: self.streams * self.tags}:
-            raise Failed(f"the results in {self.namespace} are {dict(found)}, and not all {result}")
-        return cost
+        try:
+            cost, output = measure([JOB, "--output", "json"], self._environment(), self.folder, status=1)
+        finally:
+            self.registry.failing = False
+        report = json.loads(output)
+        found = Counter((tag["result"], tag["reason"]) for tag in report["tags"])
+        failing = -(-self.streams // 20)
+        gone = -(-failing // 2)
+        wanted = {
+            ("updated", None): self.streams - failing,
+            ("failed", "not_found"): gone,
+            ("failed", "registry_error"): failing - gone,
+        }
+        if found != wanted:
+            raise Failed(f"the results in {self.namespace} are {dict(found)}, and not {wanted}")
+        log = self.sandbox.log()
+        run = report["run"]
+        return Load(cost, run["requests"], run["retries"], log["most_in_flight"], log["most_imports_in_flight"])
 
     def loop(self, streams: int) -> Cost:
         """One `kubectl create` for each of so many streams, with all of a stream's tags in one request.

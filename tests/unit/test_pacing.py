@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.model import Reason
-from job.pacing import LONGEST_WAIT_SECONDS, Limit, Pool, wait_before
+from job.pacing import APART_SECONDS, LONGEST_WAIT_SECONDS, Limit, Pool, wait_before
 
 TRIES = st.integers(1, 1_000_000)
 CHANCES = st.floats(0, 1, exclude_max=True)
@@ -157,6 +158,20 @@ class TestPool:
         pool.run([Steps(work=work) for _ in range(16)], never, 1)
         assert most <= 4
 
+    def test_while_nothing_is_served_steps_are_begun_apart(self) -> None:
+        pool = Pool(8)
+        tasks = [Steps(work=pool.refused) for _ in range(4)]
+        pool.refused()
+        pool.run(tasks, never, 1)
+        times = sorted(task.times[0] for task in tasks)
+        assert all(later - sooner >= 0.9 * APART_SECONDS for sooner, later in itertools.pairwise(times))
+
+    def test_once_something_is_served_they_are_not(self) -> None:
+        pool, begun = Pool(2), time.monotonic()
+        pool.refused()
+        pool.run([Steps(work=pool.went_well) for _ in range(200)], never, 1)
+        assert time.monotonic() - begun < 200 * APART_SECONDS / 2
+
     def test_a_task_that_waits_keeps_nobody_waiting(self) -> None:
         slow, quick = Steps(2, wait=0.3), [Steps(2) for _ in range(5)]
         Pool(1).run([slow, *quick], never, 1)
@@ -209,6 +224,29 @@ class TestPool:
             time.sleep(0.02)
 
         assert Pool(1).run([Steps(work=work)], begun.is_set, 10) == frozenset()
+
+    def test_where_threads_run_out_fewer_do_the_work(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        start, left = threading.Thread.start, iter(range(2))
+
+        def scarce(thread: threading.Thread) -> None:
+            if next(left, None) is None:
+                raise RuntimeError("can't start new thread")
+            start(thread)
+
+        monkeypatch.setattr(threading.Thread, "start", scarce)
+        tasks = [Steps(2) for _ in range(20)]
+        assert Pool(8).run(tasks, never, 1) == frozenset()
+        assert [task.left for task in tasks] == [0] * 20
+
+    def test_where_there_are_no_threads_nothing_is_begun(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def none(_: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(threading.Thread, "start", none)
+        task = Steps()
+        with pytest.raises(RuntimeError):
+            Pool(8).run([task], never, 1)
+        assert task.done == 0
 
     def test_an_error_of_the_program_itself_ends_it(self) -> None:
         def defect() -> None:

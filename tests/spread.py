@@ -1,0 +1,44 @@
+"""Which whole runs every `make test` makes: of files that take minutes a spread, chosen by name; `make test-all` all.
+
+Each run starts a process or two, so that hundreds of them are more than ten minutes on two cores.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import pytest
+
+# In percent. Files that are not named here run whole.
+SHARES = {
+    "tests/clusters/test_contract.py": 50,
+    "tests/clusters/test_oc.py": 60,
+    "tests/clusters/test_oc_runs.py": 50,
+    "tests/promote/test_chain.py": 40,
+    "tests/promote/test_move.py": 60,
+    "tests/runs/test_doctor.py": 30,
+    "tests/runs/test_history.py": 50,
+    "tests/runs/test_holds.py": 50,
+    "tests/runs/test_hostile.py": 10,
+    "tests/runs/test_imports.py": 70,
+    "tests/runs/test_rollback.py": 30,
+    "tests/runs/test_rollouts.py": 50,
+    "tests/runs/test_selection.py": 60,
+    "tests/runs/test_settings.py": 60,
+    "tests/runs/test_status.py": 40,
+    "tests/runs/test_waves.py": 60,
+}
+
+
+def left_out(nodeid: str) -> bool:
+    """Whether the test is left to `make test-all`; the same for everybody, and for ever."""
+    share = SHARES.get(nodeid.partition("::")[0], 100)
+    return int(hashlib.sha256(nodeid.encode()).hexdigest(), 16) % 100 >= share
+
+
+def mark(items: Iterable[pytest.Item]) -> None:
+    """Mark what is left out as slow."""
+    for item in items:
+        if left_out(item.nodeid):
+            item.add_marker(pytest.mark.slow)

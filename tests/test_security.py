@@ -1,0 +1,356 @@
+"""What SECURITY.md promises: no shell, TLS, nothing secret told, every right explained, an inventory."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import ssl
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+
+from tests.rights import MANIFESTS, RUN, without
+from tests.runs.conftest import sandbox as sandbox
+from tests.runs.place import PROGRAM, Place
+from tests.runs.pods import JOURNAL, journal
+from tests.runs.servers import serving
+from tests.sandbox.client import Sandbox
+from tests.sandbox.programs import make_certificate
+from tests.secrets import WATCH, Watch, secrets_of, watch_processes
+from tests.test_requirements import CHECKOUT, PROJECT, pinned
+
+CALLS = {"eval", "exec", "compile", "__import__", "breakpoint"}
+MODULES = {"pickle", "marshal", "shelve", "dbm", "xml", "pty", "ctypes", "telnetlib", "ftplib"}
+ATTRIBUTES = {
+    "os": {
+        "system",
+        "popen",
+        "startfile",
+        *(name for name in dir(os) if name.startswith(("exec", "spawn", "posix_spawn"))),
+    },
+    "subprocess": {"getoutput", "getstatusoutput", "call", "check_call", "check_output"},
+    "yaml": {"load", "load_all", "unsafe_load", "full_load"},
+    "tempfile": {"mktemp"},
+    "ssl": {"_create_unverified_context", "CERT_NONE"},
+}
+KEYWORDS = {"shell", "verify", "cert_reqs", "assert_hostname", "check_hostname"}
+SOURCES = sorted((CHECKOUT / "job").rglob("*.py"))
+
+
+def offences(tree: ast.AST) -> Iterator[str]:
+    """What a module of the job must not hold."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLS:
+            yield f"{node.lineno}: {node.func.id}()"
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
+            yield from (f"{node.lineno}: import {name}" for name in names if name.partition(".")[0] in MODULES)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            forbidden = ATTRIBUTES.get(node.value.id, set())
+            yield from (f"{node.lineno}: {node.value.id}.{name}" for name in forbidden if name == node.attr)
+        if isinstance(node, ast.Call):
+            yield from (f"{node.lineno}: {each.arg}=" for each in node.keywords if each.arg in KEYWORDS)
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda file: str(file.relative_to(CHECKOUT)))
+def test_no_shell_no_eval_no_pickle(source: Path) -> None:
+    assert list(offences(ast.parse(source.read_text(encoding="utf-8")))) == []
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "eval('1')",
+        "import pickle",
+        "from xml.etree import ElementTree",
+        "import os\nos.system('ls')",
+        "os.execvp('ls', [])",
+        "subprocess.run('ls', shell=True)",
+        "import yaml\nyaml.load('')",
+        "requests.get('', verify=False)",
+    ],
+)
+def test_what_is_looked_for_is_found(code: str) -> None:
+    assert list(offences(ast.parse(code)))
+
+
+def test_only_one_place_turns_verification_off() -> None:
+    found = [
+        (file.name, line.strip())
+        for file in SOURCES
+        for line in file.read_text().splitlines()
+        if "verify_ssl =" in line
+    ]
+    assert found == [("api.py", "configuration.verify_ssl = False")]
+
+
+def test_the_rules_of_bandit_are_on() -> None:
+    lint = PROJECT["tool"]["ruff"]["lint"]
+    assert "S" in lint["select"]
+    assert {rule for rule in lint["ignore"] if re.match(r"S\d", rule)} == {"S101", "S311"}
+    assert all("S" not in rules for where, rules in lint["per-file-ignores"].items() if not where.startswith("tests"))
+    excepted = {file.relative_to(CHECKOUT).as_posix() for file in SOURCES if "noqa: S" in file.read_text()}
+    assert excepted <= {"job/promote/git.py"}
+
+
+# TLS
+
+
+def kubeconfig(place: Place, folder: Path) -> Path:
+    """The one of the sandbox, but that it asks for no verification."""
+    config = yaml.safe_load(place.sandbox.kubeconfig(place.token, place.namespace).read_text())
+    cluster = config["clusters"][0]["cluster"]
+    del cluster["certificate-authority-data"]
+    cluster["insecure-skip-tls-verify"] = True
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+@pytest.mark.parametrize("client", ["api", "oc"])
+def test_a_kubeconfig_that_turns_verification_off_is_warned_of(
+    sandbox: Sandbox, tmp_path: Path, client: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Where kubectl is.
+    monkeypatch.setenv("PATH", f"{PROGRAM.parent}:{os.environ['PATH']}")
+    place = Place(sandbox)
+    place.imported("app")
+    given = {"HOST": None, "TOKEN": None, "KUBECONFIG": str(kubeconfig(place, tmp_path)), "HOME": str(tmp_path)}
+    done = place.run(CLIENT=client, **given)
+    assert done.status == 0, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if "TLS" in line]
+    assert line.startswith("import-images: warning: TLS VERIFICATION IS OFF")
+    asked = place.run("--insecure-skip-tls-verify", CLIENT=client, **given)
+    assert asked.stderr.count("TLS VERIFICATION IS OFF") == 1
+
+
+def test_the_setting_is_not_for_the_pushgateway(sandbox: Sandbox, tmp_path: Path) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    made = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(made.file, made.key)
+    with serving(sandbox.pushgateway, tls=context) as server:
+        url = f"https://{server.address}"
+        done = place.run("--insecure-skip-tls-verify", HOST=sandbox.secure_server, PUSHGATEWAY_ADDRESS=url)
+        assert server.asked == []
+    assert "certificate" in done.stderr
+    assert "were not pushed" in done.stderr
+
+
+def test_what_goes_unencrypted_over_a_network_is_warned_of(sandbox: Sandbox) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    api = place.run(HOST="http://api.example.invalid", RETRIES="0")
+    assert api.status == 3
+    assert "warning: NO TLS to http://api.example.invalid" in api.stderr
+    gateway = place.run(PUSHGATEWAY_ADDRESS="http://gateway.example.invalid:9091", RETRIES="0")
+    assert gateway.status == 0
+    assert "warning: NO TLS to http://gateway.example.invalid:9091" in gateway.stderr
+    # Nothing secret goes there.
+    nothing = place.run(
+        PUSHGATEWAY_ADDRESS="http://gateway.example.invalid:9091", PUSHGATEWAY_USERNAME="", PUSHGATEWAY_PASSWORD=""
+    )
+    assert "NO TLS" not in place.run().stderr
+    assert nothing.status == 0
+
+
+# Nothing secret
+
+
+def test_secrets_are_known_in_each_form(tmp_path: Path) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(yaml.safe_dump({"users": [{"name": "me", "user": {"token": "token-of-a-person"}}]}))
+    environment = {
+        "TOKEN": "token-of-a-job\n",
+        "PUSHGATEWAY_USERNAME": "pusher",
+        "PUSHGATEWAY_PASSWORD": "pass/word",
+        "PUSHGATEWAY_ADDRESS": "http://me:word%2Fof%2Fmine@gateway",
+        "KUBECONFIG": str(file),
+        "DEPLOYMENT": "not-a-secret",
+    }
+    found = secrets_of(environment, ["--pushgateway", "http://gateway/?token=token-in-a-url"])
+    assert {
+        "token-of-a-job",
+        "pass/word",
+        "pass%2Fword",
+        "word/of/mine",
+        "token-of-a-person",
+        "token-in-a-url",
+    } <= found
+    # pusher:pass/word, as basic authentication has it
+    assert "cHVzaGVyOnBhc3Mvd29yZA" in found
+    assert not any("not-a-secret" in each or each == "pusher" for each in found)
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_secret_that_is_told_is_found(tmp_path: Path, stream: str) -> None:
+    watch = Watch()
+    program = tmp_path / "import-images"
+    program.write_text(f"#!{sys.executable}\nimport os, sys\nprint('now', os.environ['TOKEN'], file=sys.{stream})\n")
+    program.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        watch_processes(watch, patch)
+        # As one word of several, so that the watch over all tests, which is on too, may know of another.
+        subprocess.run([program], env={"TOKEN": "a-token-of-nobody"}, capture_output=True, check=True)
+        with pytest.raises(AssertionError, match=f"{stream}: .*a-token-of-nobody"):
+            watch.check()
+    with pytest.raises(AssertionError):
+        WATCH.check()
+
+
+def test_every_run_of_the_suite_is_watched(sandbox: Sandbox, tmp_path: Path) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    before = WATCH.looked_at
+    log = tmp_path / "termination-log"
+    log.touch()
+    place.run(TERMINATION_LOG=str(log))
+    assert place.token in WATCH.secrets
+    assert "planted-password-5b1f" in WATCH.secrets
+    assert WATCH.looked_at - before == 2
+    log.write_text(f"said by nobody: {place.token}")
+    WATCH.search_files()
+    with pytest.raises(AssertionError, match="termination message"):
+        WATCH.check()
+
+
+@pytest.mark.parametrize("kind", ["configmaps", "events"])
+def test_a_secret_that_is_left_in_the_cluster_is_found(sandbox: Sandbox, kind: str) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    place.run()
+    path = f"/api/v1/namespaces/{place.namespace}/{kind}"
+    if kind == "configmaps":
+        body: dict[str, Any] = {"metadata": {"name": "left"}, "data": {"said": place.token}}
+    else:
+        about = {"kind": "ImageStream", "namespace": place.namespace, "name": "app"}
+        body = {"metadata": {"name": "left"}, "involvedObject": about, "message": place.token}
+    sandbox.create(path, body)
+    WATCH.search_sandbox(sandbox, place.namespace)
+    sandbox.delete(f"{path}/left")
+    with pytest.raises(AssertionError, match=kind):
+        WATCH.check()
+
+
+@pytest.mark.parametrize("output", ["json", "table"])
+def test_what_a_server_repeats_is_blotted_out(sandbox: Sandbox, tmp_path: Path, output: str) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    told = f"Get https://robot:planted-robot-word@quay.io/v2/?access_token=planted-url-token: Bearer {place.token}"
+    number = place.import_fault("app", status={"code": 400, "message": told})
+    log = tmp_path / "termination-log"
+    log.touch()
+    done = place.run("--output", output, TERMINATION_LOG=str(log))
+    sandbox.remove_faults(number)
+    assert done.status == 1, done.stderr
+    assert "quay.io" in done.stdout
+    WATCH.secrets |= {"planted-robot-word", "planted-url-token"}
+    WATCH.search(done.stdout + done.stderr + log.read_text(), "output")
+    WATCH.search_sandbox(sandbox, place.namespace)
+    WATCH.check()
+
+
+# Rights
+
+
+def rights(name: str) -> set[tuple[str, str]]:
+    """The verbs on resources that the Roles and ClusterRoles of a file give."""
+    documents = yaml.safe_load_all((MANIFESTS / name).read_text(encoding="utf-8"))
+    return {
+        (verb, resource)
+        for document in documents
+        if document["kind"] in ("Role", "ClusterRole")
+        for rule in document["rules"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def explained() -> set[tuple[str, str]]:
+    """The verbs on resources of which SECURITY.md tells what a thief can do with them."""
+    text = (CHECKOUT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = text.partition("## What a stolen token can do")[2].partition("### Narrower")[0].splitlines()
+    found = set()
+    for row in rows:
+        if match := re.search(r"\| ((?:`\w+`(?:, )?)+) on ((?:`[\w-]+`(?:, )?)+)", row):
+            verbs, resources = (re.findall(r"`([\w-]+)`", part) for part in match.groups())
+            found |= {(verb, resource) for verb in verbs for resource in resources}
+    return found
+
+
+def test_every_right_that_is_shipped_is_explained_and_no_other() -> None:
+    files = ["base/role.yaml", *(f"components/{name}/role.yaml" for name in ("rollouts", "rollback"))]
+    assert explained() == set().union(*map(rights, [*files, "components/fleet/cluster-roles.yaml"]))
+
+
+def test_all_roles_that_are_shipped_are_known() -> None:
+    with_roles = {
+        file.relative_to(MANIFESTS).as_posix()
+        for file in MANIFESTS.rglob("*.yaml")
+        if re.search(r"^kind: (Cluster)?Role$", file.read_text(), re.MULTILINE)
+    }
+    assert with_roles == {
+        "base/role.yaml",
+        "components/rollouts/role.yaml",
+        "components/rollback/role.yaml",
+        "components/fleet/cluster-roles.yaml",
+    }
+
+
+def test_the_narrowest_role_does(sandbox: Sandbox) -> None:
+    """Locks by name, and a journal that is there beforehand."""
+    rules = [rule for rule in without("configmaps", "create") if "leases" not in rule["resources"]]
+    leases = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"]}
+    rules.append({**leases, "verbs": ["create", "list"]})
+    rules.append({**leases, "verbs": ["get", "update"], "resourceNames": ["import-images-prod"]})
+    assert len(rules) > len(RUN) - 2
+    place = Place(sandbox, rules)
+    sandbox.create(f"/api/v1/namespaces/{place.namespace}/configmaps", {"metadata": {"name": JOURNAL}})
+    place.imported("app")
+    for _ in range(2):
+        done = place.run()
+        assert (done.status, [line for line in done.stderr.splitlines() if "warning" in line]) == (0, [])
+    assert len(journal(place).runs) == 2
+
+
+# Supply chain
+
+
+def test_the_inventory_is_valid_and_complete(tmp_path: Path) -> None:
+    made = tmp_path / "sbom.json"
+    subprocess.run(
+        [
+            "make",
+            "--no-print-directory",
+            f"--old-file={sys.prefix}/.tests",
+            "sbom",
+            f"SBOM={made}",
+            f"VENV={sys.prefix}",
+        ],
+        cwd=CHECKOUT,
+        check=True,
+        capture_output=True,
+    )
+    text = made.read_text()
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    found = json.loads(text)
+    named = {(each["name"], each["version"]): each for each in found["components"]}
+    assert set(named) == {(name, str(version)) for name, version in pinned("requirements.txt").items()}
+    for each in named.values():
+        assert each["purl"] == f"pkg:pypi/{each['name']}@{each['version']}"
+        (distribution,) = [more for more in each["externalReferences"] if more["type"] == "distribution"]
+        assert distribution["hashes"]
+    root = found["metadata"]["component"]
+    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    assert (root["name"], root["version"], root["type"]) == (project["name"], project["version"], "application")
