@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := $(VENV)/bin
 # The tests wait about as long as they compute.
-JOBS ?= 3
+JOBS ?= 4
 SBOM ?= sbom.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
