@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from job import VERSION
-from job.options import FLAGS, OF_ONE_TAG, SETTINGS, Setting
+from job.options import FLAGS, OF_ONE_TAG, SETTINGS
 from job.stopping import Stop
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,8 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
         from job.commands.doctor import doctor
 
         return doctor(settings, stop, as_table=as_table)
-    from job.commands.undo import Asked, resume, rollback
+    from job.commands.planning import Asked
+    from job.commands.undo import resume, rollback
 
     if command == "resume":
         return resume(settings, stop, as_table=as_table)
@@ -175,7 +176,7 @@ def _parser(command: str) -> argparse.ArgumentParser:
         flag.add(parser)
     for setting in SETTINGS:
         if command not in _OF_ONE_TAG or setting.name in OF_ONE_TAG:
-            _add(parser, setting)
+            setting.add(parser)
     return parser
 
 
@@ -190,14 +191,3 @@ _ARGUMENTS: dict[str, tuple[str | int, str]] = {
     "rollback": _ONE,
     "resume": _ONE,
 }
-
-
-def _add(parser: argparse.ArgumentParser, setting: Setting) -> None:
-    if setting.flag is None:
-        return
-    names = [name for name in (setting.short, setting.flag) if name]
-    told = setting.help + (f" (default {setting.default})" if setting.default else "") + f"; {setting.name}"
-    if setting.metavar is None:
-        parser.add_argument(*names, dest=setting.name, action="store_const", const="true", help=told)
-    else:
-        parser.add_argument(*names, dest=setting.name, metavar=setting.metavar, help=told)

@@ -55,3 +55,8 @@ class ClusterError(ImportImagesError):
         self.code = code
         self.retry_after = retry_after
         self.answered = answered
+
+    @property
+    def may_have_taken_effect(self) -> bool:
+        """Whether the request may have done its work all the same: who answers 5xx need not be who did it."""
+        return not self.answered or (self.code or 0) >= 500

@@ -1,6 +1,6 @@
 """The images that a tag has had, and which of them a rollback goes back to.
 
-After a rollback the history reads old, bad, old: by position one step back would be the bad image. So images count by
+After a rollback the history reads old, bad, old: by position one item back would be the bad image. So images count by
 when they first came, and what a rollback put there does not count.
 """
 
@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from job.model import Hold, Image, TagName
-from job.openshift import Step
+from job.model import Hold, Image, Item, TagName
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PREFIX = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
@@ -24,57 +23,57 @@ class Moment:
     """An image while the tag had it.
 
     Attributes:
-        step: the history's item.
+        item: the history's entry.
         until: when the next image came; None for the current one.
         is_current: whether the tag has it now.
         is_return: whether the tag had gone to another image and came back to this one.
         left: whether it was left for an image that the tag had before, as in a rollback.
     """
 
-    step: Step
+    item: Item
     until: datetime | None
     is_current: bool
     is_return: bool
     left: bool
 
 
-def moments_of(steps: Sequence[Step]) -> tuple[Moment, ...]:
+def moments_of(items: Sequence[Item]) -> tuple[Moment, ...]:
     """The history of a tag, newest first, each image with how long it stayed."""
     found: list[Moment] = []
-    for index, step in enumerate(steps):
+    for index, item in enumerate(items):
         newer = found[-1] if found else None
-        is_return = any(older.digest == step.digest for older in steps[index + 1 :])
-        until = newer.step.imported_at if newer else None
-        found.append(Moment(step, until, newer is None, is_return, newer is not None and newer.is_return))
+        is_return = any(older.digest == item.digest for older in items[index + 1 :])
+        until = newer.item.imported_at if newer else None
+        found.append(Moment(item, until, newer is None, is_return, newer is not None and newer.is_return))
     return tuple(found)
 
 
-def earlier_than_current(steps: Sequence[Step], hold: Hold | None) -> tuple[Step, ...]:
+def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item, ...]:
     """The images older than the current one by when they first came, newest first, each once.
 
     Args:
-        steps: the history, newest first.
+        items: the history, newest first.
         hold: the hold that is on the tag, which knows when its image first came although the history was pruned.
     """
-    if not steps:
+    if not items:
         return ()
-    first = {step.digest: index for index, step in enumerate(steps)}
-    current = steps[0].digest
-    older = [step for index, step in enumerate(steps) if first[step.digest] == index and step.digest != current]
+    first = {item.digest: index for index, item in enumerate(items)}
+    current = items[0].digest
+    older = [item for index, item in enumerate(items) if first[item.digest] == index and item.digest != current]
     came = hold.came if hold else None
     if hold is None or first[current] > 0:
         # Where the history was pruned, the hold may know of a time before.
-        by_place = tuple(step for step in older if first[step.digest] > first[current])
-        return tuple(step for step in by_place if not (came and step.imported_at and step.imported_at > came))
+        by_place = tuple(item for item in older if first[item.digest] > first[current])
+        return tuple(item for item in by_place if not (came and item.imported_at and item.imported_at > came))
     # All that the history still has of the current image is what the rollback put there.
     if came is None:
-        return tuple(step for step in older if step.digest != hold.bad)
-    return tuple(step for step in older if step.imported_at is not None and step.imported_at < came)
+        return tuple(item for item in older if item.digest != hold.bad)
+    return tuple(item for item in older if item.imported_at is not None and item.imported_at < came)
 
 
-def came_first(steps: Sequence[Step], digest: str) -> datetime | None:
+def came_first(items: Sequence[Item], digest: str) -> datetime | None:
     """When an image first came into the tag."""
-    return next((step.imported_at for step in reversed(steps) if step.digest == digest), None)
+    return next((item.imported_at for item in reversed(items) if item.digest == digest), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +106,11 @@ class NoSuchImageError(ValueError):
     """There is no such image to go back to; the message says what there is."""
 
 
-def image_to_go_to(steps: Sequence[Step], hold: Hold | None, to: str) -> Step | str:
+def image_to_go_to(items: Sequence[Item], hold: Hold | None, to: str) -> Item | str:
     """The image that `--to` names: an item of the history, or the full digest of one that it no longer has.
 
     Args:
-        steps: the history, newest first.
+        items: the history, newest first.
         hold: the hold that is on the tag.
         to: how many distinct images to go back, or a digest or its beginning.
 
@@ -119,7 +118,7 @@ def image_to_go_to(steps: Sequence[Step], hold: Hold | None, to: str) -> Step | 
         NoSuchImageError: there is none, or more than one, or it is the current one.
     """
     if _NUMBER.fullmatch(to):
-        older = earlier_than_current(steps, hold)
+        older = earlier_than_current(items, hold)
         if int(to) <= len(older):
             return older[int(to) - 1]
         if not older:
@@ -128,11 +127,11 @@ def image_to_go_to(steps: Sequence[Step], hold: Hold | None, to: str) -> Step | 
     if not _PREFIX.fullmatch(to):
         raise NoSuchImageError(f"--to: {to!r} is neither a number of steps nor a digest or its beginning")
     digest = to if to.startswith("sha256:") else f"sha256:{to}"
-    matching = {step.digest: step for step in reversed(steps) if step.digest.startswith(digest)}
+    matching = {item.digest: item for item in reversed(items) if item.digest.startswith(digest)}
     if len(matching) > 1:
         raise NoSuchImageError(f"--to: {to!r} is the beginning of {len(matching)} digests")
-    if steps and steps[0].digest in matching:
-        raise NoSuchImageError(f"it has {steps[0].digest} already")
+    if items and items[0].digest in matching:
+        raise NoSuchImageError(f"it has {items[0].digest} already")
     if matching:
         return next(iter(matching.values()))
     if DIGEST.fullmatch(digest):

@@ -10,9 +10,9 @@ from job.clusters import IMAGE_STREAMS
 from job.errors import ClusterError
 from job.history import earlier_than_current
 from job.holds import hold_of
-from job.lookups import Question, question_of_step
+from job.lookups import Question, question_of_item
 from job.model import TagResult
-from job.openshift import reference_of, steps_of, stream_from
+from job.openshift import items_of, reference_of, stream_from
 from job.pacing import Pool, persist
 from job.runs import Run
 
@@ -48,8 +48,8 @@ class _Reading:
         for name in self._tags:
             if tag := stream.tag(name):
                 policy = (reference_of(data, name) or {}).get("importPolicy")
-                earlier = earlier_than_current(steps_of(data, name), hold_of(tag))[:MOST]
-                asked = (question_of_step(self._namespace, self._stream, step, policy) for step in earlier)
+                earlier = earlier_than_current(items_of(data, name), hold_of(tag))[:MOST]
+                asked = (question_of_item(self._namespace, self._stream, item, policy) for item in earlier)
                 self.questions[name] = [question for question in asked if question]
         return None
 

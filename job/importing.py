@@ -206,11 +206,11 @@ class StreamImport:
     def _refused(self, batch: Sequence[_Pending], error: ClusterError) -> None:
         """The whole request did not succeed."""
         around = self._around
-        if around.options.write and _is_doubtful(error):
+        if around.options.write and error.may_have_taken_effect:
             for pending in batch:
                 pending.doubtful = True
         self._pace(error)
-        if error.reason is Reason.CONFLICT or _is_doubtful(error):
+        if error.reason is Reason.CONFLICT or error.may_have_taken_effect:
             self._stale = around.options.chosen_here
         if (error.code == 422 or error.reason is Reason.TIMEOUT) and len(batch) > 1:
             for pending in batch:
@@ -426,11 +426,6 @@ class StreamImport:
                 after=image_of(after, known(after.digest)) if after else None,
                 hold=hold_of(settled.tag) if settled.reason is Skip.HELD else None,
             )
-
-
-def _is_doubtful(error: ClusterError) -> bool:
-    """Whether a request that did not succeed may have taken effect: who answers 5xx need not be who did the work."""
-    return not error.answered or (error.code or 0) >= 500
 
 
 class _ReadAfterwards:

@@ -9,8 +9,7 @@ from typing import Any
 from job.clusters import Cluster
 from job.describing import Describer
 from job.importing import Options, Surroundings, run_imports
-from job.model import By, Image, Reason, Source, Stream, Tag
-from job.openshift import Step
+from job.model import By, Image, Item, Reason, Source, Stream, Tag
 from job.pacing import Pool
 from job.selection import Choice
 
@@ -57,12 +56,12 @@ class Answer:
         return False if self.is_gone else self.image is not None or None
 
 
-def question_of_step(namespace: str, stream: str, step: Step, policy: Mapping[str, Any] | None) -> Question | None:
+def question_of_item(namespace: str, stream: str, item: Item, policy: Mapping[str, Any] | None) -> Question | None:
     """Whether the registry still has an image of a history; None where it is not known where it was pulled from."""
-    if "@" not in step.pull_spec:
+    if "@" not in item.pull_spec:
         return None
     insecure = {"insecure": True} if (policy or {}).get("insecure") is True else {}
-    return Question(namespace, stream, step.pull_spec, {**WHOLE, **insecure})
+    return Question(namespace, stream, item.pull_spec, {**WHOLE, **insecure})
 
 
 def look_up(

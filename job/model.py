@@ -14,6 +14,8 @@ from typing import Any
 
 # The ConfigMap in which runs are remembered.
 JOURNAL = "import-images-journal"
+# Of an error of a namespace whose rollouts cannot be watched.
+ROLLOUTS_STAGE = "rollouts"
 
 
 class Result(StrEnum):
@@ -116,10 +118,14 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One entry of a tag's history: an image, and when the tag got it."""
+    """One entry of a tag's history: an image, and when the tag got it.
+
+    `pull_spec`, where it can be pulled from, is known only of a history that was read for its own sake.
+    """
 
     digest: str
     imported_at: datetime | None
+    pull_spec: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,7 +322,7 @@ class Report:
     def unseen(self, namespace: str) -> bool:
         """Whether the run did not get to see the namespace's tags."""
         return self.outcomes[namespace] is Outcome.FROZEN or any(
-            error.namespace == namespace and error.stage not in ("select", "rollouts") for error in self.errors
+            error.namespace == namespace and error.stage not in ("select", ROLLOUTS_STAGE) for error in self.errors
         )
 
     @property

@@ -153,11 +153,15 @@ def image_of(item: Item, facts: ImageFacts | None) -> Image:
     return Image(item.digest, facts.created, item.imported_at, facts.revision, facts.version)
 
 
+def spelt_repository(pull_spec: str) -> str:
+    """The repository of a pull spec as it is spelt, without tag and digest."""
+    head, slash, tail = pull_spec.partition("@")[0].rpartition("/")
+    return head + slash + tail.partition(":")[0]
+
+
 def repository_of(source: Source) -> str:
     """The repository of a pull spec, without tag and digest; that of Docker Hub in its long form."""
-    name = source.name.partition("@")[0]
-    head, slash, tail = name.rpartition("/")
-    repository = head + slash + tail.partition(":")[0]
+    repository = spelt_repository(source.name)
     host, slash, path = repository.partition("/")
     if not slash:
         return f"docker.io/library/{repository}"
@@ -263,22 +267,13 @@ def put_of(stream: Stream, reference: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One item of a tag's history: an image, when the tag got it, and where it can be pulled from."""
-
-    digest: str
-    imported_at: datetime | None
-    pull_spec: str
-
-
-def steps_of(data: Mapping[str, Any], tag: str) -> tuple[Step, ...]:
+def items_of(data: Mapping[str, Any], tag: str) -> tuple[Item, ...]:
     """The history of a tag, newest first, from its stream's JSON."""
     for entry in map(_object, _list(_object(data.get("status")).get("tags"))):
         if entry.get("tag") == tag:
             items = map(_object, _list(entry.get("items")))
             return tuple(
-                Step(str(item["image"]), parse_time(item.get("created")), str(item.get("dockerImageReference") or ""))
+                Item(str(item["image"]), parse_time(item.get("created")), str(item.get("dockerImageReference") or ""))
                 for item in items
                 if item.get("image")
             )

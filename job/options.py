@@ -19,6 +19,17 @@ class Setting(NamedTuple):
     metavar: str | None = None
     default: str | None = None
 
+    def add(self, parser: argparse._ActionsContainer) -> None:
+        """Let a parser, or a group of one, know its flag."""
+        if self.flag is None:
+            return
+        names = [name for name in (self.short, self.flag) if name]
+        told = self.help + (f" (default {self.default})" if self.default else "") + f"; {self.name}"
+        if self.metavar is None:
+            parser.add_argument(*names, dest=self.name, action="store_const", const="true", help=told)
+        else:
+            parser.add_argument(*names, dest=self.name, metavar=self.metavar, help=told)
+
 
 SETTINGS: tuple[Setting, ...] = (
     Setting("DEPLOYMENT", "--deployment", "the tag to import in each stream", metavar="TAG"),

@@ -55,12 +55,17 @@ def persist(call: Callable[[], T], retries: int, stopping: Callable[[], bool]) -
         except ClusterError as error:
             if tries > retries or error.reason not in PASSING or stopping():
                 raise
-            until = time.monotonic() + wait_before(tries, error.reason, error.retry_after, random.random)
-            while time.monotonic() < until:
-                if stopping():
-                    raise
-                time.sleep(min(0.2, max(0.0, until - time.monotonic())))
+            pause(wait_before(tries, error.reason, error.retry_after, random.random), stopping)
+            if stopping():
+                raise
     raise AssertionError("never ends without a result")
+
+
+def pause(seconds: float, stopping: Callable[[], bool]) -> None:
+    """Wait, but no longer than until the run is told to stop."""
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0 and not stopping():
+        time.sleep(min(0.2, left))
 
 
 def unless_stopped(call: Callable[[], T], stopping: Callable[[], bool]) -> T:

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from job.clusters import CRON_JOBS, STATEFUL_SETS, Resource
-from job.health import Pod
 from job.model import RolloutResult, TagName
+from job.pods import Pod
 from job.workloads import object_in
 
 

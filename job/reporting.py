@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from job.model import Image, Report, Result, Rollout, RolloutResult, TagResult
+from job.model import Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
 from job.openshift import iso
 from job.reasons import clean
 
@@ -23,6 +23,21 @@ def image_document(image: Image | None) -> dict[str, Any] | None:
         "imported_at": iso(image.imported_at),
         "revision": image.revision,
         "version": image.version,
+    }
+
+
+def hold_document(hold: Hold | None) -> dict[str, Any] | None:
+    """A hold as JSON."""
+    if hold is None:
+        return None
+    return {
+        "at": iso(hold.at),
+        "by": hold.by,
+        "reason": hold.reason,
+        "until": iso(hold.until),
+        "until_newer": hold.until_newer,
+        "image": hold.image,
+        "rolled_back_from": hold.bad,
     }
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import itertools
 import logging
 import random
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -28,9 +27,9 @@ from job.holds import (
     original_of,
     without_annotation,
 )
-from job.model import Reason, Source, Stream, Tag, TagName
-from job.openshift import Step, answer_from, import_of, put_of, reference_of, steps_of, stream_from
-from job.pacing import persist, wait_before
+from job.model import Item, Reason, Source, Stream, Tag, TagName
+from job.openshift import answer_from, import_of, items_of, put_of, reference_of, spelt_repository, stream_from
+from job.pacing import pause, persist, wait_before
 from job.reasons import PASSING, clean
 
 log = logging.getLogger(__name__)
@@ -80,14 +79,14 @@ def read(cluster: Cluster, name: TagName, retries: int, stopping: Callable[[], b
 def put_back(
     cluster: Cluster,
     name: TagName,
-    target: Step | str,
+    target: Item | str,
     terms: Terms,
     *,
     bad: str,
     retries: int,
     timeout: float,
     stopping: Callable[[], bool],
-) -> Stream:
+) -> Tag:
     """Move a tag to an image and hold it there.
 
     Args:
@@ -101,7 +100,7 @@ def put_back(
         stopping: whether to give up trying.
 
     Returns:
-        The stream as it is then.
+        The tag as it is then, and held.
 
     Raises:
         MovedError: the tag has another image than `bad`.
@@ -136,24 +135,24 @@ def put_back(
     if tag is None or not is_ours(stream, tag):
         raise moved
     if hold_of(tag) is not None:
-        return stream
-    if isinstance(target, Step):
+        return tag
+    if isinstance(target, Item):
         raise moved
     _rewrite(cluster, name, undo, lambda stream, tag: not is_ours(stream, tag), retries, lambda: False)
     raise NotThereError(f"{name} was put as it was before: {target} did not come in from the registry")
 
 
-def _held(data: Json, stream: Stream, tag: Tag, target: Step | str, terms: Terms, bad: str) -> Json:
+def _held(data: Json, stream: Stream, tag: Tag, target: Item | str, terms: Terms, bad: str) -> Json:
     reference = reference_of(data, tag.name)
     if reference is None or tag.source is None:
         raise NotThereError(f"{stream.name}:{tag.name} has no source to come back to later: its images are pushed")
     hold = hold_of(tag)
-    if isinstance(target, Step):
+    if isinstance(target, Item):
         source = Source("ImageStreamImage", f"{stream.name}@{target.digest}")
         if tag.source == source:
             # The server looks only at what changed, here the spelling.
             source = Source("ImageStreamImage", target.digest)
-        digest, came = target.digest, came_first(steps_of(data, tag.name), target.digest)
+        digest, came = target.digest, came_first(items_of(data, tag.name), target.digest)
         if hold and hold.image == digest and hold.came:
             came = hold.came
     else:
@@ -174,14 +173,7 @@ def source_in_registry(reference: Json, tag: Tag, digest: str) -> Source | None:
     origin = (kept or reference).get("from") or {}
     if origin.get("kind") != "DockerImage":
         return None
-    return Source("DockerImage", f"{_repository(str(origin.get('name')))}@{digest}")
-
-
-def _repository(pull_spec: str) -> str:
-    """The repository as the tag spells it, without tag and digest."""
-    name = pull_spec.partition("@")[0]
-    head, slash, tail = name.rpartition("/")
-    return head + slash + tail.partition(":")[0]
+    return Source("DockerImage", f"{spelt_repository(str(origin.get('name')))}@{digest}")
 
 
 def let_go(cluster: Cluster, name: TagName, *, retries: int, stopping: Callable[[], bool]) -> Stream:
@@ -250,7 +242,7 @@ def _rewrite(
             cluster.replace(IMAGE_STREAM_TAGS, name.namespace, put_of(stream, change(data, stream, tag)))
             return stream_from(read(cluster, name, retries, lambda: False))
         except ClusterError as error:
-            lost = not error.answered or (error.code or 0) >= 500
+            lost = error.may_have_taken_effect
             if error.code == 403:
                 raise ClusterError(Reason.FORBIDDEN, f"{error} ({RIGHT})", code=403) from error
             if not (lost or error.reason in PASSING) or tries > retries or stopping():
@@ -260,14 +252,8 @@ def _rewrite(
                     return found
                 raise
             doubtful |= lost
-            _wait(tries, error, stopping)
+            pause(wait_before(tries, error.reason, error.retry_after, random.random), stopping)
     raise AssertionError("never ends without a result")
-
-
-def _wait(tries: int, error: ClusterError, stopping: Callable[[], bool]) -> None:
-    until = time.monotonic() + wait_before(tries, error.reason, error.retry_after, random.random)
-    while (left := until - time.monotonic()) > 0 and not stopping():
-        time.sleep(min(0.2, left))
 
 
 def _import(
@@ -300,6 +286,6 @@ def _import(
             if error.reason not in PASSING | {Reason.TIMEOUT} or tries > retries or stopping():
                 log.error("%s: %s", name, error)
                 return stream_from(read(cluster, name, retries, stopping))
-            _wait(tries, error, stopping)
+            pause(wait_before(tries, error.reason, error.retry_after, random.random), stopping)
         stream = stream_from(read(cluster, name, retries, stopping))
     return stream

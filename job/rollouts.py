@@ -1,4 +1,4 @@
-"""Which workloads follow a tag, and whether they came up: the surveying and the watching.
+"""Whether the workloads that follow a tag came up: the watching.
 
 What a trigger means is told by `workloads`, and what a look at a workload and its pods means by `health`.
 """
@@ -6,36 +6,31 @@ What a trigger means is told by `workloads`, and what a look at a workload and i
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, PODS, PROJECTS, Cluster, Resource
+from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, PODS, Cluster, Resource
 from job.errors import ClusterError
-from job.health import Health, Pod, health, pod_from, runs, stuck_pods
-from job.model import Reason, Rollout, RolloutResult, RunError, TagName
-from job.pacing import Pool, wait_before
-from job.reasons import PASSING, clean
+from job.health import Health, health, runs, stuck_pods
+from job.model import Reason, Rollout, RolloutResult, TagName
+from job.pacing import Pool
+from job.pods import Pod, pod_from
+from job.reasons import clean
 from job.workloads import (
-    KINDS,
     Follows,
     Workload,
     digest_in,
     object_in,
     objects_in,
     template_image,
-    workload_from,
 )
 
 log = logging.getLogger(__name__)
 
-STAGE = "rollouts"
-# A page of pods or workloads is large, and the pod of a run is small.
-WHOLE_LISTS_AT_ONCE = 1
-LISTS_AT_ONCE = 4
+# A page of pods is large, and the pod of a run is small.
 LOOKS_AT_ONCE = 8
 LOOKS_A_SECOND = 10
 FIRST_PAUSE_SECONDS = 1.0
@@ -45,21 +40,6 @@ FRESH_SECONDS = 30.0
 # A request that hangs does not hold up the verdict for longer.
 OVERTIME_SECONDS = 10.0
 GRACE_SECONDS = 1.0
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Survey:
-    """The workloads that have image triggers.
-
-    Attributes:
-        errors: one for each namespace that was asked for and could not be read in full.
-        left_out: the other namespaces that could not be read in full.
-    """
-
-    workloads: tuple[Workload, ...]
-    errors: tuple[RunError, ...] = ()
-    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,115 +79,6 @@ def followed_by(workloads: Iterable[Workload], moved: Mapping[TagName, Moved]) -
         if parts:
             found.append(Followed(workload, parts))
     return tuple(found)
-
-
-class _Listing(Generic[T]):
-    """What `read` makes of every object of a kind in a namespace, or an error."""
-
-    def __init__(
-        self,
-        cluster: Cluster,
-        resource: Resource,
-        namespace: str,
-        read: Callable[[Mapping[str, Any]], T | None],
-        retries: int,
-    ) -> None:
-        self.resource = resource
-        self.namespace = namespace
-        self.found: tuple[T, ...] = ()
-        self.error: ClusterError | None = ClusterError(Reason.ABORTED, "stopped before the answer came")
-        self._cluster = cluster
-        self._read = read
-        self._retries = retries
-        self._tries = 0
-
-    def step(self) -> float | None:
-        """List them, all pages; see `pacing.Task`."""
-        self._tries += 1
-        try:
-            read = map(self._read, self._cluster.list(self.resource, self.namespace))
-            self.found = tuple(each for each in read if each is not None)
-        except ClusterError as error:
-            self.error = error
-            # As everywhere: a timeout is tried once more.
-            again = self._retries if error.reason in PASSING else min(1, self._retries)
-            if self._tries > again or error.reason not in {*PASSING, Reason.TIMEOUT}:
-                return None
-            return wait_before(self._tries, error.reason, error.retry_after, random.random)
-        self.error = None
-        return None
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether there may be some that it does not know of. A kind that the cluster does not have has none."""
-        return self.error is not None and self.error.code != 404
-
-
-def survey(
-    cluster: Cluster,
-    namespaces: Sequence[str],
-    *,
-    retries: int,
-    stopping: Callable[[], bool],
-    concurrency: int,
-    everywhere: bool = True,
-) -> Survey:
-    """Find the workloads that have image triggers.
-
-    Args:
-        cluster: the cluster.
-        namespaces: where all of them must be seen.
-        retries: more tries of what may pass.
-        stopping: whether the run was told to stop; what is not known by then is an error.
-        concurrency: requests at a time, at most.
-        everywhere: look in every other namespace too, as far as that is allowed.
-    """
-
-    def run(listings: Collection[_Listing[T]], at_once: int) -> list[T]:
-        Pool(max(1, min(concurrency, at_once))).run(listings, stopping, 0.0)
-        return [each for listing in listings for each in listing.found]
-
-    def listing(kind: Resource, namespace: str) -> _Listing[Workload]:
-        return _Listing(cluster, kind, namespace, lambda data: workload_from(kind, data), retries)
-
-    found: list[Workload] = []
-    kinds: Sequence[Resource] = KINDS
-    others: Sequence[str] = ()
-    if everywhere:
-        # One list a kind, where that is allowed; else a service account still sees its own projects.
-        whole = [listing(kind, "") for kind in KINDS]
-        run(whole, WHOLE_LISTS_AT_ONCE)
-        found += [each for listing in whole if not listing.is_refused for each in listing.found]
-        kinds = [listing.resource for listing in whole if listing.is_refused]
-        if kinds:
-            names = run([_Listing(cluster, PROJECTS, "", _name_of, retries)], 1)
-            others = [name for name in names if name not in namespaces]
-    single = [listing(kind, namespace) for namespace in (*namespaces, *others) for kind in kinds]
-    found += run(single, LISTS_AT_ONCE)
-    refused = {each.namespace: [one for one in single if one.namespace == each.namespace] for each in single}
-    errors = [_error_of(name, refused[name]) for name in namespaces if name in refused]
-    order = {kind: number for number, kind in enumerate(KINDS)}
-    return Survey(
-        workloads=tuple(sorted(found, key=lambda each: (each.namespace, order[each.resource], each.name))),
-        errors=tuple(error for error in errors if error),
-        left_out=tuple(sorted(name for name in others if any(one.is_refused for one in refused[name]))),
-    )
-
-
-def _name_of(data: Mapping[str, Any]) -> str:
-    return str(object_in(data, "metadata").get("name", ""))
-
-
-def _error_of(namespace: str, listings: Sequence[_Listing[Workload]]) -> RunError | None:
-    errors = [(each.resource.plural, each.error) for each in listings if each.is_refused and each.error]
-    if not errors:
-        return None
-    forbidden = [plural for plural, error in errors if error.reason is Reason.FORBIDDEN]
-    # A right that is missing says most, since it is mended by whoever reads this.
-    reason, first = Reason.FORBIDDEN if forbidden else errors[0][1].reason, errors[0][1]
-    plurals = ", ".join(forbidden or [plural for plural, _ in errors])
-    advice = f"grant list on {plurals}, or add the rollouts component" if forbidden else str(first)
-    return RunError(namespace, STAGE, reason, f"cannot list {plurals} in {namespace}: {advice}")
 
 
 def selector_of(resource: Resource, data: Mapping[str, Any]) -> str:

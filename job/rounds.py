@@ -18,8 +18,7 @@ from job.health import Health
 from job.holds import Terms, hold_of
 from job.importing import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.listing import Chosen
-from job.model import Image, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
-from job.openshift import Step
+from job.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.pacing import Pool
 from job.reasons import clean
 from job.reporting import spoken
@@ -204,12 +203,12 @@ class Rounds:
         if result.before is None or result.after is None:
             log.error("%s/%s: %s; there is no earlier image to put back", name.namespace, name, why)
             return replace(result, message=f"{why}; left as it is: there is no earlier image")
-        target = Step(result.before.digest, result.before.imported_at, "")
+        target = Item(result.before.digest, result.before.imported_at)
         terms = Terms(at=run.now(), by=by, reason=why)
         settings = run.settings
         log.error("%s/%s: %s; putting back %s", name.namespace, name, why, target.digest)
         try:
-            stream = put_back(
+            tag = put_back(
                 run.cluster,
                 name,
                 target,
@@ -222,15 +221,12 @@ class Rounds:
         except ImportImagesError as error:
             log.error("%s/%s was not put back: %s", name.namespace, name, error)
             return replace(result, message=f"{why}; not put back: {error}")
-        tag = stream.tag(name.tag)
-        current = tag.current if tag else None
-        hold = hold_of(tag) if tag else None
         return replace(
             result,
             result=Result.ROLLED_BACK,
-            after=replace(result.before, imported_at=current.imported_at if current else None),
+            after=replace(result.before, imported_at=tag.current.imported_at if tag.current else None),
             message=f"put back from {result.after.digest}: {why}",
-            hold=hold,
+            hold=hold_of(tag),
         )
 
 

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from job.clusters import NAMESPACES, Cluster
-from job.errors import UsageError
 from job.horizon import count_targets
 from job.journal import begun
 from job.listing import Chosen, Listing
 from job.model import Report, RunError, Skip
 from job.openshift import iso
-from job.pacing import Pool, persist, unless_stopped
+from job.pacing import Pool
 from job.releasing import release
-from job.rollouts import Survey, survey
 from job.rounds import Rounds, unreadable_waves, waves_of
-from job.runs import Counts, Progress, Run, report_of, scope_of
+from job.runs import Context, Progress, Run, namespaces_of, report_of, scope_of
 from job.selection import Choice
-from job.settings import Settings
-from job.stopping import Stop
-from job.triggers import Trigger, find_trigger
+from job.surveying import Survey
+from job.triggers import find_trigger
 from job.verdicts import WAVES_STAGE, exit_status, outcome_of, overall
 
 log = logging.getLogger(__name__)
@@ -32,10 +27,7 @@ T = TypeVar("T")
 
 
 def start(
-    settings: Settings,
-    cluster: Cluster,
-    counts: Counts,
-    stop: Stop,
+    context: Context,
     *,
     command: str,
     environment: Mapping[str, str],
@@ -47,31 +39,13 @@ def start(
         UsageError: there is no namespace to work in.
         ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
     """
-    end = time.monotonic() + settings.deadline
-
-    def stopping() -> bool:
-        return bool(stop) or time.monotonic() >= end
-
-    def patient(call: Callable[[], T]) -> T:
-        return unless_stopped(lambda: persist(call, settings.retries, stopping), stopping)
-
-    namespaces = patient(lambda: _namespaces(settings, cluster))
-    trigger = find_trigger(cluster, environment, patient, settings.time_zone) if command == "run" else Trigger()
-    return Run(settings, cluster, counts, stop, namespaces, command, trigger, progress)
-
-
-def _namespaces(settings: Settings, cluster: Cluster) -> tuple[str, ...]:
-    if settings.namespaces:
-        return settings.namespaces
-    if settings.namespace_selector:
-        found = cluster.list(NAMESPACES, "", settings.namespace_selector)
-        names = tuple(sorted(str(each["metadata"]["name"]) for each in found))
-        if not names:
-            raise UsageError([f"NAMESPACE_SELECTOR: no namespace has the labels {settings.namespace_selector}"])
-        return names
-    if cluster.default_namespace:
-        return (cluster.default_namespace,)
-    raise UsageError(["NAMESPACE: not set, and the login names none; set it, or SERVICE and DEPLOYMENT"])
+    settings, cluster = context.settings, context.cluster
+    # The deadline counts from here.
+    run = Run(settings, cluster, context.counts, context.stop, (), command, progress=progress)
+    run.namespaces = run.patient(lambda: namespaces_of(context))
+    if command == "run":
+        run.trigger = find_trigger(cluster, environment, run.patient, settings.time_zone)
+    return run
 
 
 def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
@@ -127,14 +101,7 @@ def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     waves = len(waves_of(maybe)) > 1
     if not (waves or run.settings.watch_rollouts):
         return None
-    settings = run.settings
-    found = survey(
-        run.cluster,
-        run.namespaces,
-        retries=settings.retries,
-        stopping=run.stopping,
-        concurrency=settings.concurrency,
-    )
+    found = run.survey(run.namespaces)
     if not waves:
         return found
     why = "nothing is imported: there are waves, and whether one is all right cannot be seen: "

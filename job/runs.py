@@ -10,19 +10,25 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 
-from job.clusters import Cluster
+from job.clusters import NAMESPACES, Cluster
+from job.errors import UsageError
 from job.journal import Journal, RunRecord
 from job.lookups import Answer, Question, look_up
 from job.model import Outcome, Report, Rollout, RunError, Scope, TagResult, Tally
+from job.pacing import persist, unless_stopped
 from job.remembering import Memory
 from job.selection import Wanted
 from job.settings import Settings
 from job.stopping import Stop
+from job.surveying import Survey, survey
 from job.triggers import Trigger
 from job.verdicts import overall
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # How many are done, of how many, and of what.
 Progress = Callable[[int, int, str], None]
@@ -55,7 +61,60 @@ class Counts:
 
 
 @dataclass(slots=True)
-class Run:
+class Context:
+    """What every command works with: what it was told, the cluster, what it costs there, and whether to stop."""
+
+    settings: Settings
+    cluster: Cluster
+    counts: Counts
+    stop: Stop
+
+    def stopping(self) -> bool:
+        """Whether nothing new may be begun."""
+        return bool(self.stop)
+
+    @property
+    def deadline(self) -> float:
+        """The monotonic time at which nothing new is begun."""
+        return time.monotonic() + self.settings.deadline
+
+    def patient(self, call: Callable[[], T]) -> T:
+        """What `call` returns, trying again what may pass, until it is time to stop.
+
+        Raises:
+            StoppedError: it was.
+            ClusterError: the last one.
+        """
+        return unless_stopped(lambda: persist(call, self.settings.retries, self.stopping), self.stopping)
+
+    def look_up(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
+        """Ask for images of registries."""
+        settings = self.settings
+        return look_up(
+            self.cluster,
+            questions,
+            concurrency=settings.concurrency,
+            retries=settings.retries,
+            timeout=settings.import_timeout,
+            deadline=self.deadline,
+            retried=self.counts.retried,
+            stopping=self.stopping,
+        )
+
+    def survey(self, namespaces: Sequence[str]) -> Survey:
+        """Find the workloads that have image triggers: in these namespaces, and wherever else that is allowed."""
+        settings = self.settings
+        return survey(
+            self.cluster,
+            namespaces,
+            retries=settings.retries,
+            stopping=self.stopping,
+            concurrency=settings.concurrency,
+        )
+
+
+@dataclass(slots=True)
+class Run(Context):
     """A run under way.
 
     Attributes:
@@ -64,10 +123,6 @@ class Run:
         journals: what each journal held then.
     """
 
-    settings: Settings
-    cluster: Cluster
-    counts: Counts
-    stop: Stop
     namespaces: tuple[str, ...]
     command: str
     trigger: Trigger = field(default_factory=Trigger)
@@ -90,24 +145,31 @@ class Run:
         """What time it is, by the clock that nobody sets."""
         return self.started + timedelta(seconds=time.monotonic() - self.begun)
 
-    def look_up(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
-        """Ask for images of registries, until the deadline."""
-        settings = self.settings
-        return look_up(
-            self.cluster,
-            questions,
-            concurrency=settings.concurrency,
-            retries=settings.retries,
-            timeout=settings.import_timeout,
-            deadline=self.deadline,
-            retried=self.counts.retried,
-            stopping=self.stopping,
-        )
-
     @property
     def deadline(self) -> float:
         """The monotonic time of the deadline."""
         return self.begun + self.settings.deadline
+
+
+def namespaces_of(context: Context) -> tuple[str, ...]:
+    """Where to work.
+
+    Raises:
+        UsageError: it is not known.
+        ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
+    """
+    settings, cluster = context.settings, context.cluster
+    if settings.namespaces:
+        return settings.namespaces
+    if settings.namespace_selector:
+        found = cluster.list(NAMESPACES, "", settings.namespace_selector)
+        names = tuple(sorted(str(each["metadata"]["name"]) for each in found))
+        if not names:
+            raise UsageError([f"NAMESPACE_SELECTOR: no namespace has the labels {settings.namespace_selector}"])
+        return names
+    if cluster.default_namespace:
+        return (cluster.default_namespace,)
+    raise UsageError(["NAMESPACE: not set, and the login names none; set it, or SERVICE and DEPLOYMENT"])
 
 
 def scope_of(wanted: Wanted) -> Scope:

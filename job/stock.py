@@ -10,17 +10,17 @@ from typing import Any, Generic, TypeVar
 
 from job.clusters import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
 from job.errors import ClusterError, StoppedError, UsageError
-from job.health import pod_from
 from job.journal import NAME as JOURNAL
 from job.journal import Journal, decode
 from job.listing import Chosen
 from job.model import Item, Reason, RunError, Skip, TagName
 from job.openshift import import_problem, stream_from
 from job.pacing import Pool, persist
+from job.pods import pod_from
 from job.reasons import clean
 from job.releasing import release
 from job.remedies import remedy
-from job.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, survey, verdict
+from job.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, verdict
 from job.rounds import Rounds
 from job.runs import Run, scope_of
 from job.selection import aliases_of, choose, in_share
@@ -225,14 +225,8 @@ def _tags_of(chosen: Sequence[Chosen]) -> _Held:
 
 
 def _looks(run: Run, chosen: Sequence[Chosen]) -> tuple[list[Look], list[Unknown]]:
-    settings, tags = run.settings, _tags_of(chosen)
-    around = survey(
-        run.cluster,
-        run.namespaces,
-        retries=settings.retries,
-        stopping=run.stopping,
-        concurrency=settings.concurrency,
-    )
+    tags = _tags_of(chosen)
+    around = run.survey(run.namespaces)
     if run.stop:
         raise StoppedError("stopped before the workloads were looked at")
     unknown = [Unknown(error.namespace, "workloads", f"not all are known: {error.message}") for error in around.errors]

@@ -229,8 +229,8 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
         note += ["rolled back from"] if moment.left else []
         cells = [
             short_digest(image),
-            f"{age(moment.step.imported_at, now)} ago" if moment.step.imported_at else "-",
-            age(moment.step.imported_at, moment.until or now),
+            f"{age(moment.item.imported_at, now)} ago" if moment.item.imported_at else "-",
+            age(moment.item.imported_at, moment.until or now),
             f"{age(image.created, now)} ago" if image.created else "-",
             image.revision or "-",
             image.version or "-",

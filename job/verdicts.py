@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from job.model import By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, TagResult
+from job.model import ROLLOUTS_STAGE, By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, TagResult
 
 # Every import refused for one of these means that the cluster could not be used at all. Others tell of a tag.
 UNUSABLE = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.UNREACHABLE, Reason.API_ERROR, Reason.RATE_LIMITED})
 LOCKED_STAGE = "locked"
-# Rollouts cannot be watched; with waves that means that nothing is imported.
-ROLLOUTS_STAGE, WAVES_STAGE = "rollouts", "waves"
+# Rollouts cannot be watched and there are waves, so that nothing is imported.
+WAVES_STAGE = "waves"
 
 
 def outcome_of(

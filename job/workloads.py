@@ -86,6 +86,17 @@ def objects_in(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]
     return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else ()
 
 
+def number(value: object, default: int = 0) -> int:
+    """A count that the API wrote; `default` where it left it out, as it does with zeros."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def condition_text(condition: Mapping[str, Any]) -> str:
+    """What a condition of a status says."""
+    parts = [clean(str(condition[key])) for key in ("reason", "message") if condition.get(key)]
+    return ": ".join(parts) or "no reason given"
+
+
 def pod_spec_of(resource: Resource, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """The spec of a workload's pod template."""
     return object_in(data, *_pod_spec_path(resource))

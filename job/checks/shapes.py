@@ -8,7 +8,7 @@ from typing import Any
 
 from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
 from job.model import Source, TagName
-from job.openshift import repository_of, steps_of, stream_from
+from job.openshift import items_of, repository_of, stream_from
 from job.workloads import TRIGGERS_ANNOTATION, object_in, objects_in, pod_spec_of
 
 RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
@@ -95,7 +95,7 @@ class Names:
         internal = [str(status[key]) for key in repositories if status.get(key)]
         local = object_in(data, "spec", "lookupPolicy").get("local") is True
         for name in tags:
-            tag, steps = stream.tag(name), steps_of(data, name)
+            tag, steps = stream.tag(name), items_of(data, name)
             pulled = {f"{repository}:{name}" for repository in internal}
             pulled |= {f"{repository}@{step.digest}" for repository in internal for step in steps}
             pulled |= {step.pull_spec for step in steps if "@" in step.pull_spec}

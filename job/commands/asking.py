@@ -7,10 +7,10 @@ from typing import Any, Generic, TypeVar
 
 from job.checks.rights import Right, account_of
 from job.clusters import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
-from job.commands.finding import Place
 from job.errors import ClusterError, StoppedError
 from job.model import Reason
 from job.pacing import Pool, persist
+from job.runs import Context
 
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -25,7 +25,7 @@ LISTS_AT_ONCE = 4
 class _Asking(Generic[T]):
     """One request, of one page or several."""
 
-    def __init__(self, call: Callable[[], T], where: Place) -> None:
+    def __init__(self, call: Callable[[], T], where: Context) -> None:
         self.answer: T | ClusterError = ClusterError(Reason.ABORTED, "stopped before the answer came")
         self._call = call
         self._where = where
@@ -38,7 +38,9 @@ class _Asking(Generic[T]):
             self.answer = error
 
 
-def ask_all(where: Place, calls: Mapping[K, Callable[[], T]], at_once: int | None = None) -> dict[K, T | ClusterError]:
+def ask_all(
+    where: Context, calls: Mapping[K, Callable[[], T]], at_once: int | None = None
+) -> dict[K, T | ClusterError]:
     """The answers, or why there is none.
 
     Raises:
@@ -53,7 +55,7 @@ def ask_all(where: Place, calls: Mapping[K, Callable[[], T]], at_once: int | Non
 
 
 def allowed(
-    where: Place, namespace: str, rights: Collection[Right], user: str | None = None
+    where: Context, namespace: str, rights: Collection[Right], user: str | None = None
 ) -> dict[Right, bool | ClusterError]:
     """What is allowed in a namespace: to this login, or to another user, which only some may ask."""
 

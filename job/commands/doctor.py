@@ -29,18 +29,18 @@ from job.commands.examining import (
     unlisted,
     why_whole,
 )
-from job.commands.finding import Place, place
+from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.errors import ClusterError, StoppedError, UsageError
 from job.holds import hold_of
 from job.model import Reason, Skip, TagName
 from job.openshift import stream_from
 from job.rollback import who
-from job.rollouts import Survey, survey
 from job.running import start
 from job.selection import aliases_of, wave_of
 from job.settings import Settings
 from job.stopping import Stop
+from job.surveying import Survey
 from job.workloads import Workload
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class _Examination:
         """
         where, settings = self.where, self.where.settings
         try:
-            run = start(settings, where.cluster, where.counts, where.stop, command="doctor", environment=os.environ)
+            run = start(where, command="doctor", environment=os.environ)
         except ClusterError as error:
             if error.reason is not Reason.FORBIDDEN:
                 raise
@@ -211,14 +211,8 @@ class _Examination:
         shapes: Sequence[Shape],
         broken: frozenset[TagName],
     ) -> None:
-        where, settings = self.where, self.where.settings
-        found = survey(
-            where.cluster,
-            self.namespaces,
-            retries=settings.retries,
-            stopping=where.stopping,
-            concurrency=settings.concurrency,
-        )
+        where = self.where
+        found = where.survey(self.namespaces)
         self._unsurveyed(found)
         asked = {each.name(choice.tag) for each in chosen for choice in each.choices}
         workloads = [each for each in found.workloads if self._is_meant(each, asked)]

@@ -15,13 +15,13 @@ from job.checks.tags import Import, Looked, meant_whole, takes_one
 from job.checks.triggers import KnownTags, built_from
 from job.clusters import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
 from job.commands.asking import LISTS_AT_ONCE, ask_all
-from job.commands.finding import Place
 from job.errors import ClusterError
 from job.history import earlier_than_current
 from job.holds import hold_of
-from job.lookups import WHOLE, Answer, Question, question_of_step
+from job.lookups import WHOLE, Answer, Question, question_of_item
 from job.model import Reason, Skip, Stream, Tag, TagName
-from job.openshift import facts_from, steps_of, stream_from
+from job.openshift import facts_from, items_of, stream_from
+from job.runs import Context
 from job.selection import Choice, choose
 from job.workloads import KINDS, Workload, object_in
 
@@ -48,7 +48,7 @@ class Chosen:
         return [choice.tag for choice in self.choices if choice.skip in skips]
 
 
-def read_streams(where: Place, namespaces: Sequence[str]) -> tuple[dict[str, list[Json]], dict[str, ClusterError]]:
+def read_streams(where: Context, namespaces: Sequence[str]) -> tuple[dict[str, list[Json]], dict[str, ClusterError]]:
     """All streams of the namespaces, and why those of some are not known.
 
     Raises:
@@ -65,15 +65,15 @@ def read_streams(where: Place, namespaces: Sequence[str]) -> tuple[dict[str, lis
     return streams, errors
 
 
-def _list(where: Place, resource: Resource, namespace: str, selector: str | None = None) -> Callable[[], list[Json]]:
+def _list(where: Context, resource: Resource, namespace: str, selector: str | None = None) -> Callable[[], list[Json]]:
     return lambda: list(where.cluster.list(resource, namespace, selector))
 
 
-def _get(where: Place, resource: Resource, namespace: str, name: str) -> Callable[[], Json]:
+def _get(where: Context, resource: Resource, namespace: str, name: str) -> Callable[[], Json]:
     return lambda: where.cluster.get(resource, namespace, name)
 
 
-def choose_tags(where: Place, streams: Mapping[str, Sequence[Json]]) -> list[Chosen]:
+def choose_tags(where: Context, streams: Mapping[str, Sequence[Json]]) -> list[Chosen]:
     """The tags that were asked for."""
     settings = where.settings
     selected: dict[str, set[str]] = {}
@@ -97,7 +97,7 @@ def _name(data: Json) -> str:
     return str(object_in(data, "metadata").get("name", ""))
 
 
-def read_shapes(where: Place, namespaces: Sequence[str]) -> tuple[list[Shape], list[Job]]:
+def read_shapes(where: Context, namespaces: Sequence[str]) -> tuple[list[Shape], list[Job]]:
     """The workloads of the namespaces, with triggers or without, and our CronJobs there and in the login's own.
 
     What may not be listed is missing; the survey of triggers tells of it.
@@ -128,7 +128,7 @@ def read_shapes(where: Place, namespaces: Sequence[str]) -> tuple[list[Shape], l
     return shapes, jobs
 
 
-def read_more_shapes(where: Place, workloads: Collection[Workload]) -> list[Shape]:
+def read_more_shapes(where: Context, workloads: Collection[Workload]) -> list[Shape]:
     """The shapes of single workloads, as far as they may be read."""
 
     def reading(workload: Workload) -> Callable[[], Shape]:
@@ -140,7 +140,7 @@ def read_more_shapes(where: Place, workloads: Collection[Workload]) -> list[Shap
     return [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
 
 
-def know_tags(where: Place, streams: Mapping[str, Sequence[Json]], workloads: Collection[Workload]) -> KnownTags:
+def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: Collection[Workload]) -> KnownTags:
     """All tags of the streams, and those of other namespaces' streams that workloads follow."""
     followed = {(each.tag.namespace, each.tag.stream) for workload in workloads for each in workload.follows}
     others = sorted(key for key in followed if key[0] not in streams)
@@ -162,7 +162,7 @@ def know_tags(where: Place, streams: Mapping[str, Sequence[Json]], workloads: Co
     return KnownTags(images, sources, frozenset(streams), frozenset((*found, *gone)), frozenset(local))
 
 
-def read_builds(where: Place, namespaces: Sequence[str]) -> tuple[set[TagName], str]:
+def read_builds(where: Context, namespaces: Sequence[str]) -> tuple[set[TagName], str]:
     """The tags that builds start from, and what could not be looked at. A cluster need not have builds at all."""
     answers = ask_all(where, {name: _list(where, BUILD_CONFIGS, name) for name in namespaces})
     found: set[TagName] = set()
@@ -183,7 +183,7 @@ class Answers:
     horizons: tuple[Horizon, ...]
 
 
-def ask_registries(where: Place, chosen: Sequence[Chosen]) -> Answers:
+def ask_registries(where: Context, chosen: Sequence[Chosen]) -> Answers:
     """Ask through the server for every image that a run would import, and for those that a rollback could go to."""
     as_told: dict[TagName, tuple[str, Question, Question | None]] = {}
     earlier: dict[TagName, tuple[str | None, int, list[Question | None]]] = {}
@@ -195,11 +195,11 @@ def ask_registries(where: Place, chosen: Sequence[Chosen]) -> Answers:
                 whole = Question(mine.namespace, mine.stream, tag.source.name, {**policy, **WHOLE, "scheduled": False})
                 as_told[mine] = tag.source.name, question, whole if takes_one(tag) else None
         for tag in each.those(None, Skip.HELD, Skip.PINNED):
-            steps = steps_of(each.data, tag.name)
+            steps = items_of(each.data, tag.name)
             if steps:
                 mine = each.name(tag)
                 older = earlier_than_current(steps, hold_of(tag))[:MOST_STEPS]
-                asked = [question_of_step(mine.namespace, mine.stream, step, tag.import_policy) for step in older]
+                asked = [question_of_item(mine.namespace, mine.stream, step, tag.import_policy) for step in older]
                 current = steps[0].pull_spec if "@" in steps[0].pull_spec else None
                 earlier[mine] = current, len(older), asked
     questions = [question for _, one, whole in as_told.values() for question in (one, whole) if question]
@@ -225,7 +225,7 @@ def _there(answers: Sequence[Answer | None]) -> int | None:
     return None if None in known else sum(map(bool, known))
 
 
-def why_whole(where: Place, chosen: Sequence[Chosen], cut: Collection[TagName]) -> dict[TagName, str]:
+def why_whole(where: Context, chosen: Sequence[Chosen], cut: Collection[TagName]) -> dict[TagName, str]:
     """Why some of the tags that take one architecture's image were meant to take the whole of it.
 
     That a registry has an image for several architectures says nothing: most tags are meant to take one. It counts
@@ -240,7 +240,7 @@ def why_whole(where: Place, chosen: Sequence[Chosen], cut: Collection[TagName]) 
                 continue
             if why := meant_whole(each.data, each.stream, tag):
                 found[name] = why
-            digests[name] = list(dict.fromkeys(step.digest for step in steps_of(each.data, name.tag)))[:MOST_STEPS]
+            digests[name] = list(dict.fromkeys(step.digest for step in items_of(each.data, name.tag)))[:MOST_STEPS]
 
     def reading(tag: TagName, digest: str) -> Callable[[], bool]:
         def read() -> bool:

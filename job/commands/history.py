@@ -5,14 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.finding import Found, Place, find, place
+from job.commands.finding import Found, find
+from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.describing import Describer
 from job.history import Entry, TagHistory, moments_of
 from job.holds import hold_of, is_over
-from job.lookups import Question, question_of_step
-from job.model import Hold, Item
-from job.openshift import image_of, import_problem, iso, reference_of, steps_of
+from job.lookups import Question, question_of_item
+from job.model import Item
+from job.openshift import image_of, import_problem, iso, items_of, reference_of
+from job.reporting import hold_document
 from job.settings import Settings
 from job.stopping import Stop
 
@@ -59,43 +61,28 @@ def source_of(found: Found) -> str:
 
 def _history(where: Place, found: Found, *, check: bool) -> TagHistory:
     name = found.name
-    moments = moments_of(steps_of(found.data, name.tag))
+    moments = moments_of(items_of(found.data, name.tag))
     describer = Describer(where.cluster, where.stopping)
-    asked = [(name.namespace, name.stream, moment.step.digest) for moment in moments][:MOST_DESCRIBED]
+    asked = [(name.namespace, name.stream, moment.item.digest) for moment in moments][:MOST_DESCRIBED]
     describer.describe_all(asked, where.settings.concurrency)
     hold = hold_of(found.tag)
     questions: dict[str, Question] = {}
     if check:
         for moment in moments:
-            question = question_of_step(name.namespace, name.stream, moment.step, found.tag.import_policy)
+            question = question_of_item(name.namespace, name.stream, moment.item, found.tag.import_policy)
             if question is not None:
-                questions.setdefault(moment.step.digest, question)
+                questions.setdefault(moment.item.digest, question)
     answers = where.look_up(list(questions.values())) if questions else {}
     entries = []
     for moment in moments:
-        digest = moment.step.digest
+        digest = moment.item.digest
         question = questions.get(digest)
-        image = image_of(Item(digest, moment.step.imported_at), describer.facts(digest))
+        image = image_of(Item(digest, moment.item.imported_at), describer.facts(digest))
         held = moment.is_current and hold is not None
         answer = answers.get(question) if question else None
         entries.append(Entry(moment, image, held, answer.is_there if answer else None))
     problem = import_problem(found.data, name.tag)
     return TagHistory(name, source_of(found), hold, is_over(found.tag), problem, tuple(entries), check)
-
-
-def hold_document(hold: Hold | None) -> dict[str, Any] | None:
-    """A hold as JSON."""
-    if hold is None:
-        return None
-    return {
-        "at": iso(hold.at),
-        "by": hold.by,
-        "reason": hold.reason,
-        "until": iso(hold.until),
-        "until_newer": hold.until_newer,
-        "image": hold.image,
-        "rolled_back_from": hold.bad,
-    }
 
 
 def _document(each: TagHistory, now: datetime) -> dict[str, Any]:
@@ -112,10 +99,10 @@ def _document(each: TagHistory, now: datetime) -> dict[str, Any]:
 
 
 def _entry(entry: Entry, now: datetime) -> dict[str, Any]:
-    came, until = entry.moment.step.imported_at, entry.moment.until or now
+    came, until = entry.moment.item.imported_at, entry.moment.until or now
     return {
         "digest": entry.image.digest,
-        "pull_spec": entry.moment.step.pull_spec,
+        "pull_spec": entry.moment.item.pull_spec,
         "imported_at": iso(came),
         "until": iso(entry.moment.until),
         "seconds": None if came is None else round((until - came).total_seconds()),

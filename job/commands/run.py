@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 
 from job.admission import frozen, locked
-from job.clusters.connecting import connect
+from job.commands.places import place
 from job.commands.showing import show
-from job.progress import Progress
 from job.running import perform, start
-from job.runs import Counts
 from job.settings import Settings
 from job.stopping import Stop
 
@@ -22,11 +19,9 @@ def run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Import, or for a plan look up, what was asked for; returns the exit status."""
     if settings.gateway is None and command == "run":
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
-    counts = Counts()
-    cluster = connect(settings, counts.requested)
-    progress = Progress(sys.stderr)
-    try:
-        run = start(settings, cluster, counts, stop, command=command, environment=os.environ, progress=progress.show)
+    with place(settings, stop) as where:
+        progress = where.progress
+        run = start(where, command=command, environment=os.environ, progress=progress.show)
         if command == "plan":
             return show(perform(run), progress, as_table=as_table)
         from job.telling import tell
@@ -40,6 +35,3 @@ def run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int:
             show(report, progress, as_table=as_table)
             tell(run, report, os.environ)
             return report.exit_status
-    finally:
-        progress.end()
-        cluster.close()

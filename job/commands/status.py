@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
-from job.clusters.connecting import connect
-from job.commands.history import hold_document
+from job.commands.places import place
 from job.commands.showing import document, write
 from job.judging import judge
 from job.openshift import iso
-from job.progress import Progress
-from job.reporting import image_document
+from job.reporting import hold_document, image_document
 from job.running import start
-from job.runs import Counts
 from job.settings import Settings
 from job.standing import Attention, Look, PastRun, Standing, TagStanding
 from job.stock import take_stock
@@ -24,16 +20,10 @@ from job.timetable import Punctuality, delay_of
 
 def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Show how things stand; returns 0 where all is well, as far as can be told, and 1 where something is not."""
-    counts = Counts()
-    cluster = connect(settings, counts.requested)
-    progress = Progress(sys.stderr)
-    try:
+    with place(settings, stop) as where:
         # Asked as a plan asks, so that nothing is written.
-        run = start(settings, cluster, counts, stop, command="plan", environment=os.environ, progress=progress.show)
+        run = start(where, command="plan", environment=os.environ, progress=where.progress.show)
         standing = judge(take_stock(run))
-    finally:
-        progress.end()
-        cluster.close()
     if as_table:
         from job.tables_status import print_status
 

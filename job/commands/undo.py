@@ -7,32 +7,30 @@ import os
 import select
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.finding import Found, Place, find_one, place
-from job.commands.history import hold_document
+from job.commands.finding import Found, find_one
+from job.commands.places import Place, place
+from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
 from job.commands.showing import document, write
 from job.describing import Describer
-from job.durations import duration
 from job.errors import StoppedError, UsageError
-from job.history import NoSuchImageError, came_first, image_to_go_to, moments_of
 from job.holds import Terms, hold_of, is_over
 from job.journal import Journal, is_of
-from job.lookups import Answer, question_of_step
 from job.model import Item, Report, Result, Rollout, Shard, Skip, Stream, Tag, TagName, TagResult
-from job.openshift import Step, applied_by, image_of, reference_of, steps_of, stream_from
-from job.reasons import clean
+from job.openshift import image_of, stream_from
 from job.remembering import Memory
-from job.rollback import let_go, put_back, read, source_in_registry, who
-from job.rollouts import Moved, Survey, followed_by, survey
+from job.reporting import as_document, hold_document
+from job.rollback import let_go, put_back, read, who
+from job.rollouts import Moved
 from job.rounds import Rounds
 from job.runs import Run, record_of, report_of
-from job.schedule import parse_zone
 from job.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
 from job.settings import Settings
 from job.stopping import Stop
+from job.surveying import Survey
 from job.telling import tell
 from job.undoing import Undoing
 from job.verdicts import exit_status, outcome_of, overall
@@ -40,27 +38,16 @@ from job.verdicts import exit_status, outcome_of, overall
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """What `rollback` was asked for, as it was written."""
-
-    to: str
-    reason: str | None
-    until: str | None
-    until_newer: bool
-    yes: bool
-
-
 def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) -> int:
     """Move a tag back, hold it, and watch what follows it; returns the exit status."""
-    until = _until(asked.until, settings.time_zone)
+    until = end_of_hold(asked.until, settings.time_zone)
     if not asked.yes and (sys.stdin is None or not sys.stdin.isatty()):
         raise UsageError(["rollback asks before it does anything, and nobody is there to answer: add --yes"])
     with place(settings, stop) as where:
         found = find_one(where)
-        target = _target(found, asked.to)
-        around = _survey(where, found.name)
-        plan = _plan(where, found, target, asked, until, around)
+        target = target_of(found, asked.to)
+        around = where.survey([found.name.namespace])
+        plan = plan_of(where, found, target, asked, until, around)
         _show_plan(plan, as_table=as_table)
         confirmed = asked.yes or _confirmed(plan, stop)
         if stop:
@@ -78,7 +65,7 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
         if hold is None:
             over = ": a hold was on it and is over, since the tag was moved" if is_over(found.tag) else ""
             raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was done"])
-        around = _survey(where, name)
+        around = where.survey([name.namespace])
         if stop:
             raise StoppedError("stopped before anything was done")
         stream = let_go(where.cluster, name, retries=settings.retries, stopping=where.stopping)
@@ -117,122 +104,6 @@ def _moved(where: Place, rounds: Rounds, result: TagResult) -> TagResult:
     return replace(result, result=Result.UPDATED, reason=None, after=image)
 
 
-def _until(text: str | None, zone: str | None) -> datetime | None:
-    """The end of a hold: a time (of the setting's zone where it names none), or a duration from now.
-
-    Raises:
-        UsageError: it is neither, or past.
-    """
-    if text is None:
-        return None
-    now = datetime.now(UTC)
-    try:
-        return now + timedelta(seconds=duration(text))
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError([f"--until: {text!r} is neither a time such as 2026-12-01T02:00 nor a duration"]) from None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=parse_zone(zone))
-    if time <= now:
-        raise UsageError([f"--until: {text} is past"])
-    return time.astimezone(UTC)
-
-
-def _target(found: Found, to: str) -> Step | str:
-    name, tag = found.name, found.tag
-    what = f"{name} in {name.namespace}"
-    if tag.source is None:
-        raise UsageError([f"{what} has no source to come back to: its images are pushed; push the older one again"])
-    if tag.source.kind == "ImageStreamTag":
-        is_alias = any(name.tag in aliases_of(found.stream, each.name) for each in found.stream.tags)
-        advice = "roll that one back" if is_alias else "that is another stream, whose image it once took; tag it anew"
-        raise UsageError([f"{what} follows {tag.source.name}: {advice}"])
-    if tag.reference:
-        raise UsageError([f"{what} is a reference that imports nothing: there is nothing to roll back"])
-    if tag.current is None:
-        raise UsageError([f"{what} has no image yet"])
-    try:
-        return image_to_go_to(steps_of(found.data, name.tag), hold_of(tag), to)
-    except NoSuchImageError as error:
-        raise UsageError([f"{what}: {error}"]) from error
-
-
-def _plan(
-    where: Place, found: Found, target: Step | str, asked: Asked, until: datetime | None, around: Survey
-) -> Undoing:
-    """Everything there is to know before it is done."""
-    name, current = found.name, found.tag.current
-    assert current is not None
-    steps = steps_of(found.data, name.tag)
-    describer = Describer(where.cluster, where.stopping)
-    digests = [current.digest, *([target.digest] if isinstance(target, Step) else [])]
-    describer.describe_all([(name.namespace, name.stream, digest) for digest in digests], 2)
-    answer = _in_registry(where, found, target)
-    if isinstance(target, Step):
-        image = image_of(Item(target.digest, came_first(steps, target.digest)), describer.facts(target.digest))
-    elif answer is not None and answer.image is not None:
-        image = answer.image
-    else:
-        why = answer.message if answer else "it does not come from a registry"
-        raise UsageError([f"{name}: {target} is not in its history, and the registry does not give it: {why}"])
-    names = _with_aliases(found)
-    followers = followed_by(around.workloads, {each: Moved(image.digest) for each in names})
-    warnings = [error.message for error in around.errors]
-    if around.left_out:
-        shown = ", ".join(around.left_out[:5]) + (" and others" if len(around.left_out) > 5 else "")
-        warnings.append(f"what follows it in {shown} is not known: no right to look")
-    if manager := applied_by(found.data):
-        warnings.append(f"the stream is kept from a manifest ({manager}): the next apply ends the hold")
-    if any(moment.left and moment.step.digest == image.digest for moment in moments_of(steps)):
-        warnings.append("this image was itself rolled back from before")
-    if answer is not None and answer.image is None and isinstance(target, Step):
-        gone = "the registry no longer has it: new pods can only start where it is cached or pulled through"
-        warnings.append(gone if answer.is_gone else f"the registry was asked for it: {answer.message}")
-    return Undoing(
-        name=name,
-        now=image_of(current, describer.facts(current.digest)),
-        to=image,
-        aliases=tuple(sorted(each.tag for each in names if each != name)),
-        followers=followers,
-        in_registry=answer.is_there if answer else None,
-        warnings=tuple(clean(warning) for warning in warnings),
-        hold=hold_of(found.tag),
-        reason=clean(asked.reason, 1000) if asked.reason else None,
-        until=until,
-        until_newer=asked.until_newer,
-    )
-
-
-def _in_registry(where: Place, found: Found, target: Step | str) -> Answer | None:
-    """What the registry says of the image, asked through the server."""
-    name = found.name
-    if isinstance(target, Step):
-        question = question_of_step(name.namespace, name.stream, target, found.tag.import_policy)
-    else:
-        source = source_in_registry(reference_of(found.data, name.tag) or {}, found.tag, target)
-        step = Step(target, None, source.name if source else "")
-        question = question_of_step(name.namespace, name.stream, step, found.tag.import_policy)
-    return where.look_up([question])[question] if question else None
-
-
-def _with_aliases(found: Found) -> list[TagName]:
-    tags = (found.name.tag, *sorted(aliases_of(found.stream, found.name.tag)))
-    return [replace(found.name, tag=tag) for tag in tags]
-
-
-def _survey(where: Place, name: TagName) -> Survey:
-    return survey(
-        where.cluster,
-        [name.namespace],
-        retries=where.settings.retries,
-        stopping=where.stopping,
-        concurrency=where.settings.concurrency,
-    )
-
-
 def _show_plan(plan: Undoing, *, as_table: bool) -> None:
     from job.tables import print_undoing
 
@@ -251,11 +122,11 @@ def _confirmed(plan: Undoing, stop: Stop) -> bool:
     return False
 
 
-def _roll_back(where: Place, found: Found, target: Step | str, plan: Undoing, around: Survey, *, as_table: bool) -> int:
+def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, around: Survey, *, as_table: bool) -> int:
     name, settings = found.name, where.settings
     run = _run(where, found, "rollback")
     terms = Terms(run.started, who(where.cluster), plan.reason, plan.until, plan.until_newer)
-    stream = put_back(
+    tag = put_back(
         where.cluster,
         name,
         target,
@@ -265,12 +136,10 @@ def _roll_back(where: Place, found: Found, target: Step | str, plan: Undoing, ar
         timeout=settings.import_timeout,
         stopping=where.stopping,
     )
-    tag = stream.tag(name.tag)
-    current = tag.current if tag else None
-    hold = hold_of(tag) if tag else None
+    hold = hold_of(tag)
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
     rounds = Rounds(run, around.workloads)
-    moved = {each: Moved(plan.to.digest, plan.now.digest) for each in _with_aliases(found)}
+    moved = {each: Moved(plan.to.digest, plan.now.digest) for each in with_aliases(found)}
     rollouts = rounds.watch(moved, where.stopping)
     result = TagResult(
         namespace=name.namespace,
@@ -281,7 +150,7 @@ def _roll_back(where: Place, found: Found, target: Step | str, plan: Undoing, ar
         message=f"put back from {plan.now.digest}: {plan.reason or 'no reason given'}",
         moved_with=plan.aliases,
         before=plan.now,
-        after=replace(plan.to, imported_at=current.imported_at if current else None),
+        after=replace(plan.to, imported_at=tag.current.imported_at if tag.current else None),
         hold=hold,
     )
     more = {
@@ -361,8 +230,6 @@ def _show(report: Report, more: Mapping[str, Any], *, as_table: bool) -> None:
 
         write(lambda: print_report(report, sys.stdout))
         return
-    from job.reporting import as_document
-
     document(report.command.capitalize(), {**more, **as_document(report)})
 
 

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from job.options import SETTINGS, Setting
+from job.options import SETTINGS
 
 TOLD = {
     "status": "where stable and rolling are, and which commit runs in the cluster now",
@@ -108,16 +108,5 @@ def _parser(command: str) -> argparse.ArgumentParser:
     )
     for setting in SETTINGS:
         if command in ("move", "wait") or setting.name in _CLUSTER:
-            _add(group, setting)
+            setting.add(group)
     return parser
-
-
-def _add(group: argparse._ArgumentGroup, setting: Setting) -> None:
-    if setting.flag is None:
-        return
-    names = [name for name in (setting.short, setting.flag) if name]
-    told = setting.help + (f" (default {setting.default})" if setting.default else "") + f"; {setting.name}"
-    if setting.metavar is None:
-        group.add_argument(*names, dest=setting.name, action="store_const", const="true", help=told)
-    else:
-        group.add_argument(*names, dest=setting.name, metavar=setting.metavar, help=told)

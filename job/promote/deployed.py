@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from job.commands.finding import Found, Place, find
+from job.commands.finding import Found, find
 from job.describing import Describer
 from job.errors import UsageError
 from job.promote.config import Feed, Repository
+from job.runs import Context
 from job.selection import Pattern, Wanted
 from job.settings import Settings
 
@@ -61,7 +62,7 @@ def import_of(settings: Settings, repositories: Sequence[Repository]) -> Setting
     return replace(settings, wanted=replace(wanted, patterns=patterns), narrowed=True)
 
 
-def fed_by(place: Place, repositories: Sequence[Repository]) -> tuple[list[Fed], list[str]]:
+def fed_by(place: Context, repositories: Sequence[Repository]) -> tuple[list[Fed], list[str]]:
     """The tags that repositories feed, and those by name that are in none of the namespaces.
 
     Raises:
@@ -80,7 +81,7 @@ def fed_by(place: Place, repositories: Sequence[Repository]) -> tuple[list[Fed],
     return fed, missing
 
 
-def revisions(place: Place, fed: Sequence[Fed]) -> Mapping[str, str | None]:
+def revisions(place: Context, fed: Sequence[Fed]) -> Mapping[str, str | None]:
     """The revisions that the current images of tags name, by digest."""
     describer = Describer(place.cluster, place.stopping)
     asked = {

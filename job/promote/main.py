@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from job.commands.finding import Place, place
+from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.durations import duration
 from job.errors import UsageError

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.finding import Place, place
+from job.commands.places import Place, place
 from job.errors import ImportImagesError, UsageError
 from job.journal import RunRecord
 from job.openshift import iso
@@ -22,6 +22,7 @@ from job.promote.deployed import named
 from job.promote.git import GitError
 from job.reasons import clean
 from job.remembering import Memory
+from job.runs import namespaces_of
 from job.schedule import parse_zone
 from job.settings import Settings
 
@@ -68,7 +69,7 @@ def take(bench: Bench, repositories: Sequence[Repository], settings: Settings, s
     asked = parse_since(since, datetime.now(UTC), parse_zone(settings.time_zone))
     with place(settings, bench.stop) as where:
         runs, changes = _changed(where, bench.config.repositories, asked)
-        namespaces = where.namespaces()
+        namespaces = namespaces_of(where)
     parts = {
         repository: [part for change in changes if (part := fed(repository, change))] for repository in repositories
     }
@@ -116,7 +117,7 @@ def _changed(
     runs: list[RunRecord] = []
     changes: list[Change] = []
     read = unknown = 0
-    for namespace in where.namespaces():
+    for namespace in namespaces_of(where):
         journal = Memory(where.cluster, namespace).read()
         if journal is None:
             continue
@@ -131,10 +132,10 @@ def _changed(
         changes += changes_of(namespace, mine, tags)
     if not read:
         raise NoJournalError(
-            f"the journal of {', '.join(where.namespaces())} cannot be read, so nothing is known of runs"
+            f"the journal of {', '.join(namespaces_of(where))} cannot be read, so nothing is known of runs"
         )
     if unknown == read:
-        told = f"--since: the journal of {', '.join(where.namespaces())} knows no run {since.run}"
+        told = f"--since: the journal of {', '.join(namespaces_of(where))} knows no run {since.run}"
         raise UsageError([told + (f" of {deployment}" if deployment else "")])
     unique = {run.id: run for run in runs}
     return tuple(sorted(unique.values(), key=lambda run: run.id, reverse=True)), tuple(changes)

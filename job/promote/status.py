@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from job.commands.finding import place
+from job.commands.places import place
 from job.errors import ImportImagesError, StoppedError
 from job.openshift import iso
 from job.promote.bench import Bench

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.commands.finding import Place
 from job.errors import ClusterError, ImportImagesError, StoppedError, UsageError
 from job.lookups import Answer, Question
 from job.model import By, Reason, TagName
@@ -19,6 +18,7 @@ from job.promote.config import Repository
 from job.promote.deployed import fed_by
 from job.promote.git import GitError
 from job.reasons import clean
+from job.runs import Context, namespaces_of
 from job.selection import skip_reason
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Awaited:
         }
 
 
-def awaited_in(place: Place, repositories: Sequence[Repository]) -> list[Awaited]:
+def awaited_in(place: Context, repositories: Sequence[Repository]) -> list[Awaited]:
     """The images of repositories that a run would import; what it would leave alone is warned of.
 
     Raises:
@@ -75,7 +75,7 @@ def awaited_in(place: Place, repositories: Sequence[Repository]) -> list[Awaited
     """
     fed, missing = fed_by(place, repositories)
     if missing:
-        where = ", ".join(place.namespaces())
+        where = ", ".join(namespaces_of(place))
         raise UsageError([f"streams: there is no {', '.join(missing)} in {where}; correct it, or name the namespace"])
     found = []
     for each in fed:
@@ -96,7 +96,7 @@ class Waiting:
     """A wait: for which images, of which commits (by repository), how long, and how often to ask."""
 
     bench: Bench
-    place: Place
+    place: Context
     awaited: Sequence[Awaited]
     commits: Mapping[str, str]
     timeout: float

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.history import NoSuchImageError, came_first, earlier_than_current, image_to_go_to, moments_of
-from job.model import Hold
-from job.openshift import Step
+from job.model import Hold, Item
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
 
@@ -19,9 +18,9 @@ def digest(name: str) -> str:
     return "sha256:" + name.encode().hex().ljust(64, "0")
 
 
-def steps(names: str) -> tuple[Step, ...]:
+def steps(names: str) -> tuple[Item, ...]:
     """A history, given oldest first, a letter for each image, an hour apart; newest first as the API has it."""
-    found = [Step(digest(name), NOW + timedelta(hours=hour), f"repo@{digest(name)}") for hour, name in enumerate(names)]
+    found = [Item(digest(name), NOW + timedelta(hours=hour), f"repo@{digest(name)}") for hour, name in enumerate(names)]
     return tuple(reversed(found))
 
 
@@ -31,7 +30,7 @@ def hold(names: str, image: str, bad: str, *, came: bool = True) -> Hold:
     return Hold(NOW, None, None, None, digest(image), bad=digest(bad), came=first)
 
 
-def names_of(found: tuple[Step, ...]) -> str:
+def names_of(found: tuple[Item, ...]) -> str:
     letters = {digest(name): name for name in "abcdefgh"}
     return "".join(letters[step.digest] for step in found)
 
@@ -98,7 +97,7 @@ def test_step_by_step_one_comes_to_an_end(history: str, data: st.DataObject) -> 
         there, now = earlier[0].digest, left[0]
         assert there != digest(history[-1])
         held = Hold(NOW, None, None, None, there, bad=now.digest, came=came_first(left, there))
-        left = (Step(there, NOW + timedelta(days=1, hours=number), ""), *left)
+        left = (Item(there, NOW + timedelta(days=1, hours=number), ""), *left)
     raise AssertionError("it goes round in a circle")
 
 
@@ -128,7 +127,7 @@ class TestWhichImage:
         assert image_to_go_to(steps("abab"), None, digest("a")) == steps("abab")[1]
 
     def test_one_that_fits_several(self) -> None:
-        alike = tuple(Step("sha256:" + "0" * 60 + each * 4, NOW, "") for each in "123")
+        alike = tuple(Item("sha256:" + "0" * 60 + each * 4, NOW, "") for each in "123")
         with pytest.raises(NoSuchImageError, match="beginning of 3 digests"):
             image_to_go_to(alike, None, "000000")
 

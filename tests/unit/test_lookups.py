@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from job.clusters import Resource
-from job.lookups import Answer, Question, look_up, question_of_step
-from job.model import By, Image, Reason
-from job.openshift import Step
+from job.lookups import Answer, Question, look_up, question_of_item
+from job.model import By, Image, Item, Reason
 from tests.unit.scripted import NAMESPACE, STREAM, ScriptedCluster, api_error, failure, refuse, spec_tag, stream_json
 
 DIGEST = "sha256:" + "a" * 64
@@ -91,7 +90,7 @@ def test_an_api_that_refuses_tells_nothing_of_the_registry() -> None:
 
 
 def test_an_image_of_a_history_is_asked_for_whole() -> None:
-    step = Step(DIGEST, None, f"quay.io/packit/app@{DIGEST}")
-    found = question_of_step(NAMESPACE, STREAM, step, {"insecure": True, "importMode": "Legacy", "scheduled": True})
+    step = Item(DIGEST, None, f"quay.io/packit/app@{DIGEST}")
+    found = question_of_item(NAMESPACE, STREAM, step, {"insecure": True, "importMode": "Legacy", "scheduled": True})
     assert found and found.policy == {"importMode": "PreserveOriginal", "insecure": True}
-    assert question_of_step(NAMESPACE, STREAM, Step(DIGEST, None, ""), None) is None
+    assert question_of_item(NAMESPACE, STREAM, Item(DIGEST, None, ""), None) is None

@@ -14,8 +14,7 @@ from job import rollback
 from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, Resource
 from job.errors import ClusterError
 from job.holds import ANNOTATION, Terms, hold_of
-from job.model import Reason, Stream, TagName
-from job.openshift import Step
+from job.model import Item, Reason, Tag, TagName
 from job.rollback import MovedError, NoHoldError, NotThereError, forget, let_go, put_back
 from tests.unit.scripted import (
     JSON,
@@ -35,7 +34,7 @@ from tests.unit.scripted import (
 
 NAME = TagName(NAMESPACE, STREAM, "prod")
 TERMS = Terms(datetime(2026, 11, 24, 2, tzinfo=UTC), "jane", "crashes")
-OLD = Step(digest("old"), None, "")
+OLD = Item(digest("old"), None, "")
 # Not in the history, so that it has to come from the registry.
 OLDER = "sha256:" + "0" * 64
 Hook = Callable[[], None]
@@ -97,7 +96,7 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"{module}.wait_before", lambda *told: 0.0)
 
 
-def back(cluster: Cluster, target: Step | str = OLD, retries: int = 2) -> Stream:
+def back(cluster: Cluster, target: Item | str = OLD, retries: int = 2) -> Tag:
     return put_back(
         cluster,
         NAME,
@@ -110,9 +109,8 @@ def back(cluster: Cluster, target: Step | str = OLD, retries: int = 2) -> Stream
     )
 
 
-def held(stream: Stream) -> bool:
-    tag = stream.tag("prod")
-    return tag is not None and hold_of(tag) is not None
+def held(tag: Tag) -> bool:
+    return tag.name == "prod" and hold_of(tag) is not None
 
 
 def meanwhile(change: Hook, usual: Usual) -> Mapping[str, Any]:

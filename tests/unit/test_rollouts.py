@@ -20,21 +20,11 @@ from job.clusters import (
     Resource,
 )
 from job.errors import ClusterError
-from job.health import Health, pod_from
+from job.health import Health
 from job.model import Reason, Rollout, RolloutResult, TagName
-from job.rollouts import (
-    FRESH_SECONDS,
-    Followed,
-    Moved,
-    Part,
-    Survey,
-    followed_by,
-    pace,
-    selector_of,
-    survey,
-    verdict,
-    watch,
-)
+from job.pods import pod_from
+from job.rollouts import FRESH_SECONDS, Followed, Moved, Part, followed_by, pace, selector_of, verdict, watch
+from job.surveying import Survey, survey
 from job.workloads import KINDS, Follows, Workload, workload_from
 from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, connection_lost, refusal
 from tests.unit.workload_objects import (
@@ -170,7 +160,7 @@ class TestSurvey:
         assert (found.errors, found.left_out) == ((), ())
 
     def test_what_may_pass_is_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.rollouts.wait_before", lambda *rest: 0.0)
+        monkeypatch.setattr("job.surveying.wait_before", lambda *rest: 0.0)
         cluster = self.cluster()
         cluster.script("list", "deployments", refusal(500), connection_lost())
         found = self.look(cluster, everywhere=False, retries=2)
@@ -178,7 +168,7 @@ class TestSurvey:
         assert found.errors == ()
 
     def test_a_timeout_is_tried_once_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.rollouts.wait_before", lambda *rest: 0.0)
+        monkeypatch.setattr("job.surveying.wait_before", lambda *rest: 0.0)
         cluster = self.cluster()
         cluster.script("list", "deployments", *[ClusterError(Reason.TIMEOUT, "too slow")] * 2)
         [error] = self.look(cluster, everywhere=False, retries=4).errors
@@ -188,7 +178,7 @@ class TestSurvey:
         )
 
     def test_an_api_that_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.rollouts.wait_before", lambda *rest: 0.0)
+        monkeypatch.setattr("job.surveying.wait_before", lambda *rest: 0.0)
         cluster = self.cluster()
         self.forbid(cluster, NAMESPACE, code=500)
         [error] = self.look(cluster, everywhere=False, retries=1).errors

@@ -1,0 +1,151 @@
+"""What a rollback is about to do: found out before anything is done, for whoever has to say yes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from job.commands.finding import Found
+from job.describing import Describer
+from job.durations import duration
+from job.errors import UsageError
+from job.history import NoSuchImageError, came_first, image_to_go_to, moments_of
+from job.holds import hold_of
+from job.lookups import Answer, question_of_item
+from job.model import Item, TagName
+from job.openshift import applied_by, image_of, items_of, reference_of
+from job.reasons import clean
+from job.rollback import source_in_registry
+from job.rollouts import Moved, followed_by
+from job.runs import Context
+from job.schedule import parse_zone
+from job.selection import aliases_of
+from job.surveying import Survey
+from job.undoing import Undoing
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What `rollback` was asked for, as it was written."""
+
+    to: str
+    reason: str | None
+    until: str | None
+    until_newer: bool
+    yes: bool
+
+
+def end_of_hold(text: str | None, zone: str | None) -> datetime | None:
+    """The end of a hold: a time (of the setting's zone where it names none), or a duration from now.
+
+    Raises:
+        UsageError: it is neither, or past.
+    """
+    if text is None:
+        return None
+    now = datetime.now(UTC)
+    try:
+        return now + timedelta(seconds=duration(text))
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError([f"--until: {text!r} is neither a time such as 2026-12-01T02:00 nor a duration"]) from None
+    if time.tzinfo is None:
+        time = time.replace(tzinfo=parse_zone(zone))
+    if time <= now:
+        raise UsageError([f"--until: {text} is past"])
+    return time.astimezone(UTC)
+
+
+def target_of(found: Found, to: str) -> Item | str:
+    """The image that the tag is to go back to: an entry of its history, or a digest that only the registry may have.
+
+    Raises:
+        UsageError: there is none, or the tag is none that can be moved.
+    """
+    name, tag = found.name, found.tag
+    what = f"{name} in {name.namespace}"
+    if tag.source is None:
+        raise UsageError([f"{what} has no source to come back to: its images are pushed; push the older one again"])
+    if tag.source.kind == "ImageStreamTag":
+        is_alias = any(name.tag in aliases_of(found.stream, each.name) for each in found.stream.tags)
+        advice = "roll that one back" if is_alias else "that is another stream, whose image it once took; tag it anew"
+        raise UsageError([f"{what} follows {tag.source.name}: {advice}"])
+    if tag.reference:
+        raise UsageError([f"{what} is a reference that imports nothing: there is nothing to roll back"])
+    if tag.current is None:
+        raise UsageError([f"{what} has no image yet"])
+    try:
+        return image_to_go_to(items_of(found.data, name.tag), hold_of(tag), to)
+    except NoSuchImageError as error:
+        raise UsageError([f"{what}: {error}"]) from error
+
+
+def plan_of(
+    where: Context, found: Found, target: Item | str, asked: Asked, until: datetime | None, around: Survey
+) -> Undoing:
+    """Everything there is to know before it is done.
+
+    Raises:
+        UsageError: the image is nowhere.
+    """
+    name, current = found.name, found.tag.current
+    assert current is not None
+    items = items_of(found.data, name.tag)
+    describer = Describer(where.cluster, where.stopping)
+    digests = [current.digest, *([target.digest] if isinstance(target, Item) else [])]
+    describer.describe_all([(name.namespace, name.stream, digest) for digest in digests], 2)
+    answer = _in_registry(where, found, target)
+    if isinstance(target, Item):
+        image = image_of(Item(target.digest, came_first(items, target.digest)), describer.facts(target.digest))
+    elif answer is not None and answer.image is not None:
+        image = answer.image
+    else:
+        why = answer.message if answer else "it does not come from a registry"
+        raise UsageError([f"{name}: {target} is not in its history, and the registry does not give it: {why}"])
+    names = with_aliases(found)
+    followers = followed_by(around.workloads, {each: Moved(image.digest) for each in names})
+    warnings = [error.message for error in around.errors]
+    if around.left_out:
+        shown = ", ".join(around.left_out[:5]) + (" and others" if len(around.left_out) > 5 else "")
+        warnings.append(f"what follows it in {shown} is not known: no right to look")
+    if manager := applied_by(found.data):
+        warnings.append(f"the stream is kept from a manifest ({manager}): the next apply ends the hold")
+    if any(moment.left and moment.item.digest == image.digest for moment in moments_of(items)):
+        warnings.append("this image was itself rolled back from before")
+    if answer is not None and answer.image is None and isinstance(target, Item):
+        gone = "the registry no longer has it: new pods can only start where it is cached or pulled through"
+        warnings.append(gone if answer.is_gone else f"the registry was asked for it: {answer.message}")
+    return Undoing(
+        name=name,
+        now=image_of(current, describer.facts(current.digest)),
+        to=image,
+        aliases=tuple(sorted(each.tag for each in names if each != name)),
+        followers=followers,
+        in_registry=answer.is_there if answer else None,
+        warnings=tuple(clean(warning) for warning in warnings),
+        hold=hold_of(found.tag),
+        reason=clean(asked.reason, 1000) if asked.reason else None,
+        until=until,
+        until_newer=asked.until_newer,
+    )
+
+
+def _in_registry(where: Context, found: Found, target: Item | str) -> Answer | None:
+    """What the registry says of the image, asked through the server."""
+    name = found.name
+    if isinstance(target, Item):
+        question = question_of_item(name.namespace, name.stream, target, found.tag.import_policy)
+    else:
+        source = source_in_registry(reference_of(found.data, name.tag) or {}, found.tag, target)
+        item = Item(target, None, source.name if source else "")
+        question = question_of_item(name.namespace, name.stream, item, found.tag.import_policy)
+    return where.look_up([question])[question] if question else None
+
+
+def with_aliases(found: Found) -> list[TagName]:
+    """The tag, and those of its stream that move along."""
+    tags = (found.name.tag, *sorted(aliases_of(found.stream, found.name.tag)))
+    return [replace(found.name, tag=tag) for tag in tags]
