@@ -1,6 +1,6 @@
 """Namespaces in each state that a deployment can be in, as runs of the job leave them in a Pushgateway.
 
-What no run comes to within seconds (what is days old, a rollout that is bad) is a report, pushed the way the job does.
+What no run comes to within seconds, since it is days old, is a report, pushed the way the job does.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import Any
 
 from job.gateways import Gateway, push
 from job.metrics import Past
-from job.model import Hold, Image, Outcome, Report, Result, Rollout, RolloutResult, TagName, TagResult, Tally
+from job.model import Hold, Image, Outcome, Report, TagResult, Tally
 from job.settings import GatewaySettings
+from tests.rights import WATCH
 from tests.runs.place import Place
 from tests.runs.pods import make_cron_job, scheduled
 from tests.sandbox.client import Sandbox
@@ -119,17 +120,15 @@ class Scene:
         return place.namespace
 
     def _bad(self) -> str:
-        """An image came in with which a workload does not come up."""
-        name = "shop-bad"
-        tags = (TagName(name, "packit-worker", "prod"),)
-        rollouts = (
-            Rollout(name, "StatefulSet", "packit-worker", tags, RolloutResult.FAILED, "crashes", 61.0),
-            Rollout(name, "Deployment", "packit-service", tags, RolloutResult.HEALTHY, None, 12.0),
-        )
-        back = tag_result("packit-service", result=Result.ROLLED_BACK, after=image(6, "0a1b2c"))
-        told = {"exit_status": 5, "rollouts": rollouts}
-        self.push(name, tag_result(after=image(1)), back, ended=days_ago(0.1), outcome=Outcome.UNHEALTHY, **told)
-        return name
+        """An image came in with which a workload does not come up, while another one does."""
+        place = Place(self.sandbox, WATCH)
+        for kind, name in (("StatefulSet", "packit-worker"), ("Deployment", "packit-service")):
+            place.imported(name)
+            place.sandbox.create_workload(place.namespace, kind, name, tag=f"{name}:prod")
+        place.push("packit-service", f"service {place.namespace}")
+        place.sandbox.image_behaves(place.push("packit-worker", f"worker {place.namespace}"), "crash")
+        self.run(place, 5, WATCH_ROLLOUTS="true")
+        return place.namespace
 
     def _late(self) -> str:
         """A job that has not run for long, with a hold that is over and little to go back to."""

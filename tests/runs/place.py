@@ -122,6 +122,14 @@ class Place:
         """Where `push` puts an image."""
         return self.sandbox.source(f"{self.namespace}/{name}:{tag}")
 
+    def images(self, app: str) -> set[str]:
+        """The digests that the pods of a workload run, with `!` where one is not ready."""
+        return {
+            status["imageID"].rpartition("@")[2] + ("" if status["ready"] else "!")
+            for pod in self.sandbox.pods(self.namespace, app)
+            for status in pod["status"].get("containerStatuses") or [{"imageID": "", "ready": False}]
+        }
+
     def stream(self, name: str, tags: Mapping[str, str | Json] | None = None, **more: Any) -> Json:
         """A stream; by default with the tag prod of the repository of the same name."""
         return self.sandbox.create_stream(self.namespace, name, tags or {"prod": self.source(name)}, **more)

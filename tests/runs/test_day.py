@@ -25,15 +25,6 @@ def spec_tag(place: Place, stream: str, tag: str = "prod") -> Json:
     return {key: value for key, value in found.items() if key != "generation"}
 
 
-def images_of(place: Place, app: str) -> set[str]:
-    """The digests that the pods of a workload run, with `!` where one is not ready."""
-    return {
-        status["imageID"].rpartition("@")[2] + ("" if status["ready"] else "!")
-        for pod in place.sandbox.pods(place.namespace, app)
-        for status in pod["status"].get("containerStatuses") or [{"imageID": "", "ready": False}]
-    }
-
-
 def test_by_hand(place: Place) -> None:
     reference = {
         "from": {"kind": "DockerImage", "name": place.source("worker")},
@@ -64,12 +55,12 @@ def test_by_hand(place: Place) -> None:
     assert back.status == 0, back.stderr
     assert (back.report["from"], back.report["to"]) == (bad, good)
     assert {rollout["result"] for rollout in back.report["rollouts"]} == {"healthy"}
-    assert images_of(place, "statefulset") == images_of(place, "deployment") == {good}
+    assert place.images("statefulset") == place.images("deployment") == {good}
 
     third = place.run(**WATCH)
     assert third.status == 0
     assert third.results == {"worker:prod": "skipped held"}
-    assert images_of(place, "statefulset") == {good}
+    assert place.images("statefulset") == {good}
 
     place.sandbox.image_behaves(bad, "ready")
     fix = place.push("worker", "fixed")
@@ -77,7 +68,7 @@ def test_by_hand(place: Place) -> None:
     assert resumed.status == 0, resumed.stderr
     assert resumed.results == {"worker:prod": "updated"}
     assert {rollout["result"] for rollout in resumed.report["rollouts"]} == {"healthy"}
-    assert images_of(place, "statefulset") == images_of(place, "deployment") == {fix}
+    assert place.images("statefulset") == place.images("deployment") == {fix}
     assert spec_tag(place, "worker") == before
 
 
@@ -103,8 +94,8 @@ def test_unattended(place: Place) -> None:
         ("worker", "failed"),
         ("worker", "healthy"),
     ]
-    assert images_of(place, "worker") == {good}
-    assert images_of(place, "web") == {fine}
+    assert place.images("worker") == {good}
+    assert place.images("web") == {fine}
 
     again = place.run(ON_BAD_ROLLOUT="rollback", ROLLOUT_TIMEOUT="30s")
     assert again.status == 0
@@ -113,5 +104,5 @@ def test_unattended(place: Place) -> None:
     fix = place.push("worker", "fixed")
     resumed = place.run("resume", "worker:prod")
     assert resumed.status == 0, resumed.stderr
-    assert until(lambda: images_of(place, "worker") == {fix})
+    assert until(lambda: place.images("worker") == {fix})
     assert spec_tag(place, "worker") == before
