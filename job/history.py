@@ -26,26 +26,33 @@ class Moment:
         item: the history's entry.
         until: when the next image came; None for the current one.
         is_current: whether the tag has it now.
-        is_return: whether the tag had gone to another image and came back to this one.
-        left: whether it was left for an image that the tag had before, as in a rollback.
+        put_back: whether the tag came back to it from an image that had first come later, as in a rollback.
+        left: whether it was left for such an older one.
     """
 
     item: Item
     until: datetime | None
     is_current: bool
-    is_return: bool
+    put_back: bool
     left: bool
 
 
 def moments_of(items: Sequence[Item]) -> tuple[Moment, ...]:
     """The history of a tag, newest first, each image with how long it stayed."""
+    first = _first(items)
     found: list[Moment] = []
     for index, item in enumerate(items):
         newer = found[-1] if found else None
-        is_return = any(older.digest == item.digest for older in items[index + 1 :])
+        older = items[index + 1] if index + 1 < len(items) else None
+        put_back = older is not None and first[item.digest] > first[older.digest]
         until = newer.item.imported_at if newer else None
-        found.append(Moment(item, until, newer is None, is_return, newer is not None and newer.is_return))
+        found.append(Moment(item, until, newer is None, put_back, newer is not None and newer.put_back))
     return tuple(found)
+
+
+def _first(items: Sequence[Item]) -> dict[str, int]:
+    """Where each image stands that first came, in a history that begins with the newest: a larger one came earlier."""
+    return {item.digest: index for index, item in enumerate(items)}
 
 
 def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item, ...]:
@@ -57,7 +64,7 @@ def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item
     """
     if not items:
         return ()
-    first = {item.digest: index for index, item in enumerate(items)}
+    first = _first(items)
     current = items[0].digest
     older = [item for index, item in enumerate(items) if first[item.digest] == index and item.digest != current]
     came = hold.came if hold else None

@@ -225,7 +225,7 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
         moment, image = entry.moment, entry.image
         note = ["current"] if moment.is_current else []
         note += ["held"] if entry.held else []
-        note += ["put back"] if moment.is_return else []
+        note += ["put back"] if moment.put_back else []
         note += ["rolled back from"] if moment.left else []
         cells = [
             short_digest(image),

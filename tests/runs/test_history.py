@@ -43,7 +43,7 @@ def test_after_a_rollback(place: Place) -> None:
     done = place.run("history", "app", "--check", "--output", "json")
     assert done.status == 0, done.stderr
     (tag,) = tags(done)
-    assert [(i["digest"], i["current"], i["held"], i["came_back"], i["left_for_older"]) for i in tag["images"]] == [
+    assert [(i["digest"], i["current"], i["held"], i["put_back"], i["rolled_back_from"]) for i in tag["images"]] == [
         (old, True, True, True, False),
         (bad, False, False, False, True),
         (old, False, False, False, False),
