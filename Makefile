@@ -37,7 +37,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --g
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.tests packages ## the job on the sandbox: two runs, their tables, what the Pushgateway holds
+run: $(VENV)/.tests packages ## the job on the sandbox: runs, what the Pushgateway holds, the day of a bad image
 	@$(BIN)/python -m tests.demo
 
 test: $(VENV)/.tests packages ## the tests, but for those that take minutes
