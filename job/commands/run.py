@@ -6,9 +6,11 @@ import logging
 import os
 
 from job.admission import frozen, locked
-from job.commands.places import place
+from job.commands.places import Place, place
 from job.commands.showing import show
+from job.model import Report
 from job.running import perform, start
+from job.runs import Run
 from job.settings import Settings
 from job.stopping import Stop
 
@@ -20,18 +22,20 @@ def run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int:
     if settings.gateway is None and command == "run":
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
     with place(settings, stop) as where:
-        progress = where.progress
-        run = start(where, command=command, environment=os.environ, progress=progress.show)
-        if command == "plan":
-            return show(perform(run), progress, as_table=as_table)
-        from job.telling import tell
+        run = start(where, command=command, environment=os.environ, progress=where.progress.show)
+        report = perform(run) if command == "plan" else _import(where, run)
+    # All of it is on record and the lock is free, however long whoever reads this takes.
+    return show(report, as_table=as_table)
 
-        if (report := frozen(run)) is not None:
-            show(report, progress, as_table=as_table)
-            tell(run, report, os.environ)
-            return report.exit_status
-        with locked(run) as refused:
-            report = perform(run, refused)
-            show(report, progress, as_table=as_table)
-            tell(run, report, os.environ)
-            return report.exit_status
+
+def _import(where: Place, run: Run) -> Report:
+    from job.telling import tell
+
+    if (report := frozen(run)) is not None:
+        tell(run, report, os.environ)
+        return report
+    with locked(run) as refused:
+        report = perform(run, refused)
+        where.progress.end()
+        tell(run, report, os.environ)
+        return report

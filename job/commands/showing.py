@@ -11,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from job.model import Report
-    from job.progress import Progress
 
 log = logging.getLogger(__name__)
 
 
-def show(report: Report, progress: Progress, *, as_table: bool) -> int:
+def show(report: Report, *, as_table: bool) -> int:
     """Write the report to stdout, what went wrong with whole namespaces to stderr; returns the exit status."""
-    progress.end()
     write(lambda: _print(report, as_table=as_table))
     for error in report.errors:
         log.error("%s", error.message)
