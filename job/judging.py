@@ -7,14 +7,14 @@ somebody, an old image may be a finished one. What needs attention here is what 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from job.journal import RUNNING, Journal, RunRecord, TagRecord, is_of
-from job.model import By, Outcome, Reason, Result, RolloutResult, Skip, TagName, TagResult
-from job.openshift import iso
+from job.model import By, Outcome, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
+from job.openshift import from_unix, iso
 from job.reasons import clean
-from job.remedies import command
+from job.remedies import command, login_secret, ours, resuming
 from job.standing import (
     OLD,
     Attention,
@@ -42,11 +42,11 @@ def judge(found: Findings) -> Standing:
     """How everything stands, by all that was found out."""
     unknown = [*found.unknown, *_without_right(found.tags)]
     tags = [_tag_standing(seen, found) for seen in found.tags]
-    schedules = [_punctuality(each, found) for each in found.timetables if _concerns(each.deployment, found)]
+    schedules = [_punctuality(each, found) for each in found.timetables if _concerns(each.cron_job.deployment, found)]
     of_tags = [each for tag in tags for each in _of_tag(tag, found)]
     of_looks = [each for look in found.looks for each in _of_look(look, found)]
     attention = [
-        *(Attention(e.namespace, f"namespace {e.namespace}", Problem.UNREAD, e.message) for e in found.errors),
+        *(_of_namespace(error) for error in found.errors),
         *(each for schedule in schedules for each in _of_schedule(schedule)),
         *(
             each
@@ -76,6 +76,11 @@ def judge(found: Findings) -> Standing:
 
 def _concerns(deployment: str | None, found: Findings) -> bool:
     return None in (deployment, found.deployment) or deployment == found.deployment
+
+
+def _of_namespace(error: RunError) -> Attention:
+    namespace, listed = error.namespace, command("oc", "get", "imagestreams", "-n", error.namespace)
+    return Attention(namespace, f"namespace {namespace}", Problem.UNREAD, error.message, command=listed)
 
 
 # Tags
@@ -115,24 +120,17 @@ def _tag_standing(seen: Seen, found: Findings) -> TagStanding:
         name=name,
         source=result.source,
         state=state,
-        reason=result.reason if state is not State.UNKNOWN or not _lacks_right(result) else None,
+        reason=None if _lacks_right(result) else result.reason,
         by=result.by if result.result is Result.FAILED else None,
         image=image,
         registry=result.after if is_asked else None,
         message=clean(message) if message else None,
         hold=result.hold,
-        last_success=None if record.last_success is None else _from_unix(record.last_success),
+        last_success=None if record.last_success is None else from_unix(record.last_success),
         failed_runs=record.failed_runs,
         failing_since=_failing_since(seen, state, journal, record),
         is_old=bool(image and image.created and found.now - image.created > OLD),
     )
-
-
-def _from_unix(seconds: float) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _failing_since(seen: Seen, state: State, journal: Journal | None, record: TagRecord) -> datetime | None:
@@ -156,20 +154,17 @@ def _kind(run: RunRecord) -> tuple[str | None, Any]:
 def _of_tag(tag: TagStanding, found: Findings) -> list[Attention]:
     name = tag.name
 
-    def told(problem: Problem, message: str, since: datetime | None, *words: str) -> list[Attention]:
-        return [Attention(name.namespace, str(name), problem, message, since, command(*words))]
-
-    def ours(verb: str) -> tuple[str, ...]:
-        return "import-images", verb, str(name), "-n", name.namespace
+    def told(problem: Problem, message: str, since: datetime | None, mend: str) -> list[Attention]:
+        return [Attention(name.namespace, str(name), problem, message, since, mend)]
 
     if tag.state is State.HELD and tag.hold:
         until, at = tag.hold.until, tag.hold.at
         if until is not None and until <= found.now:
             message = f"its hold ended, and it is held still ({tag.hold.reason or 'no reason given'})"
-            return told(Problem.HOLD_EXPIRED, message, until, *ours("resume"))
+            return told(Problem.HOLD_EXPIRED, message, until, resuming(name))
         if until is None and at is not None and found.now - at > FORGOTTEN:
             message = f"held without an end, and so without updates ({tag.hold.reason or 'no reason given'})"
-            return told(Problem.HOLD_FORGOTTEN, message, at, *ours("resume"))
+            return told(Problem.HOLD_FORGOTTEN, message, at, resuming(name))
         return []
     if tag.state in (State.HELD, State.SKIPPED):
         return []
@@ -178,35 +173,34 @@ def _of_tag(tag: TagStanding, found: Findings) -> list[Attention]:
         # The server's own words for this hide the name in the middle.
         is_gone = (tag.reason, tag.by) == (Reason.NOT_FOUND, By.REGISTRY) and tag.source
         why = f"the registry does not have {tag.source}" if is_gone else f"{tag.reason}: {tag.message}"
-        return told(Problem.FAILING, f"{why}{in_a_row}", tag.failing_since, *_mending(tag))
+        return told(Problem.FAILING, f"{why}{in_a_row}", tag.failing_since, _mending(tag))
     if in_a_row:
         message = f"{tag.failed_runs} runs in a row have failed to import it" + (
             "; the registry has it now" if tag.registry else ""
         )
-        return told(Problem.FAILING, message, tag.failing_since, *ours("run"))
+        return told(Problem.FAILING, message, tag.failing_since, ours("run", name))
     if tag.state is State.CURRENT:
         return []
     limit = _stale_before(name, found)
     if tag.last_success is not None and limit is not None and tag.last_success < limit:
         message = "no run has seen it to be as the registry has it for more than two runs' time"
-        return told(Problem.STALE, message, tag.last_success, *ours("run"))
+        return told(Problem.STALE, message, tag.last_success, ours("run", name))
     if tag.state is State.UNKNOWN and tag.message:
-        return told(Problem.NOT_KNOWN, f"what the registry has could not be asked: {tag.message}", None, *ours("plan"))
+        message = f"what the registry has could not be asked: {tag.message}"
+        return told(Problem.NOT_KNOWN, message, None, ours("plan", name))
     return []
 
 
-def _mending(tag: TagStanding) -> tuple[str, ...]:
+def _mending(tag: TagStanding) -> str:
     name = tag.name
     if tag.reason is Reason.NOT_FOUND and tag.image:
         # What it was built from tells what to build again.
-        return "import-images", "history", str(name), "-n", name.namespace, "--check"
-    if tag.reason in (Reason.UNAUTHORIZED, Reason.FORBIDDEN) and tag.by is By.REGISTRY:
-        host = (tag.source or "").partition("/")[0]
-        login = f"--docker-server={host}", "--docker-username=USER", "--docker-password=PASSWORD"
-        return "oc", "create", "secret", "docker-registry", "pull", *login, "-n", name.namespace
+        return ours("history", name, "--check")
+    if tag.reason in (Reason.UNAUTHORIZED, Reason.FORBIDDEN) and tag.by is By.REGISTRY and tag.source:
+        return login_secret(name, tag.source)
     if tag.by is By.API:
-        return "oc", "describe", f"imagestream/{name.stream}", "-n", name.namespace
-    return "import-images", "plan", str(name), "-n", name.namespace
+        return command("oc", "describe", f"imagestream/{name.stream}", "-n", name.namespace)
+    return ours("plan", name)
 
 
 def _stale_before(name: TagName, found: Findings) -> datetime | None:
@@ -219,7 +213,7 @@ def _stale_before(name: TagName, found: Findings) -> datetime | None:
     due = [
         time
         for each in found.timetables
-        if each.covers(name.namespace, name.tag) and (time := two_due_times_ago(each, found.now))
+        if each.cron_job.imports(name.namespace, name.tag) and (time := two_due_times_ago(each, found.now))
     ]
     return max(due, default=found.now - STALE)
 
@@ -228,14 +222,14 @@ def _stale_before(name: TagName, found: Findings) -> datetime | None:
 
 
 def _punctuality(timetable: Timetable, found: Findings) -> Punctuality:
-    journals = [found.journals.get(namespace) for namespace in timetable.namespaces]
-    journal = next((each for each in journals if each is not None), None)
-    return punctuality(timetable, None if journal is None else journal.runs, found.now)
+    journals = [journal for name, journal in found.journals.items() if timetable.cron_job.imports(name)]
+    runs = sorted((run for journal in journals for run in journal.runs), key=lambda run: run.id, reverse=True)
+    return punctuality(timetable, runs if journals else None, found.now)
 
 
 def _of_schedule(each: Punctuality) -> list[Attention]:
-    table = each.timetable
-    namespace, subject, name = table.namespace, f"CronJob {table.name}", f"cronjob/{table.name}"
+    table, cron_job = each.timetable, each.timetable.cron_job
+    namespace, subject, name = cron_job.namespace, str(cron_job), f"cronjob/{cron_job.name}"
     if table.suspended:
         resumed = command("oc", "patch", name, "-n", namespace, "--type=merge", "-p", '{"spec":{"suspend":false}}')
         return [Attention(namespace, subject, Problem.SUSPENDED, "suspended: no run comes", None, resumed)]
@@ -248,7 +242,7 @@ def _of_schedule(each: Punctuality) -> list[Attention]:
         message = f"the run that was due at {iso(each.missed)} did not come" + (
             ": its Job was made, but the journal has no run of it" if each.made else ""
         )
-        job = f"{table.name}-now-{each.missed:%m%d%H%M}"
+        job = f"{cron_job.name}-now-{each.missed:%m%d%H%M}"
         made = command("oc", "create", "job", job, f"--from={name}", "-n", namespace)
         return [Attention(namespace, subject, Problem.RUN_MISSED, message, each.missed, made)]
     return []
@@ -304,7 +298,8 @@ def _hangs(run: RunRecord, found: Findings) -> bool:
 
 
 def _log_of(run: RunRecord, found: Findings) -> str:
-    where = next((each.namespace for each in found.timetables if run.job and run.job.startswith(each.name)), None)
+    cron_jobs = [each.cron_job for each in found.timetables]
+    where = next((each.namespace for each in cron_jobs if run.job and run.job.startswith(each.name)), None)
     if run.job and (where or len(found.namespaces) == 1):
         return command("oc", "logs", f"job/{run.job}", "-n", where or found.namespaces[0])
     deployment = ("--deployment", run.deployment) if run.deployment else ()

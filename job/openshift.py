@@ -38,6 +38,14 @@ def parse_time(text: object) -> datetime | None:
         return None
 
 
+def from_unix(seconds: float) -> datetime | None:
+    """A time by its seconds since 1970; None for what is beyond all years."""
+    try:
+        return datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
 def iso(time: datetime | None) -> str | None:
     """A time as RFC 3339 in UTC, to the second."""
     return None if time is None else time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"

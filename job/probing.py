@@ -50,20 +50,21 @@ def _twice(gateway: Gateway, path: str, number: str, *, aggregation: bool) -> Pr
     problem, refused, value, pushed = None, False, None, False
     try:
         for _ in range(2):
-            pushed = True
             status, problem = _ask(gateway, "POST", path, body)
             if problem:
                 refused = status in (401, 403)
                 break
+            pushed = True
         else:
             value = _value(gateway, number)
     except GatewayError as error:
-        problem = str(error)
-    left: str | None = path if pushed else None
+        # What got no answer may have come all the same.
+        problem, pushed = str(error), True
+    left: str | None = path
     with suppress(GatewayError):
         if not _ask(gateway, "DELETE", path, b"")[1]:
             left = None
-    return Probed(gateway.url, aggregation, problem, refused, deletes=True, value=value, left=left)
+    return Probed(gateway.url, aggregation, problem, refused, deletes=True, value=value, pushed=pushed, left=left)
 
 
 def _ask(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, str | None]:

@@ -3,21 +3,47 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from typing import TextIO
+
+from job.reasons import clean
 
 log = logging.getLogger(__name__)
 
 LOG_EVERY_SECONDS = 15.0
 
 
+class Line:
+    """One line of a terminal that is overwritten; nothing elsewhere."""
+
+    def __init__(self, file: TextIO) -> None:
+        self.is_there = file.isatty()
+        self._file = file
+        self._shown = False
+
+    def show(self, text: str) -> None:
+        """Show a text in place of the last one, as far as it fits; it may hold what others wrote."""
+        if self.is_there:
+            width = shutil.get_terminal_size().columns
+            self._file.write(f"\r{clean(text)[: width - 1]}\x1b[K")
+            self._file.flush()
+            self._shown = True
+
+    def clear(self) -> None:
+        """Take it away."""
+        if self._shown:
+            self._file.write("\r\x1b[K")
+            self._file.flush()
+            self._shown = False
+
+
 class Progress:
     """Shown by several threads at a time."""
 
     def __init__(self, file: TextIO) -> None:
-        self._file = file
-        self._on_terminal = file.isatty()
+        self._line = Line(file)
         self._lock = threading.Lock()
         self._ended = False
         self._next = time.monotonic() + LOG_EVERY_SECONDS
@@ -27,9 +53,8 @@ class Progress:
         with self._lock:
             if self._ended:
                 return
-            if self._on_terminal:
-                self._file.write(f"\r{done}/{total} {what}\x1b[K")
-                self._file.flush()
+            if self._line.is_there:
+                self._line.show(f"{done}/{total} {what}")
             elif time.monotonic() >= self._next:
                 self._next = time.monotonic() + LOG_EVERY_SECONDS
                 log.info("%d of %d %s have a result", done, total, what)
@@ -37,7 +62,5 @@ class Progress:
     def end(self) -> None:
         """Take the line away."""
         with self._lock:
-            if self._on_terminal and not self._ended:
-                self._file.write("\r\x1b[K")
-                self._file.flush()
+            self._line.clear()
             self._ended = True

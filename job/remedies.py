@@ -1,4 +1,4 @@
-"""The commands that mend what needs attention."""
+"""The commands that mend what needs attention, as they can be pasted into a shell."""
 
 from __future__ import annotations
 
@@ -7,19 +7,42 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from job.clusters import CRON_JOBS, STATEFUL_SETS, Resource
-from job.model import RolloutResult, TagName
+from job.model import RolloutResult, Source, TagName
+from job.openshift import repository_of
 from job.pods import Pod
 from job.workloads import object_in
 
 
+def command(*words: str) -> str:
+    """A command as a shell takes it."""
+    return shlex.join(words)
+
+
+def oc(namespace: str, *words: str) -> str:
+    """A command of `oc` in a namespace."""
+    return command("oc", "-n", namespace, *words)
+
+
+def reference(resource: Resource, name: str) -> str:
+    """An object as commands name it: `deployment/web`."""
+    return f"{resource.kind.lower()}/{name}"
+
+
+def ours(verb: str, name: TagName, *more: str) -> str:
+    """A command of this program about one tag."""
+    return command("import-images", verb, str(name), "-n", name.namespace, *more)
+
+
 def resuming(name: TagName) -> str:
     """The command that lets a held tag go."""
-    return command("import-images", "resume", str(name), "-n", name.namespace)
+    return ours("resume", name)
 
 
-def command(*words: str) -> str:
-    """A command line, fit to be pasted."""
-    return shlex.join(words)
+def login_secret(name: TagName, source: str) -> str:
+    """The command that gives a tag's namespace a login for the registry of its source."""
+    server = repository_of(Source("DockerImage", source)).partition("/")[0]
+    login = (f"--docker-server={server}", "--docker-username=USER", "--docker-password=PASSWORD")
+    return oc(name.namespace, "create", "secret", "docker-registry", f"pull-{name.stream}"[:63], *login)
 
 
 def remedy(
@@ -29,8 +52,7 @@ def remedy(
     result: RolloutResult | None,
     wanted: Mapping[str, str],
     tag: TagName,
-    *,
-    held: bool,
+    back: TagName | None,
 ) -> str | None:
     """The command that helps a workload, or shows more of what ails it; None where nothing does.
 
@@ -41,15 +63,15 @@ def remedy(
         result: the verdict on it.
         wanted: the digest that each container should run.
         tag: a tag that it follows.
-        held: whether that was rolled back already.
+        back: the tag that a rollback would move; None where it was rolled back already, or cannot be.
     """
     if result in (RolloutResult.HEALTHY, RolloutResult.PAUSED):
         return None
     metadata, spec = object_in(data, "metadata"), object_in(data, "spec")
     name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
-    target, where = f"{resource.kind.lower()}/{name}", ("-n", namespace)
+    target, where = reference(resource, name), ("-n", namespace)
     if result is RolloutResult.WILL_NOT_REDEPLOY:
-        return command("import-images", "doctor", str(tag), "-n", tag.namespace)
+        return ours("doctor", tag)
     images = {container: frozenset({digest}) for container, digest in wanted.items()}
     old = [pod for pod in pods if pod.active and pod.owner[:2] == (resource.kind, name) and not pod.runs(images)]
     if result is RolloutResult.WAITING:
@@ -63,8 +85,8 @@ def remedy(
     if result is None and resource == STATEFUL_SETS and stuck:
         return command("oc", "delete", "pod", stuck[0].name, *where)
     is_hopeless = any(each.is_hopeless for pod in pods if pod.runs(images) for each in pod.containers)
-    if result is RolloutResult.FAILED and is_hopeless and not held:
-        return command("import-images", "rollback", str(tag), "-n", tag.namespace)
+    if result is RolloutResult.FAILED and is_hopeless and back is not None:
+        return ours("rollback", back)
     if result is None and resource != CRON_JOBS:
         return command("oc", "rollout", "status", target, *where)
     return command("oc", "describe", target, *where)

@@ -7,17 +7,17 @@ import secrets
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from job.clusters import NAMESPACES, Cluster
-from job.errors import UsageError
+from job.errors import ClusterError, StoppedError, UsageError
 from job.journal import Journal, RunRecord
 from job.lookups import Answer, Question, look_up
-from job.model import Outcome, Report, Rollout, RunError, Scope, TagResult, Tally
-from job.pacing import persist, unless_stopped
+from job.model import Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
+from job.pacing import Pool, persist, unless_stopped
 from job.remembering import Memory
 from job.selection import Wanted
 from job.settings import Settings
@@ -29,6 +29,7 @@ from job.verdicts import overall
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
 
 # How many are done, of how many, and of what.
 Progress = Callable[[int, int, str], None]
@@ -60,6 +61,22 @@ class Counts:
             self.tallies[namespace].retries[reason] += 1
 
 
+class _Asking(Generic[T]):
+    """One request, of one page or several, and its answer or why there is none."""
+
+    def __init__(self, call: Callable[[], T], context: Context) -> None:
+        self.answer: T | ClusterError = ClusterError(Reason.ABORTED, "no answer before the deadline")
+        self._call = call
+        self._context = context
+
+    def step(self) -> None:
+        """See `pacing.Task`."""
+        try:
+            self.answer = persist(self._call, self._context.settings.retries, self._context.stopping)
+        except ClusterError as error:
+            self.answer = error
+
+
 @dataclass(slots=True)
 class Context:
     """What every command works with: what it was told, the cluster, what it costs there, and whether to stop."""
@@ -86,6 +103,19 @@ class Context:
             ClusterError: the last one.
         """
         return unless_stopped(lambda: persist(call, self.settings.retries, self.stopping), self.stopping)
+
+    def ask_all(self, calls: Mapping[K, Callable[[], T]], at_once: int | None = None) -> dict[K, T | ClusterError]:
+        """The answers to many requests, any of which may be refused: that error then is its answer.
+
+        Raises:
+            StoppedError: the command was told to stop.
+        """
+        tasks = {key: _Asking(call, self) for key, call in calls.items()}
+        limit = self.settings.concurrency
+        Pool(min(limit, at_once or limit)).run(list(tasks.values()), self.stopping, 0.0)
+        if self.stop:
+            raise StoppedError("stopped before everything was looked at")
+        return {key: task.answer for key, task in tasks.items()}
 
     def look_up(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
         """Ask for images of registries."""
@@ -170,6 +200,13 @@ def namespaces_of(context: Context) -> tuple[str, ...]:
     if cluster.default_namespace:
         return (cluster.default_namespace,)
     raise UsageError(["NAMESPACE: not set, and the login names none; set it, or SERVICE and DEPLOYMENT"])
+
+
+def nothing_matches(namespaces: Sequence[str], wanted: Wanted) -> UsageError:
+    """That no tag there was asked for."""
+    asked = ", ".join(f"{each.stream}:{each.tag or wanted.deployment or '*'}" for each in wanted.patterns)
+    asked = asked or (f"tag {wanted.deployment}" if wanted.deployment else "any tag")
+    return UsageError([f"nothing in {', '.join(namespaces)} matches {asked}; see: oc get imagestreams"])
 
 
 def scope_of(wanted: Wanted) -> Scope:

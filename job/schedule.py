@@ -148,6 +148,23 @@ def _utc(time: datetime) -> datetime:
     return time.astimezone(UTC)
 
 
+def parse_moment(text: str, zone: tzinfo) -> datetime | timedelta:
+    """A time, in UTC (of `zone` where it names none), or a duration, as people write them.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    try:
+        return timedelta(seconds=duration(text))
+    except ValueError:
+        pass
+    try:
+        time = datetime.fromisoformat(text)
+        return _utc(time if time.tzinfo else time.replace(tzinfo=zone))
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is neither a time such as 2026-12-01T02:00 nor a duration such as 3d") from None
+
+
 def _instants(wall: datetime, zone: tzinfo) -> list[datetime]:
     """The instants in UTC at which a clock of the zone shows that time: none in a gap, two in a repeated hour."""
     instants = {wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1)}

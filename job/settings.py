@@ -229,6 +229,18 @@ def read_settings(
     reader = _Reader(flags, environment)
     if output not in (None, "table", "json"):
         reader.errors.append(f"--output: {output!r} is not table or json")
+    settings = _read(reader, arguments)
+    if reader.errors:
+        raise UsageError(reader.errors)
+    return settings
+
+
+def as_far_as_known(environment: Mapping[str, str]) -> Settings:
+    """The settings of another one's run, by what is known of its environment; what is wrong in it does not count."""
+    return _read(_Reader({}, environment), ())
+
+
+def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
     read = reader.read
     deployment = read("DEPLOYMENT", _matching(_TAG, "a tag such as prod"), None)
     service = read("SERVICE", _matching(_NAMESPACE, "a name such as packit"), None)
@@ -246,13 +258,13 @@ def read_settings(
             reader.errors.append(str(error))
     host, token = read("HOST", _api_address, None), read("TOKEN", _secret, None)
     for present, name, missing in ((host, "HOST", "TOKEN"), (token, "TOKEN", "HOST")):
-        if present and not environment.get(missing, "").strip():
+        if present and not reader.environment.get(missing, "").strip():
             reader.errors.append(
                 f"{name}: set without {missing}; set both, or neither to use the pod's service account or a kubeconfig"
             )
     client = read("CLIENT", _one_of("api", "oc"), "api")
     on_bad_rollout = read("ON_BAD_ROLLOUT", _one_of("report", "rollback"), "report")
-    settings = Settings(
+    return Settings(
         namespaces=namespaces,
         namespace_selector=namespace_selector,
         wanted=Wanted(deployment, tuple(patterns), read("EXCLUDE", _list_of(_glob), ()), _shard(reader)),
@@ -275,9 +287,6 @@ def read_settings(
         time_zone=read("TIME_ZONE", _zone, None),
         ignore_freeze=read("IGNORE_FREEZE", _boolean, False),
     )
-    if reader.errors:
-        raise UsageError(reader.errors)
-    return settings
 
 
 def _composed(reader: _Reader, namespace: str) -> tuple[str, ...]:

@@ -3,68 +3,37 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 from job.clusters import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
-from job.errors import ClusterError, StoppedError, UsageError
+from job.errors import ClusterError, StoppedError
+from job.holds import hold_of
 from job.journal import NAME as JOURNAL
 from job.journal import Journal, decode
 from job.listing import Chosen
-from job.model import Item, Reason, RunError, Skip, TagName
+from job.model import Item, Reason, RunError, Stream, Tag, TagName
 from job.openshift import import_problem, stream_from
-from job.pacing import Pool, persist
 from job.pods import pod_from
 from job.reasons import clean
 from job.releasing import release
 from job.remedies import remedy
 from job.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, verdict
 from job.rounds import Rounds
-from job.runs import Run, scope_of
+from job.runs import Run, nothing_matches, scope_of
 from job.selection import aliases_of, choose, in_share
 from job.standing import Findings, Look, Seen, Unknown
-from job.timetable import NAME as CRON_JOB
+from job.surveying import cron_jobs_in
 from job.timetable import Timetable, timetable_from
-
-T = TypeVar("T")
-_NOT_ANSWERED = "no answer before the deadline"
-
-
-class _Question(Generic[T]):
-    """One thing to find out, with its answer or why there is none; see `pacing.Task`."""
-
-    def __init__(self, run: Run, namespace: str, ask: Callable[[], T]) -> None:
-        self.namespace = namespace
-        self.answer: T | None = None
-        self.error: ClusterError | None = ClusterError(Reason.ABORTED, _NOT_ANSWERED)
-        self._run = run
-        self._ask = ask
-
-    def step(self) -> float | None:
-        """Ask, and ask again where that may help."""
-        run = self._run
-        try:
-            self.answer = persist(self._ask, run.settings.retries, run.stopping)
-            self.error = None
-        except ClusterError as error:
-            self.error = error
-        return None
-
-
-def _ask(run: Run, questions: Sequence[_Question[T]], at_once: int | None = None) -> Sequence[_Question[T]]:
-    limit = run.settings.concurrency
-    Pool(min(limit, at_once or limit)).run(questions, run.stopping, grace=0)
-    if run.stop:
-        raise StoppedError("stopped before everything was looked at")
-    return questions
 
 
 @dataclass(slots=True)
 class _Streams:
-    """What a list of streams says of the tags that are asked for."""
+    """What a list of streams says of the tags that are asked for; `matched`: there are such, in any one's share."""
 
+    matched: bool = False
     chosen: list[Chosen] = field(default_factory=list)
     problems: dict[TagName, tuple[str, str, datetime | None]] = field(default_factory=dict)
 
@@ -113,6 +82,7 @@ def _streams(run: Run) -> tuple[_Streams, list[RunError]]:
         for data in cluster.list(IMAGE_STREAMS, namespace, run.settings.selector):
             stream = stream_from(data)
             choices = choose(stream, wanted)
+            found.matched |= bool(choices)
             if not choices or not in_share(namespace, stream.name, wanted.shard):
                 continue
             found.chosen.append((stream, choices))
@@ -121,21 +91,21 @@ def _streams(run: Run) -> tuple[_Streams, list[RunError]]:
                     found.problems[TagName(namespace, stream.name, choice.tag.name)] = problem
         return found
 
-    questions = _ask(run, [_Question(run, name, functools.partial(listed, name)) for name in run.namespaces])
-    refused = [(each.namespace, each.error) for each in questions if each.error]
-    if len(refused) == len(questions):
-        raise refused[0][1]
+    answers = run.ask_all({name: functools.partial(listed, name) for name in run.namespaces})
+    refused = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
+    if len(refused) == len(answers):
+        raise next(iter(refused.values()))
     whole = _Streams()
-    for each in questions:
-        if each.answer is not None:
-            whole.chosen += each.answer.chosen
-            whole.problems |= each.answer.problems
-    if not whole.chosen and not refused:
-        asked = ", ".join(f"{p.stream}:{p.tag or wanted.deployment or '*'}" for p in wanted.patterns)
-        asked = asked or (f"tag {wanted.deployment}" if wanted.deployment else "any tag")
-        raise UsageError([f"nothing in {', '.join(run.namespaces)} matches {asked}; see: import-images plan"])
+    for answer in answers.values():
+        if isinstance(answer, _Streams):
+            whole.matched |= answer.matched
+            whole.chosen += answer.chosen
+            whole.problems |= answer.problems
+    if not whole.matched and not refused:
+        raise nothing_matches(run.namespaces, wanted)
     return whole, [
-        RunError(name, "list", error.reason, f"its image streams cannot be listed: {error}") for name, error in refused
+        RunError(name, "list", error.reason, f"its image streams cannot be listed: {error}")
+        for name, error in refused.items()
     ]
 
 
@@ -150,18 +120,14 @@ def _journals(run: Run) -> tuple[dict[str, Journal], list[Unknown]]:
                 return Journal()
             raise
 
-    questions = _ask(run, [_Question(run, name, functools.partial(read, name)) for name in run.namespaces])
+    answers = run.ask_all({name: functools.partial(read, name) for name in run.namespaces})
+    what = f"the ConfigMap {JOURNAL}"
     unknown = [
-        Unknown(
-            each.namespace, "journal", f"what earlier runs did is not known: {_why(each.error, 'get', JOURNAL_RIGHT)}"
-        )
-        for each in questions
-        if each.error
+        Unknown(name, "journal", f"what earlier runs did is not known: {_why(answer, 'get', what)}")
+        for name, answer in answers.items()
+        if isinstance(answer, ClusterError)
     ]
-    return {each.namespace: each.answer for each in questions if each.answer is not None}, unknown
-
-
-JOURNAL_RIGHT = f"the ConfigMap {JOURNAL}"
+    return {name: answer for name, answer in answers.items() if isinstance(answer, Journal)}, unknown
 
 
 def _why(error: ClusterError, verb: str, what: str) -> str:
@@ -169,59 +135,57 @@ def _why(error: ClusterError, verb: str, what: str) -> str:
 
 
 def _timetables(run: Run) -> tuple[list[Timetable], list[Unknown]]:
-    cluster = run.cluster
-
-    def listed(namespace: str) -> list[Mapping[str, Any]]:
-        try:
-            return list(cluster.list(CRON_JOBS, namespace))
-        except ClusterError as error:
-            if error.reason is not Reason.FORBIDDEN:
-                raise
-            refused = error
-        # The account of a run may read its own CronJob, and no other.
-        try:
-            return [cluster.get(CRON_JOBS, namespace, CRON_JOB)]
-        except ClusterError as error:
-            if error.code == 404:
-                return []
-            raise refused from error
-
-    questions = _ask(run, [_Question(run, name, functools.partial(listed, name)) for name in run.namespaces])
-    found = [
-        timetable
-        for each in questions
-        for data in each.answer or ()
-        if (timetable := timetable_from(data, run.settings.time_zone))
-    ]
-    return found, [
-        Unknown(each.namespace, "schedule", f"when runs are due is not known: {_why(each.error, 'list', 'cronjobs')}")
-        for each in questions
-        if each.error
-    ]
+    answers = run.ask_all({name: functools.partial(cron_jobs_in, run.cluster, name) for name in run.namespaces})
+    found: list[Timetable] = []
+    unknown: list[Unknown] = []
+    for name, answer in answers.items():
+        if isinstance(answer, ClusterError):
+            told = f"when runs are due is not known: {_why(answer, 'list', 'cronjobs')}"
+            unknown.append(Unknown(name, "schedule", told))
+        else:
+            timetables = (timetable_from(data, run.settings.time_zone) for data in answer)
+            found += [each for each in timetables if each]
+    return found, unknown
 
 
 @dataclass(frozen=True, slots=True)
-class _Held:
-    """What the tags have that a workload may follow."""
+class _Tags:
+    """What a workload may follow.
+
+    Attributes:
+        current: the image of each tag.
+        back: the tag that a rollback would move to give it an earlier one; not of those that are held.
+    """
 
     current: Mapping[TagName, Item]
-    held: frozenset[TagName]
+    back: Mapping[TagName, TagName]
 
 
-def _tags_of(chosen: Sequence[Chosen]) -> _Held:
-    """The images of the tags and of those that follow them in the same stream."""
+def _tags_of(chosen: Sequence[Chosen]) -> _Tags:
+    """The tags, and those that follow them in the same stream."""
     current: dict[TagName, Item] = {}
-    held: set[TagName] = set()
+    back: dict[TagName, TagName] = {}
     for stream, choices in chosen:
         for choice in choices:
             names = (choice.tag.name, *aliases_of(stream, choice.tag.name))
             for tag in filter(None, map(stream.tag, names)):
-                name = TagName(stream.namespace, stream.name, tag.name)
                 if tag.current:
-                    current[name] = tag.current
-                if choice.skip is Skip.HELD:
-                    held.add(name)
-    return _Held(current, frozenset(held))
+                    current[_name(stream, tag.name)] = tag.current
+        for tag in stream.tags:
+            if _can_go_back(tag):
+                names = (tag.name, *aliases_of(stream, tag.name))
+                back |= {_name(stream, name): _name(stream, tag.name) for name in names}
+    return _Tags(current, back)
+
+
+def _can_go_back(tag: Tag) -> bool:
+    """Whether a rollback takes the tag; a tag that follows another one moves with that."""
+    source = tag.source
+    return source is not None and source.kind != "ImageStreamTag" and not tag.reference and hold_of(tag) is None
+
+
+def _name(stream: Stream, tag: str) -> TagName:
+    return TagName(stream.namespace, stream.name, tag)
 
 
 def _looks(run: Run, chosen: Sequence[Chosen]) -> tuple[list[Look], list[Unknown]]:
@@ -234,27 +198,17 @@ def _looks(run: Run, chosen: Sequence[Chosen]) -> tuple[list[Look], list[Unknown
         shown = ", ".join(around.left_out[:3]) + (" and others" if len(around.left_out) > 3 else "")
         unknown.append(Unknown("", "workloads", f"what follows the tags in {shown} is not known: no right to look"))
     followed = followed_by(around.workloads, {name: Moved(item.digest) for name, item in tags.current.items()})
-    questions = _ask(
-        run,
-        [
-            _Question(run, each.workload.namespace, functools.partial(_look, run.cluster, each, tags))
-            for each in followed
-        ],
-        LOOKS_AT_ONCE,
-    )
+    answers = run.ask_all({each: functools.partial(_look, run.cluster, each, tags) for each in followed}, LOOKS_AT_ONCE)
     refused: dict[tuple[str, str], Unknown] = {}
-    for question in questions:
-        error = question.error
-        if error and error.code != 404:
-            why = _why(error, "get on workloads, and list", "pods")
-            told = Unknown(
-                question.namespace, "workloads", f"whether they run the image of their tag is not known: {why}"
-            )
-            refused.setdefault((question.namespace, error.reason), told)
-    return [each.answer for each in questions if each.answer], [*unknown, *refused.values()]
+    for each, answer in answers.items():
+        if isinstance(answer, ClusterError) and answer.code != 404:
+            namespace, why = each.workload.namespace, _why(answer, "get on workloads, and list", "pods")
+            told = Unknown(namespace, "workloads", f"whether they run the image of their tag is not known: {why}")
+            refused.setdefault((namespace, answer.reason), told)
+    return [each for each in answers.values() if isinstance(each, Look)], [*unknown, *refused.values()]
 
 
-def _look(cluster: Cluster, followed: Followed, tags: _Held) -> Look:
+def _look(cluster: Cluster, followed: Followed, tags: _Tags) -> Look:
     workload = followed.workload
     data = cluster.get(workload.resource, workload.namespace, workload.name)
     pods = [] if workload.resource == CRON_JOBS else list(_pods(cluster, followed, data))
@@ -271,7 +225,7 @@ def _look(cluster: Cluster, followed: Followed, tags: _Held) -> Look:
         result=found.result,
         message=found.message,
         moved_at=moved.get(last),
-        command=remedy(workload.resource, data, pods, found.result, wanted, last, held=last in tags.held),
+        command=remedy(workload.resource, data, pods, found.result, wanted, last, tags.back.get(last)),
     )
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from job.clusters import PROJECTS, Cluster, Resource
+from job.checks.schedule import NAME
+from job.clusters import CRON_JOBS, PROJECTS, Cluster, Resource
 from job.errors import ClusterError
 from job.model import ROLLOUTS_STAGE, Reason, RunError
 from job.pacing import Pool, wait_before
@@ -125,6 +126,26 @@ def survey(
         errors=tuple(error for error in errors if error),
         left_out=tuple(sorted(name for name in others if any(one.is_refused for one in refused[name]))),
     )
+
+
+def cron_jobs_in(cluster: Cluster, namespace: str) -> list[Mapping[str, Any]]:
+    """The CronJobs of a namespace; ours alone where they may not be listed, as with the account of a run.
+
+    Raises:
+        ClusterError: neither may be read.
+    """
+    try:
+        return list(cluster.list(CRON_JOBS, namespace))
+    except ClusterError as error:
+        if error.reason is not Reason.FORBIDDEN:
+            raise
+        refused = error
+    try:
+        return [cluster.get(CRON_JOBS, namespace, NAME)]
+    except ClusterError as error:
+        if error.code == 404:
+            return []
+        raise refused from error
 
 
 def _name_of(data: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 import textwrap
@@ -17,10 +18,12 @@ from job.history import TagHistory
 from job.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
 from job.openshift import iso
 from job.reasons import clean
+from job.remedies import resuming
 from job.reporting import spoken, summary
 from job.undoing import Undoing
 
 WIDTH = 100
+INDENT = "    "
 STYLES = {
     Result.UPDATED: "green",
     Result.UNCHANGED: "",
@@ -32,12 +35,15 @@ _UNITS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 
 
 def age(since: datetime | None, now: datetime) -> str:
-    """How long ago, in its largest whole unit: `3d`, `2h`."""
-    if since is None:
-        return "-"
-    seconds = max(0, int((now - since).total_seconds()))
-    unit, size = next(((unit, size) for unit, size in _UNITS if seconds >= size), ("s", 1))
-    return f"{seconds // size}{unit}"
+    """How long ago."""
+    return "-" if since is None else span((now - since).total_seconds())
+
+
+def span(seconds: float) -> str:
+    """A length of time in its largest whole unit: `3d`, `2h`."""
+    whole = max(0, int(seconds))
+    unit, size = next(((unit, size) for unit, size in _UNITS if whole >= size), ("s", 1))
+    return f"{whole // size}{unit}"
 
 
 def short_digest(image: Image | None) -> str:
@@ -142,6 +148,25 @@ def console_for(file: TextIO) -> Console:
     return _Console(file=file, width=width, highlight=False)
 
 
+def lines_of(command: str, width: int) -> list[str]:
+    """A command on lines that can be pasted as they are: indented, broken between words, with a backslash."""
+    # Names may come from anybody. Not as messages are cleaned: what is put for a password has to stay.
+    shown = "".join(each if each.isprintable() else "?" for each in command)
+    try:
+        words = [shlex.quote(word) for word in shlex.split(shown)]
+    except ValueError:
+        words = [shown]
+    lines: list[str] = []
+    line = INDENT
+    for word in words:
+        separate = "" if line == INDENT or line.endswith("  ") else " "
+        if len(line) + len(separate) + len(word) + 2 > width and line.strip():
+            lines.append(f"{line} \\")
+            line, separate = INDENT + "  ", ""
+        line += separate + word
+    return [*lines, line]
+
+
 def told_of_hold(hold: Hold, now: datetime) -> str:
     """A hold in words."""
     until = f", until {iso(hold.until)}" if hold.until else ""
@@ -166,7 +191,7 @@ def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
     rows.append(("redeploys", ", ".join(told) or "nothing: no workload follows it"))
     ends = [f"until {iso(plan.until)}"] if plan.until else []
     ends += ["until the registry has something newer"] if plan.until_newer else []
-    rows.append(("held", " or ".join(ends) or f"until somebody runs: import-images resume {name} -n {name.namespace}"))
+    rows.append(("held", " or ".join(ends) or f"until somebody runs: {resuming(name)}"))
     rows.append(("reason", plan.reason or "none given"))
     table = new_table()
     table.show_header = False

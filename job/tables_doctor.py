@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import textwrap
 from collections import Counter
@@ -13,15 +12,15 @@ from typing import TextIO
 from rich.text import Text
 
 from job.checks import Finding, Severity
+from job.checks.gateway import Probed
 from job.reasons import clean
-from job.tables import console_for
+from job.tables import INDENT, console_for, lines_of
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
-INDENT = "    "
 
 
 def print_findings(
-    findings: Sequence[Finding], looked_at: Mapping[str, int], probed: bool, file: TextIO | None = None
+    findings: Sequence[Finding], looked_at: Mapping[str, int], probed: Probed | None, file: TextIO | None = None
 ) -> None:
     """Write the findings, the worst first, each with the commands that mend it on lines of their own."""
     console = console_for(file or sys.stdout)
@@ -42,24 +41,8 @@ def print_findings(
                     console.print(Text(line, style="green"), soft_wrap=True)
             console.print()
     console.print(Text(_summary(findings, looked_at), style="bold"), soft_wrap=True)
-    if probed:
+    if probed and probed.pushed and not probed.left:
         console.print(Text("(the gateway was pushed one group, which was removed again)", style="dim"))
-
-
-def lines_of(command: str, width: int) -> list[str]:
-    """A command on lines that can be pasted as they are: broken between words, with a backslash."""
-    # Names may come from anybody. Not as messages are cleaned: what is put for a password has to stay.
-    shown = "".join(each if each.isprintable() else "?" for each in command)
-    words = [shlex.quote(word) for word in shlex.split(shown)]
-    lines: list[str] = []
-    line = INDENT
-    for word in words:
-        separate = "" if line == INDENT or line.endswith("  ") else " "
-        if len(line) + len(separate) + len(word) + 2 > width and line.strip():
-            lines.append(f"{line} \\")
-            line, separate = INDENT + "  ", ""
-        line += separate + word
-    return [*lines, line]
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -6,7 +6,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TextIO
 
 from rich.console import Console
@@ -23,6 +23,7 @@ from job.standing import (
     Attention,
     Look,
     PastRun,
+    Problem,
     Standing,
     State,
     TagStanding,
@@ -30,7 +31,7 @@ from job.standing import (
     is_rolling_out,
     verdict,
 )
-from job.tables import age, console_for, new_table, short_digest, told_of_hold
+from job.tables import age, console_for, lines_of, new_table, short_digest, span, told_of_hold
 from job.timetable import Punctuality, delay_of
 
 # One screen; whoever wants to see each of ten thousand takes the document.
@@ -81,7 +82,8 @@ def _print_wrapped(console: Console, text: str, indent: str, style: str = "") ->
 
 
 def _print_attention(console: Console, each: Attention, now: datetime, *, several: bool) -> None:
-    where = f"{each.namespace}/" if several and each.namespace not in each.subject else ""
+    # A namespace as a whole is named by its subject already.
+    where = f"{each.namespace}/" if several and each.problem is not Problem.UNREAD else ""
     since = f" (for {age(each.since, now)})" if each.since else ""
     _print_wrapped(console, f"! {where}{each.subject}{since}: {each.message}", "  ", "red")
     if each.command:
@@ -89,8 +91,9 @@ def _print_attention(console: Console, each: Attention, now: datetime, *, severa
 
 
 def _print_command(console: Console, text: str) -> None:
-    # Never cut or broken in two: it is there to be copied.
-    console.print(Text(f"    {clean(text, 1000)}", style="bold"), soft_wrap=True)
+    for line in lines_of(text, console.width):
+        # A terminal may fold a long word; a line break of ours would part it.
+        console.print(Text(line, style="bold"), soft_wrap=True)
 
 
 def _print_tags(console: Console, namespace: str, standing: Standing, *, several: bool) -> None:
@@ -168,7 +171,8 @@ def _print_runs(console: Console, standing: Standing, *, several: bool) -> None:
     for each in standing.schedules:
         _print_wrapped(console, _told_of_schedule(each, standing.now, several=several), "  ")
     silent = {each.namespace for each in standing.unknown if each.part == "schedule"}
-    covered = {namespace for each in standing.schedules for namespace in each.timetable.namespaces}
+    cron_jobs = [each.timetable.cron_job for each in standing.schedules]
+    covered = {name for name in standing.namespaces if any(each.imports(name) for each in cron_jobs)}
     # A CronJob elsewhere runs for them.
     remote = {each.namespace for each in standing.runs if each.record.trigger == "scheduled"}
     lonely = [each for each in standing.namespaces if each not in covered | silent | remote]
@@ -218,33 +222,28 @@ def _late(run: RunRecord) -> str:
     late = delay_of(run)
     if late is None:
         return "-"
-    return "no" if late <= ON_TIME else _length(late)
-
-
-def _length(seconds: float) -> str:
-    now = datetime.min
-    return age(now, now + timedelta(seconds=seconds))
+    return "no" if late <= ON_TIME else span(late)
 
 
 def _told_of_schedule(each: Punctuality, now: datetime, *, several: bool) -> str:
-    table = each.timetable
+    table, cron_job = each.timetable, each.timetable.cron_job
     zone = table.zone or "UTC"
-    what = f"{table.namespace}/{table.name}" if several else f"CronJob {table.name}"
-    whose = f"{what}, {table.deployment or 'every tag'}, {table.text}"
+    what = f"{cron_job.namespace}/{cron_job.name}" if several else str(cron_job)
+    whose = f"{what}, {cron_job.deployment or 'every tag'}, {table.text}"
     if table.suspended:
         told = "none; the CronJob is suspended"
     elif each.next_due is None or table.schedule is None:
         told = f"not known: {table.problem}" if table.problem else "never"
     else:
         due = each.next_due.astimezone(table.schedule.zone)
-        told = f"{due:%a %Y-%m-%d %H:%M} {zone}, in {_length((each.next_due - now).total_seconds())}"
+        told = f"{due:%a %Y-%m-%d %H:%M} {zone}, in {span((each.next_due - now).total_seconds())}"
     late = delay_of(each.run) if each.run else None
     if each.missed:
         last = f" The one due at {iso(each.missed)} did not come."
     elif late is None:
         last = ""
     else:
-        last = " The last one was on time." if late <= ON_TIME else f" The last one was {_length(late)} late."
+        last = " The last one was on time." if late <= ON_TIME else f" The last one was {span(late)} late."
     return f"Next run: {told} ({whose}).{last}"
 
 

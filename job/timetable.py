@@ -11,15 +11,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from job.clusters import CRON_JOBS
+from job.checks.schedule import CronJob, cron_job_from
 from job.journal import RunRecord
 from job.openshift import parse_time
 from job.reasons import clean
 from job.schedule import Schedule, UnsupportedScheduleError
-from job.workloads import object_in, objects_in, pod_spec_of
+from job.workloads import object_in
 
-NAME = "import-images"
-LABEL = "app.kubernetes.io/name"
 LEAST_PATIENCE = timedelta(minutes=10)
 # What the manifests allow a run, and some more.
 LONGEST_RUN = timedelta(hours=1)
@@ -27,13 +25,9 @@ LONGEST_RUN = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class Timetable:
-    """A CronJob that runs this program.
+    """When a CronJob of ours runs.
 
     Attributes:
-        namespace: where the CronJob is.
-        name: its own.
-        deployment: whose tags it imports; None: every tag, or not known.
-        namespaces: where it imports.
         text: its schedule as written.
         zone: the name of its time zone; None: UTC.
         suspended: no run comes.
@@ -46,10 +40,7 @@ class Timetable:
         last_made: when it last made a Job, by its due time.
     """
 
-    namespace: str
-    name: str
-    deployment: str | None
-    namespaces: tuple[str, ...]
+    cron_job: CronJob
     text: str
     zone: str | None
     suspended: bool
@@ -61,10 +52,6 @@ class Timetable:
     since: datetime | None
     last_made: datetime | None
 
-    def covers(self, namespace: str, tag: str) -> bool:
-        """Whether its runs import that tag."""
-        return namespace in self.namespaces and self.deployment in (None, tag)
-
 
 def timetable_from(data: Mapping[str, Any], zone: str | None = None) -> Timetable | None:
     """What a CronJob says, from its JSON; None when it is not one of this program.
@@ -73,20 +60,15 @@ def timetable_from(data: Mapping[str, Any], zone: str | None = None) -> Timetabl
         data: the CronJob.
         zone: of the schedule, where it is not to be the CronJob's.
     """
-    metadata, spec = object_in(data, "metadata"), object_in(data, "spec")
-    name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
-    if name != NAME and object_in(metadata, "labels").get(LABEL) != NAME:
+    cron_job = cron_job_from(data)
+    if cron_job is None:
         return None
-    environment = _environment(data)
-    deployment = environment.get("DEPLOYMENT") or None
+    spec, text = cron_job.spec, str(cron_job.spec.get("schedule") or "")
     zone = zone or str(spec.get("timeZone") or "") or None
-    schedule, problem, is_broken = _schedule(str(spec.get("schedule") or ""), zone)
+    schedule, problem, is_broken = _schedule(text, zone)
     return Timetable(
-        namespace=namespace,
-        name=name,
-        deployment=deployment,
-        namespaces=_namespaces(environment, deployment) or (namespace,),
-        text=str(spec.get("schedule") or ""),
+        cron_job=cron_job,
+        text=text,
         zone=zone,
         suspended=spec.get("suspend") is True,
         schedule=schedule,
@@ -94,26 +76,9 @@ def timetable_from(data: Mapping[str, Any], zone: str | None = None) -> Timetabl
         is_broken=is_broken,
         patience=max(LEAST_PATIENCE, _seconds(spec.get("startingDeadlineSeconds")) or LEAST_PATIENCE),
         longest=_seconds(object_in(spec, "jobTemplate", "spec").get("activeDeadlineSeconds")) or LONGEST_RUN,
-        since=parse_time(metadata.get("creationTimestamp")),
+        since=parse_time(object_in(data, "metadata").get("creationTimestamp")),
         last_made=parse_time(object_in(data, "status").get("lastScheduleTime")),
     )
-
-
-def _environment(data: Mapping[str, Any]) -> Mapping[str, str]:
-    """What its containers are told in so many words; values from elsewhere are not known."""
-    return {
-        str(each.get("name")): value.strip()
-        for container in objects_in(pod_spec_of(CRON_JOBS, data), "containers")
-        for each in objects_in(container, "env")
-        if isinstance(value := each.get("value"), str)
-    }
-
-
-def _namespaces(environment: Mapping[str, str], deployment: str | None) -> tuple[str, ...]:
-    named = tuple(name for each in environment.get("NAMESPACE", "").split(",") if (name := each.strip()))
-    if named or not deployment or not environment.get("SERVICE"):
-        return named
-    return (f"{environment['SERVICE']}-{deployment}",)
 
 
 def _seconds(value: object) -> timedelta | None:
@@ -172,10 +137,11 @@ def punctuality(timetable: Timetable, runs: Sequence[RunRecord] | None, now: dat
 
 
 def _is_of(timetable: Timetable, run: RunRecord) -> bool:
-    if run.deployment in (None, timetable.deployment):
+    cron_job = timetable.cron_job
+    if run.deployment in (None, cron_job.deployment):
         return True
     # Its deployment may come from a place that is not known here.
-    return timetable.deployment is None and (run.job or "").startswith(f"{timetable.name}-")
+    return cron_job.deployment is None and (run.job or "").startswith(f"{cron_job.name}-")
 
 
 def _came_after(due: datetime, run: RunRecord) -> bool:

@@ -6,12 +6,9 @@ scripts.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-
-from job.clusters import Resource
 
 
 class Severity(StrEnum):
@@ -40,21 +37,6 @@ class Finding:
     where: str
     message: str
     mend: tuple[str, ...] = ()
-
-
-def command(*words: str) -> str:
-    """A command as a shell takes it."""
-    return shlex.join(words)
-
-
-def oc(namespace: str, *words: str) -> str:
-    """A command of `oc` in a namespace."""
-    return command("oc", "-n", namespace, *words)
-
-
-def reference(resource: Resource, name: str) -> str:
-    """An object as commands name it: `deployment/web`."""
-    return f"{resource.kind.lower()}/{name}"
 
 
 def not_checked(namespace: str, where: str, why: str, *mend: str, severity: Severity = Severity.NOTE) -> Finding:

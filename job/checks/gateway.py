@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from job.checks import Finding, Severity, command, not_checked, oc
+from job.checks import Finding, Severity, not_checked
+from job.checks.schedule import CronJob
+from job.remedies import command, oc
 
 # The group of the probe: no dashboard or alert reads it.
 PROBE_JOB = "import-images-doctor"
@@ -22,6 +24,7 @@ class Probed:
         refused: whether that is for want of a login, or of the right one.
         deletes: whether it removes groups, as a Pushgateway does and one that sums does not.
         value: what it made of a gauge of 1 that was pushed twice; None where that cannot be read.
+        pushed: whether a group came into it, as far as is known.
         left: the path of the group that it did not remove again.
     """
 
@@ -31,6 +34,7 @@ class Probed:
     refused: bool = False
     deletes: bool | None = None
     value: float | None = None
+    pushed: bool = False
     left: str | None = None
 
     @property
@@ -41,16 +45,13 @@ class Probed:
         return None if self.value is None else self.value != 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class Home:
-    """The CronJob whose settings are to be changed, if there is one."""
+def findings(probed: Probed | None, home: CronJob | None) -> list[Finding]:
+    """What is wrong with the gateway.
 
-    namespace: str
-    name: str
-
-
-def findings(probed: Probed | None, home: Home | None) -> list[Finding]:
-    """What is wrong with the gateway; None: none is set."""
+    Args:
+        probed: what came of the probe; None: no gateway is set.
+        home: the CronJob whose settings are to be changed, if there is one.
+    """
     if probed is None:
         told = "PUSHGATEWAY_ADDRESS is not set: no metrics are pushed, and no alert tells of a run that failed"
         return [_found(Severity.NOTE, "gateway-not-set", "", told, *_set(home, PUSHGATEWAY_ADDRESS="HOST:9091"))]
@@ -102,7 +103,7 @@ def _found(severity: Severity, check: str, where: str, told: str, *mend: str) ->
     return Finding(severity, check, "", f"gateway {where}".strip(), told, mend)
 
 
-def _set(home: Home | None, **settings: str) -> tuple[str, ...]:
+def _set(home: CronJob | None, **settings: str) -> tuple[str, ...]:
     words = [f"{name}={value}" for name, value in settings.items()]
     if home is None:
         return (command("export", *words),)

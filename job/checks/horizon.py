@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from job.checks import Finding, Severity, command, not_checked
+from job.checks import Finding, Severity, not_checked
 from job.model import TagName
+from job.remedies import command, ours
 
 ENOUGH = 2
 
@@ -31,8 +32,7 @@ def finding(found: Horizon) -> Finding | None:
     tag = found.tag
     if found.there is None:
         told = "which of its earlier images are still in the registry, the registry does not say"
-        mend = command("import-images", "history", str(tag), "-n", tag.namespace, "--check")
-        return not_checked(tag.namespace, str(tag), told, mend, severity=Severity.WARNING)
+        return not_checked(tag.namespace, str(tag), told, ours("history", tag, "--check"), severity=Severity.WARNING)
     if found.there >= ENOUGH:
         return None
     if not found.earlier:

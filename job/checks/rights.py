@@ -9,8 +9,9 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from job.checks import Finding, Severity, command, not_checked, oc
+from job.checks import Finding, Severity, not_checked
 from job.model import JOURNAL
+from job.remedies import command, oc
 
 
 class Component(StrEnum):
@@ -77,10 +78,10 @@ COMMANDS: Mapping[Component, str] = {
     Component.ROLLOUTS: "run --watch-rollouts",
     Component.ROLLBACK: "rollback, resume, run --on-bad-rollout rollback",
 }
-FILES: Mapping[Component, Sequence[str]] = {
-    Component.BASE: ("manifests/base/role.yaml",),
-    Component.ROLLOUTS: ("manifests/components/rollouts/role.yaml",),
-    Component.ROLLBACK: ("manifests/components/rollback/role.yaml",),
+FILES: Mapping[Component, str] = {
+    Component.BASE: "manifests/base/role.yaml",
+    Component.ROLLOUTS: "manifests/components/rollouts/role.yaml",
+    Component.ROLLBACK: "manifests/components/rollback/role.yaml",
 }
 NAMES: Mapping[Component, str] = {
     Component.BASE: "import-images",
@@ -181,14 +182,14 @@ def _and(words: Sequence[str]) -> str:
 def granted(user: str | None, namespace: str, component: Component) -> tuple[str, ...]:
     """The commands that grant a component's rights in a namespace."""
     home, account = account_of(user or "")
-    apply = tuple(oc(namespace, "apply", "-f", file) for file in FILES[component])
+    apply = oc(namespace, "apply", "-f", FILES[component])
     if (home, account) == (namespace, "import-images"):
         if component is Component.BASE:
-            return (*apply, oc(namespace, "apply", "-f", "manifests/base/role-binding.yaml"))
-        return apply
+            return (apply, oc(namespace, "apply", "-f", "manifests/base/role-binding.yaml"))
+        return (apply,)
     who = f"--serviceaccount={home}:{account}" if account else f"--user={user or 'USER'}"
     name = f"{NAMES[component]}-{account or (user or 'USER').replace(':', '-')}"
-    return (*apply, oc(namespace, "create", "rolebinding", name, f"--role={NAMES[component]}", who))
+    return (apply, oc(namespace, "create", "rolebinding", name, f"--role={NAMES[component]}", who))
 
 
 def fleet(user: str | None, why: str) -> Finding:

@@ -9,15 +9,15 @@ from datetime import datetime
 from typing import Any
 
 from job import VERSION
-from job.checks import Finding, Severity, oc
-from job.durations import duration
+from job.checks import Finding, Severity
+from job.clusters import CRON_JOBS
+from job.remedies import oc
 from job.schedule import Schedule, UnsupportedScheduleError
-from job.workloads import object_in, objects_in
+from job.settings import Settings, as_far_as_known
+from job.workloads import object_in, objects_in, pod_spec_of
 
 NAME = "import-images"
 LABEL = "app.kubernetes.io/name"
-DEADLINE_SECONDS = 1800.0
-ROLLOUT_SECONDS = 600.0
 # To end imports under way, report, push and release the lock.
 GRACE_SECONDS = 60.0
 # Long enough for a control plane that is being upgraded to come back: a run of the week is not to be missed by minutes.
@@ -27,14 +27,14 @@ CONTROLLER_SECONDS = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class CronJob:
     """A CronJob of ours.
 
     Attributes:
         spec: its spec, as the API writes it.
         container: the name of the container that runs the program.
         image: that container's.
-        settings: its environment, as far as it is written there.
+        settings: by its environment, as far as that is written there.
         account: the service account of its pods.
     """
 
@@ -43,7 +43,7 @@ class Job:
     spec: Mapping[str, Any] = field(repr=False)
     container: str
     image: str
-    settings: Mapping[str, str]
+    settings: Settings
     account: str
 
     def __str__(self) -> str:
@@ -54,59 +54,48 @@ class Job:
         """The API's name of its account."""
         return f"system:serviceaccount:{self.namespace}:{self.account}"
 
-    def imports(self, namespace: str, deployment: str | None) -> bool:
-        """Whether it imports that deployment's tags (None: any) in that namespace."""
-        mine = self.settings.get("DEPLOYMENT", "").strip()
-        names = [each.strip() for each in self.settings.get("NAMESPACE", "").split(",") if each.strip()]
-        return (not mine or deployment in (None, mine)) and (
-            namespace in names if names else namespace == self.namespace or "NAMESPACE_SELECTOR" in self.settings
-        )
-
-    def seconds(self, name: str, otherwise: float) -> float:
-        """A setting that is a duration; the program itself tells of one that is wrong."""
-        try:
-            return duration(self.settings.get(name, ""))
-        except ValueError:
-            return otherwise
-
-    def is_true(self, name: str) -> bool:
-        """Whether a setting is switched on."""
-        return self.settings.get(name, "").strip().lower() in ("true", "yes", "1", "on")
+    @property
+    def deployment(self) -> str | None:
+        """Whose tags it imports; None: every tag, or not known."""
+        return self.settings.wanted.deployment
 
     @property
-    def goes_back(self) -> bool:
-        """Whether it rolls back by itself."""
-        return self.settings.get("ON_BAD_ROLLOUT", "").strip() == "rollback"
+    def namespaces(self) -> tuple[str, ...]:
+        """Where it imports; none are named where labels choose them."""
+        return self.settings.namespaces or (() if self.settings.namespace_selector else (self.namespace,))
+
+    def imports(self, namespace: str, deployment: str | None = None) -> bool:
+        """Whether it imports that deployment's tags (None: any) in that namespace; what labels choose may be any."""
+        is_there = namespace in self.namespaces or not self.namespaces
+        return is_there and (self.deployment is None or deployment in (None, self.deployment))
 
 
-def job_from(data: Mapping[str, Any], *, known: bool = False) -> Job | None:
-    """A CronJob of ours, by its label, its name or its container's; None for another one.
-
-    Args:
-        data: its JSON.
-        known: that it is ours is known.
-    """
-    metadata, spec = object_in(data, "metadata"), object_in(data, "spec")
-    pod = object_in(spec, "jobTemplate", "spec", "template", "spec")
+def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:
+    """A CronJob of ours from its JSON, known by its label, its name or its container's; None for another one."""
+    metadata, pod = object_in(data, "metadata"), pod_spec_of(CRON_JOBS, data)
     containers = objects_in(pod, "containers")
     mine = next((each for each in containers if each.get("name") == NAME), None)
     labelled = object_in(metadata, "labels").get(LABEL) == NAME
-    if not (known or mine or labelled or metadata.get("name") == NAME):
+    if not (mine or labelled or metadata.get("name") == NAME):
         return None
     container = mine or (containers[0] if containers else {})
-    settings = {str(each["name"]): str(each["value"]) for each in objects_in(container, "env") if "value" in each}
-    return Job(
+    environment = {
+        str(each.get("name")): value
+        for each in objects_in(container, "env")
+        if isinstance(value := each.get("value"), str)
+    }
+    return CronJob(
         namespace=str(metadata.get("namespace", "")),
         name=str(metadata.get("name", "")),
-        spec=spec,
+        spec=object_in(data, "spec"),
         container=str(container.get("name", "")),
         image=str(container.get("image") or ""),
-        settings=settings,
+        settings=as_far_as_known(environment),
         account=str(pod.get("serviceAccountName") or "default"),
     )
 
 
-def findings(job: Job, now: datetime) -> list[Finding]:
+def findings(job: CronJob, now: datetime) -> list[Finding]:
     """What is wrong with the CronJob."""
     spec = job.spec
     found = [*_of_schedule(job, now), *_of_start(job), *_of_end(job), *_of_image(job)]
@@ -121,7 +110,7 @@ def findings(job: Job, now: datetime) -> list[Finding]:
     return found
 
 
-def _of_schedule(job: Job, now: datetime) -> list[Finding]:
+def _of_schedule(job: CronJob, now: datetime) -> list[Finding]:
     found = []
     zone, text = job.spec.get("timeZone"), str(job.spec.get("schedule") or "")
     if not zone:
@@ -140,7 +129,7 @@ def _of_schedule(job: Job, now: datetime) -> list[Finding]:
     return found
 
 
-def _of_start(job: Job) -> list[Finding]:
+def _of_start(job: CronJob) -> list[Finding]:
     seconds = job.spec.get("startingDeadlineSeconds")
     mend = _patch(job, startingDeadlineSeconds=3600)
     if seconds is None:
@@ -155,12 +144,12 @@ def _of_start(job: Job) -> list[Finding]:
     return [_found(job, Severity.WARNING, "cron-job-starting-deadline", told, mend)]
 
 
-def _of_end(job: Job) -> list[Finding]:
+def _of_end(job: CronJob) -> list[Finding]:
     limit = object_in(job.spec, "jobTemplate", "spec").get("activeDeadlineSeconds")
     if not isinstance(limit, int):
         return []
-    deadline = job.seconds("DEADLINE", DEADLINE_SECONDS)
-    back = job.seconds("ROLLOUT_TIMEOUT", ROLLOUT_SECONDS) if job.goes_back else 0.0
+    deadline = job.settings.deadline
+    back = job.settings.rollout_timeout if job.settings.on_bad_rollout == "rollback" else 0.0
     needed = deadline + back + GRACE_SECONDS
     if limit >= needed:
         return []
@@ -173,7 +162,7 @@ def _of_end(job: Job) -> list[Finding]:
     return [_found(job, Severity.WARNING, "cron-job-active-deadline", told, mend)]
 
 
-def _of_image(job: Job) -> list[Finding]:
+def _of_image(job: CronJob) -> list[Finding]:
     name, _, digest = job.image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     if digest or tag not in ("", "latest"):
@@ -185,10 +174,10 @@ def _of_image(job: Job) -> list[Finding]:
     return [_found(job, Severity.WARNING, "cron-job-image", told, mend)]
 
 
-def _found(job: Job, severity: Severity, check: str, told: str, *mend: str) -> Finding:
+def _found(job: CronJob, severity: Severity, check: str, told: str, *mend: str) -> Finding:
     return Finding(severity, check, job.namespace, str(job), told, mend)
 
 
-def _patch(job: Job, **spec: object) -> str:
+def _patch(job: CronJob, **spec: object) -> str:
     patch = json.dumps({"spec": spec}, separators=(",", ":"))
     return oc(job.namespace, "patch", f"cronjob/{job.name}", "--type=merge", "-p", patch)

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.checks import Finding, Severity, command, not_checked, oc
+from job.checks import Finding, Severity, not_checked
+from job.errors import ClusterError
 from job.holds import ANNOTATION, hold_of, is_over
-from job.model import Reason, Source, Stream, Tag, TagName
+from job.model import By, Reason, Source, Stream, Tag, TagName
 from job.openshift import iso, reference_of, repository_of
+from job.remedies import command, login_secret, oc, ours, resuming
 from job.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, wave_of
 from job.workloads import object_in, objects_in
 
@@ -23,11 +25,12 @@ _LASTING = (Reason.NOT_FOUND, Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.INVA
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What the registry answered for a tag: a digest, or why there is none."""
+    """What the registry answered for a tag: a digest, or why there is none, and who said so."""
 
     digest: str | None
     reason: Reason | None = None
     message: str | None = None
+    by: By | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,28 +64,39 @@ def of_import(found: Import) -> Finding | None:
     told = f"{found.source} cannot be imported ({answer.reason}): {answer.message}"
     if answer.reason in (Reason.ABORTED, Reason.API_ERROR, Reason.CONFLICT):
         told = f"whether {found.source} can be imported is not known: {answer.message}"
-        again = command("import-images", "plan", str(tag), "-n", tag.namespace)
-        return not_checked(tag.namespace, str(tag), told, again, severity=Severity.WARNING)
+        return not_checked(tag.namespace, str(tag), told, ours("plan", tag), severity=Severity.WARNING)
     severity = Severity.ERROR if answer.reason in _LASTING else Severity.WARNING
     return Finding(severity, "tag-cannot-be-imported", tag.namespace, str(tag), told, _import_mended(found))
 
 
 def _import_mended(found: Import) -> tuple[str, ...]:
-    tag, reason = found.tag, found.policy.reason
-    repository = repository_of(Source("DockerImage", found.source))
+    tag, reason, by = found.tag, found.policy.reason, found.policy.by
     if reason is Reason.NOT_FOUND:
         # What it was to be only a person knows.
+        repository = repository_of(Source("DockerImage", found.source))
         edit = oc(tag.namespace, "edit", f"imagestream/{tag.stream}")
         return (command("skopeo", "list-tags", f"docker://{repository}"), edit)
-    if reason is Reason.UNAUTHORIZED or (reason is Reason.FORBIDDEN and "denied" in (found.policy.message or "")):
-        server = repository.partition("/")[0]
-        login = [f"--docker-server={server}", "--docker-username=USER", "--docker-password=PASSWORD"]
-        return (oc(tag.namespace, "create", "secret", "docker-registry", f"pull-{tag.stream}"[:63], *login),)
+    if reason in (Reason.UNAUTHORIZED, Reason.FORBIDDEN) and by is By.REGISTRY:
+        return (login_secret(tag, found.source),)
     if reason is Reason.FORBIDDEN:
         return ("oc edit image.config.openshift.io/cluster",)
     if reason is Reason.INVALID:
         return (oc(tag.namespace, "edit", f"imagestream/{tag.stream}"),)
-    return (command("import-images", "plan", str(tag), "-n", tag.namespace),)
+    return (ours("plan", tag),)
+
+
+def unlisted(errors: Mapping[str, ClusterError]) -> list[Finding]:
+    """That the streams of namespaces are not known."""
+    return [
+        not_checked(
+            namespace,
+            "image streams",
+            f"they cannot be listed, so nothing is known of them: {error}",
+            oc(namespace, "get", "imagestreams"),
+            severity=Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING,
+        )
+        for namespace, error in errors.items()
+    ]
 
 
 def of_mode(tag: TagName, why: str) -> Finding:
@@ -150,8 +164,8 @@ def _of_hold(data: Mapping[str, Any], name: TagName, tag: Tag, now: datetime) ->
         return [Finding(Severity.WARNING, "hold-over", name.namespace, str(name), told, mend)]
     if hold and hold.until and hold.until <= now:
         told = f"it is held, and the hold was to end at {iso(hold.until)}: no run has let it go"
-        resume = command("import-images", "resume", str(name), "-n", name.namespace)
-        return [Finding(Severity.WARNING, "hold-past-its-end", name.namespace, str(name), told, (resume,))]
+        mend = (resuming(name),)
+        return [Finding(Severity.WARNING, "hold-past-its-end", name.namespace, str(name), told, mend)]
     return []
 
 

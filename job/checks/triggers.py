@@ -12,10 +12,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.checks import Finding, Severity, not_checked, oc, reference
+from job.checks import Finding, Severity, not_checked
 from job.checks.shapes import Names, Shape
 from job.clusters import DEPLOYMENT_CONFIGS
 from job.model import TagName
+from job.remedies import oc, ours, reference
 from job.workloads import TRIGGERS_ANNOTATION, Follows, Workload, object_in, objects_in
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -44,17 +45,6 @@ class KnownTags:
     def knows(self, tag: TagName) -> bool:
         """Whether it can be told if there is such a tag."""
         return tag.namespace in self.listed or (tag.namespace, tag.stream) in self.asked
-
-
-@dataclass(frozen=True, slots=True)
-class Pulling:
-    """Whether the pods of a workload may pull from another namespace's streams; None: nobody could say."""
-
-    account: str
-    allowed: bool | None
-
-
-Shapes = Mapping[tuple[str, str, str], Shape]
 
 
 def of_workload(workload: Workload, shape: Shape | None, known: KnownTags, names: Names) -> list[Finding]:
@@ -87,8 +77,8 @@ def of_workload(workload: Workload, shape: Shape | None, known: KnownTags, names
             told = f"it follows {tag}, and there is no such tag"
             findings.append(found(ERROR, "trigger-without-tag", told, _tag_mended(workload, shape, each, known)))
         elif not known.images[each.tag] and each.tag not in known.broken:
-            mend = f"import-images run {each.tag} -n {each.tag.namespace}"
-            findings.append(found(WARNING, "trigger-without-image", f"it follows {tag}, which has no image yet", mend))
+            told = f"it follows {tag}, which has no image yet"
+            findings.append(found(WARNING, "trigger-without-image", told, ours("run", each.tag)))
     return findings
 
 
@@ -99,16 +89,23 @@ def pulls_wanted(workload: Workload, shape: Shape | None, known: KnownTags) -> l
     return [(account, tag) for tag in tags if tag.namespace != workload.namespace and tag in known.local]
 
 
-def of_pull(workload: Workload, tag: TagName, pulling: Pulling) -> Finding | None:
-    """Whether a trigger on another namespace's tag brings an image that can be pulled."""
-    if pulling.allowed:
+def of_pull(workload: Workload, tag: TagName, user: str, allowed: bool | None) -> Finding | None:
+    """Whether a trigger on another namespace's tag brings an image that can be pulled.
+
+    Args:
+        workload: the one that follows the tag.
+        tag: of another namespace.
+        user: the account of the workload's pods, by the API's name of it.
+        allowed: whether that may pull; None: nobody could say.
+    """
+    if allowed:
         return None
-    account = pulling.account.removeprefix("system:serviceaccount:")
+    account = user.removeprefix("system:serviceaccount:")
     name = "pull-from-" + account.replace(":", "-")
     who = f"--serviceaccount={account}"
     mend = oc(tag.namespace, "create", "rolebinding", name, "--clusterrole=system:image-puller", who)
     where = tag.seen_from(workload.namespace)
-    if pulling.allowed is None:
+    if allowed is None:
         told = f"it follows {where}, and whether account {account} may pull that cannot be asked"
         return not_checked(workload.namespace, str(workload), told, mend)
     told = f"it follows {where}, which account {account} may not pull: its pods will not start"

@@ -46,6 +46,10 @@ class Cluster(Protocol):
     def default_namespace(self) -> str | None:
         """The namespace of the pod or of the context, if there is one."""
 
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that the server's clock is ahead of this one; None where that is not known."""
+
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
         """Every object of a namespace (of the cluster where it is empty), page by page.
 

@@ -138,6 +138,11 @@ class OcCluster:
         """The namespace of the kubeconfig's context."""
         return self._default_namespace
 
+    @property
+    def clock_skew(self) -> float | None:
+        """Not known: no answer's headers are shown."""
+        return None
+
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
         """Every object, in pages of `PAGE`.
 

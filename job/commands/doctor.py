@@ -12,13 +12,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from job.checks import Finding, Severity, clock, gateway, horizon, in_order, not_checked, oc, rights, schedule, tags
+from job.checks import Finding, Severity, clock, gateway, horizon, in_order, not_checked, rights, schedule, tags
 from job.checks import triggers as triggering
-from job.checks.schedule import Job
+from job.checks.schedule import CronJob
 from job.checks.shapes import Names, Shape
-from job.commands.asking import allowed
 from job.commands.examining import (
-    Chosen,
+    ChosenStream,
     ask_registries,
     choose_tags,
     know_tags,
@@ -26,17 +25,19 @@ from job.commands.examining import (
     read_more_shapes,
     read_shapes,
     read_streams,
-    unlisted,
     why_whole,
 )
 from job.commands.places import Place, place
+from job.commands.reviews import Review, allowed
 from job.commands.showing import document, write
-from job.errors import ClusterError, StoppedError, UsageError
+from job.errors import ClusterError, StoppedError
 from job.holds import hold_of
 from job.model import Reason, Skip, TagName
 from job.openshift import stream_from
+from job.remedies import command, oc
 from job.rollback import who
 from job.running import start
+from job.runs import nothing_matches
 from job.selection import aliases_of, wave_of
 from job.settings import Settings
 from job.stopping import Stop
@@ -67,7 +68,7 @@ def doctor(settings: Settings, stop: Stop, *, as_table: bool) -> int:
             "deployment": settings.wanted.deployment,
             "exit_status": status,
             "looked_at": found.looked_at,
-            "gateway_probed": found.probed,
+            "gateway_probed": found.probed is not None and found.probed.pushed,
             "findings": [_document(each) for each in findings],
         }
         document("Doctor", content)
@@ -93,7 +94,7 @@ class _Examination:
     findings: list[Finding] = field(default_factory=list)
     namespaces: tuple[str, ...] = ()
     looked_at: dict[str, int] = field(default_factory=dict)
-    probed: bool = False
+    probed: gateway.Probed | None = None
     me: str | None = None
     now: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -114,10 +115,10 @@ class _Examination:
             return
         self.namespaces = run.namespaces
         streams, errors = read_streams(where, self.namespaces)
-        self.findings += unlisted(errors)
+        self.findings += tags.unlisted(errors)
         chosen = choose_tags(where, streams)
         if not chosen and not errors:
-            raise UsageError([self._nothing()])
+            raise nothing_matches(self.namespaces, settings.wanted)
         self._progress(1)
         shapes, jobs = read_shapes(where, self.namespaces)
         jobs = [job for job in jobs if any(job.imports(name, settings.wanted.deployment) for name in self.namespaces)]
@@ -130,7 +131,7 @@ class _Examination:
         self._workloads(streams, chosen, shapes, broken)
         self._progress(5)
         self._gateway(jobs)
-        self.findings += clock.findings(getattr(where.cluster, "clock_skew", None))
+        self.findings += clock.findings(where.cluster.clock_skew)
         self._progress(6)
         ours = {("CronJob", job.namespace, job.name) for job in jobs}
         self.looked_at = {
@@ -142,13 +143,7 @@ class _Examination:
     def _progress(self, done: int) -> None:
         self.where.progress.show(done, STAGES, "subjects")
 
-    def _nothing(self) -> str:
-        wanted = self.where.settings.wanted
-        asked = ", ".join(f"{each.stream}:{each.tag or wanted.deployment or '*'}" for each in wanted.patterns)
-        asked = asked or (f"tag {wanted.deployment}" if wanted.deployment else "any tag")
-        return f"nothing in {', '.join(self.namespaces)} matches {asked}; see: oc get imagestreams"
-
-    def _jobs(self, jobs: Sequence[Job]) -> None:
+    def _jobs(self, jobs: Sequence[CronJob]) -> None:
         for job in jobs:
             self.findings += schedule.findings(job, self.now)
         if not jobs:
@@ -157,46 +152,40 @@ class _Examination:
             mend = oc(where, "apply", "-k", "manifests/overlays/prod")
             self.findings.append(Finding(Severity.NOTE, "cron-job-missing", where, "CronJob", told, (mend,)))
 
-    def _rights(self, chosen: Sequence[Chosen], jobs: Sequence[Job]) -> set[str]:
+    def _rights(self, chosen: Sequence[ChosenStream], jobs: Sequence[CronJob]) -> set[str]:
         """Tell of rights that are missing; the namespaces in which this login may ask for images."""
-        where, settings = self.where, self.where.settings
+        where, deployment = self.where, self.where.settings.wanted.deployment
         self.me = me = who(where.cluster)
         waves = {wave_of(each.stream, tag) for each in chosen for tag in each.those(None)}
         in_waves = "there are waves" if len(waves) > 1 else None
         ending = self._hold_that_ends(chosen)
-        others = {job.user: job for job in jobs if job.user != me}
-        watches = "WATCH_ROLLOUTS is set" if settings.watch_rollouts else None
-        goes_back = "ON_BAD_ROLLOUT is rollback" if settings.on_bad_rollout == "rollback" else None
-        mine = rights.Use(me, not others, watches or in_waves, goes_back or ending)
-        may_import = set()
+        users = dict.fromkeys((me, *(job.user for job in jobs)))
+        is_job = len(users) == 1 or any(job.user == me for job in jobs)
+        uses: dict[tuple[str, str | None], rights.Use] = {}
         for namespace in self.namespaces:
-            asked = [right for _, right in rights.wanted(me, namespace)]
-            answers = allowed(where, namespace, asked)
-            told = {right: None if isinstance(answer, ClusterError) else answer for right, answer in answers.items()}
-            self.findings += rights.missing(mine, namespace, told)
-            if told[rights.IMPORT] is not False:
-                may_import.add(namespace)
-            for job in others.values():
-                if job.imports(namespace, settings.wanted.deployment):
-                    watches = "WATCH_ROLLOUTS is set" if job.is_true("WATCH_ROLLOUTS") else None
-                    goes_back = "ON_BAD_ROLLOUT is rollback" if job.goes_back else None
-                    watches = watches or goes_back or in_waves
-                    self._rights_of(rights.Use(job.user, True, watches, goes_back or ending), namespace)
-        return may_import
-
-    def _rights_of(self, use: rights.Use, namespace: str) -> None:
-        """The rights of the job, which is somebody else."""
-        user = use.user or ""
-        asked = [right for _, right in rights.wanted(user, namespace)]
-        answers = allowed(self.where, namespace, asked, user)
-        if all(isinstance(answer, ClusterError) for answer in answers.values()):
-            self.findings.append(rights.unasked(user, namespace))
-            return
-        told = {right: None if isinstance(answer, ClusterError) else answer for right, answer in answers.items()}
-        self.findings += rights.missing(use, namespace, told)
+            for user in users:
+                told = [each.settings for each in jobs if each.user == user and each.imports(namespace, deployment)]
+                told += [where.settings] if user == me else []
+                if told:
+                    uses[namespace, user] = _use(user, is_job or user != me, told, in_waves, ending)
+        asked = {
+            (namespace, user): {
+                right: Review(namespace, right, None if user == me else user)
+                for _, right in rights.wanted(user, namespace)
+            }
+            for namespace, user in uses
+        }
+        answers = allowed(where, [review for mine in asked.values() for review in mine.values()])
+        for (namespace, user), use in uses.items():
+            mine = {right: answers[review] for right, review in asked[namespace, user].items()}
+            if user and user != me and all(answer is None for answer in mine.values()):
+                self.findings.append(rights.unasked(user, namespace))
+            else:
+                self.findings += rights.missing(use, namespace, mine)
+        return {name for name in self.namespaces if answers[Review(name, rights.IMPORT)] is not False}
 
     @staticmethod
-    def _hold_that_ends(chosen: Sequence[Chosen]) -> str | None:
+    def _hold_that_ends(chosen: Sequence[ChosenStream]) -> str | None:
         for each in chosen:
             for tag in each.those(Skip.HELD):
                 hold = hold_of(tag)
@@ -207,7 +196,7 @@ class _Examination:
     def _workloads(
         self,
         streams: dict[str, list[Any]],
-        chosen: Sequence[Chosen],
+        chosen: Sequence[ChosenStream],
         shapes: Sequence[Shape],
         broken: frozenset[TagName],
     ) -> None:
@@ -224,11 +213,12 @@ class _Examination:
             names.add(each.data, [tag.name for tag in each.those(None, Skip.HELD, Skip.PINNED, Skip.NO_SOURCE)])
         for data in (data for mine in streams.values() for data in mine):
             every.add(data, [tag.name for tag in stream_from(data).tags])
+        pulls = []
         for workload in workloads:
             shape = forms.get((workload.resource.kind, workload.namespace, workload.name))
             self.findings += triggering.of_workload(workload, shape, known, every)
-            for account, tag in triggering.pulls_wanted(workload, shape, known):
-                self._pull(workload, account, tag)
+            pulls += [(workload, account, tag) for account, tag in triggering.pulls_wanted(workload, shape, known)]
+        self._pulls(pulls)
         bare = triggering.untriggered(shapes, found.workloads, names)
         self.findings += [finding for finding, _ in bare]
         refused = {error.namespace for error in found.errors}
@@ -253,14 +243,17 @@ class _Examination:
             severity = Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING
             self.findings.append(not_checked(error.namespace, "workloads", told, *mend, severity=severity))
 
-    def _pull(self, workload: Workload, account: str, tag: TagName) -> None:
-        right = rights.Right("image.openshift.io", "imagestreams/layers", "get", tag.stream)
-        answer = allowed(self.where, tag.namespace, [right], account)[right]
-        pulling = triggering.Pulling(account, None if isinstance(answer, ClusterError) else answer)
-        if finding := triggering.of_pull(workload, tag, pulling):
-            self.findings.append(finding)
+    def _pulls(self, pulls: Sequence[tuple[Workload, str, TagName]]) -> None:
+        reviews = [
+            Review(tag.namespace, rights.Right("image.openshift.io", "imagestreams/layers", "get", tag.stream), account)
+            for _, account, tag in pulls
+        ]
+        answers = allowed(self.where, reviews)
+        for (workload, account, tag), review in zip(pulls, reviews, strict=True):
+            if finding := triggering.of_pull(workload, tag, account, answers[review]):
+                self.findings.append(finding)
 
-    def _unfollowed(self, chosen: Sequence[Chosen], followed: set[TagName], left_out: Sequence[str]) -> None:
+    def _unfollowed(self, chosen: Sequence[ChosenStream], followed: set[TagName], left_out: Sequence[str]) -> None:
         imported = {
             each.name(tag): [
                 TagName(each.stream.namespace, each.stream.name, alias) for alias in aliases_of(each.stream, tag.name)
@@ -277,7 +270,9 @@ class _Examination:
             }
             self.findings += triggering.unfollowed(imported, followed | built, left_out, hint, mends)
 
-    def _tags(self, chosen: Sequence[Chosen], jobs: Sequence[Job], may_import: set[str]) -> frozenset[TagName]:
+    def _tags(
+        self, chosen: Sequence[ChosenStream], jobs: Sequence[CronJob], may_import: set[str]
+    ) -> frozenset[TagName]:
         """Tell of tags; those that cannot be imported."""
         deployment = self.where.settings.wanted.deployment
         for each in chosen:
@@ -298,21 +293,29 @@ class _Examination:
         self.findings += [tags.of_mode(tag, why) for tag, why in why_whole(self.where, may, cut).items()]
         return frozenset(each.tag for each in answers.imports if each.policy.digest is None)
 
-    def _gateway(self, jobs: Sequence[Job]) -> None:
+    def _gateway(self, jobs: Sequence[CronJob]) -> None:
         settings = self.where.settings.gateway
         job = next(iter(jobs), None)
         if settings is None:
-            address = job.settings.get("PUSHGATEWAY_ADDRESS", "").strip() if job else ""
-            if address:
-                told = f"{job} pushes to {address}, which was not asked: name it by --pushgateway"
-                mend = f"import-images doctor --pushgateway {address}"
+            if job and job.settings.gateway:
+                url = job.settings.gateway.url
+                told = f"{job} pushes to {url}, which was not asked: name it by --pushgateway"
+                mend = command("import-images", "doctor", "--pushgateway", url)
                 self.findings.append(not_checked("", "gateway", told, mend))
-                return
-            self.findings += gateway.findings(None, gateway.Home(job.namespace, job.name) if job else None)
+            else:
+                self.findings += gateway.findings(None, job)
             return
         from job.probing import probe
 
         log.info("a probe is pushed to %s and removed again", settings.url)
-        probed = probe(settings)
-        self.probed = probed.value is not None or probed.left is not None
-        self.findings += gateway.findings(probed, gateway.Home(job.namespace, job.name) if job else None)
+        self.probed = probe(settings)
+        self.findings += gateway.findings(self.probed, job)
+
+
+def _use(
+    user: str | None, is_job: bool, told: Sequence[Settings], in_waves: str | None, ending: str | None
+) -> rights.Use:
+    """What a user makes use of, by the settings of its runs."""
+    goes_back = "ON_BAD_ROLLOUT is rollback" if any(each.on_bad_rollout == "rollback" for each in told) else None
+    watches = "WATCH_ROLLOUTS is set" if any(each.watch_rollouts for each in told) else None
+    return rights.Use(user, is_job, goes_back or watches or in_waves, goes_back or ending)

@@ -7,14 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.checks import Finding, Severity, not_checked, oc
 from job.checks.horizon import Horizon
-from job.checks.schedule import NAME, Job, job_from
+from job.checks.schedule import CronJob, cron_job_from
 from job.checks.shapes import Shape, shape_of
 from job.checks.tags import Import, Looked, meant_whole, takes_one
 from job.checks.triggers import KnownTags, built_from
 from job.clusters import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
-from job.commands.asking import LISTS_AT_ONCE, ask_all
 from job.errors import ClusterError
 from job.history import earlier_than_current
 from job.holds import hold_of
@@ -23,6 +21,7 @@ from job.model import Reason, Skip, Stream, Tag, TagName
 from job.openshift import facts_from, items_of, stream_from
 from job.runs import Context
 from job.selection import Choice, choose
+from job.surveying import LISTS_AT_ONCE, cron_jobs_in
 from job.workloads import KINDS, Workload, object_in
 
 Json = Mapping[str, Any]
@@ -32,7 +31,7 @@ MOST_STEPS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
+class ChosenStream:
     """A stream with tags that were asked for."""
 
     data: Json = field(repr=False)
@@ -54,7 +53,7 @@ def read_streams(where: Context, namespaces: Sequence[str]) -> tuple[dict[str, l
     Raises:
         ClusterError: the API could not be asked at all.
     """
-    answers = ask_all(where, {namespace: _list(where, IMAGE_STREAMS, namespace) for namespace in namespaces})
+    answers = where.ask_all({namespace: _list(where, IMAGE_STREAMS, namespace) for namespace in namespaces})
     streams = {name: answer for name, answer in answers.items() if not isinstance(answer, ClusterError)}
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     if not streams:
@@ -73,13 +72,13 @@ def _get(where: Context, resource: Resource, namespace: str, name: str) -> Calla
     return lambda: where.cluster.get(resource, namespace, name)
 
 
-def choose_tags(where: Context, streams: Mapping[str, Sequence[Json]]) -> list[Chosen]:
+def choose_tags(where: Context, streams: Mapping[str, Sequence[Json]]) -> list[ChosenStream]:
     """The tags that were asked for."""
     settings = where.settings
     selected: dict[str, set[str]] = {}
     if settings.selector:
         lists = {namespace: _list(where, IMAGE_STREAMS, namespace, settings.selector) for namespace in streams}
-        for namespace, answer in ask_all(where, lists).items():
+        for namespace, answer in where.ask_all(lists).items():
             if isinstance(answer, ClusterError):
                 raise answer
             selected[namespace] = {_name(data) for data in answer}
@@ -89,7 +88,7 @@ def choose_tags(where: Context, streams: Mapping[str, Sequence[Json]]) -> list[C
             stream = stream_from(data)
             choices = choose(stream, settings.wanted)
             if choices and (not settings.selector or stream.name in selected[namespace]):
-                found.append(Chosen(data, stream, choices))
+                found.append(ChosenStream(data, stream, choices))
     return found
 
 
@@ -97,7 +96,7 @@ def _name(data: Json) -> str:
     return str(object_in(data, "metadata").get("name", ""))
 
 
-def read_shapes(where: Context, namespaces: Sequence[str]) -> tuple[list[Shape], list[Job]]:
+def read_shapes(where: Context, namespaces: Sequence[str]) -> tuple[list[Shape], list[CronJob]]:
     """The workloads of the namespaces, with triggers or without, and our CronJobs there and in the login's own.
 
     What may not be listed is missing; the survey of triggers tells of it.
@@ -105,26 +104,21 @@ def read_shapes(where: Context, namespaces: Sequence[str]) -> tuple[list[Shape],
     home = where.cluster.default_namespace
     homes = dict.fromkeys((*namespaces, *([home] if home else [])))
 
-    def reading(kind: Resource, namespace: str) -> Callable[[], list[tuple[Shape, Job | None]]]:
-        def read() -> list[tuple[Shape, Job | None]]:
-            listed = where.cluster.list(kind, namespace)
-            return [(shape_of(kind, data), job_from(data) if kind == CRON_JOBS else None) for data in listed]
+    def reading(kind: Resource, namespace: str) -> Callable[[], list[tuple[Shape, CronJob | None]]]:
+        def read() -> list[tuple[Shape, CronJob | None]]:
+            if kind == CRON_JOBS:
+                return [(shape_of(kind, data), cron_job_from(data)) for data in cron_jobs_in(where.cluster, namespace)]
+            return [(shape_of(kind, data), None) for data in where.cluster.list(kind, namespace)]
 
         return read
 
     wanted = {(kind, name) for kind in KINDS for name in namespaces} | {(CRON_JOBS, name) for name in homes}
-    answers = ask_all(where, {key: reading(*key) for key in sorted(wanted, key=str)}, LISTS_AT_ONCE)
-    shapes, jobs, refused = [], [], []
-    for (kind, namespace), answer in answers.items():
-        if isinstance(answer, ClusterError):
-            refused += [namespace] if kind == CRON_JOBS else []
-            continue
-        shapes += [shape for shape, _ in answer if namespace in namespaces]
-        jobs += [job for _, job in answer if job]
-    # The Role of the base lets the job read CronJobs by name only.
-    for data in ask_all(where, {name: _get(where, CRON_JOBS, name, NAME) for name in refused}).values():
-        if not isinstance(data, ClusterError) and (job := job_from(data)):
-            jobs.append(job)
+    answers = where.ask_all({key: reading(*key) for key in sorted(wanted, key=str)}, LISTS_AT_ONCE)
+    shapes, jobs = [], []
+    for (_, namespace), answer in answers.items():
+        if not isinstance(answer, ClusterError):
+            shapes += [shape for shape, _ in answer if namespace in namespaces]
+            jobs += [job for _, job in answer if job]
     return shapes, jobs
 
 
@@ -136,7 +130,7 @@ def read_more_shapes(where: Context, workloads: Collection[Workload]) -> list[Sh
             workload.resource, where.cluster.get(workload.resource, workload.namespace, workload.name)
         )
 
-    answers = ask_all(where, {str(number): reading(each) for number, each in enumerate(workloads)})
+    answers = where.ask_all({str(number): reading(each) for number, each in enumerate(workloads)})
     return [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
 
 
@@ -144,7 +138,7 @@ def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: 
     """All tags of the streams, and those of other namespaces' streams that workloads follow."""
     followed = {(each.tag.namespace, each.tag.stream) for workload in workloads for each in workload.follows}
     others = sorted(key for key in followed if key[0] not in streams)
-    answers = ask_all(where, {key: _get(where, IMAGE_STREAMS, *key) for key in others})
+    answers = where.ask_all({key: _get(where, IMAGE_STREAMS, *key) for key in others})
     found = {key: answer for key, answer in answers.items() if not isinstance(answer, ClusterError)}
     gone = {key for key, answer in answers.items() if isinstance(answer, ClusterError) and answer.code == 404}
     images: dict[TagName, bool] = {}
@@ -164,7 +158,7 @@ def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: 
 
 def read_builds(where: Context, namespaces: Sequence[str]) -> tuple[set[TagName], str]:
     """The tags that builds start from, and what could not be looked at. A cluster need not have builds at all."""
-    answers = ask_all(where, {name: _list(where, BUILD_CONFIGS, name) for name in namespaces})
+    answers = where.ask_all({name: _list(where, BUILD_CONFIGS, name) for name in namespaces})
     found: set[TagName] = set()
     unseen = False
     for answer in answers.values():
@@ -183,7 +177,7 @@ class Answers:
     horizons: tuple[Horizon, ...]
 
 
-def ask_registries(where: Context, chosen: Sequence[Chosen]) -> Answers:
+def ask_registries(where: Context, chosen: Sequence[ChosenStream]) -> Answers:
     """Ask through the server for every image that a run would import, and for those that a rollback could go to."""
     as_told: dict[TagName, tuple[str, Question, Question | None]] = {}
     earlier: dict[TagName, tuple[str | None, int, list[Question | None]]] = {}
@@ -217,7 +211,7 @@ def ask_registries(where: Context, chosen: Sequence[Chosen]) -> Answers:
 
 
 def _looked(answer: Answer) -> Looked:
-    return Looked(answer.image.digest if answer.image else None, answer.reason, answer.message)
+    return Looked(answer.image.digest if answer.image else None, answer.reason, answer.message, answer.by)
 
 
 def _there(answers: Sequence[Answer | None]) -> int | None:
@@ -225,7 +219,7 @@ def _there(answers: Sequence[Answer | None]) -> int | None:
     return None if None in known else sum(map(bool, known))
 
 
-def why_whole(where: Context, chosen: Sequence[Chosen], cut: Collection[TagName]) -> dict[TagName, str]:
+def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[TagName]) -> dict[TagName, str]:
     """Why some of the tags that take one architecture's image were meant to take the whole of it.
 
     That a registry has an image for several architectures says nothing: most tags are meant to take one. It counts
@@ -240,6 +234,7 @@ def why_whole(where: Context, chosen: Sequence[Chosen], cut: Collection[TagName]
                 continue
             if why := meant_whole(each.data, each.stream, tag):
                 found[name] = why
+                continue
             digests[name] = list(dict.fromkeys(step.digest for step in items_of(each.data, name.tag)))[:MOST_STEPS]
 
     def reading(tag: TagName, digest: str) -> Callable[[], bool]:
@@ -250,21 +245,7 @@ def why_whole(where: Context, chosen: Sequence[Chosen], cut: Collection[TagName]
         return read
 
     wanted = {(tag, digest): reading(tag, digest) for tag, mine in digests.items() for digest in mine}
-    for (name, digest), is_whole in ask_all(where, wanted).items():
+    for (name, digest), is_whole in where.ask_all(wanted).items():
         if is_whole is True:
             found.setdefault(name, f"its history has the whole of one ({digest})")
     return found
-
-
-def unlisted(errors: Mapping[str, ClusterError]) -> list[Finding]:
-    """That the streams of namespaces are not known."""
-    return [
-        not_checked(
-            namespace,
-            "image streams",
-            f"they cannot be listed, so nothing is known of them: {error}",
-            oc(namespace, "get", "imagestreams"),
-            severity=Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING,
-        )
-        for namespace, error in errors.items()
-    ]

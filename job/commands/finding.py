@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from job.clusters import IMAGE_STREAMS, Cluster
 from job.errors import ClusterError, UsageError
 from job.model import Stream, Tag, TagName
 from job.openshift import stream_from
-from job.runs import Context, namespaces_of
+from job.runs import Context, namespaces_of, nothing_matches
 
-T = TypeVar("T")
 _GLOB = frozenset("*?[")
 
 
@@ -39,8 +38,7 @@ def find(where: Context) -> list[Found]:
     for namespace in namespaces:
         found += where.patient(functools.partial(_in_namespace, where, namespace))
     if not found:
-        asked = ", ".join(f"{p.stream}:{p.tag}" if p.tag else p.stream for p in where.settings.wanted.patterns)
-        raise UsageError([f"nothing in {', '.join(namespaces)} matches {asked}; see: import-images plan"])
+        raise nothing_matches(namespaces, where.settings.wanted)
     return found
 
 

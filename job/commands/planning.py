@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from job.commands.finding import Found
 from job.describing import Describer
-from job.durations import duration
 from job.errors import UsageError
 from job.history import NoSuchImageError, came_first, image_to_go_to, moments_of
 from job.holds import hold_of
@@ -18,7 +17,7 @@ from job.reasons import clean
 from job.rollback import source_in_registry
 from job.rollouts import Moved, followed_by
 from job.runs import Context
-from job.schedule import parse_zone
+from job.schedule import parse_moment, parse_zone
 from job.selection import aliases_of
 from job.surveying import Survey
 from job.undoing import Undoing
@@ -45,18 +44,13 @@ def end_of_hold(text: str | None, zone: str | None) -> datetime | None:
         return None
     now = datetime.now(UTC)
     try:
-        return now + timedelta(seconds=duration(text))
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        raise UsageError([f"--until: {text!r} is neither a time such as 2026-12-01T02:00 nor a duration"]) from None
-    if time.tzinfo is None:
-        time = time.replace(tzinfo=parse_zone(zone))
-    if time <= now:
+        moment = parse_moment(text, parse_zone(zone))
+    except ValueError as error:
+        raise UsageError([f"--until: {error}"]) from None
+    end = now + moment if isinstance(moment, timedelta) else moment
+    if end <= now:
         raise UsageError([f"--until: {text} is past"])
-    return time.astimezone(UTC)
+    return end
 
 
 def target_of(found: Found, to: str) -> Item | str:

@@ -84,12 +84,12 @@ def _tag(tag: TagStanding) -> dict[str, Any]:
 
 
 def _schedule(each: Punctuality) -> dict[str, Any]:
-    table = each.timetable
+    table, cron_job = each.timetable, each.timetable.cron_job
     return {
-        "namespace": table.namespace,
-        "cronjob": table.name,
-        "deployment": table.deployment,
-        "namespaces": list(table.namespaces),
+        "namespace": cron_job.namespace,
+        "cronjob": cron_job.name,
+        "deployment": cron_job.deployment,
+        "namespaces": list(cron_job.namespaces),
         "schedule": table.text,
         "time_zone": table.zone,
         "suspended": table.suspended,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from job.asking import Terminal, agreed, is_there
 from job.commands.finding import Found, find_one
 from job.commands.places import Place, place
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
@@ -37,11 +37,13 @@ from job.verdicts import exit_status, outcome_of, overall
 
 log = logging.getLogger(__name__)
 
+_STOPPED = "stopped before anything was done"
+
 
 def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) -> int:
     """Move a tag back, hold it, and watch what follows it; returns the exit status."""
     until = end_of_hold(asked.until, settings.time_zone)
-    if not asked.yes and (sys.stdin is None or not sys.stdin.isatty()):
+    if not asked.yes and not is_there():
         raise UsageError(["rollback asks before it does anything, and nobody is there to answer: add --yes"])
     with place(settings, stop) as where:
         found = find_one(where)
@@ -49,11 +51,11 @@ def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) ->
         around = where.survey([found.name.namespace])
         plan = plan_of(where, found, target, asked, until, around)
         _show_plan(plan, as_table=as_table)
-        confirmed = asked.yes or _confirmed(plan, stop)
-        if stop:
-            raise StoppedError("stopped before anything was done")
-        if not confirmed:
+        person = Terminal(where.stopping, _STOPPED)
+        if not (asked.yes or agreed(person.ask(f"Move {plan.name} back? [y/N] "))):
             raise UsageError(["not confirmed: nothing was done"])
+        if stop:
+            raise StoppedError(_STOPPED)
         return _roll_back(where, found, target, plan, around, as_table=as_table)
 
 
@@ -67,7 +69,7 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
             raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was done"])
         around = where.survey([name.namespace])
         if stop:
-            raise StoppedError("stopped before anything was done")
+            raise StoppedError(_STOPPED)
         stream = let_go(where.cluster, name, retries=settings.retries, stopping=where.stopping)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
         run = _run(where, found, "resume")
@@ -109,17 +111,6 @@ def _show_plan(plan: Undoing, *, as_table: bool) -> None:
 
     # A document on stdout stays alone there.
     write(lambda: print_undoing(plan, datetime.now(UTC), sys.stdout if as_table else sys.stderr))
-
-
-def _confirmed(plan: Undoing, stop: Stop) -> bool:
-    sys.stderr.write(f"Move {plan.name} back? [y/N] ")
-    sys.stderr.flush()
-    # A signal interrupts no read, so that none is begun before there is something to read.
-    while not stop:
-        if select.select([sys.stdin], [], [], 0.2)[0]:
-            return sys.stdin.readline().strip().lower() in ("y", "yes")
-    sys.stderr.write("\n")
-    return False
 
 
 def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, around: Survey, *, as_table: bool) -> int:
@@ -217,10 +208,11 @@ def _end(
     status = 1 if status == 3 else status
     report = report_of(run, tags, errors, outcomes, status, rollouts)
     where.progress.end()
+    # On record before anybody reads it, who may take his time.
+    tell(run, report, os.environ)
     _show(report, more, as_table=as_table)
     for error in errors:
         log.error("%s", error.message)
-    tell(run, report, os.environ)
     return status
 
 

@@ -1,13 +1,13 @@
-"""What the sub-commands work with: the configuration, its clones, and a line that tells what is under way."""
+"""What the sub-commands work with: the configuration and its clones."""
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from job.errors import StoppedError
+from job.progress import Line
 from job.promote.clone import Clone, clone_of
 from job.promote.config import Config, Repository
 from job.promote.git import GitError
@@ -43,7 +43,7 @@ class Bench:
         Raises:
             StoppedError: the command was told to stop.
         """
-        line, problems = Line(), {}
+        line, problems = Line(sys.stderr), {}
         try:
             for number, repository in enumerate(repositories, 1):
                 line.show(f"fetching {repository.name}, {number} of {len(repositories)}")
@@ -69,26 +69,3 @@ def tip_of(clone: Clone, branch: str, key: str) -> str:
         advice = f"correct {key} of it in the configuration, or push that branch once"
         raise GitError(f"{clone.name}: there is no branch {branch}; {advice}")
     return tip
-
-
-class Line:
-    """One line of a terminal that is overwritten; nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self.is_there = sys.stderr.isatty()
-        self._shown = False
-
-    def show(self, text: str) -> None:
-        """Show a text in place of the last one."""
-        if self.is_there:
-            width = shutil.get_terminal_size().columns
-            sys.stderr.write(f"\r{text[: width - 1]}\x1b[K")
-            sys.stderr.flush()
-            self._shown = True
-
-    def clear(self) -> None:
-        """Take it away."""
-        if self._shown:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
-            self._shown = False

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
-from job.durations import duration
 from job.errors import UsageError
 from job.journal import RunRecord
 from job.promote.config import Repository
+from job.schedule import parse_moment
 
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 
@@ -44,15 +44,11 @@ def parse_since(text: str | None, now: datetime, zone: tzinfo) -> Since:
     if _RUN.fullmatch(text):
         return Since(run=text)
     try:
-        return Since(time=now - timedelta(seconds=duration(text)))
-    except ValueError:
-        pass
-    try:
-        time = datetime.fromisoformat(text)
+        moment = parse_moment(text, zone)
     except ValueError:
         told = "neither a run's id, nor a time such as 2026-12-01T02:00, nor a duration such as 7d"
         raise UsageError([f"--since: {text!r} is {told}"]) from None
-    return Since(time=(time if time.tzinfo else time.replace(tzinfo=zone)).astimezone(UTC))
+    return Since(time=now - moment if isinstance(moment, timedelta) else moment)
 
 
 def runs_of(runs: Sequence[RunRecord], since: Since) -> tuple[RunRecord, ...]:
@@ -85,7 +81,7 @@ def changes_of(namespace: str, runs: Sequence[RunRecord], tags: frozenset[str] |
     after: dict[str, str | None] = {}
     for run in reversed(runs):
         for name, old, new in run.updated:
-            if tags is not None and name not in tags and name[name.index(":") :] not in tags:
+            if tags is not None and name not in tags and ":" + name.partition(":")[2] not in tags:
                 continue
             before.setdefault(name, old)
             after[name] = new

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+
+from job.openshift import from_unix
 
 # Hash, number of parents by their hashes, author, time of the commit, subject. Nothing of it holds a NUL.
 LOG_FORMAT = "%H%x00%P%x00%an%x00%ct%x00%s"
@@ -18,11 +20,11 @@ _HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit."""
+    """One commit; `at` is None where its time is none that there can be, since anybody may write one."""
 
     id: str
     author: str
-    at: datetime
+    at: datetime | None
     subject: str
     is_merge: bool = False
 
@@ -37,7 +39,7 @@ def commits_from(text: str) -> tuple[Commit, ...]:
     fields = text.split("\0")
     rows = [fields[at : at + _FIELDS] for at in range(0, len(fields) - _FIELDS + 1, _FIELDS)]
     return tuple(
-        Commit(commit.strip(), author, datetime.fromtimestamp(int(at), UTC), subject, " " in parents)
+        Commit(commit.strip(), author, from_unix(int(at)), subject, " " in parents)
         for commit, parents, author, at, subject in rows
     )
 

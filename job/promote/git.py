@@ -14,12 +14,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from job.asking import is_there
 from job.errors import ImportImagesError, StoppedError, UsageError
 from job.reasons import clean
 
@@ -136,7 +136,7 @@ def _environment(config: Mapping[str, str]) -> dict[str, str]:
     environment = {name: value for name, value in os.environ.items() if name not in _INHERITED}
     # What it says is shown in the midst of our own words.
     environment["LC_ALL"] = "C"
-    if not sys.stdin.isatty():
+    if not is_there():
         environment["GIT_TERMINAL_PROMPT"] = "0"
     count = int(given) if (given := environment.get("GIT_CONFIG_COUNT", "")).isdecimal() else 0
     for number, (name, value) in enumerate(config.items(), count):

@@ -6,22 +6,22 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from job.asking import Terminal, agreed, is_there
 from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.durations import duration
 from job.errors import UsageError
-from job.promote.asking import Terminal, agreed, is_there
 from job.promote.bench import Bench, tip_of
 from job.promote.commits import SHOWN
 from job.promote.config import Repository, read_config
 from job.promote.deployed import asking_for, import_of
 from job.promote.git import GitError, require_git
-from job.promote.moves import aims, as_document, columns, status_of, table
+from job.promote.moves import aims, as_document, columns, table
 from job.promote.wait import Awaited, Waiting, awaited_in, rows
 from job.settings import Settings
 from job.stopping import Stop
@@ -87,11 +87,8 @@ def _move(session: Session) -> int:
     wait = options.wait or options.run
     if wait and options.dry_run:
         errors.append("--dry-run: nothing is moved, so there is nothing to wait for; leave out --wait and --run")
-    if not is_there() and not options.dry_run:
-        if options.force:
-            errors.append("--force: the name must be typed, and nobody is there to do so")
-        elif not options.yes:
-            errors.append("promote move asks before it does anything, and nobody is there to answer: add --yes")
+    if not (is_there() or options.dry_run or options.yes):
+        errors.append("promote move asks before it does anything, and nobody is there to answer: add --yes")
     times = _times(options, errors)
     if errors:
         raise UsageError(errors)
@@ -101,13 +98,14 @@ def _move(session: Session) -> int:
     with ExitStack() as stack:
         # What would be missing for the rest of the way is missed before anything is moved.
         ahead = _Ahead.of(session, stack) if wait else None
-        moved = promotion.perform()
-        status = max(status_of(moved), 1 if promotion.problem else 0)
+        moved, status = promotion.perform(), promotion.status
+        # Of all that could have been moved those that feed streams may have been left.
+        awaited = ahead.those_of(promotion.stable()) if ahead else []
         if session.as_table:
             session.say("")
             write(lambda: columns(table(moved), sys.stdout.write))
             session.say("")
-        elif ahead is None or status:
+        elif status or not awaited:
             record = {"commit": promotion.recorded, "message": promotion.problem}
             monorepo = record if session.bench.config.monorepo else None
             document("Moves", {"repositories": as_document(moved), "monorepo": monorepo})
@@ -120,8 +118,10 @@ def _move(session: Session) -> int:
                 "not waiting for images, since not all was moved; to wait all the same: import-images promote wait"
             )
             return status
-        if not ahead.arrive(session, promotion.stable(), times):
+        if not awaited:
+            log.info("there is no image to wait for")
             return 0
+        ahead.arrive(session, awaited, promotion.stable(), times)
     return _run(session)
 
 
@@ -137,8 +137,7 @@ def _wait(session: Session) -> int:
         if problems:
             raise GitError("; ".join(problems.values()))
         commits = {each.name: tip_of(session.bench.clone(each), each.stable, "stable") for each in feeding}
-        if not ahead.arrive(session, commits, times):
-            return 0
+        ahead.arrive(session, ahead.awaited, commits, times)
     return _run(session)
 
 
@@ -162,12 +161,14 @@ class _Ahead:
         where = stack.enter_context(place(wanted, session.bench.stop))
         return cls(where, awaited_in(where, repositories))
 
-    def arrive(self, session: Session, commits: Mapping[str, str], times: tuple[float, float]) -> bool:
-        """Wait for the images of these commits, by repository, and show them; False where there are none."""
-        awaited = [each for each in self.awaited if each.repository.name in commits]
-        if not awaited:
-            log.info("there is no image to wait for")
-            return False
+    def those_of(self, names: Collection[str]) -> list[Awaited]:
+        """The images of these repositories."""
+        return [each for each in self.awaited if each.repository.name in names]
+
+    def arrive(
+        self, session: Session, awaited: Sequence[Awaited], commits: Mapping[str, str], times: tuple[float, float]
+    ) -> None:
+        """Wait for these images of the commits, by repository, and show them."""
         waiting = Waiting(session.bench, self.place, awaited, commits, *times)
         try:
             waiting.perform()
@@ -178,7 +179,6 @@ class _Ahead:
             elif not (session.options.run and waiting.is_over):
                 # Else the report of the run is the one document.
                 document("Arrivals", {"images": [each.as_document() for each in awaited]})
-        return True
 
 
 def _times(options: argparse.Namespace, errors: list[str]) -> tuple[float, float]:
@@ -197,7 +197,8 @@ def _run(session: Session) -> int:
     """Import what has arrived, if that is wanted."""
     settings = import_of(session.settings, session.repositories)
     if not session.options.run:
-        if not is_there():
+        # Who reads a document has it already, and would get a second one.
+        if not (session.as_table and is_there()):
             log.info("all images are there; to import them: import-images run")
             return 0
         if not agreed(Terminal(session.bench.stopping).ask("All images are there. Import them now? [y/N] ")):

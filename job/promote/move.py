@@ -5,15 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from job.asking import Person, agreed
 from job.errors import StoppedError, UsageError
-from job.promote.asking import Person, agreed
 from job.promote.bench import Bench, tip_of
 from job.promote.clone import Clone
 from job.promote.config import Repository
 from job.promote.git import GitError
 from job.promote.monorepo import Recorder, recorder
-from job.promote.moves import DONE, MOST_SHOWN, Fate, Move, Moved, described, obstacle
+from job.promote.moves import DONE, MOST_SHOWN, Fate, Move, Moved, described, obstacle, status_of
+from job.remedies import command
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,12 @@ class Asked:
 
 @dataclass(slots=True)
 class Promotion:
-    """A `move` under way; what it says for people to read goes to `say`."""
+    """A `move` under way; what it says for people to read goes to `say`.
+
+    Attributes:
+        recorded: the commit of the monorepo that records the moves.
+        problem: why they are not recorded there, where they are to be.
+    """
 
     bench: Bench
     repositories: Sequence[Repository]
@@ -49,6 +56,7 @@ class Promotion:
     moves: list[Move] = field(default_factory=list)
     recorded: str | None = None
     problem: str | None = None
+    _unrecorded: int = 0
 
     def perform(self) -> list[Moved]:
         """Everything; returns what became of each, in order.
@@ -67,6 +75,11 @@ class Promotion:
                 self._push(move)
             self._record(found)
         return [self.fates[repository.name] for repository in self.repositories]
+
+    @property
+    def status(self) -> int:
+        """The exit status, once it is performed."""
+        return max(status_of(self.fates.values()), self._unrecorded)
 
     def stable(self) -> dict[str, str]:
         """Where the stable branches are that are where they were asked to be."""
@@ -104,7 +117,7 @@ class Promotion:
         tip = tip_of(clone, repository.rolling, "rolling")
         name, text = repository.name, self.asked.to.get(repository.name)
         new = tip if text is None else self._resolve(clone, repository, text, tip)
-        move = move_of(clone, repository, old, new)
+        move = move_of(clone, repository, old, new, tip)
         if new == old:
             self.say(f"{name}: {repository.stable} is at {old[:9]} already; nothing to move")
         else:
@@ -115,7 +128,7 @@ class Promotion:
                 self._end(Moved(name, Fate.LEFT, old, old))
                 return None
             if chosen != new:
-                move = move_of(clone, repository, old, chosen)
+                move = move_of(clone, repository, old, chosen, tip)
                 self._show(clone, move)
         if move.new == old:
             self._end(Moved(name, Fate.UP_TO_DATE, old, old))
@@ -125,8 +138,10 @@ class Promotion:
         return move
 
     def _show(self, clone: Clone, move: Move) -> None:
-        command = f"git --git-dir={clone.git.folder.name} log --oneline {move.old[:9]}..{move.new[:9]}"
-        self.say("\n".join(described(move, command)))
+        folder, here = clone.git.folder, Path.cwd()
+        folder = folder.relative_to(here) if folder.is_relative_to(here) else folder
+        log_command = command("git", f"--git-dir={folder}", "log", "--oneline", f"{move.old[:9]}..{move.new[:9]}")
+        self.say("\n".join(described(move, log_command)))
 
     def _resolve(self, clone: Clone, repository: Repository, text: str, tip: str) -> str:
         commit = clone.resolve(text)
@@ -180,8 +195,10 @@ class Promotion:
     def _agreed_to_lose(self, move: Move) -> None:
         name, person = move.repository.name, self.asked.person
         count = f"{len(move.lost)} {'commit' if len(move.lost) == 1 else 'commits'}"
-        question = f"{move.repository.stable} of {name} loses {count}. Type {name} to move it all the same: "
-        if person is None or person.ask(question) != name:
+        told = f"{move.repository.stable} of {name} loses {count}"
+        if person is None:
+            raise UsageError([f"--force: {told}, so {name} must be typed, and nobody is there to do so"])
+        if person.ask(f"{told}. Type {name} to move it all the same: ") != name:
             raise UsageError([f"{name}: not confirmed: nothing was moved"])
 
     def _push(self, move: Move) -> None:
@@ -206,7 +223,7 @@ class Promotion:
             self._end(Moved(name, Fate.WOULD_MOVE if self.asked.dry_run else Fate.MOVED, old, new, move.count))
 
     def _record(self, found: Recorder | None) -> None:
-        if found is None or self.bench.stop:
+        if found is None:
             return
         commits = self.stable()
         if self.asked.dry_run:
@@ -214,18 +231,23 @@ class Promotion:
                 each.name: each.new for each in self.fates.values() if each.fate is Fate.WOULD_MOVE and each.new
             }
         try:
-            self.recorded = found.record(commits, dry_run=self.asked.dry_run)
+            if not self.bench.stop:
+                self.recorded = found.record(commits, dry_run=self.asked.dry_run)
+            elif found.changed(commits):
+                raise StoppedError("stopped before the monorepo was reached")
         except (GitError, StoppedError) as error:
+            self._unrecorded = error.exit_status
             self.problem = f"{error}; what was moved is not recorded there: run the same command again"
             log.error("%s", self.problem)
 
 
-def move_of(clone: Clone, repository: Repository, old: str, new: str) -> Move:
+def move_of(clone: Clone, repository: Repository, old: str, new: str, tip: str) -> Move:
     """A move, with what the branch gets and loses by it."""
     return Move(
         repository,
         old,
         new,
+        tip,
         clone.commits(old, new, MOST_SHOWN),
         clone.count(old, new),
         clone.commits(new, old, MOST_SHOWN),

@@ -41,6 +41,7 @@ class Move:
         repository: whose branch.
         old: where it is.
         new: where it is to go.
+        tip: where the rolling branch is.
         commits: what it gets, newest first, at most `MOST_SHOWN`.
         count: how many that are in all.
         lost: what it loses; none in a fast-forward.
@@ -49,6 +50,7 @@ class Move:
     repository: Repository
     old: str
     new: str
+    tip: str
     commits: tuple[Commit, ...]
     count: int
     lost: tuple[Commit, ...] = ()
@@ -75,7 +77,8 @@ def obstacle(repository: Repository, fates: Mapping[str, Fate]) -> str | None:
 def described(move: Move, log_command: str) -> list[str]:
     """What moves, as lines for a person."""
     repository = move.repository
-    lines = [f"{repository.name}: {repository.stable} {move.old[:9]} -> {repository.rolling} {move.new[:9]}"]
+    rolling = f"{repository.rolling} " if move.new == move.tip else ""
+    lines = [f"{repository.name}: {repository.stable} {move.old[:9]} -> {rolling}{move.new[:9]}"]
     lines[0] += f", {move.count} {'commit' if move.count == 1 else 'commits'}"
     for commit in move.commits:
         lines.append("  " + clean(f"{commit.short} {commit.subject} ({commit.author})", 98))

@@ -37,17 +37,21 @@ class NoJournalError(ImportImagesError):
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A change of a repository's images: the commits it brought, those it took back, or why that is not known."""
+    """A change of a repository's images: the commits it brought, those it took back, or why that is not known.
+
+    `failed`: the repository could not be read.
+    """
 
     change: Change
     commits: tuple[Commit, ...] = ()
     taken_back: tuple[Commit, ...] = ()
     message: str | None = None
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """All that went out, by repository; `others` are images of none of them, and `failed` says that some is missing."""
+    """All that went out, by repository; `others` are images of none of them."""
 
     deployment: str | None
     namespaces: tuple[str, ...]
@@ -55,7 +59,11 @@ class Notes:
     sections: Mapping[str, tuple[Section, ...]]
     others: tuple[Change, ...]
     web: Mapping[str, str | None]
-    failed: bool
+
+    @property
+    def failed(self) -> bool:
+        """Whether some is missing, since a repository could not be read."""
+        return any(section.failed for sections in self.sections.values() for section in sections)
 
 
 def take(bench: Bench, repositories: Sequence[Repository], settings: Settings, since: str | None) -> Notes:
@@ -77,7 +85,7 @@ def take(bench: Bench, repositories: Sequence[Repository], settings: Settings, s
     problems = bench.fetch(wanted)
     sections = {
         repository.name: tuple(
-            Section(change, message=problems[repository.name])
+            Section(change, message=problems[repository.name], failed=True)
             if repository.name in problems
             else _section(bench.clone(repository), change)
             for change in parts[repository]
@@ -104,7 +112,6 @@ def take(bench: Bench, repositories: Sequence[Repository], settings: Settings, s
         # Whoever asks for one repository does not want to hear of the rest.
         others=tuple(others) if len(repositories) == len(bench.config.repositories) else (),
         web={repository.name: web_address(repository.url) for repository in wanted},
-        failed=bool(problems),
     )
 
 
@@ -152,17 +159,16 @@ def _section(clone: Clone, change: Change) -> Section:
         return Section(change, message=f"not a commit that {clone.name} has: {clean(', '.join(unknown))}")
     new = found[after]
     assert new is not None
-    if before is None:
-        told = "the first image, or one whose revision is not known, was before; its last commit is"
-        return Section(change, (clone.describe(new),), message=told)
-    old = found[before]
-    assert old is not None
-    if same(old, new):
+    old = found[before] if before else None
+    if old is not None and same(old, new):
         return Section(change, message="built anew from the same commit")
     try:
+        if old is None:
+            told = "the first image, or one whose revision is not known, was before; its last commit is"
+            return Section(change, (clone.describe(new),), message=told)
         return Section(change, clone.commits(old, new), clone.commits(new, old))
     except GitError as error:
-        return Section(change, message=str(error))
+        return Section(change, message=str(error), failed=True)
 
 
 def _resolved(clone: Clone, revision: str) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,10 @@ from typing import Any
 from job.errors import ClusterError, ImportImagesError, StoppedError, UsageError
 from job.lookups import Answer, Question
 from job.model import By, Reason, TagName
+from job.pacing import pause
+from job.progress import Line
 from job.promote.arrivals import Judge, State
-from job.promote.bench import Bench, Line
+from job.promote.bench import Bench
 from job.promote.commits import SHOWN
 from job.promote.config import Repository
 from job.promote.deployed import fed_by
@@ -84,7 +87,8 @@ def awaited_in(place: Context, repositories: Sequence[Repository]) -> list[Await
         if skip is not None or tag.source is None:
             log.warning("%s/%s is not waited for: a run leaves it alone (%s)", name.namespace, name, skip)
             continue
-        question = Question(name.namespace, name.stream, tag.source.name, tag.import_policy or {})
+        # As a run asks: an annotation of the tag may say which architecture of several is meant.
+        question = Question(name.namespace, name.stream, tag.source.name, tag.import_policy or {}, tag.name)
         found.append(Awaited(each.repository, name, question))
     if not found:
         raise UsageError(["streams: a run would import none of them, so there is no image to wait for"])
@@ -114,19 +118,20 @@ class Waiting:
         """
         for each in self.awaited:
             each.commit = self.commits[each.repository.name]
-        line, logged = Line(), float("-inf")
+        line, logged = Line(sys.stderr), float("-inf")
         try:
             while True:
                 self._look(line)
                 left = [each for each in self.awaited if each.state is State.WAITING]
                 if not left:
                     return
-                if time.monotonic() - self._begun + self.interval > self.timeout:
-                    raise LateError(self._late(left))
+                passed = time.monotonic() - self._begun
+                if passed >= self.timeout:
+                    raise LateError(self._late(left, passed))
                 if not line.is_there and time.monotonic() - logged >= LOG_EVERY_SECONDS:
                     logged = time.monotonic()
                     log.info("waiting for %d of %d images: %s", len(left), len(self.awaited), _told(left[:5]))
-                self._pause(line, left)
+                self._pause(min(self.interval, self.timeout - passed), line, left)
         finally:
             line.clear()
 
@@ -176,23 +181,21 @@ class Waiting:
             self._judges[repository.name] = Judge(each.commit, repository.stable, clone)
         return self._judges[repository.name]
 
-    def _pause(self, line: Line, left: Sequence[Awaited]) -> None:
-        until = time.monotonic() + self.interval
+    def _pause(self, seconds: float, line: Line, left: Sequence[Awaited]) -> None:
+        until = time.monotonic() + seconds
         while (now := time.monotonic()) < until:
             passed = int(now - self._begun)
             done = len(self.awaited) - len(left)
             line.show(f"{passed // 60}:{passed % 60:02}  {done}/{len(self.awaited)} images; waiting for {_told(left)}")
+            pause(min(1.0, until - now), self.place.stopping)
             if self.place.stop:
                 raise StoppedError("stopped while waiting; nothing was imported")
-            time.sleep(min(0.2, until - now))
 
-    def _late(self, left: Sequence[Awaited]) -> str:
+    def _late(self, left: Sequence[Awaited], passed: float) -> str:
         told = "; ".join(f"{each.name} of {each.commit[:SHOWN]}: {each.told()}" for each in left[:10])
         more = f" and {len(left) - 10} more" if len(left) > 10 else ""
         advice = "look at the builds, then go on: import-images promote wait"
-        return (
-            f"after {self.timeout:g} s {len(left)} of {len(self.awaited)} images are not there: {told}{more}; {advice}"
-        )
+        return f"after {int(passed)} s {len(left)} of {len(self.awaited)} images are not there: {told}{more}; {advice}"
 
 
 def _told(left: Sequence[Awaited]) -> str:

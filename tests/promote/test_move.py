@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import pty
-import re
 import select
 import subprocess
 import time
@@ -20,7 +19,7 @@ from job.promote.move import Asked, Promotion
 from job.promote.moves import Fate, Move, Moved, status_of
 from job.stopping import Stop
 from tests.promote.forge import GIT, Folder
-from tests.runs.place import PROGRAM
+from tests.runs.place import PATIENCE, PROGRAM, started
 
 
 class Script:
@@ -117,10 +116,20 @@ def test_bad_aims(two: Folder, arguments: list[str]) -> None:
 
 
 def test_nobody_to_ask(two: Folder) -> None:
-    for arguments, told in (([], "add --yes"), (["--force", "--yes"], "nobody is there to do so")):
-        done = two.promote("move", *arguments)
-        assert done.status == 2 and told in done.stderr
+    done = two.promote("move")
+    assert done.status == 2 and "add --yes" in done.stderr
     assert not (two.folder / ".promote").exists()
+
+
+def test_nobody_to_type_a_name(two: Folder) -> None:
+    library = two.origins["library"]
+    fix = library.commit("Mend it on stable", "stable")
+    done = two.promote("move", "--force", "--yes")
+    assert done.status == 2
+    assert "stable of library loses 1 commit, so library must be typed, and nobody is there to do so" in done.stderr
+    assert library.tip("stable") == fix
+    # What loses nothing is no question.
+    assert two.promote("move", "worker", "--force", "--yes").status == 0
 
 
 def test_a_branch_that_somebody_moved_meanwhile(two: Folder) -> None:
@@ -304,29 +313,34 @@ def test_long_lists_are_cut(two: Folder) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
-def test_at_a_terminal(two: Folder) -> None:
-    """A person types, and Ctrl-C ends a question."""
-    for typed, status in ((b"\n\ny\n", 0), (b"\x03", 6)):
-        primary, secondary = pty.openpty()
-        process = subprocess.Popen(
-            [PROGRAM, "promote", "move", "--output", "json"],
-            cwd=two.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(two.folder), **GIT},
-            stdin=secondary,
-            stdout=subprocess.PIPE,
-            stderr=secondary,
-            start_new_session=True,
-            preexec_fn=_take_terminal,
-        )
+QUESTION = "another commit, or n to leave it: "
+# What a person types at each prompt.
+CONVERSATIONS = {
+    "yes": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"y\n")], 0),
+    "no": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"\n")], 2),
+    "ctrl-c": ([(QUESTION, b"\x03")], 6),
+    "ctrl-c-at-the-end": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"\x03")], 6),
+}
+
+
+@pytest.mark.parametrize(("typed", "status"), CONVERSATIONS.values(), ids=CONVERSATIONS)
+def test_at_a_terminal(two: Folder, typed: list[tuple[str, bytes]], status: int) -> None:
+    before = {name: origin.tip("stable") for name, origin in two.origins.items()}
+    wanted = {name: origin.tip("main") for name, origin in two.origins.items()}
+    primary, secondary = pty.openpty()
+    command = [str(PROGRAM), "promote", "move", "--output", "json"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(two.folder), **GIT}
+    terminal = {"stdin": secondary, "stderr": secondary, "start_new_session": True, "preexec_fn": _take_terminal}
+    with started(command, environment, cwd=two.folder, **terminal) as process:
         os.close(secondary)
-        seen = _until(primary, "another commit, or n to leave it: ")
-        for line in re.findall(rb"[^\n]*\n|\x03", typed):
-            os.write(primary, line)
-            time.sleep(0.3)
-        process.communicate(timeout=30)
-        os.close(primary)
-        assert process.returncode == status, seen
-        two.origins["library"].commit("More")
+        for prompt, answer in typed:
+            _until(primary, prompt)
+            os.write(primary, answer)
+        process.communicate(timeout=PATIENCE)
+    os.close(primary)
+    assert process.returncode == status
+    assert {name: origin.tip("stable") for name, origin in two.origins.items()} == (wanted if status == 0 else before)
+    assert before != wanted
 
 
 def _take_terminal() -> None:
@@ -337,7 +351,7 @@ def _take_terminal() -> None:
 
 
 def _until(terminal: int, text: str) -> str:
-    seen, end = "", time.monotonic() + 20
+    seen, end = "", time.monotonic() + PATIENCE
     while text not in seen and time.monotonic() < end:
         if select.select([terminal], [], [], 0.2)[0]:
             seen += os.read(terminal, 4096).decode(errors="replace")

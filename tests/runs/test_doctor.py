@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -63,6 +64,22 @@ def well(sandbox: Sandbox) -> Iterator[Place]:
 def change(place: Place, **spec: Any) -> None:
     """Change the CronJob."""
     place.sandbox.patch(f"{path('CronJob', place.namespace)}/import-images", {"spec": spec})
+
+
+def give(place: Place, name: str, **settings: str) -> None:
+    """Set more of a CronJob's environment."""
+    found = place.sandbox.workload(place.namespace, "CronJob", name)
+    container = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["env"] += [{"name": key, "value": value} for key, value in settings.items()]
+    place.sandbox.replace(f"{path('CronJob', place.namespace)}/{name}", found)
+
+
+def add_cron_job(place: Place, name: str, account: str) -> None:
+    """Another CronJob like the one of the overlay for prod, with an account of its own."""
+    found = copy.deepcopy(build("prod").one("CronJob"))
+    found["metadata"]["name"] = name
+    found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["serviceAccountName"] = account
+    place.sandbox.create(path("CronJob", place.namespace), found)
 
 
 def doctor(place: Place, *arguments: str, **environment: str | None) -> Ended:
@@ -346,6 +363,11 @@ class TestCronJob:
         mend(well, only(done, "cron-job-image"))
         assert told(doctor(well)) == []
 
+    def test_one_that_imports_elsewhere_is_of_no_concern(self, well: Place) -> None:
+        give(well, "import-images", SERVICE="shop")
+        done = doctor(well)
+        assert (done.status, told(done)) == (0, [("cron-job-missing", "CronJob")])
+
     def test_none(self, well: Place) -> None:
         well.sandbox.delete(f"{path('CronJob', well.namespace)}/import-images")
         done = doctor(well)
@@ -375,6 +397,19 @@ class TestRights:
         assert found["where"] == f"the rights of account {well.namespace}:import-images"
         assert (found["severity"], found["message"]) == ("warning", "run: may not create, get and update events")
 
+    def test_of_two_jobs_with_one_account(self, sandbox: Sandbox, well: Place) -> None:
+        sandbox.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{well.namespace}/rolebindings")
+        sandbox.grant(well.namespace, "import-images", RUN)
+        give(well, "import-images", ON_BAD_ROLLOUT="rollback")
+        add_cron_job(well, "nightly", "import-images")
+        where = f"the rights of account {well.namespace}:import-images"
+        found = only(doctor(well, TOKEN=sandbox.token), "rights-rollback", where)
+        assert found["severity"] == "error"
+        assert "needed since ON_BAD_ROLLOUT is rollback" in found["message"]
+        # The account itself asks; the account of another job does not make its rights a matter of taste.
+        add_cron_job(well, "other", "somebody")
+        assert only(doctor(well), "rights-rollback", where)["severity"] == "error"
+
     def test_of_a_fleet(self, well: Place) -> None:
         done = doctor(well, NAMESPACE=None, NAMESPACE_SELECTOR="fleet=yes")
         assert (done.status, [check for check, _ in told(done)]) == (1, ["rights-fleet"])
@@ -396,6 +431,18 @@ class TestGateway:
     def test_none(self, well: Place) -> None:
         done = doctor(well, PUSHGATEWAY_ADDRESS=None)
         assert (done.status, told(done)) == (0, [("gateway-not-set", "gateway")])
+
+    @pytest.mark.parametrize(
+        ("address", "bare"), [("http://user:s3cr3t@gw:9091/", "http://gw:9091"), ("it's:9091", "http://it's:9091")]
+    )
+    def test_the_jobs_is_named_without_its_login(self, well: Place, address: str, bare: str) -> None:
+        give(well, "import-images", PUSHGATEWAY_ADDRESS=address)
+        done = doctor(well, PUSHGATEWAY_ADDRESS=None)
+        assert (done.status, told(done)) == (0, [("not-checked", "gateway")])
+        (command,) = only(done, "not-checked")["mend"]
+        assert shlex.split(command) == ["import-images", "doctor", "--pushgateway", bare]
+        page = well.run("doctor", "--output", "table", PUSHGATEWAY_ADDRESS=None)
+        assert (page.status, "s3cr3t" in done.stdout + page.stdout) == (0, False)
 
     def test_the_probe_leaves_nothing(self, well: Place) -> None:
         with serving(well.sandbox.pushgateway) as server:

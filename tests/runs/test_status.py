@@ -211,6 +211,30 @@ def test_an_image_that_crashes(place: Place) -> None:
     assert place.run("status").status == 0
 
 
+def test_an_image_that_crashes_where_an_alias_is_followed(place: Place) -> None:
+    place.push("worker", "worker 1")
+    alias = {"from": {"kind": "ImageStreamTag", "name": "prod"}}
+    place.stream("worker", {"live": alias, "prod": place.source("worker")})
+    place.sandbox.import_tag(place.namespace, "worker", "prod")
+    place.sandbox.create_workload(place.namespace, "StatefulSet", "worker", tag="worker:live", replicas=1)
+    bad = place.push("worker", "worker 2")
+    place.sandbox.image_behaves(bad, "crash")
+    place.sandbox.import_tag(place.namespace, "worker", "prod")
+    # Also where it is asked for by the name that is followed.
+    for tag in ("prod", "live"):
+
+        def is_told(tag: str = tag) -> Ended | None:
+            return found if (found := place.run("status", DEPLOYMENT=tag)).status == 1 else None
+
+        done = until(is_told)
+        assert problems(done) == ["StatefulSet/worker rollout"]
+        command = done.report["attention"][0]["command"]
+        assert command == f"import-images rollback worker:prod -n {place.namespace}"
+    assert place.run(*command.split()[1:], "--yes").status == 0
+    # What is rolled back already is not rolled back once more.
+    assert "rollback" not in str([each["command"] for each in place.run("status").report["workloads"]])
+
+
 def test_a_cron_job_that_is_suspended(place: Place) -> None:
     healthy(place)
     change_cron_job(place, {"spec": {"suspend": True}})
@@ -307,6 +331,14 @@ def test_without_anything_in_the_cluster_but_streams(place: Place) -> None:
     assert (done.report["runs"], done.report["schedules"], done.report["workloads"]) == ([], [], [])
     text = place.run("status", "--output", "table").stdout
     assert "there is no CronJob import-images" in text and "No run is remembered." in text
+
+
+def test_a_share_without_streams_is_well(place: Place) -> None:
+    place.imported("app")
+    shares = [place.run("status", SHARDS="2", JOB_COMPLETION_INDEX=index) for index in ("0", "1")]
+    assert [done.status for done in shares] == [0, 0]
+    assert sorted(len(done.report["tags"]) for done in shares) == [0, 1]
+    assert place.run("status", "none", SHARDS="2", JOB_COMPLETION_INDEX="0").status == 2
 
 
 def test_nothing_that_matches_is_status_2_and_a_cluster_that_refuses_status_3(place: Place) -> None:

@@ -51,6 +51,7 @@ class Objects:
     """
 
     default_namespace: str | None = None
+    clock_skew: float | None = None
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []

@@ -212,6 +212,10 @@ class ScriptedCluster:
         return self._default_namespace
 
     @property
+    def clock_skew(self) -> float | None:
+        return None
+
+    @property
     def imports(self) -> list[Request]:
         return [request for request in self.requests if request.resource is IMAGE_STREAM_IMPORTS]
 

@@ -9,9 +9,8 @@ import pytest
 
 from job import VERSION
 from job.cli import COMMANDS, _parse, main
-from job.errors import UsageError
 from job.options import FLAGS as COMMAND_FLAGS
-from job.options import OF_ONE_TAG, SETTINGS
+from job.options import OF_ONE_TAG, SETTINGS, Setting
 
 FLAGS = [setting for setting in SETTINGS if setting.flag]
 
@@ -62,24 +61,23 @@ def test_a_command_elsewhere_is_refused(arguments: list[str], capsys: pytest.Cap
     assert "the command comes first" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", ["run", "plan", "status", "history", "rollback", "resume", "doctor", "promote"])
+@pytest.mark.parametrize("command", ["run", "plan", "status", "history", "rollback", "resume", "doctor"])
 def test_a_command_is_never_taken_for_a_stream_to_import(command: str) -> None:
-    try:
-        found, options = _parse([command, "worker:prod"])
-    except (SystemExit, UsageError):
-        return
-    assert found == command
-    assert options.patterns == ["worker:prod"]
+    found, options = _parse([command, "worker:prod"])
+    assert (found, options.patterns) == (command, ["worker:prod"])
+
+
+def test_promote_takes_no_streams(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("promote", "worker:prod") == 2
+    assert "import-images promote: error: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("setting", FLAGS, ids=lambda setting: setting.name)
-def test_every_flag_sets_its_setting(setting: object) -> None:
-    assert setting in FLAGS
-    for each in FLAGS:
-        if each is setting and each.flag:
-            value = [] if each.metavar is None else ["text"]
-            _, options = _parse(["run", each.flag, *value])
-            assert getattr(options, each.name) == (value[0] if value else "true")
+def test_every_flag_sets_its_setting(setting: Setting) -> None:
+    assert setting.flag
+    value = [] if setting.metavar is None else ["text"]
+    _, options = _parse(["run", setting.flag, *value])
+    assert getattr(options, setting.name) == (value[0] if value else "true")
 
 
 @pytest.mark.parametrize(("short", "name"), [("-n", "NAMESPACE"), ("-l", "SELECTOR")])

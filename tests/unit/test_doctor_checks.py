@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from job.checks import Finding, Severity, clock, gateway, horizon, in_order, schedule, tags
-from job.checks.gateway import Home, Probed
+from job.checks.gateway import Probed
 from job.checks.horizon import Horizon
-from job.checks.schedule import Job, job_from
+from job.checks.schedule import CronJob, cron_job_from
 from job.checks.tags import Import, Looked
 from job.holds import ANNOTATION
-from job.model import Reason, TagName
+from job.model import By, Reason, TagName
 from job.openshift import stream_from
-from job.tables_doctor import lines_of
+from job.tables import lines_of
 from tests.kustomize import build
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 
@@ -26,26 +27,26 @@ TAG = TagName("packit-prod", "worker", "prod")
 JSON = dict[str, Any]
 
 
-def shipped(**spec: Any) -> Job:
+def shipped(**spec: Any) -> CronJob:
     """The CronJob of the overlay for prod, changed."""
     data = json.loads(json.dumps(build("prod").one("CronJob")))
     data["metadata"]["namespace"] = "packit-prod"
     data["spec"] |= spec
-    found = job_from(data)
+    found = cron_job_from(data)
     assert found is not None
     return found
 
 
-def with_environment(**settings: str) -> Job:
+def with_environment(**settings: str) -> CronJob:
     data = json.loads(json.dumps(build("prod").one("CronJob")))
     container = data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["env"] += [{"name": name, "value": value} for name, value in settings.items()]
-    found = job_from(data)
+    found = cron_job_from(data)
     assert found is not None
     return found
 
 
-def of_job(job: Job) -> list[tuple[str, Severity]]:
+def of_job(job: CronJob) -> list[tuple[str, Severity]]:
     return [(each.check, each.severity) for each in schedule.findings(job, NOW)]
 
 
@@ -55,7 +56,7 @@ E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 class TestSchedule:
     @pytest.mark.parametrize("overlay", ["prod", "stg"])
     def test_what_is_shipped_is_well(self, overlay: str) -> None:
-        job = job_from(build(overlay).one("CronJob"))
+        job = cron_job_from(build(overlay).one("CronJob"))
         assert job is not None
         assert schedule.findings(job, NOW) == []
 
@@ -96,14 +97,14 @@ class TestSchedule:
     def test_an_image_of_no_version(self, image: str) -> None:
         data = json.loads(json.dumps(build("prod").one("CronJob")))
         data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = image
-        job = job_from(data)
+        job = cron_job_from(data)
         assert job is not None
         (found,) = schedule.findings(job, NOW)
         assert found.check == "cron-job-image"
         assert found.mend[0].endswith(":0.1.0")
 
     def test_one_that_is_not_ours(self) -> None:
-        assert job_from({"metadata": {"name": "backup"}, "spec": {}}) is None
+        assert cron_job_from({"metadata": {"name": "backup"}, "spec": {}}) is None
 
     @pytest.mark.parametrize(
         ("settings", "namespace", "deployment", "does"),
@@ -115,12 +116,14 @@ class TestSchedule:
             ({"NAMESPACE": "other, third"}, "third", "prod", True),
             ({"NAMESPACE": "other"}, "packit-prod", "prod", False),
             ({"NAMESPACE_SELECTOR": "a=b"}, "other", "prod", True),
+            ({"NAMESPACE_SELECTOR": "a=b"}, "other", "stg", False),
+            ({"SERVICE": "shop"}, "shop-prod", "prod", True),
+            ({"SERVICE": "shop"}, "packit-prod", "prod", False),
         ],
     )
     def test_what_it_imports(self, settings: JSON, namespace: str, deployment: str | None, does: bool) -> None:
         job = with_environment(**settings)
-        home = Job("packit-prod", job.name, job.spec, job.container, job.image, job.settings, job.account)
-        assert home.imports(namespace, deployment) is does
+        assert replace(job, namespace="packit-prod").imports(namespace, deployment) is does
 
 
 @pytest.mark.parametrize(
@@ -174,7 +177,7 @@ class TestGateway:
         probed = Probed("u", False, deletes=False)
         (by_hand,) = gateway.findings(probed, None)
         assert by_hand.mend == ("export GATEWAY=aggregation",)
-        (in_the_job,) = gateway.findings(probed, Home("packit-prod", "imports"))
+        (in_the_job,) = gateway.findings(probed, replace(shipped(), name="imports"))
         assert in_the_job.mend == ("oc -n packit-prod set env cronjob/imports GATEWAY=aggregation",)
 
 
@@ -198,6 +201,20 @@ class TestTags:
         assert found is not None
         assert (found.severity, found.check) == (severity, check)
         assert found.mend
+
+    @pytest.mark.parametrize(
+        ("reason", "by", "words"),
+        [
+            (Reason.UNAUTHORIZED, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
+            # Whatever its words are.
+            (Reason.FORBIDDEN, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
+            (Reason.FORBIDDEN, By.API, "oc edit image.config.openshift.io/cluster"),
+        ],
+    )
+    def test_a_login_is_for_a_registry_that_refuses(self, reason: Reason, by: By, words: str) -> None:
+        found = tags.of_import(Import(TAG, "nginx:1.25", Looked(None, reason, "access denied", by)))
+        assert found is not None
+        assert words in found.mend[0]
 
     def test_one_that_can(self) -> None:
         assert tags.of_import(Import(TAG, "quay.io/packit/worker:prod", Looked("sha256:1"))) is None
@@ -277,7 +294,7 @@ def test_the_worst_comes_first() -> None:
 
 
 def test_what_is_put_for_a_password_stays() -> None:
-    (found,) = gateway.findings(Probed("u", False, "HTTP 401", refused=True), Home("packit-prod", "imports"))
+    (found,) = gateway.findings(Probed("u", False, "HTTP 401", refused=True), shipped())
     assert "--from-literal=PUSHGATEWAY_PASSWORD=PASSWORD" in " ".join(lines_of(found.mend[0], 100))
     assert lines_of("oc edit 'imagestream/a\x1b[2Jb'", 100) == ["    oc edit 'imagestream/a?[2Jb'"]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from job.checks.gateway import PROBE, Probed
+from job.checks.gateway import PROBE, Probed, findings
 from job.probing import probe
 from job.settings import GatewaySettings
+from job.tables_doctor import print_findings
 from tests.runs.servers import Answered, Asked, Sums, serving
 
 
@@ -48,6 +51,7 @@ def test_one_that_replaces() -> None:
     gateway = Gateway()
     found, methods = probed(gateway)
     assert (found.value, found.sums, found.left, found.problem) == (1.0, False, None, None)
+    assert found.pushed
     assert methods == ["DELETE", "POST", "POST", "GET", "DELETE"]
     assert gateway.values == {}
 
@@ -64,6 +68,7 @@ def test_one_that_cannot_remove_gets_nothing_that_would_stay(aggregation: bool) 
     sums = Sums()
     found, methods = probed(sums, aggregation=aggregation)
     assert (found.deletes, found.sums, found.problem) == (False, True, None)
+    assert not found.pushed
     assert methods == ["DELETE", "POST"]
     assert sums.series == {}
 
@@ -71,13 +76,18 @@ def test_one_that_cannot_remove_gets_nothing_that_would_stay(aggregation: bool) 
 def test_one_that_does_not_show_what_it_has() -> None:
     found, methods = probed(Gateway(shows="nothing"))
     assert (found.sums, found.left, found.problem) == (None, None, None)
+    assert found.pushed
     assert methods[-1] == "DELETE"
 
 
 def test_one_that_removes_only_once() -> None:
     found, _ = probed(Gateway(removes=1))
-    assert found.left is not None
+    assert found.pushed and found.left is not None
     assert found.left.startswith("/metrics/job/import-images-doctor/probe/")
+    page = io.StringIO()
+    print_findings(findings(found, None), {}, found, page)
+    assert "was not removed again" in page.getvalue()
+    assert "which was removed again" not in page.getvalue()
 
 
 @pytest.mark.parametrize(("status", "refused"), [(401, True), (403, True), (500, False), (302, False)])
@@ -94,6 +104,7 @@ def test_one_that_may_be_read_and_not_pushed_to() -> None:
     with serving(instead=guarded) as server:
         found = probe(GatewaySettings(server.url))
     assert found.refused
+    assert not found.pushed
     assert found.left is None
 
 

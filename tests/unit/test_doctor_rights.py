@@ -39,8 +39,7 @@ def rights_of(rules: Iterable[dict[str, Any]]) -> Iterable[Right]:
 
 @pytest.mark.parametrize("component", list(Component))
 def test_they_are_those_of_the_role(component: Component) -> None:
-    (file,) = FILES[component]
-    assert file == f"manifests/{ROLES[component]}"
+    assert FILES[component] == f"manifests/{ROLES[component]}"
     found = shipped(ROLES[component], "Role", NAMES[component])
     assert len(set(RULES[component])) == len(RULES[component])
     assert set(RULES[component]) == set(found)

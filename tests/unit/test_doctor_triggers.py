@@ -12,7 +12,6 @@ from job.checks import Finding, Severity
 from job.checks.shapes import Names, Shape, normal, shape_of
 from job.checks.triggers import (
     KnownTags,
-    Pulling,
     built_from,
     of_pull,
     of_workload,
@@ -242,14 +241,14 @@ def test_pulling_from_another_namespace() -> None:
     assert mine is not None
     ((account, tag),) = pulls_wanted(mine, shape_of(DEPLOYMENTS, data), known(far, local=frozenset({far})))
     assert (account, tag) == (f"system:serviceaccount:{NAMESPACE}:default", far)
-    assert of_pull(mine, far, Pulling(account, True)) is None
-    found = of_pull(mine, far, Pulling(account, False))
+    assert of_pull(mine, far, account, True) is None
+    found = of_pull(mine, far, account, False)
     assert found is not None
     assert found.mend == (
         f"oc -n far create rolebinding pull-from-{NAMESPACE}-default"
         f" --clusterrole=system:image-puller --serviceaccount={NAMESPACE}:default",
     )
-    unknown = of_pull(mine, far, Pulling(account, None))
+    unknown = of_pull(mine, far, account, None)
     assert unknown is not None
     assert unknown.check == "not-checked"
 

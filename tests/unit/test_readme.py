@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from job.metrics import FAMILIES
-from job.model import Reason, Skip
-from job.options import SETTINGS
+from job.model import Reason, RolloutResult, Skip
+from job.options import SETTINGS, Setting
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_is_documented(setting: object) -> None:
-    name, flag = getattr(setting, "name", ""), getattr(setting, "flag", None)
-    assert f"`{name}`" in README
-    assert flag is None or f"`{flag}`" in README
+def test_every_setting_is_documented(setting: Setting) -> None:
+    assert f"`{setting.name}`" in README
+    assert setting.flag is None or f"`{setting.flag}`" in README
+
+
+@pytest.mark.parametrize("setting", [each for each in SETTINGS if each.flag], ids=lambda setting: setting.name)
+def test_every_flag_is_in_the_row_of_its_setting_with_its_default(setting: Setting) -> None:
+    (row,) = [line for line in README.splitlines() if line.startswith(f"| `{setting.name}` | ")]
+    flags, default = (cell.strip() for cell in row.split(" |")[1:3])
+    assert re.findall("`([^`]+)`", flags) == [flag for flag in (setting.flag, setting.short) if flag]
+    if setting.default:
+        assert default == f"`{setting.default}`"
+    else:
+        # Told in words, if at all.
+        assert not re.fullmatch("`[^`]*`", default)
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
@@ -26,9 +38,9 @@ def test_every_metric_is_documented_with_its_labels_and_help(family: object) -> 
     assert f"| `{name}` | {', '.join(labels)} | {told} |" in README
 
 
-@pytest.mark.parametrize("reason", [*Reason, *(skip for skip in Skip if skip is not Skip.WAVE)])
-def test_every_reason_is_documented(reason: str) -> None:
-    assert f"| `{reason}` |" in README
+@pytest.mark.parametrize("word", [*Reason, *Skip, *RolloutResult], ids=lambda word: f"{type(word).__name__}-{word}")
+def test_every_reason_and_result_is_documented(word: str) -> None:
+    assert f"| `{word}` |" in README
 
 
 def test_nothing_is_left_to_be_filled_in() -> None:

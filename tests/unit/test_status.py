@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -150,7 +151,11 @@ class TestTags:
         ("reason", "by", "words"),
         [
             (Reason.NOT_FOUND, By.REGISTRY, "import-images history web:prod"),
-            (Reason.UNAUTHORIZED, By.REGISTRY, "oc create secret docker-registry pull --docker-server=quay.io"),
+            (
+                Reason.UNAUTHORIZED,
+                By.REGISTRY,
+                f"oc -n {NAMESPACE} create secret docker-registry pull-web --docker-server=quay.io",
+            ),
             (Reason.UNREACHABLE, By.REGISTRY, "import-images plan web:prod"),
             (Reason.INVALID, By.API, "oc describe imagestream/web"),
         ],
@@ -158,6 +163,14 @@ class TestTags:
     def test_each_failure_has_a_command(self, reason: Reason, by: By, words: str) -> None:
         command = stand(failed("web", reason, by=by)).attention[0].command
         assert command and command.startswith(words) and f"-n {NAMESPACE}" in command
+
+    @pytest.mark.parametrize(
+        ("source", "server"), [("nginx:1.25", "docker.io"), ("localhost:5000/web:prod", "localhost:5000")]
+    )
+    def test_a_login_is_for_the_registry_of_the_source(self, source: str, server: str) -> None:
+        refused = failed("web", Reason.FORBIDDEN, by=By.REGISTRY, source=source)
+        command = stand(refused).attention[0].command
+        assert command and f" pull-web --docker-server={server} " in command
 
     @pytest.mark.parametrize(
         ("days", "result", "needed"),
@@ -207,7 +220,9 @@ class TestTags:
 
     def test_a_namespace_that_cannot_be_read_needs_attention(self) -> None:
         error = RunError("other", "list", Reason.FORBIDDEN, "no")
-        assert problems(stand(current(), errors=[error])) == [Problem.UNREAD]
+        standing = stand(current(), errors=[error])
+        assert problems(standing) == [Problem.UNREAD]
+        assert standing.attention[0].command == "oc get imagestreams -n other"
 
 
 class TestRuns:
@@ -262,16 +277,34 @@ class TestSchedule:
         labelled = cron_job("nightly")
         labelled["metadata"]["labels"] = {"app.kubernetes.io/name": "import-images"}
         assert timetable_from(labelled) is not None
+        by_container = cron_job("nightly")
+        containers = by_container["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        containers.insert(0, {"name": "proxy", "env": [{"name": "DEPLOYMENT", "value": "other"}]})
+        containers[1]["name"] = "import-images"
+        found = timetable_from(by_container)
+        assert found is not None and found.cron_job.deployment == "prod"
 
     def test_where_it_imports(self) -> None:
         def namespaces(**env: str) -> tuple[str, ...]:
             found = timetable_from(cron_job(env=env))
             assert found
-            return found.namespaces
+            return found.cron_job.namespaces
 
         assert namespaces() == (NAMESPACE,)
         assert namespaces(NAMESPACE="a, b") == ("a", "b")
         assert namespaces(SERVICE="shop", DEPLOYMENT="stg") == ("shop-stg",)
+        # It may be any: what labels choose is not asked.
+        assert namespaces(NAMESPACE_SELECTOR="a=b") == ()
+
+    @pytest.mark.parametrize(
+        ("env", "missed"),
+        [({"NAMESPACE_SELECTOR": "a=b"}, False), ({"NAMESPACE": "other"}, False), ({"NAMESPACE": "third"}, True)],
+    )
+    def test_its_runs_are_looked_for_where_it_imports(self, env: dict[str, str], missed: bool) -> None:
+        timetable = table(env={"DEPLOYMENT": "prod", **env})
+        journals = {"third": journal(), "other": journal(a_run())}
+        found = Findings(NOW, "prod", ("third", "other"), journals=journals, timetables=[timetable])
+        assert (problems(judge(found)) == [Problem.RUN_MISSED]) is missed
 
     def test_on_time(self) -> None:
         found = punctuality(table(), [a_run()], NOW)
@@ -338,7 +371,7 @@ class TestSchedule:
     )
     def test_whatever_it_says_it_is_read(self, data: JSON) -> None:
         found = timetable_from(data)
-        assert found is None or found.deployment is None
+        assert found is None or found.cron_job.deployment is None
 
     def test_two_due_times_ago(self) -> None:
         assert two_due_times_ago(table(), NOW) == DUE - timedelta(days=7)
@@ -367,7 +400,7 @@ class TestWorkloads:
         def told(
             resource: Any, data: JSON, result: RolloutResult | None, pods: Any = (), held: bool = False
         ) -> str | None:
-            return remedy(resource, data, pods, result, {"web": NEW}, tag, held=held)
+            return remedy(resource, data, pods, result, {"web": NEW}, tag, None if held else tag)
 
         waiting, where = RolloutResult.WAITING, f"-n {NAMESPACE}"
         assert told(DEPLOYMENTS, deployment(), RolloutResult.HEALTHY) is None
@@ -384,6 +417,8 @@ class TestWorkloads:
         data = workload(DAEMON_SETS)
         assert told(DAEMON_SETS, data, RolloutResult.FAILED, crashing) == f"import-images rollback web:prod {where}"
         assert told(DAEMON_SETS, data, RolloutResult.FAILED, crashing, True) == f"oc describe daemonset/web {where}"
+        alias = remedy(DAEMON_SETS, data, crashing, RolloutResult.FAILED, {"web": NEW}, replace(tag, tag="live"), tag)
+        assert alias == f"import-images rollback web:prod {where}"
         assert told(CRON_JOBS, workload(CRON_JOBS, digest=BAD), None) == f"oc describe cronjob/web {where}"
 
 
@@ -445,6 +480,20 @@ class TestScreen:
         tags = [Seen(failed("web")), Seen(failed("web", namespace="other"))]
         text = shown(judge(Findings(NOW, "prod", (NAMESPACE, "other"), tags)))
         assert f"! {NAMESPACE}/web:prod" in text and "! other/web:prod" in text
+
+    def test_a_namespace_that_is_called_like_a_part_of_a_tag_is_told_as_well(self) -> None:
+        tags = [Seen(failed("web")), Seen(failed("web", namespace="prod"))]
+        error = RunError("web", "list", Reason.FORBIDDEN, "no")
+        text = shown(judge(Findings(NOW, "prod", (NAMESPACE, "prod", "web"), tags, errors=[error])))
+        assert "! prod/web:prod" in text and "! namespace web: no" in text
+
+    def test_a_command_is_shown_as_it_is_to_be_pasted(self) -> None:
+        refused = failed("web", Reason.UNAUTHORIZED, by=By.REGISTRY)
+        standing = stand(refused)
+        lines = [line for line in shown(standing).splitlines() if line.startswith("    ")]
+        assert len(lines) > 1 and max(map(len, lines)) <= 100
+        assert "--docker-password=PASSWORD" in lines[-1]
+        assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(standing.attention[0].command or "")
 
     @settings(max_examples=40)
     @given(
