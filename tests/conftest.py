@@ -33,6 +33,13 @@ def _watched() -> Iterator[None]:
         client.BEFORE_END.remove(_search)
 
 
+@pytest.fixture(scope="session")
+def whole_sandbox() -> Iterator[Sandbox]:
+    """One sandbox for all whole runs of a worker; each test has a namespace of its own in it."""
+    with client.start("--no-pacing") as found:
+        yield found
+
+
 @pytest.fixture(autouse=True)
 def nothing_secret_is_told() -> Iterator[None]:
     yield

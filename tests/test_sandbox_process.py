@@ -9,14 +9,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import ExitStack, closing
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.sandbox.client import start
+from tests.sandbox.client import start, until
 
 ROOT = Path(__file__).parents[1]
 
@@ -43,13 +42,6 @@ def answers(address: str, path: str) -> bool:
         connection.close()
 
 
-def eventually(wanted: Callable[[], bool]) -> bool:
-    end = time.monotonic() + 10
-    while not wanted() and time.monotonic() < end:
-        time.sleep(0.05)
-    return wanted()
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_one_line_and_nothing_left(tmp_path: Path, number: signal.Signals) -> None:
     process = run(tmp_path)
@@ -68,7 +60,7 @@ def test_one_line_and_nothing_left(tmp_path: Path, number: signal.Signals) -> No
 
         process.send_signal(number)
         assert process.wait(10) == (-number if number is signal.SIGKILL else 0)
-        assert eventually(lambda: not any(answers(*place) for place in places))
+        until(lambda: not any(answers(*place) for place in places))
         assert process.stdout.read() == ""
         if number is not signal.SIGKILL:
             assert list(tmp_path.iterdir()) == []

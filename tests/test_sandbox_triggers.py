@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-import time
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,8 +22,6 @@ pytest_plugins = ["tests.sandbox.fixtures"]
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 TEMPLATE = ("spec", "template", "spec")
-# What never happens takes this long to be seen not to have.
-AWHILE = 0.4
 
 
 # The annotation
@@ -126,6 +124,13 @@ def imported(sandbox: Sandbox, namespace: str, content: str = "one", stream: str
     return digest
 
 
+def let_it_act(sandbox: Sandbox, namespace: str) -> None:
+    """Wait until the controller has acted on all that has happened by now: what comes later gets its image later."""
+    name = f"witness-{uuid.uuid4().hex[:8]}"
+    sandbox.create_workload(namespace, "Deployment", name, tag="app:prod", image="first")
+    until(lambda: image_of(sandbox, namespace, "Deployment", name) != "first")
+
+
 @pytest.mark.parametrize("kind", workload_manifests.KINDS)
 def test_every_kind_follows_its_tag(sandbox: Sandbox, namespace: str, kind: str) -> None:
     sandbox.create_workload(namespace, kind, "x", tag="app:prod", image="first")
@@ -183,9 +188,9 @@ def test_a_source_told_otherwise_counts_only_when_the_object_changes(
     sandbox.create_workload(namespace, "Deployment", "x", triggers=[given])
     until(lambda: image_of(sandbox, namespace, "Deployment", "x").endswith(old))
     # That was a change of the object too.
-    time.sleep(AWHILE)
+    let_it_act(sandbox, namespace)
     imported(sandbox, namespace, "two")
-    time.sleep(AWHILE)
+    let_it_act(sandbox, namespace)
     assert image_of(sandbox, namespace, "Deployment", "x").endswith(old)
 
 
@@ -193,7 +198,7 @@ def test_a_trigger_that_is_let_go(sandbox: Sandbox, namespace: str) -> None:
     digest = imported(sandbox, namespace)
     sandbox.create_workload(namespace, "Deployment", "x", triggers=[trigger("app:prod", paused=True)], image="first")
     place = f"{workload_manifests.path('Deployment', namespace)}/x"
-    time.sleep(AWHILE)
+    let_it_act(sandbox, namespace)
     assert image_of(sandbox, namespace, "Deployment", "x") == "first"
     sandbox.patch(place, {"metadata": {"annotations": {triggers.ANNOTATION: json.dumps([trigger("app:prod")])}}})
     until(lambda: image_of(sandbox, namespace, "Deployment", "x").endswith(digest))
@@ -220,7 +225,10 @@ def test_the_controller_can_be_stopped(sandbox: Sandbox, namespace: str) -> None
     sandbox.create_workload(namespace, "Deployment", "x", tag="app:prod", image="first")
     with sandbox.settings(trigger_controller=False):
         digest = imported(sandbox, namespace)
-        time.sleep(AWHILE)
+        # A pod that is made now is ready later than the controller would have acted.
+        assert (settings := sandbox.get("/sandbox/settings"))["trigger_delay"] <= settings["pod_ready_delay"]
+        sandbox.create_workload(namespace, "Deployment", "witness", image="one")
+        until(lambda: sandbox.workload(namespace, "Deployment", "witness")["status"].get("readyReplicas"))
         assert image_of(sandbox, namespace, "Deployment", "x") == "first"
     until(lambda: image_of(sandbox, namespace, "Deployment", "x").endswith(digest))
 
@@ -235,7 +243,7 @@ def test_a_deployment_config_waits_for_all_its_tags(sandbox: Sandbox, namespace:
     ]
     digest = imported(sandbox, namespace)
     sandbox.create_workload(namespace, "DeploymentConfig", "x", triggers=given, image="first")
-    time.sleep(AWHILE)
+    let_it_act(sandbox, namespace)
     assert image_of(sandbox, namespace, "DeploymentConfig", "x") == "first"
     assert sandbox.workload(namespace, "DeploymentConfig", "x")["status"]["latestVersion"] == 0
     imported(sandbox, namespace, stream="other")

@@ -290,11 +290,15 @@ def test_an_image_that_does_not_start(sandbox: Sandbox, namespace: str, how: str
 
 
 def test_a_pull_fails_before_it_is_waited_for(sandbox: Sandbox, namespace: str) -> None:
-    sandbox.change_settings(pod_ready_delay=0.3)
     sandbox.image_behaves("team/app", "unpullable")
-    sandbox.create_workload(namespace, "StatefulSet", "x", image="quay.io/team/app:1")
-    for reason in ("ContainerCreating", "ErrImagePull", "ImagePullBackOff"):
-        the_pod(sandbox, namespace, reason)
+    reasons: list[str] = []
+    with sandbox.watch(f"/api/v1/namespaces/{namespace}/pods") as events:
+        sandbox.create_workload(namespace, "StatefulSet", "x", image="quay.io/team/app:1")
+        while reasons[-1:] != ["ImagePullBackOff"]:
+            pod = next(events)["object"]
+            if pod["status"].get("containerStatuses") and [waiting(pod)] != reasons[-1:]:
+                reasons.append(waiting(pod))
+    assert reasons == ["ContainerCreating", "ErrImagePull", "ImagePullBackOff"]
 
 
 def test_a_container_for_initialization_that_crashes(sandbox: Sandbox, namespace: str) -> None:

@@ -13,23 +13,17 @@ from kubernetes.config import kube_config
 from job.clusters import Cluster
 from job.clusters.connecting import connect
 from job.settings import Settings
-from tests.sandbox.client import Sandbox, start
+from tests.sandbox.client import Sandbox
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 
 Reach = Callable[..., Cluster]
 
 
-@pytest.fixture(scope="session")
-def started() -> Iterator[Sandbox]:
-    with start("--no-pacing") as found:
-        yield found
-
-
 @pytest.fixture
-def sandbox(started: Sandbox) -> Iterator[Sandbox]:
-    yield started
-    started.remove_faults()
+def sandbox(whole_sandbox: Sandbox) -> Iterator[Sandbox]:
+    yield whole_sandbox
+    whole_sandbox.remove_faults()
 
 
 @pytest.fixture

@@ -346,7 +346,7 @@ def test_a_server_that_never_answers(cluster: Cluster, sandbox: Sandbox, namespa
     body = {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "x"}}
     begun = time.monotonic()
     error = refused(lambda: cluster.replace(LEASES, namespace, body, timeout=0.5))
-    assert 2 < time.monotonic() - begun < 6
+    assert 2 < time.monotonic() - begun < 30
     assert (error.reason, error.code, error.answered) == (Reason.TIMEOUT, None, False)
     assert counts == {(namespace, "none"): 1}
     assert sandbox.requests(method="PUT", path="leases")[-1]["query"] == {"timeout": "500ms"}

@@ -16,7 +16,6 @@ from tests.faults.moments import IMPORTS, Moment
 
 ALL = tuple(Moment)
 BEFORE, AFTER = (Moment.START, Moment.LIST), (Moment.PUSH, Moment.JOURNAL, Moment.END)
-GATEWAY_ONLY = tuple(moment for moment in ALL if moment is not Moment.PUSH)
 Statuses = Callable[[Moment], Collection[int]]
 
 NO_IMPORT = "it is about the answer to an import"
@@ -161,7 +160,7 @@ def _of_api() -> Iterator[Fault]:
         touched = {"change": "before", "times": times}
         yield Fault(f"api-touched-{name}", "rule", touched, _conflicts(times), SILENT, excluded=touch)
     late = {Moment.PUSH, Moment.JOURNAL, *IMPORTS}
-    short = {"DEADLINE": "3s", "RETRIES": "0"}
+    short = {"DEADLINE": "6s", "RETRIES": "0"}
     yield Fault("api-hang", "rule", {"hang": True}, _hangs, SILENT, slow=late, environment=short)
     yield Fault("api-drip", "rule", {"drip": {"bytes": 400, "seconds": 0.02}}, passes)
     drip = {"drip": {"bytes": 1, "seconds": 0.5}}
@@ -319,7 +318,7 @@ def _of_process() -> Iterator[Fault]:
     yield Fault("sigint", "signal", {"signal": "SIGINT"}, stops, SILENT | {"metrics"})
     killed = SILENT | {"report", "metrics", "termination"}
     yield Fault("sigkill", "signal", {"signal": "SIGKILL"}, lambda moment: (-9,), killed)
-    yield Fault("deadline", "deadline", {}, _hangs, frozenset({"lease"}), environment={"DEADLINE": "4s"})
+    yield Fault("deadline", "deadline", {}, _hangs, frozenset({"lease"}), environment={"DEADLINE": "6s"})
     yield Fault("out-of-memory", "memory", {}, lambda moment: (0, 1, 3, 6), killed, internal=True, doubt=True)
     disk = without([each for each in ALL if each is not Moment.END], NO_DISK)
     yield Fault("disk-full", "disk-full", {}, passes, frozenset({"report", "termination"}), disk)

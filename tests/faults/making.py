@@ -11,15 +11,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from job.journal import PACKED_KEY, PLAIN_KEY, Journal, TagRecord, encode
 from tests.faults.catalogue import Case
-from tests.faults.moments import STREAM_AT, Moment, gate, request_at, wait_until
+from tests.faults.moments import STREAM_AT, Moment, gate, request_at
 from tests.faults.scene import PASSWORD, Done, Scene
 from tests.rights import RUN
 from tests.runs.pods import make_lease, write_lease
 from tests.runs.servers import Answered, Asked, serving
+from tests.sandbox.client import until
 
 LEASE = "import-images-all"
 HERE = Path(__file__).parent
@@ -34,18 +36,25 @@ def perform(scene: Scene, case: Case) -> Done:
     """Run the job into a fault, to its end."""
     scene.environment.update(case.fault.environment)
     with ExitStack() as stack:
-        act = MAKING[case.fault.kind](scene, case, stack)
-        if act is None:
-            with scene.running() as process:
-                return scene.ended(process)
-        closed, environment = stack.enter_context(gate(scene.place, case.moment))
-        for name, value in environment.items():
-            scene.environment[name] = value.replace("://", f"://somebody:{PASSWORD}@")
+        done = _performed(scene, case, stack)
+        scene.verify_that_it_came(done)
+        return done
+
+
+def _performed(scene: Scene, case: Case, stack: ExitStack) -> Done:
+    act = MAKING[case.fault.kind](scene, case, stack)
+    if act is None:
         with scene.running() as process:
-            wait_until(lambda: closed.reached() or process.poll() is not None)
-            act(process)
-            closed.open()
             return scene.ended(process)
+    closed, environment = stack.enter_context(gate(scene.place, case.moment))
+    for name, value in environment.items():
+        scene.environment[name] = value.replace("://", f"://somebody:{PASSWORD}@")
+    with scene.running() as process:
+        until(lambda: closed.reached() or process.poll() is not None)
+        assert closed.reached(), ("the run ended before the moment of the fault", scene.ended(process))
+        act(process)
+        closed.open()
+        return scene.ended(process)
 
 
 # The API
@@ -57,21 +66,21 @@ def _rule(scene: Scene, case: Case, stack: ExitStack) -> Act | None:
         where["method"] = "POST"
     parts = {**where, **case.fault.parts}
     if case.moment is not Moment.PUSH:
-        scene.sandbox.add_fault(**parts)
+        scene.fault(**parts)
         return None
 
     def act(process: subprocess.Popen[str]) -> None:
-        scene.sandbox.add_fault(**parts)
+        scene.fault(**parts)
 
     return act
 
 
 def _pages(scene: Scene, case: Case, stack: ExitStack) -> None:
     where = request_at(scene.place, Moment.LIST)
-    scene.sandbox.add_fault(**where, page=case.fault.parts["page"])
+    scene.fault(**where, page=case.fault.parts["page"])
     expired = {"code": 410, "message": "The provided continue parameter is too old"}
     # The second page.
-    scene.sandbox.add_fault(**where, after=1, times=case.fault.parts["expired"], status=expired)
+    scene.fault(**where, after=1, times=case.fault.parts["expired"], status=expired)
 
 
 def _api_gone(scene: Scene, case: Case, stack: ExitStack) -> Act:
@@ -107,6 +116,7 @@ def _delete_account(scene: Scene) -> None:
 
 
 def _token_expired(scene: Scene, case: Case, stack: ExitStack) -> Act:
+    scene.signs.append(lambda done: scene.refused(401))
     return lambda process: _delete_account(scene)
 
 
@@ -128,6 +138,8 @@ def _token_renewed(scene: Scene, case: Case, stack: ExitStack) -> Act:
     }
     renewed = scene.sandbox.create_account(scene.place.namespace, "renewed", RUN)
     scene.secrets.append(renewed)
+    scene.signs.append(lambda done: scene.refused(401))
+    scene.signs.append(lambda done: scene.sandbox.requests(user=f":{scene.place.namespace}:renewed$"))
 
     def act(process: subprocess.Popen[str]) -> None:
         (account / "token").write_text(renewed)
@@ -138,6 +150,7 @@ def _token_renewed(scene: Scene, case: Case, stack: ExitStack) -> Act:
 
 def _rights_withdrawn(scene: Scene, case: Case, stack: ExitStack) -> Act:
     path = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{scene.place.namespace}/rolebindings"
+    scene.signs.append(lambda done: scene.refused(403))
 
     def act(process: subprocess.Popen[str]) -> None:
         for binding in scene.sandbox.items(path):
@@ -198,8 +211,13 @@ def _take_lock(scene: Scene, case: Case, stack: ExitStack) -> None:
         write_lease(scene.place, LEASE, holderIdentity="somebody")
 
 
+def _threads(process: subprocess.Popen[str]) -> int:
+    return len(list(Path(f"/proc/{process.pid}/task").iterdir()))
+
+
 def _wait_for_the_loss(scene: Scene, process: subprocess.Popen[str]) -> None:
-    """Until the job has tried to renew a lock that is no longer its own, and has looked at whose it is."""
+    """Until the job has tried to renew a lock that is no longer its own, has looked at whose it is, and knows it."""
+    before = _threads(process)
 
     def noticed() -> bool:
         asked = scene.place.requests(path="leases/")
@@ -208,9 +226,9 @@ def _wait_for_the_loss(scene: Scene, process: subprocess.Popen[str]) -> None:
             return process.poll() is not None
         return asked[lost]["status"] == 404 or any(each["ended"] for each in asked[lost + 1 :])
 
-    wait_until(noticed)
-    # It is told to the thread that acts on it several times a second.
-    time.sleep(1)
+    until(noticed)
+    # The thread that renews ends when it has told the others.
+    until(lambda: process.poll() is not None or _threads(process) < before)
 
 
 def _lock_taken(scene: Scene, case: Case, stack: ExitStack) -> Act:
@@ -277,6 +295,7 @@ def _wrong_digest(scene: Scene, case: Case, stack: ExitStack) -> None:
         return None
 
     server = stack.enter_context(serving(f"http://{scene.sandbox.registry_address}", instead))
+    scene.signs.append(lambda done: any("/manifests/sha256:" in each.path for each in server.asked))
     stream = STREAM_AT[case.moment]
     scene.place.push(f"{stream}-index", "new", platforms=("amd64", "arm64"))
     _spoil(scene, case, f"{server.address}/{scene.place.namespace}/{stream}-index:prod")
@@ -288,13 +307,15 @@ def _wrong_digest(scene: Scene, case: Case, stack: ExitStack) -> None:
 def _gateway(scene: Scene, case: Case, stack: ExitStack) -> None:
     parts = case.fault.parts
     left = [parts.get("times")]
-    over = threading.Event()
+    over, came = threading.Event(), threading.Event()
     stack.callback(over.set)
+    scene.signs.append(lambda done: came.is_set())
     upstream = scene.sandbox.pushgateway
 
     def instead(asked: Asked) -> Answered | None:
         if (asked.method == "GET") != bool(parts.get("reads")) or left[0] == 0:
             return None
+        came.set()
         if left[0] is not None:
             left[0] -= 1
         if parts.get("hang"):
@@ -323,6 +344,7 @@ def _garbled(how: str, answer: Answered) -> Answered:
 
 def _gateway_refused(scene: Scene, case: Case, stack: ExitStack) -> None:
     scene.environment["PUSHGATEWAY_ADDRESS"] = f"http://somebody:{PASSWORD}@127.0.0.1:1"
+    scene.signs.append(lambda done: "not pushed" in done.stderr)
 
 
 def _gateway_signal(scene: Scene, case: Case, stack: ExitStack) -> Act:
@@ -365,7 +387,7 @@ def _journal(scene: Scene, case: Case, stack: ExitStack) -> Act | None:
             case _:
                 quota = {"code": 403, "message": "exceeded quota: all, requested: configmaps=1"}
                 where = {"path": f"/namespaces/{scene.place.namespace}/configmaps", "method": "POST|PUT"}
-                scene.sandbox.add_fault(**where, status=quota)
+                scene.fault(**where, status=quota)
 
     if case.moment is Moment.START:
         change()
@@ -381,25 +403,17 @@ def _signal(scene: Scene, case: Case, stack: ExitStack) -> Act:
 
 
 def _deadline(scene: Scene, case: Case, stack: ExitStack) -> Act:
-    begun = time.monotonic()
-
-    def act(process: subprocess.Popen[str]) -> None:
-        # It began to count before it came here.
-        limit = float(scene.environment["DEADLINE"].removesuffix("s"))
-        time.sleep(limit + 0.5)
-        assert time.monotonic() - begun > limit
-
-    return act
+    # It began to count before it came here.
+    return lambda process: time.sleep(float(scene.environment["DEADLINE"].removesuffix("s")) + 0.5)
 
 
 def _memory(scene: Scene, case: Case, stack: ExitStack) -> Act:
     """No more memory from now on, but for what is left of what the process has."""
 
     def act(process: subprocess.Popen[str]) -> None:
-        if process.poll() is None:
-            pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
-            size = pages * resource.getpagesize()
-            resource.prlimit(process.pid, resource.RLIMIT_AS, (size, size))
+        pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
+        size = pages * resource.getpagesize()
+        resource.prlimit(process.pid, resource.RLIMIT_AS, (size, size))
 
     return act
 
@@ -407,6 +421,8 @@ def _memory(scene: Scene, case: Case, stack: ExitStack) -> Act:
 def _disk_full(scene: Scene, case: Case, stack: ExitStack) -> None:
     scene.stdout = stack.enter_context(Path("/dev/full").open("w"))  # noqa: SIM115
     scene.environment["TERMINATION_LOG"] = "/dev/full"
+    scene.signs.append(lambda done: "report could not be written" in done.stderr)
+    scene.signs.append(lambda done: "termination message" in done.stderr)
 
 
 def _logs_full(scene: Scene, case: Case, stack: ExitStack) -> None:
@@ -416,6 +432,7 @@ def _logs_full(scene: Scene, case: Case, stack: ExitStack) -> None:
 def _no_disk(scene: Scene, case: Case, stack: ExitStack) -> None:
     """Nothing can be written to any file; stdout and stderr are pipes."""
     scene.limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, 0))
+    scene.signs.append(lambda done: "termination message" in done.stderr)
 
 
 def _clock(scene: Scene, case: Case, stack: ExitStack) -> Act:
@@ -436,6 +453,14 @@ def _clock(scene: Scene, case: Case, stack: ExitStack) -> Act:
         new.write_text(case.fault.parts["change"])
         new.replace(file)
 
+    def changed(done: Done) -> bool:
+        """Whether what the job wrote of its lock at the end has the new time."""
+        lease = scene.held().lease
+        assert lease
+        written = datetime.fromisoformat(lease["renewTime"])
+        return abs(written - datetime.now(UTC)) > timedelta(days=20)
+
+    scene.signs.append(changed)
     return act
 
 

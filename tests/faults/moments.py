@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -111,11 +110,3 @@ def gate(place: Place, moment: Moment) -> Iterator[tuple[Gate, dict[str, str]]]:
                 guard.open()
     else:
         yield ApiGate(place, place.sandbox.add_fault(**request_at(place, moment), gate=True, times=1)), {}
-
-
-def wait_until(what: Callable[[], object], seconds: float = PATIENCE) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)

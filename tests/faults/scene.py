@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from job.journal import Journal, RunRecord, TagRecord, encode
-from tests.runs.place import PROGRAM, Place, Series, metrics_of
+from tests.runs.place import PROGRAM, Place, Series, metrics_of, started
 from tests.runs.pods import JOURNAL
 from tests.sandbox.client import IMAGE, MERGE_PATCH, Json, Refused, Sandbox
 
@@ -77,6 +77,9 @@ class Scene:
     stderr: int | IO[Any] = subprocess.PIPE
     limit: Callable[[], None] | None = None
     secrets: list[str] = field(default_factory=list)
+    # The rules of which each has to act, and what else tells that the fault has come.
+    rules: list[int] = field(default_factory=list)
+    signs: list[Callable[[Done], object]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.place = place = Place(self.sandbox)
@@ -155,6 +158,21 @@ class Scene:
         request = urllib.request.Request(url, ("\n".join(lines) + "\n").encode(), method="PUT")
         urllib.request.urlopen(request, timeout=20).close()
 
+    def fault(self, **parts: object) -> None:
+        """A rule of the sandbox that has to act before the run ends."""
+        self.rules.append(self.sandbox.add_fault(**parts))
+
+    def verify_that_it_came(self, done: Done) -> None:
+        """A fault that meets nothing proves nothing."""
+        acted = {each["id"]: each["acted"] for each in self.sandbox.faults()}
+        assert all(acted[number] for number in self.rules), ("the fault never came", done)
+        assert all(sign(done) for sign in self.signs), ("nothing shows that the fault came", done)
+
+    def refused(self, code: int) -> bool:
+        """Whether the API has refused the job something in this namespace with that code."""
+        asked = self.sandbox.requests(path=f"/namespaces/{self.place.namespace}/")
+        return any(each["status"] == code and each["user_agent"].startswith("import-images/") for each in asked)
+
     def point(self, stream: str, source: str, tag: str = "prod") -> None:
         """Let a tag follow another place."""
         tags = [
@@ -169,21 +187,9 @@ class Scene:
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[str]]:
         """The job under way."""
-        process = subprocess.Popen(
-            [PROGRAM, *self.arguments],
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=self.stdout,
-            stderr=self.stderr,
-            text=True,
-            preexec_fn=self.limit,
-        )
-        try:
+        streams = {"stdout": self.stdout, "stderr": self.stderr}
+        with started([PROGRAM, *self.arguments], self.environment, preexec_fn=self.limit, **streams) as process:
             yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
 
     def ended(self, process: subprocess.Popen[str]) -> Done:
         stdout, stderr = process.communicate(timeout=PATIENCE)

@@ -2,15 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from tests.runs.conftest import sandbox
 
-import pytest
-
-from tests.sandbox.client import Sandbox, start
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for all tests of a worker."""
-    with start("--no-pacing") as found:
-        yield found
+__all__ = ["sandbox"]

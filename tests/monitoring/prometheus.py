@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,6 @@ import yaml
 
 from tests.sandbox.programs import Program, free_port
 
-PATIENCE = 20.0
 INTERVAL = "250ms"
 # Where the Pushgateway and the rules are, on OpenShift.
 HOME = "packit-monitoring"
@@ -68,14 +67,6 @@ class Prometheus:
         """The alerts that fire or will after their time: name, and the namespace of the streams."""
         found = self.get("alerts")["alerts"]
         return {(each["labels"]["alertname"], each["labels"].get("stream_namespace", "")) for each in found}
-
-
-def eventually(what: Callable[[], object], told: str) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + PATIENCE
-    while not what():
-        assert time.monotonic() < end, f"it did not come: {told}"
-        time.sleep(0.05)
 
 
 def enforced(expression: str, namespace: str = HOME) -> str:

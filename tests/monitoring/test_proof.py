@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitoring.prometheus import HOME, How, Prometheus, enforced, eventually, prometheus
+from tests.monitoring.prometheus import HOME, How, Prometheus, enforced, prometheus
 from tests.monitoring.promql import named
 from tests.monitoring.rules import shipped_alerts, shipped_groups
 from tests.monitoring.scenes import STATES, Scene
@@ -20,7 +20,7 @@ from tests.monitoring.shipped import FLAVOURS, Ask, Flavour, asks, choices, chos
 from tests.rights import RUN
 from tests.runs.place import Place, of
 from tests.runs.servers import pushgateway
-from tests.sandbox.client import IMAGE, Sandbox
+from tests.sandbox.client import IMAGE, Sandbox, until
 from tests.sandbox.programs import Program, start_pushgateway
 
 HOWS: tuple[How, ...] = ("honored", "overridden")
@@ -112,7 +112,7 @@ def scraped(prometheuses: tuple[Prometheus, ...], namespaces: set[str]) -> None:
     def there() -> bool:
         return all({dict(key)["stream_namespace"] for key in each.ask(asked)} == namespaces for each in prometheuses)
 
-    eventually(there, f"the metrics of {namespaces}")
+    until(there, told=f"the metrics of {namespaces}")
 
 
 def seen(asked: Prometheus, ask: Ask, **values: str) -> dict[tuple[tuple[str, str], ...], float]:
@@ -202,13 +202,16 @@ def wrong_alerts(asked: Prometheus, names: Mapping[str, str]) -> Iterator[str]:
             yield f"{alert.name} fires in a namespace of others"
     if found != intended:
         yield f"{asked.how}: {sorted(found ^ intended)} fire, or should"
-    eventually(lambda: asked.alerts() == intended, f"{asked.how}: the alerts {sorted(intended)}")
+    until(lambda: asked.alerts() == intended, told=f"{asked.how}: the alerts {sorted(intended)}")
     if {alert for alert, _ in intended} != shipped_alerts().keys() - ELSEWHERE:
         yield "an alert is not seen firing"
 
 
-def by_title(title: str, ref: str = "A") -> Iterator[Ask]:
-    yield from (ask for flavour in FLAVOURS for ask in asks(flavour) if (ask.panel, ask.ref) == (title, ref))
+def by_title(title: str, ref: str = "A") -> list[Ask]:
+    """A query of a panel that every dashboard has."""
+    found = [ask for flavour in FLAVOURS for ask in asks(flavour) if (ask.panel, ask.ref) == (title, ref)]
+    assert [ask.flavour for ask in found] == list(FLAVOURS), title
+    return found
 
 
 def test_a_deleted_stream_leaves_and_two_deployments_share_a_namespace(sandbox: Sandbox, tmp_path: Path) -> None:
@@ -229,7 +232,7 @@ def test_a_deleted_stream_leaves_and_two_deployments_share_a_namespace(sandbox: 
         scene.run(place, 1, RETRIES="0")
         scene.run(place, 0, DEPLOYMENT="stg")
         scraped(prometheuses, {place.namespace})
-        eventually(lambda: all(len(each.ask(COUNTED)) == 2 for each in prometheuses), "both deployments")
+        until(lambda: all(len(each.ask(COUNTED)) == 2 for each in prometheuses), told="both deployments")
         for each in prometheuses:
             assert set(each.values_of("deployment", COUNTED)) == {"prod", "stg"}
             for ask in by_title("Tags"):
@@ -246,7 +249,7 @@ def test_a_deleted_stream_leaves_and_two_deployments_share_a_namespace(sandbox: 
         scene.run(place, 0, RETRIES="0")
         for each in prometheuses:
             for ask in by_title("Tags"):
-                eventually(lambda: tags_in(each, ask) == {("stays", "prod"), ("stays", "stg")}, "no row of the stream")  # noqa: B023
+                until(lambda: tags_in(each, ask) == {("stays", "prod"), ("stays", "stg")}, told="no row of the stream")  # noqa: B023
             for ask in by_title("What failed, since when, and what to do"):
                 assert seen(each, ask) == {}
             for ask in by_title("Failed tags"):
@@ -292,20 +295,20 @@ def test_a_pushgateway_that_restarts_empty_is_told_of_and_filled_again(
                 # No number where nothing is known: a zero would look like good news.
                 for flavour in FLAVOURS:
                     for ask in asks(flavour):
-                        eventually(lambda: seen(each, ask) == {}, ask.key)  # noqa: B023
-                eventually(lambda: each.alerts() == {("ImportImagesMetricsGone", "")}, "the alert")  # noqa: B023
+                        until(lambda: seen(each, ask) == {}, told=ask.key)  # noqa: B023
+                until(lambda: each.alerts() == {("ImportImagesMetricsGone", "")}, told="the alert")  # noqa: B023
             run_all(scene, place, 1, shards)
             scraped(prometheuses, {place.namespace})
             for each in prometheuses:
                 for ask in by_title("What failed, since when, and what to do"):
                     # A scrape may have met the first shard's push alone.
-                    eventually(lambda: len(seen(each, ask)) == 1, ask.key)  # noqa: B023
+                    until(lambda: len(seen(each, ask)) == 1, told=ask.key)  # noqa: B023
                     ((labels, runs),) = seen(each, ask).items()
                     assert (dict(labels)["stream"], runs) == ("bad", 2)
                 for ask in by_title("What failed, since when, and what to do", "B"):
                     assert len(seen(each, ask)) == 1
                 for ask in by_title("Last runs"):
-                    eventually(lambda: len(seen(each, ask)) == (shards or 1), "each shard")  # noqa: B023
+                    until(lambda: len(seen(each, ask)) == (shards or 1), told="each shard")  # noqa: B023
             # What the journal kept.
             again = place.metrics(scene.gateway)["tag_last_success_timestamp_seconds"]
             if not shards:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.promote.forge import GIT, Folder
-from tests.runs.place import Place
-from tests.sandbox.client import Sandbox, start
+from tests.runs.conftest import place, sandbox
+
+__all__ = ["place", "sandbox"]
 
 
 @pytest.fixture(autouse=True)
@@ -23,15 +23,3 @@ def _own_git(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
     return Folder(tmp_path)
-
-
-@pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    with start("--no-pacing") as found:
-        yield found
-
-
-@pytest.fixture
-def place(sandbox: Sandbox) -> Iterator[Place]:
-    yield Place(sandbox)
-    sandbox.remove_faults()

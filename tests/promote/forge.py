@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.runs.place import PATIENCE, PROGRAM, Ended
+from tests.runs.place import PROGRAM, Ended, ended, started
 
 # Nothing of the person's own git matters.
 GIT = {
@@ -131,26 +131,6 @@ class Folder:
     @contextmanager
     def promoting(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """The same under way; whoever waits for it takes its output by `ended`."""
-        process = subprocess.Popen(
-            [PROGRAM, "promote", *arguments],
-            cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "HOME": str(self.folder), **GIT, **environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        given = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **GIT, **environment}
+        with started([PROGRAM, "promote", *arguments], given, cwd=self.folder) as process:
             yield process
-        finally:
-            if process.poll() is None:
-                process.kill()
-            process.communicate()
-
-
-def ended(process: subprocess.Popen[str]) -> Ended:
-    """Wait for a process of `Folder.promoting`."""
-    stdout, stderr = process.communicate(timeout=PATIENCE)
-    assert "Traceback" not in stdout + stderr, stderr
-    assert "internal error" not in stderr, stderr
-    return Ended(process.returncode, stdout, stderr)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import signal
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.promote.forge import Folder, ended
+from tests.promote.forge import Folder
 from tests.rights import WATCH
-from tests.runs.place import Ended, Place
+from tests.runs.place import Ended, Place, ended
 from tests.sandbox.client import Sandbox, until
 
 REVISION = "org.opencontainers.image.revision"
@@ -279,7 +279,9 @@ def test_notes_of_several_runs(shop: Shop) -> None:
         shop.build("web", commit)
         done = shop.place.run(PUSHGATEWAY_ADDRESS=None)
         runs.append(done.report["run"])
-        time.sleep(1.1)
+        # Since when is told by the second, so each begins in another.
+        began = datetime.fromisoformat(runs[-1]["started_at"])
+        until(lambda began=began: datetime.now(UTC) >= began + timedelta(seconds=1))  # type: ignore[misc]
     everything = shop.promote("notes", "--since", runs[0]["id"], "--output", "json").report
     assert [run["id"] for run in everything["runs"]] == [run["id"] for run in reversed(runs)]
     (change,) = everything["repositories"][0]["changes"]

@@ -8,14 +8,13 @@ import pytest
 
 from tests.registries import faulty_registry
 from tests.runs.place import Place
-from tests.sandbox.client import Sandbox, start
+from tests.sandbox.client import Sandbox
 
 
 @pytest.fixture(scope="session")
-def sandbox() -> Iterator[Sandbox]:
-    """One sandbox for all tests of a worker; each test has a namespace of its own in it."""
-    with start("--no-pacing") as found:
-        yield found
+def sandbox(whole_sandbox: Sandbox) -> Sandbox:
+    """That of the worker."""
+    return whole_sandbox
 
 
 @pytest.fixture

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,7 +16,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.rights import RUN
-from tests.sandbox.client import IMAGE, Json, Sandbox
+from tests.sandbox.client import IMAGE, Json, Sandbox, until
 
 # Another one is named where the job is tried on other Pythons; see tests.compatibility.
 PROGRAM = Path(os.environ.get("IMPORT_IMAGES_PROGRAM") or Path(sys.executable).with_name("import-images"))
@@ -75,9 +73,8 @@ class Place:
             "RETRIES": "1",
             **more,
         }
-        if not any(
-            more.get(name) for name in ("PUSHGATEWAY_USERNAME", "PUSHGATEWAY_TOKEN", "PUSHGATEWAY_PASSWORD")
-        ) and ("@" not in (environment["PUSHGATEWAY_ADDRESS"] or "")):
+        told = any(name in more for name in ("PUSHGATEWAY_USERNAME", "PUSHGATEWAY_TOKEN", "PUSHGATEWAY_PASSWORD"))
+        if not told and "@" not in (environment["PUSHGATEWAY_ADDRESS"] or ""):
             # The sandbox's Pushgateway asks for no login. It is given so that no output may tell it; see tests.secrets.
             environment |= GATEWAY_LOGIN
         return {name: value for name, value in environment.items() if value is not None}
@@ -93,26 +90,13 @@ class Place:
             timeout=PATIENCE,
             check=False,
         )
-        assert "Traceback" not in done.stdout + done.stderr, done.stderr
-        return Ended(done.returncode, done.stdout, done.stderr)
+        return told(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
     def running(self, *arguments: str, **environment: str | None) -> Iterator[subprocess.Popen[str]]:
         """The job under way; whoever waits for it takes its output by `ended`."""
-        process = subprocess.Popen(
-            [PROGRAM, *arguments],
-            env=self.environment(**environment),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        try:
+        with started([PROGRAM, *arguments], self.environment(**environment)) as process:
             yield process
-        finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGKILL)
-            process.communicate()
 
     def push(self, name: str, content: str, tag: str = "prod", **more: Any) -> str:
         """Push an image to a repository of this namespace's own; returns its digest."""
@@ -187,10 +171,7 @@ class Place:
 
     def wait_for_import(self, stream: str) -> None:
         """Wait until an import of a stream is under way."""
-        end = time.monotonic() + 30
-        while not any(each["ended"] is None for each in self.imports(stream)):
-            assert time.monotonic() < end, f"no import of {stream} was begun"
-            time.sleep(0.02)
+        until(lambda: any(each["ended"] is None for each in self.imports(stream)), told=f"an import of {stream}")
 
     def roll_back(self, name: str, digest: str, tag: str = "prod", **more: Any) -> None:
         """Move a tag to an earlier image and hold it there, as a rollback does."""
@@ -232,11 +213,39 @@ def of(stream: str, tag: str = "prod", **labels: str) -> tuple[tuple[str, str], 
     return tuple(sorted({"stream": stream, "tag": tag, **labels}.items()))
 
 
+@contextmanager
+def started(
+    command: Sequence[str | Path], environment: Mapping[str, str], **options: Any
+) -> Iterator[subprocess.Popen[str]]:
+    """A program under way with nobody at a terminal; killed in the end if it has not ended.
+
+    Args:
+        command: the program and its arguments.
+        environment: all of it.
+        options: more for `subprocess.Popen`, or other than usual.
+    """
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen(list(command), env=environment, text=True, **{**streams, **options})
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
 def ended(process: subprocess.Popen[str], patience: float = PATIENCE) -> Ended:
-    """Wait for a process of `Place.running`."""
+    """Wait for a process of `started`."""
     stdout, stderr = process.communicate(timeout=patience)
-    assert "Traceback" not in stdout + stderr, stderr
-    return Ended(process.returncode, stdout, stderr)
+    return told(process.returncode, stdout, stderr)
+
+
+def told(status: int, stdout: str, stderr: str) -> Ended:
+    """What a program said until it ended. A defect of its own is never what was expected, whatever status it gives."""
+    said = stdout + stderr
+    assert "Traceback" not in said, said
+    assert "please report it" not in said, said
+    return Ended(status, stdout, stderr)
 
 
 def metrics_of(gateway: str, **group: str) -> dict[str, Series]:

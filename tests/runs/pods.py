@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -21,14 +19,6 @@ TEMPLATE: Json = {
         "template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "job", "image": "import-images"}]}}
     }
 }
-
-
-def wait_until(what: Callable[[], object], seconds: float = 40.0) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < end, "it did not come"
-        time.sleep(0.02)
 
 
 def make_cron_job(place: Place, **spec: Any) -> Json:

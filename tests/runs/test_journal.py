@@ -10,8 +10,8 @@ import pytest
 
 from tests.rights import without
 from tests.runs.place import Place, ended, of
-from tests.runs.pods import JOURNAL, journal, make_cron_job, scheduled, wait_until
-from tests.sandbox.client import Sandbox
+from tests.runs.pods import JOURNAL, journal, make_cron_job, scheduled
+from tests.sandbox.client import Sandbox, until
 
 LAST = "tag_last_success_timestamp_seconds"
 
@@ -20,7 +20,7 @@ def wipe(place: Place) -> None:
     """The Pushgateway forgets the group."""
     url = f"{place.sandbox.pushgateway}/metrics/job/import-images/deployment/prod/stream_namespace/{place.namespace}"
     urllib.request.urlopen(urllib.request.Request(url, method="DELETE"), timeout=10).close()
-    wait_until(lambda: not place.metrics())
+    until(lambda: not place.metrics())
 
 
 def spoil(place: Place) -> None:
@@ -49,11 +49,11 @@ def test_a_killed_run_is_told_as_aborted_with_what_it_had_done(place: Place, bet
     pod = scheduled(place, make_cron_job(place))
     # Times in streams are whole seconds: what was imported before is of an earlier one.
     second = int(time.time())
-    wait_until(lambda: int(time.time()) > second)
+    until(lambda: int(time.time()) > second)
     hang = place.import_fault("b", hang=True)
     with place.running(**pod) as process:
         place.wait_for_import("b")
-        wait_until(lambda: place.current("a") == place.sandbox.registry.tag(f"{place.namespace}/a", "x", "prod"))
+        until(lambda: place.current("a") == place.sandbox.registry.tag(f"{place.namespace}/a", "x", "prod"))
         process.send_signal(signal.SIGKILL)
         process.wait()
     killed = journal(place).runs[0].id

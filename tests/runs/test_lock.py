@@ -12,8 +12,8 @@ import pytest
 
 from tests.rights import RUN
 from tests.runs.place import Place, ended
-from tests.runs.pods import journal, lease, make_cron_job, scheduled, wait_until, write_lease
-from tests.sandbox.client import Sandbox
+from tests.runs.pods import journal, lease, make_cron_job, scheduled, write_lease
+from tests.sandbox.client import Sandbox, until
 
 
 @contextmanager
@@ -151,7 +151,7 @@ def test_a_run_whose_lock_somebody_takes_stops(place: Place) -> None:
         place.imported(f"s{number}")
     place.import_fault(latency=20)
     with place.running(CONCURRENCY="1") as process:
-        wait_until(place.imports)
+        until(place.imports)
         write_lease(place, holderIdentity="somebody")
         done = ended(process)
     assert done.status == 6, done.stderr

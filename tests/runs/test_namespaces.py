@@ -7,8 +7,6 @@ import pytest
 from tests.rights import RUN, without
 from tests.runs.place import Ended, Place, metrics_of
 
-NOBODY = "nobody-may"
-
 
 @pytest.fixture
 def other(place: Place) -> str:

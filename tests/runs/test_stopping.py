@@ -10,6 +10,8 @@ import time
 import pytest
 
 from tests.runs.place import PROGRAM, Place, ended, of
+from tests.runs.pods import lease
+from tests.sandbox.client import until
 
 
 def three(place: Place) -> dict[str, str]:
@@ -35,7 +37,7 @@ def test_signal_in_the_middle(place: Place, number: signal.Signals) -> None:
     assert [place.current(name) for name in ("a", "b")] == [digests["a"], digests["b"]]
     tag = done.tags["c:prod"]
     assert (tag["by"], tag["attempts"], tag["after"]["digest"]) == (None, 0, place.current("c"))
-    assert place.imports("c")[1:] == []
+    assert place.imports("c") == []
     assert (done.report["run"]["outcome"], done.report["run"]["exit_status"]) == ("aborted", 6)
     assert number.name in done.stderr
     held = place.metrics()
@@ -44,32 +46,11 @@ def test_signal_in_the_middle(place: Place, number: signal.Signals) -> None:
     assert held["tags"][(("result", "updated"),)] == 2
 
 
-def test_deadline_in_the_middle(place: Place) -> None:
-    digests = three(place)
-    done = place.run(CONCURRENCY="1", DEADLINE="1s")
-    assert done.status == 6, done.stderr
-    assert done.results["c:prod"] == "failed aborted"
-    assert done.results["a:prod"] in ("updated", "failed aborted")
-    for name in ("a", "b"):
-        if done.results[f"{name}:prod"] == "updated":
-            assert place.current(name) == digests[name]
-    assert done.report["run"]["outcome"] == "aborted"
-
-
-def test_deadline_is_named_as_the_cause(place: Place) -> None:
-    three(place)
-    done = place.run(CONCURRENCY="1", DEADLINE="1s")
-    assert done.status == 6
-    assert "deadline" in done.stderr.lower()
-
-
 def test_waiting_for_another_try_ends_with_the_signal(place: Place) -> None:
     place.imported("app", "old")
     place.import_fault("app", status={"code": 503, "headers": {"Retry-After": "60"}})
     with place.running(RETRIES="4") as process:
-        end = time.monotonic() + 30
-        while not any(each["ended"] and each["status"] == 503 for each in place.imports("app")):
-            assert time.monotonic() < end
+        until(lambda: any(each["ended"] and each["status"] == 503 for each in place.imports("app")))
         process.send_signal(signal.SIGTERM)
         done = ended(process, patience=20)
     assert done.status == 6
@@ -89,6 +70,8 @@ def test_second_signal_ends_at_once(place: Place) -> None:
             time.sleep(0.1)
         assert process.poll() == 6
     assert time.monotonic() - begun < 15
+    # No time was left to let it go.
+    assert lease(place)["holderIdentity"]
 
 
 def test_signal_before_anything_is_done(place: Place) -> None:
@@ -96,14 +79,12 @@ def test_signal_before_anything_is_done(place: Place) -> None:
     place.push("app", "new")
     place.fault("imagestreams$", "GET", latency=1.0)
     with place.running() as process:
-        end = time.monotonic() + 30
         path = f"/namespaces/{place.namespace}/imagestreams$"
-        while not [each for each in place.sandbox.requests(method="GET", path=path) if each["ended"] is None]:
-            assert time.monotonic() < end
+        until(lambda: [each for each in place.sandbox.requests(method="GET", path=path) if each["ended"] is None])
         process.send_signal(signal.SIGTERM)
         done = ended(process)
     assert done.status == 6, done.stderr
-    assert place.imports("app")[1:] == []
+    assert place.imports() == []
     assert done.report["run"]["outcome"] == "aborted"
 
 

@@ -443,12 +443,12 @@ def image(source: str, to: str = "", *, insecure: bool = True, **policy: object)
     return wanted
 
 
-def until(what: Callable[[], Found | None], *, seconds: float = 20.0) -> Found:
-    """Ask again and again until the answer is not empty; gives it. Taking longer is a TimeoutError."""
+def until(what: Callable[[], Found | None], *, seconds: float = 60.0, told: str = "") -> Found:
+    """Ask again and again until the answer is not empty; gives it. Taking longer is a TimeoutError that tells what."""
     end = time.monotonic() + seconds
     while not (found := what()):
         if time.monotonic() > end:
-            raise TimeoutError(f"still {found!r} after {seconds} s")
+            raise TimeoutError(f"{told or 'it did not come'}: still {found!r} after {seconds} s")
         time.sleep(0.02)
     return found
 
