@@ -58,7 +58,14 @@ def group_of(namespace: str, deployment: str | None, shard: Shard | None) -> Gro
     return group
 
 
-def push(report: Report, gateway: Gateway, pasts: Mapping[str, Past], *, narrowed: bool) -> None:
+def push(
+    report: Report,
+    gateway: Gateway,
+    pasts: Mapping[str, Past],
+    *,
+    narrowed: bool,
+    overtaken: Collection[str] = (),
+) -> None:
     """Push what the report says, a group for each of its namespaces. What fails is logged as an error.
 
     Args:
@@ -66,9 +73,11 @@ def push(report: Report, gateway: Gateway, pasts: Mapping[str, Past], *, narrowe
         gateway: where to.
         pasts: what is remembered of namespaces, where that spares asking the gateway.
         narrowed: the run took only some tags, by hand.
+        overtaken: namespaces of which a later run has told, or will.
     """
     for namespace in report.namespaces:
-        if report.outcomes[namespace] is Outcome.LOCKED:
+        # The group there is another run's. What is only added up counts all the same.
+        if report.outcomes[namespace] is Outcome.LOCKED or (namespace in overtaken and not gateway.sums):
             continue
         try:
             if gateway.sums:

@@ -160,6 +160,11 @@ def ended(journal: Journal, report: Report, namespace: str, run: RunRecord, *, n
     return replace(journal, tags=tags, groups=groups, images=images, runs=_bounded(runs))
 
 
+def is_overtaken(journal: Journal, run_id: str) -> bool:
+    """Whether a run began that found this one to be dead, though it was only suspended; see `begun`."""
+    return any(run.id == run_id and run.outcome == Outcome.ABORTED and not run.finished_at for run in journal.runs)
+
+
 def _bounded(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     """The last runs, and of each kind at least its last few: an hourly job must not push out a weekly one's."""
     kept, of_kind = [], Counter[tuple[str | None, Shard | None]]()

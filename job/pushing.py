@@ -6,7 +6,7 @@ Loaded only where a gateway is set, since it brings the Prometheus client along.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from job.clusters import CRON_JOBS
@@ -21,7 +21,9 @@ from job.settings import GatewaySettings
 log = logging.getLogger(__name__)
 
 
-def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str) -> None:
+def push_metrics(
+    run: Run, report: Report, settings: GatewaySettings, home: str, overtaken: Collection[str] = ()
+) -> None:
     """Push a run's metrics, and remove those of what the job no longer pushes.
 
     Args:
@@ -29,6 +31,7 @@ def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str)
         report: what became of it.
         settings: the gateway's.
         home: the namespace of the pod, if there is one.
+        overtaken: namespaces of which a later run has told, or will.
     """
     pasts = {
         namespace: past_of(journal, namespace, report.deployment, report.shard)
@@ -36,7 +39,7 @@ def push_metrics(run: Run, report: Report, settings: GatewaySettings, home: str)
     }
     gateway = Gateway(settings)
     try:
-        push(report, gateway, pasts, narrowed=run.settings.narrowed)
+        push(report, gateway, pasts, narrowed=run.settings.narrowed, overtaken=overtaken)
         if not settings.aggregation and not run.settings.narrowed:
             _remove_stale(run, report, gateway, home)
     finally:

@@ -9,11 +9,11 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
 from job.events import events_of, post
-from job.journal import ended
+from job.journal import ended, is_overtaken
 from job.model import Outcome, Report
 from job.reporting import termination_message
 from job.runs import Run
@@ -42,13 +42,12 @@ def _tell(run: Run, report: Report, environment: Mapping[str, str]) -> None:
     _guarded("the termination message", lambda: _leave_message(report, environment))
     # Of a run that was locked out, metrics and journal are the other run's.
     if report.outcome is not Outcome.LOCKED:
-        for namespace, memory in run.memories.items():
-            change = functools.partial(
-                ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
-            )
-            _guarded(f"the journal of {namespace}", functools.partial(memory.update, change))
+        overtaken: set[str] = set()
+        for namespace in run.memories:
+            remember = functools.partial(_remember, run, report, namespace, overtaken)
+            _guarded(f"the journal of {namespace}", remember)
         if run.settings.gateway is not None:
-            _guarded("metrics", functools.partial(_push, run, report, run.settings.gateway, environment))
+            _guarded("metrics", functools.partial(_push, run, report, run.settings.gateway, environment, overtaken))
     events = events_of(report, run.trigger.owner)
     _guarded("Events", functools.partial(post, run.cluster, events, report.finished_at))
 
@@ -61,10 +60,23 @@ def _guarded(what: str, call: Callable[[], object]) -> None:
         log.error("%s could not be written: %s: %s; please report it", what, type(error).__name__, error)
 
 
-def _push(run: Run, report: Report, settings: GatewaySettings, environment: Mapping[str, str]) -> None:
+def _remember(run: Run, report: Report, namespace: str, overtaken: set[str]) -> None:
+    change = functools.partial(
+        ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
+    )
+    journal = run.memories[namespace].update(change)
+    if journal is not None and is_overtaken(journal, run.id):
+        # What that run says of the tags is newer.
+        overtaken.add(namespace)
+        log.warning("journal and metrics of %s are left to the run that has begun since and took the lock", namespace)
+
+
+def _push(
+    run: Run, report: Report, settings: GatewaySettings, environment: Mapping[str, str], overtaken: Collection[str]
+) -> None:
     from job.pushing import push_metrics
 
-    push_metrics(run, report, settings, environment.get("POD_NAMESPACE", "").strip())
+    push_metrics(run, report, settings, environment.get("POD_NAMESPACE", "").strip(), overtaken)
 
 
 def _leave_message(report: Report, environment: Mapping[str, str]) -> None:

@@ -121,6 +121,29 @@ def test_a_killed_holder_is_taken_over_at_once_by_a_pod_of_the_same_job(place: P
     assert lease(place)["holderIdentity"] == ""
 
 
+def test_a_suspended_holder_does_not_speak_over_the_run_that_took_over(place: Place) -> None:
+    """As when its machine stood still for a while."""
+    for name in "abc":
+        place.imported(name)
+        place.push(name, "two")
+    pod = scheduled(place, make_cron_job(place))
+    place.import_fault("b", gate=True, times=1)
+    with place.running(**pod, CONCURRENCY="1") as process:
+        place.wait_for_import("b")
+        process.send_signal(signal.SIGSTOP)
+        assert place.run(**pod).results == {"a:prod": "unchanged", "b:prod": "updated", "c:prod": "updated"}
+        told, remembered = place.metrics(), journal(place)
+        process.send_signal(signal.SIGCONT)
+        done = ended(process)
+    assert done.status == 6, done.stderr
+    assert done.results["a:prod"] == "updated"
+    assert done.results["c:prod"] == "failed aborted"
+    assert place.metrics() == told
+    assert journal(place) == remembered
+    assert [run.outcome for run in remembered.runs] == ["success", "aborted"]
+    assert "are left to the run that has begun since" in done.stderr
+
+
 @pytest.mark.slow
 def test_a_killed_holder_is_taken_over_after_it_stood_still_for_a_minute(place: Place) -> None:
     place.imported("worker")
