@@ -12,7 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from job import VERSION
+from job import VERSION, stdio
 from job.options import FLAGS, OF_ONE_TAG, SETTINGS
 from job.stopping import Stop
 
@@ -77,6 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     stop = Stop()
     stop.listen()
+    stdio.set_up()
     command, options = _parse(sys.argv[1:] if arguments is None else arguments)
 
     from job.errors import ImportImagesError, UsageError
