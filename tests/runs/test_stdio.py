@@ -14,7 +14,7 @@ def test_streams_that_were_closed(place: Place, closed: str, output: str) -> Non
     place.imported("worker")
     digest = place.push("worker", "two")
     place.stream("gone")
-    command = ["bash", "-c", f'exec "$0" --output {output} {closed}', PROGRAM]
+    command = ["bash", "-c", f'exec "$0" --output {output} {closed}', str(PROGRAM)]
     with started(command, place.environment()) as process:
         done = ended(process)
     assert done.status == 1
@@ -45,7 +45,7 @@ def test_a_terminal_that_lacks_characters(place: Place, environment: dict[str, s
 
 def test_settings_that_are_no_text(place: Place) -> None:
     place.imported("worker")
-    command = ["bash", "-c", "DEPLOYMENT=$'\\xff' exec \"$0\" plan $'wor\\xfe*'", PROGRAM]
+    command = ["bash", "-c", "DEPLOYMENT=$'\\xff' exec \"$0\" plan $'wor\\xfe*'", str(PROGRAM)]
     with started(command, place.environment()) as process:
         done = ended(process)
     assert done.status == 2
