@@ -81,7 +81,19 @@ class Terms:
 def original_of(reference: Reference) -> Reference | None:
     """The spec tag that a hold's annotation keeps; None where it does not tell."""
     original = (_annotation(_annotations(reference)) or {}).get("original")
-    return original if isinstance(original, dict) and isinstance(original.get("from"), dict) else None
+    return original if isinstance(original, dict) and _is_reference(original, reference.get("name")) else None
+
+
+def _is_reference(original: Mapping[str, Any], tag: object) -> bool:
+    """Whether it can be put back as that tag: anybody who may edit the stream may have written it."""
+    source, annotations = original.get("from"), original.get("annotations")
+    return (
+        original.get("name") == tag
+        and isinstance(source, dict)
+        and all(isinstance(source.get(key), str) for key in ("kind", "name"))
+        and all(isinstance(original.get(key) or {}, dict) for key in ("annotations", "importPolicy", "referencePolicy"))
+        and all(isinstance(value, str) for value in (annotations or {}).values())
+    )
 
 
 def _annotations(reference: Reference) -> dict[str, Any]:
@@ -147,12 +159,10 @@ def held_reference(
 
 def source_before(tag: Tag) -> tuple[str, Mapping[str, Any]] | None:
     """The pull spec that a held tag is to follow again, with its importPolicy; None where it was another kind."""
-    original = original_of({"annotations": dict(tag.annotations)})
-    source = original["from"] if original else {}
-    if original is None or source.get("kind") != "DockerImage" or not isinstance(source.get("name"), str):
+    original = original_of({"name": tag.name, "annotations": dict(tag.annotations)})
+    if original is None or original["from"]["kind"] != "DockerImage":
         return None
-    policy = original.get("importPolicy")
-    return source["name"], policy if isinstance(policy, dict) else {}
+    return original["from"]["name"], original.get("importPolicy") or {}
 
 
 def freed_reference(reference: Reference) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 from sys import intern
@@ -273,6 +273,25 @@ def put_of(stream: Stream, reference: Mapping[str, Any]) -> dict[str, Any]:
         },
         "tag": dict(reference),
     }
+
+
+def as_written(data: Mapping[str, Any], reference: Mapping[str, Any], answer: Mapping[str, Any]) -> Stream:
+    """A stream as it was read, but with a spec tag as it was written since then.
+
+    Args:
+        data: the stream's JSON.
+        reference: the spec tag that was written.
+        answer: what the server answered, an ImageStreamTag, which names the image that the tag has.
+    """
+    spec, name = _object(data.get("spec")), reference["name"]
+    tags = [reference if _object(entry).get("name") == name else entry for entry in _list(spec.get("tags"))]
+    stream = stream_from({**data, "spec": {**spec, "tags": tags}})
+    digest = _object(_object(answer.get("image")).get("metadata")).get("name")
+    tag = stream.tag(name)
+    if tag is None or not digest or (tag.current and tag.current.digest == digest):
+        return stream
+    moved = replace(tag, current=Item(str(digest), None))
+    return replace(stream, tags=tuple(moved if each is tag else each for each in stream.tags))
 
 
 def items_of(data: Mapping[str, Any], tag: str) -> tuple[Item, ...]:

@@ -28,7 +28,16 @@ from job.holds import (
     without_annotation,
 )
 from job.model import Item, Reason, Source, Stream, Tag, TagName
-from job.openshift import answer_from, import_of, items_of, put_of, reference_of, spelt_repository, stream_from
+from job.openshift import (
+    answer_from,
+    as_written,
+    import_of,
+    items_of,
+    put_of,
+    reference_of,
+    spelt_repository,
+    stream_from,
+)
 from job.pacing import pause, persist, wait_before
 from job.reasons import PASSING, clean
 
@@ -51,6 +60,10 @@ class NoHoldError(ImportImagesError):
 
 class NotThereError(ImportImagesError):
     """The tag cannot be moved; nothing was touched, or all was put back."""
+
+
+class UncertainError(ImportImagesError):
+    """The tag was changed, and what came of it nobody could be asked."""
 
 
 def who(cluster: Cluster) -> str | None:
@@ -105,7 +118,8 @@ def put_back(
     Raises:
         MovedError: the tag has another image than `bad`.
         NotThereError: the registry does not have the image.
-        ClusterError: the API refused.
+        UncertainError: whether an image of the registry came in is not known.
+        ClusterError: the API refused, and nothing was done.
     """
     before: Json = {}
     ours: str | None = None
@@ -130,7 +144,12 @@ def put_back(
 
     stream = _rewrite(cluster, name, change, is_ours, retries, stopping)
     if isinstance(target, str):
-        stream = _import(cluster, name, stream, target, retries, timeout, stopping)
+        try:
+            stream = _import(cluster, name, stream, target, retries, timeout, stopping)
+        except ClusterError as error:
+            look = f"look: import-images history {name} -n {name.namespace}"
+            told = f"{name} follows {target} and is held, but whether that came in is not known: {error}; {look}"
+            raise UncertainError(told) from error
     tag = stream.tag(name.tag)
     if tag is None or not is_ours(stream, tag):
         raise moved
@@ -228,7 +247,10 @@ def _rewrite(
     retries: int,
     stopping: Callable[[], bool],
 ) -> Stream:
-    """Write a spec tag at the version that was read; after a lost answer a read tells whether it took effect."""
+    """Write a spec tag at the version that was read; after a lost answer a read tells whether it took effect.
+
+    What was written stays written where nobody can read the stream afterwards: it is then told as far as it is known.
+    """
     doubtful = False
     for tries in itertools.count(1):
         data = read(cluster, name, retries, stopping)
@@ -239,8 +261,8 @@ def _rewrite(
         if doubtful and is_done(stream, tag):
             return stream
         try:
-            cluster.replace(IMAGE_STREAM_TAGS, name.namespace, put_of(stream, change(data, stream, tag)))
-            return stream_from(read(cluster, name, retries, lambda: False))
+            reference = change(data, stream, tag)
+            answer = cluster.replace(IMAGE_STREAM_TAGS, name.namespace, put_of(stream, reference))
         except ClusterError as error:
             lost = error.may_have_taken_effect
             if error.code == 403:
@@ -253,6 +275,12 @@ def _rewrite(
                 raise
             doubtful |= lost
             pause(wait_before(tries, error.reason, error.retry_after, random.random), stopping)
+            continue
+        try:
+            return stream_from(read(cluster, name, retries, lambda: False))
+        except ClusterError as error:
+            log.warning("%s/%s was changed, but cannot be read any more: %s", name.namespace, name, error)
+            return as_written(data, reference, answer)
     raise AssertionError("never ends without a result")
 
 

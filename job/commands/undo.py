@@ -16,7 +16,7 @@ from job.commands.places import Place, place
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
 from job.commands.showing import document, write
 from job.describing import Describer
-from job.errors import StoppedError, UsageError
+from job.errors import ClusterError, StoppedError, UsageError
 from job.holds import Terms, hold_of, is_over
 from job.journal import Journal, is_of
 from job.model import Item, Report, Result, Rollout, Shard, Skip, Stream, Tag, TagName, TagResult
@@ -94,7 +94,12 @@ def _moved(where: Place, rounds: Rounds, result: TagResult) -> TagResult:
     if result.result is not Result.SKIPPED or result.before is None:
         return result
     name = TagName(result.namespace, result.stream, result.tag)
-    stream = stream_from(read(where.cluster, name, where.settings.retries, where.stopping))
+    try:
+        stream = stream_from(read(where.cluster, name, where.settings.retries, where.stopping))
+    except ClusterError as error:
+        # The tag is let go already, so that this may not end as if nothing was done.
+        log.warning("which image %s/%s has now is not known: %s", name.namespace, name, error)
+        return replace(result, after=None)
     tag = stream.tag(name.tag)
     if tag is None or tag.current is None or tag.current.digest == result.before.digest:
         return result

@@ -166,7 +166,31 @@ def test_an_index_that_only_the_registry_has_comes_in_whole() -> None:
     assert held(REFERENCE, source, "sha256:index")["importPolicy"]["importMode"] == "PreserveOriginal"
 
 
-@pytest.mark.parametrize("original", [None, 1, [], {}, {"from": None}, {"from": "x"}])
+UNFIT: dict[str, list[object]] = {
+    "from": [None, "x", {}, {"kind": "DockerImage"}, {"name": "x"}],
+    "name": [None, "stg", {}],
+    "annotations": ["x", ["x"], {"x": 1}, {"x": None}],
+    "importPolicy": ["x"],
+    "referencePolicy": [["x"]],
+}
+
+
+@pytest.mark.parametrize(
+    "original",
+    [
+        None,
+        1,
+        [],
+        {},
+        *({**VALUE["original"], key: each} for key, values in UNFIT.items() for each in values),
+    ],
+)
 def test_a_hold_that_does_not_tell_what_was_there_before_frees_nothing(original: object) -> None:
     annotations = {ANNOTATION: json.dumps({**VALUE, "original": original})}
-    assert freed_reference({"annotations": annotations}) is None
+    assert freed_reference({"name": "prod", "annotations": annotations}) is None
+    assert source_before(tag_with({**VALUE, "original": original})) is None
+
+
+def test_a_hold_tells_what_was_there_before() -> None:
+    annotations = {ANNOTATION: json.dumps(VALUE)}
+    assert freed_reference({"name": "prod", "annotations": annotations}) == VALUE["original"]

@@ -15,7 +15,7 @@ from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, Resource
 from job.errors import ClusterError
 from job.holds import ANNOTATION, Terms, hold_of
 from job.model import Item, Reason, Tag, TagName
-from job.rollback import MovedError, NoHoldError, NotThereError, forget, let_go, put_back
+from job.rollback import MovedError, NoHoldError, NotThereError, UncertainError, forget, let_go, put_back
 from tests.unit.scripted import (
     JSON,
     NAMESPACE,
@@ -28,6 +28,7 @@ from tests.unit.scripted import (
     digest,
     docker,
     failure,
+    refuse,
     spec_tag,
     stream_json,
 )
@@ -64,8 +65,13 @@ class Cluster(ScriptedCluster):
         self.change_tag(tag["name"], **tag)
         if tag["from"]["kind"] == "ImageStreamImage":
             self.push(tag["name"], str(tag["from"]["name"]).rpartition("@")[2])
+        answer = {**body, "image": {"metadata": {"name": self.current}}}
         self._meet(self.after)
-        return body
+        return answer
+
+    def fall_silent(self) -> None:
+        """No read works from now on."""
+        self.on_get.extend([refuse(api_error(503))] * 20)
 
     @staticmethod
     def _meet(hooks: list[Hook | ClusterError]) -> None:
@@ -149,6 +155,15 @@ class TestPutBack:
         cluster.after = [connection_lost()]
         assert held(back(cluster, retries=0))
 
+    @pytest.mark.parametrize("retries", [0, 4])
+    def test_what_was_written_counts_where_it_cannot_be_read_afterwards(self, retries: int) -> None:
+        cluster = Cluster()
+        cluster.after = [cluster.fall_silent]
+        tag = back(cluster, retries=retries)
+        assert held(tag)
+        assert tag.current and tag.current.digest == cluster.current == OLD.digest
+        assert len(cluster.written) == 1
+
     @pytest.mark.parametrize("error", [api_error(403), api_error(422)])
     def test_a_refusal_is_told_and_not_tried_again(self, error: ClusterError) -> None:
         cluster = Cluster()
@@ -203,6 +218,14 @@ class TestFromTheRegistry:
         cluster.on_create.append(lambda usual: meanwhile(lambda: cluster.push("prod", OLDER), usual))
         assert held(back(cluster, OLDER))
 
+    def test_whether_it_came_in_may_stay_unknown(self) -> None:
+        cluster = Cluster()
+        cluster.on_create.append(refuse(api_error(422)))
+        cluster.after = [lambda: cluster.on_get.extend([None, *[refuse(api_error(503))] * 20])]
+        with pytest.raises(UncertainError, match="whether that came in is not known") as told:
+            back(cluster, OLDER)
+        assert told.value.exit_status == 1
+
     def test_one_that_does_not_come_in_leaves_all_as_it_was(self) -> None:
         cluster = Cluster()
         before = cluster.reference
@@ -253,6 +276,14 @@ class TestLetGo:
         cluster.after = [lost]
         let_go(cluster, NAME, retries=2, stopping=lambda: False)
         assert len(cluster.written) == 2
+
+    def test_what_was_written_counts_where_it_cannot_be_read_afterwards(self) -> None:
+        cluster = Cluster()
+        back(cluster)
+        cluster.after = [cluster.fall_silent]
+        tag = let_go(cluster, NAME, retries=2, stopping=lambda: False).tag("prod")
+        assert tag and tag.source and (tag.source.kind, hold_of(tag)) == ("DockerImage", None)
+        assert cluster.reference["from"]["kind"] == "DockerImage"
 
     def test_what_somebody_else_did_meanwhile_stays(self) -> None:
         cluster = Cluster()
