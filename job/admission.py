@@ -62,9 +62,11 @@ def locked(run: Run) -> Iterator[list[RunError]]:
         asked = [_Acquiring(run, namespace, keeper) for namespace in run.namespaces]
         left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
         taken = [each for each in asked if each not in left and each.taken]
-        Pool(run.settings.concurrency).run(
-            [_Beginning(run, each.lock.namespace) for each in taken], run.stopping, grace=2
-        )
+        begun_in = [_Beginning(run, each.lock.namespace) for each in taken]
+        hanging = Pool(run.settings.concurrency).run(begun_in, run.stopping, grace=2)
+        for beginning in begun_in:
+            if beginning not in hanging:
+                beginning.take_over()
         yield [each.error() for each in asked if each not in taken]
 
 
@@ -118,22 +120,24 @@ class _Beginning:
     def __init__(self, run: Run, namespace: str) -> None:
         self._run = run
         self._namespace = namespace
+        self._memory = Memory(run.cluster, namespace)
+        self._record = record_of(run)
+        self._before: Journal | None = None
 
     def step(self) -> float | None:
         """Write that the run has begun; see `pacing.Task`."""
-        _remember_begin(self._run, self._namespace)
+        if self._memory.update(self._change) is None:
+            self._before = None
         return None
 
-
-def _remember_begin(run: Run, namespace: str) -> None:
-    """Write into the journal that the run has begun, and tell of runs that never ended."""
-    memory, record = Memory(run.cluster, namespace), record_of(run)
-
-    def change(journal: Journal) -> Journal:
+    def _change(self, journal: Journal) -> Journal:
         # What was known before; a change may be made twice, to what another writer left.
-        run.journals[namespace] = journal
-        return begun(journal, record, scope_of(run.settings.wanted))[0]
+        self._before = journal
+        return begun(journal, self._record, scope_of(self._run.settings.wanted))[0]
 
-    if memory.update(change) is None:
-        run.journals.pop(namespace, None)
-    run.memories[namespace], run.records[namespace] = memory, record
+    def take_over(self) -> None:
+        """Let the run know of it. One that hangs still when the run is stopped is never known of."""
+        run, namespace = self._run, self._namespace
+        run.memories[namespace], run.records[namespace] = self._memory, self._record
+        if self._before is not None:
+            run.journals[namespace] = self._before

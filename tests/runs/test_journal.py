@@ -28,6 +28,20 @@ def spoil(place: Place) -> None:
     place.sandbox.registry.delete(f"{place.namespace}/worker", place.current("worker") or "")
 
 
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_signal_while_it_is_begun(place: Place, method: str) -> None:
+    place.imported("worker")
+    hang = place.fault("configmaps", method, hang=True)
+    with place.running() as process:
+        until(lambda: any(each["acted"] for each in place.sandbox.faults() if each["id"] == hang))
+        process.send_signal(signal.SIGTERM)
+        done = ended(process)
+    place.sandbox.remove_faults(hang)
+    assert done.status == 6, done.stderr
+    assert done.report["run"]["outcome"] == "aborted"
+    assert place.imports() == []
+
+
 def test_it_is_written_at_the_start_and_at_the_end(place: Place) -> None:
     place.imported("worker")
     place.import_fault(latency=1.5)
