@@ -42,7 +42,11 @@ class Terminal:
             if self._stopping():
                 sys.stderr.write("\n")
                 raise StoppedError(self._told)
-        line = sys.stdin.readline()
+        try:
+            line = sys.stdin.readline()
+        except OSError:
+            # The terminal has gone.
+            line = ""
         if not line:
             sys.stderr.write("\n")
             return "n"

@@ -15,11 +15,14 @@ from sys import intern
 from typing import Any
 
 from job.model import Image, ImageFacts, Item, Source, Stream, Tag
+from job.reasons import clean
 
 GROUP = "image.openshift.io/v1"
 ANNOTATION_PREFIX = "import-images.dev/"
 REVISION_LABELS = ("org.opencontainers.image.revision", "vcs-ref")
 VERSION_LABELS = ("org.opencontainers.image.version", "version")
+# Of a revision or version, in characters.
+LONGEST_LABEL = 200
 
 
 def parse_time(text: object) -> datetime | None:
@@ -152,7 +155,8 @@ def facts_from(image: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]] 
 
 
 def _first(labels: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    return next((str(labels[name]) for name in names if labels.get(name)), None)
+    # Whoever builds an image writes its labels, and they go into reports, metrics and the journal.
+    return next((clean(str(labels[name]), LONGEST_LABEL) for name in names if labels.get(name)), None) or None
 
 
 def image_of(item: Item, facts: ImageFacts | None) -> Image:

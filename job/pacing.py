@@ -25,6 +25,8 @@ FIRST_CONFLICT_WAIT_SECONDS = 0.1
 LONGEST_WAIT_SECONDS = 30.0
 # Between two requests to an API that serves none: thousands of streams would spend their tries on it within seconds.
 APART_SECONDS = 0.1
+# Nobody sits before a terminal for longer because a server asks for it.
+MOST_PATIENT_SECONDS = 120.0
 
 
 def wait_before(tries: int, reason: Reason, retry_after: float | None, chance: Callable[[], float]) -> float:
@@ -44,7 +46,7 @@ def wait_before(tries: int, reason: Reason, retry_after: float | None, chance: C
 
 
 def persist(call: Callable[[], T], retries: int, stopping: Callable[[], bool]) -> T:
-    """What `call` returns, trying again what may pass.
+    """What `call` returns, trying again what may pass, unless the server asks to wait for minutes.
 
     Raises:
         ClusterError: the last one.
@@ -55,7 +57,10 @@ def persist(call: Callable[[], T], retries: int, stopping: Callable[[], bool]) -
         except ClusterError as error:
             if tries > retries or error.reason not in PASSING or stopping():
                 raise
-            pause(wait_before(tries, error.reason, error.retry_after, random.random), stopping)
+            wait = wait_before(tries, error.reason, error.retry_after, random.random)
+            if wait > MOST_PATIENT_SECONDS:
+                raise
+            pause(wait, stopping)
             if stopping():
                 raise
     raise AssertionError("never ends without a result")

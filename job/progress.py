@@ -27,16 +27,22 @@ class Line:
         """Show a text in place of the last one, as far as it fits; it may hold what others wrote."""
         if self.is_there:
             width = shutil.get_terminal_size().columns
-            self._file.write(f"\r{clean(text)[: width - 1]}\x1b[K")
-            self._file.flush()
+            self._write(f"\r{clean(text)[: width - 1]}\x1b[K")
             self._shown = True
 
     def clear(self) -> None:
         """Take it away."""
         if self._shown:
-            self._file.write("\r\x1b[K")
-            self._file.flush()
+            self._write("\r\x1b[K")
             self._shown = False
+
+    def _write(self, text: str) -> None:
+        try:
+            self._file.write(text)
+            self._file.flush()
+        except (OSError, ValueError):
+            # The terminal has gone, which is no reason to end what it showed.
+            self.is_there = False
 
 
 class Progress:

@@ -34,9 +34,10 @@ class Stop:
             self.reason = reason
 
     def listen(self) -> None:
-        """Handle SIGTERM and SIGINT from now on."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._received)
+        """Handle SIGTERM, SIGINT and the end of the terminal (unless nohup had that ignored) from now on."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._received)
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self._signalled:

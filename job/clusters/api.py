@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -306,7 +307,8 @@ def _parsed(response: BaseHTTPResponse, data: bytes) -> Mapping[str, Any]:
 
 def _seconds(hint: object) -> float | None:
     try:
-        return max(0.0, float(str(hint)))
+        seconds = float(str(hint))
+        return max(0.0, seconds) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:

@@ -91,12 +91,18 @@ def _write_kubeconfig(settings: Settings) -> Path:
         "users": [{"name": "import-images", "user": {"token": settings.token}}],
         "contexts": [{"name": "import-images", "context": {"cluster": "import-images", "user": "import-images"}}],
     }
-    # Made with mode 0600.
-    number, name = tempfile.mkstemp(prefix="import-images-", suffix=".kubeconfig")
-    file = Path(name)
-    atexit.register(file.unlink, missing_ok=True)
-    with os.fdopen(number, "w", encoding="utf-8") as stream:
-        json.dump(config, stream)
+    try:
+        # Made with mode 0600.
+        number, name = tempfile.mkstemp(prefix="import-images-", suffix=".kubeconfig")
+        file = Path(name)
+        atexit.register(file.unlink, missing_ok=True)
+        with os.fdopen(number, "w", encoding="utf-8") as stream:
+            json.dump(config, stream)
+    except OSError as error:
+        told = (
+            f"HOST and TOKEN need a temporary file with CLIENT=oc: {error}; make room, or set TMPDIR to another folder"
+        )
+        raise UsageError([told]) from error
     return file
 
 

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from job.asking import is_there
 from job.errors import ImportImagesError, StoppedError, UsageError
@@ -97,7 +98,7 @@ class Git:
         """
         surroundings = {**_environment(self.network if network else {}), **(environment or {})}
         # Files and not pipes: a helper that stays behind, such as an ssh master, would keep a pipe open.
-        with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        with _temporary() as out, _temporary() as err:
             process = subprocess.Popen(  # noqa: S603 - no shell, and what a person names never stands for a flag
                 [_program(), f"--git-dir={self.folder}", *arguments],
                 cwd=self.folder,
@@ -130,6 +131,13 @@ def told(stderr: str) -> str:
     remote = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
     rest = [line for line in lines if not line.startswith("remote:")]
     return clean("; ".join(line for line in (*remote, *rest) if line))
+
+
+def _temporary() -> IO[bytes]:
+    try:
+        return tempfile.TemporaryFile()
+    except OSError as error:
+        raise GitError(f"git needs a temporary file: {error}; make room, or set TMPDIR to another folder") from error
 
 
 def _environment(config: Mapping[str, str]) -> dict[str, str]:

@@ -65,7 +65,11 @@ class Recorder:
 
     def _commit(self, tip: str, commits: Mapping[str, str]) -> str:
         git, what = self.clone.git, "monorepo: the commit cannot be made"
-        with tempfile.TemporaryDirectory() as folder:
+        try:
+            temporary = tempfile.TemporaryDirectory()
+        except OSError as error:
+            raise GitError(f"{what}: it needs a temporary folder: {error}; make room, or set TMPDIR") from error
+        with temporary as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             git.ask("read-tree", tip, what=what, environment=index)
             for name, commit in commits.items():

@@ -192,7 +192,10 @@ def as_markdown(notes: Notes) -> str:
     if not notes.runs:
         lines += ["Nothing: no run brought an image in.", ""]
         return "\n".join(lines)
-    told = [f"{run.id} ({iso(run.finished_at or run.started_at) or 'time not known'})" for run in reversed(notes.runs)]
+    told = [
+        f"{_plain(run.id)} ({iso(run.finished_at or run.started_at) or 'time not known'})"
+        for run in reversed(notes.runs)
+    ]
     lines += [f"{'Run' if len(told) == 1 else 'Runs'} {', '.join(told)} in {', '.join(notes.namespaces)}.", ""]
     for name, sections in notes.sections.items():
         lines += [f"## {_plain(name)}", ""]

@@ -212,6 +212,15 @@ def test_a_process_that_the_terminal_ends(
 # HOST and TOKEN
 
 
+def test_nowhere_to_put_the_token(
+    oc: Recorded, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reach: Callable[..., Cluster]
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
+    with pytest.raises(UsageError, match="TMPDIR") as told:
+        reach(host=sandbox.secure_server, token=sandbox.token)
+    assert sandbox.token not in str(told.value)
+
+
 def test_a_token_goes_by_a_file_for_its_owner_only(
     oc: Recorded,
     sandbox: Sandbox,

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pty
 import signal
 import subprocess
+import termios
 import time
 
 import pytest
 
-from tests.runs.place import PROGRAM, Place, ended, of
-from tests.runs.pods import lease
+from tests.runs.place import PROGRAM, Place, ended, of, started
+from tests.runs.pods import journal, lease
 from tests.sandbox.client import until
 
 
@@ -86,6 +89,35 @@ def test_signal_before_anything_is_done(place: Place) -> None:
     assert done.status == 6, done.stderr
     assert place.imports() == []
     assert done.report["run"]["outcome"] == "aborted"
+
+
+@pytest.mark.parametrize("ignored", [False, True], ids=["", "nohup"])
+def test_a_terminal_that_goes_away(place: Place, ignored: bool) -> None:
+    """Its end is a signal like others, unless whoever started the run had that ignored; nothing can be shown then."""
+    digests = three(place)
+    gate = place.import_fault("a", gate=True)
+    terminal, side = pty.openpty()
+
+    def become_its_own() -> None:
+        os.setsid()
+        fcntl.ioctl(side, termios.TIOCSCTTY, 0)
+        if ignored:
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    streams = dict.fromkeys(("stdin", "stdout", "stderr"), side)
+    with started([PROGRAM], place.environment(CONCURRENCY="1"), preexec_fn=become_its_own, **streams) as process:
+        os.close(side)
+        place.wait_for_import("a")
+        os.close(terminal)
+        # Written to several times a second while imports have results.
+        time.sleep(0.5)
+        place.sandbox.remove_faults(gate)
+        status = process.wait(60)
+    assert status == (0 if ignored else 6)
+    assert [run.outcome for run in journal(place).runs] == ["success" if ignored else "aborted"]
+    assert lease(place)["holderIdentity"] == ""
+    assert place.current("a") == digests["a"]
+    assert (place.current("c") == digests["c"]) == ignored
 
 
 @pytest.mark.parametrize("output", ["json", "table"])

@@ -266,6 +266,9 @@ class TestFacts:
             ({"org.opencontainers.image.version": "1", "version": "2"}, None, "1"),
             ({"version": "2"}, None, "2"),
             ({"revision": "x"}, None, None),
+            # Whoever builds an image writes them.
+            ({"version": "\x1b]0;x\x07" + "y" * 1_000_000}, None, "]0;x " + "y" * 194 + "…"),
+            ({"version": "\n"}, None, None),
         ],
     )
     def test_labels_in_their_order(self, labels: dict[str, str], revision: str | None, version: str | None) -> None:

@@ -11,12 +11,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.errors import ClusterError
 from job.model import Reason
-from job.pacing import APART_SECONDS, LONGEST_WAIT_SECONDS, Limit, Pool, wait_before
+from job.pacing import APART_SECONDS, LONGEST_WAIT_SECONDS, Limit, Pool, persist, wait_before
 
 TRIES = st.integers(1, 1_000_000)
 CHANCES = st.floats(0, 1, exclude_max=True)
 REASONS = st.sampled_from(Reason)
+
+
+def test_nobody_waits_for_an_hour_because_a_server_asks_for_it() -> None:
+    calls: list[float] = []
+
+    def call() -> None:
+        calls.append(time.monotonic())
+        raise ClusterError(Reason.RATE_LIMITED, "later", retry_after=3600.0)
+
+    with pytest.raises(ClusterError):
+        persist(call, 4, lambda: False)
+    assert len(calls) == 1
 
 
 class TestWaits:
