@@ -46,7 +46,10 @@ class TagRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run; `outcome` is `running` until it has ended."""
+    """A run, or what another command did; `outcome` is `running` until it has ended.
+
+    `narrowed`: it was told by its own words to take only some tags, so that it says nothing of the others.
+    """
 
     id: str
     started_at: datetime | None
@@ -58,6 +61,7 @@ class RunRecord:
     job: str | None = None
     scheduled_at: datetime | None = None
     command: str = "run"
+    narrowed: bool = False
     exit_status: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     # STREAM:TAG, and the revisions before and after.
@@ -167,9 +171,9 @@ def is_overtaken(journal: Journal, run_id: str) -> bool:
 
 def _bounded(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     """The last runs, and of each kind at least its last few: an hourly job must not push out a weekly one's."""
-    kept, of_kind = [], Counter[tuple[str | None, Shard | None]]()
+    kept, of_kind = [], Counter[tuple[str | None, Shard | None, str, bool]]()
     for number, run in enumerate(runs):
-        kind = run.deployment, run.shard
+        kind = run.deployment, run.shard, run.command, run.narrowed
         of_kind[kind] += 1
         if number < MOST_RUNS or of_kind[kind] <= LEAST_RUNS_OF_A_KIND:
             kept.append(run)
@@ -190,6 +194,7 @@ def _run_out(run: RunRecord) -> dict[str, Any]:
         "finished_at": iso(run.finished_at),
         "trigger": run.trigger,
         "command": None if run.command == "run" else run.command,
+        "narrowed": run.narrowed or None,
         "deployment": run.deployment,
         "shard": [run.shard.index, run.shard.count] if run.shard else None,
         "job": run.job,
@@ -214,6 +219,7 @@ def _run_in(data: Mapping[str, Any]) -> RunRecord:
         finished_at=parse_time(data.get("finished_at")),
         trigger=str(data.get("trigger", "local")),
         command=str(data.get("command", "run")),
+        narrowed=data.get("narrowed") is True,
         deployment=_text(data.get("deployment")),
         shard=Shard(int(shard[0]), int(shard[1])) if shard else None,
         job=_text(data.get("job")),

@@ -207,7 +207,8 @@ def _stale_before(name: TagName, found: Findings) -> datetime | None:
     """Before when a last success is too long ago; None where it may be, since the runs are frozen."""
     journal = found.journals.get(name.namespace)
     runs = journal.runs if journal else ()
-    last = next((run for run in runs if run.command == "run" and run.deployment in (None, name.tag)), None)
+    whole = (run for run in runs if run.command == "run" and (run.trigger == "scheduled" or not run.narrowed))
+    last = next((run for run in whole if run.deployment in (None, name.tag)), None)
     if last is not None and last.outcome == Outcome.FROZEN:
         return None
     due = [
@@ -256,7 +257,11 @@ def _of_runs(
     of_tags: Sequence[Attention],
     of_looks: Sequence[Attention],
 ) -> list[Attention]:
-    """What the last run of each kind left behind, where nothing else tells of it."""
+    """What the last run of each kind left behind, where nothing else tells of it.
+
+    What took only some tags (a run by hand, `rollback`, `resume`) says nothing of a run before it, and is judged by
+    itself until a whole run comes.
+    """
     here = [tag for tag in tags if tag.name.namespace == namespace]
     explained = any(each.namespace == namespace for each in of_tags)
     is_current = all(tag.state in (State.CURRENT, State.HELD, State.SKIPPED) for tag in here)
@@ -265,10 +270,13 @@ def _of_runs(
     )
     past: Mapping[str, bool] = {Outcome.PARTIAL: explained or is_current, Outcome.UNHEALTHY: is_running}
     attention: list[Attention] = []
-    done: set[tuple[str | None, Any]] = set()
+    done: set[tuple[Any, ...]] = set()
     for run in journal.runs:
         kind = _kind(run)
-        if kind in done or not _concerns(run.deployment, found):
+        is_whole = run.command == "run" and not run.narrowed
+        # What a schedule narrows is the same each time, what a person does is not.
+        part = kind if is_whole else (*kind, run.command, run.trigger == "scheduled")
+        if kind in done or part in done or not _concerns(run.deployment, found):
             continue
         if not any(is_of(namespace, (tag.name.stream, tag.name.tag), *kind) for tag in here):
             continue
@@ -279,11 +287,12 @@ def _of_runs(
                     namespace, f"run {run.id}", Problem.RUN_HANGS, message, run.started_at, _log_of(run, found)
                 )
                 attention.append(told)
-                done.add(kind)
+                done.add(part)
             continue
-        done.add(kind)
+        done.add(part)
         if run.outcome in (Outcome.FAILURE, Outcome.ABORTED) or not past.get(run.outcome, True):
-            message = f"the last {run.command} ended as {run.outcome}"
+            what = run.command if is_whole or run.command != "run" else "run of only some tags"
+            message = f"the last {what} ended as {run.outcome}"
             if failed := run.counts.get(Result.FAILED):
                 message += f", with {failed} failed"
             attention.append(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -42,7 +43,9 @@ def login_secret(name: TagName, source: str) -> str:
     """The command that gives a tag's namespace a login for the registry of its source."""
     server = repository_of(Source("DockerImage", source)).partition("/")[0]
     login = (f"--docker-server={server}", "--docker-username=USER", "--docker-password=PASSWORD")
-    return oc(name.namespace, "create", "secret", "docker-registry", f"pull-{name.stream}"[:63], *login)
+    # A stream's name may have what a Secret's may not.
+    secret = re.sub(r"[^a-z0-9-]", "-", f"pull-{name.stream}")[:63].strip("-")
+    return oc(name.namespace, "create", "secret", "docker-registry", secret, *login)
 
 
 def remedy(
@@ -63,7 +66,7 @@ def remedy(
         result: the verdict on it.
         wanted: the digest that each container should run.
         tag: a tag that it follows.
-        back: the tag that a rollback would move; None where it was rolled back already, or cannot be.
+        back: the tag that a rollback would move; None where it was rolled back already, or has no image to go back to.
     """
     if result in (RolloutResult.HEALTHY, RolloutResult.PAUSED):
         return None
@@ -84,9 +87,17 @@ def remedy(
     stuck = [pod for pod in old if not pod.ready]
     if result is None and resource == STATEFUL_SETS and stuck:
         return command("oc", "delete", "pod", stuck[0].name, *where)
-    is_hopeless = any(each.is_hopeless for pod in pods if pod.runs(images) for each in pod.containers)
-    if result is RolloutResult.FAILED and is_hopeless and back is not None:
-        return ours("rollback", back)
+    hopeless = next(
+        ((pod, each) for pod in pods if pod.runs(images) for each in pod.containers if each.is_hopeless), None
+    )
+    if result is RolloutResult.FAILED and hopeless is not None:
+        if back is not None:
+            return ours("rollback", back)
+        pod, container = hopeless
+        # What it said before it ended; one that never began says nothing.
+        if container.restarts:
+            return command("oc", "logs", f"pod/{pod.name}", "-c", container.name, "--previous", *where)
+        return command("oc", "describe", f"pod/{pod.name}", *where)
     if result is None and resource != CRON_JOBS:
         return command("oc", "rollout", "status", target, *where)
     return command("oc", "describe", target, *where)

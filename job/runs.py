@@ -226,6 +226,7 @@ def record_of(run: Run) -> RunRecord:
         job=run.trigger.job,
         scheduled_at=run.trigger.scheduled_at,
         command=run.command,
+        narrowed=run.settings.narrowed,
     )
 
 

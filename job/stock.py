@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from job.clusters import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
 from job.errors import ClusterError, StoppedError
+from job.history import earlier_than_current
 from job.holds import hold_of
 from job.journal import NAME as JOURNAL
 from job.journal import Journal, decode
 from job.listing import Chosen
 from job.model import Item, Reason, RunError, Stream, Tag, TagName
-from job.openshift import import_problem, stream_from
+from job.openshift import import_problem, items_of, stream_from
 from job.pods import pod_from
 from job.reasons import clean
 from job.releasing import release
@@ -31,10 +32,16 @@ from job.timetable import Timetable, timetable_from
 
 @dataclass(slots=True)
 class _Streams:
-    """What a list of streams says of the tags that are asked for; `matched`: there are such, in any one's share."""
+    """What a list of streams says of the tags that are asked for.
+
+    Attributes:
+        matched: there are such, in any one's share.
+        back: the tags of their streams that a rollback would move, since they have an image to go back to.
+    """
 
     matched: bool = False
     chosen: list[Chosen] = field(default_factory=list)
+    back: set[TagName] = field(default_factory=set)
     problems: dict[TagName, tuple[str, str, datetime | None]] = field(default_factory=dict)
 
 
@@ -59,7 +66,7 @@ def take_stock(run: Run) -> Findings:
         raise StoppedError("stopped before every registry had answered")
     named = [(TagName(result.namespace, result.stream, result.tag), result) for result in results]
     timetables, of_timetables = _timetables(run)
-    looks, of_looks = _looks(run, streams.chosen)
+    looks, of_looks = _looks(run, streams)
     return Findings(
         now=datetime.now(UTC),
         deployment=scope_of(run.settings.wanted).deployment,
@@ -86,6 +93,7 @@ def _streams(run: Run) -> tuple[_Streams, list[RunError]]:
             if not choices or not in_share(namespace, stream.name, wanted.shard):
                 continue
             found.chosen.append((stream, choices))
+            found.back.update(_name(stream, tag.name) for tag in stream.tags if _can_go_back(data, tag))
             for choice in choices:
                 if problem := import_problem(data, choice.tag.name):
                     found.problems[TagName(namespace, stream.name, choice.tag.name)] = problem
@@ -100,6 +108,7 @@ def _streams(run: Run) -> tuple[_Streams, list[RunError]]:
         if isinstance(answer, _Streams):
             whole.matched |= answer.matched
             whole.chosen += answer.chosen
+            whole.back |= answer.back
             whole.problems |= answer.problems
     if not whole.matched and not refused:
         raise nothing_matches(run.namespaces, wanted)
@@ -154,42 +163,43 @@ class _Tags:
 
     Attributes:
         current: the image of each tag.
-        back: the tag that a rollback would move to give it an earlier one; not of those that are held.
+        back: the tag that a rollback would move to give it an earlier one; not of those that are held, or have none.
     """
 
     current: Mapping[TagName, Item]
     back: Mapping[TagName, TagName]
 
 
-def _tags_of(chosen: Sequence[Chosen]) -> _Tags:
+def _tags_of(streams: _Streams) -> _Tags:
     """The tags, and those that follow them in the same stream."""
     current: dict[TagName, Item] = {}
     back: dict[TagName, TagName] = {}
-    for stream, choices in chosen:
+    for stream, choices in streams.chosen:
         for choice in choices:
             names = (choice.tag.name, *aliases_of(stream, choice.tag.name))
             for tag in filter(None, map(stream.tag, names)):
                 if tag.current:
                     current[_name(stream, tag.name)] = tag.current
-        for tag in stream.tags:
-            if _can_go_back(tag):
-                names = (tag.name, *aliases_of(stream, tag.name))
-                back |= {_name(stream, name): _name(stream, tag.name) for name in names}
+        for name in (_name(stream, tag.name) for tag in stream.tags):
+            if name in streams.back:
+                back |= {_name(stream, each): name for each in (name.tag, *aliases_of(stream, name.tag))}
     return _Tags(current, back)
 
 
-def _can_go_back(tag: Tag) -> bool:
-    """Whether a rollback takes the tag; a tag that follows another one moves with that."""
+def _can_go_back(data: Mapping[str, Any], tag: Tag) -> bool:
+    """Whether a rollback takes the tag, and finds an image for it; a tag that follows another one moves with that."""
     source = tag.source
-    return source is not None and source.kind != "ImageStreamTag" and not tag.reference and hold_of(tag) is None
+    if source is None or source.kind == "ImageStreamTag" or tag.reference or hold_of(tag) is not None:
+        return False
+    return bool(earlier_than_current(items_of(data, tag.name), None))
 
 
 def _name(stream: Stream, tag: str) -> TagName:
     return TagName(stream.namespace, stream.name, tag)
 
 
-def _looks(run: Run, chosen: Sequence[Chosen]) -> tuple[list[Look], list[Unknown]]:
-    tags = _tags_of(chosen)
+def _looks(run: Run, streams: _Streams) -> tuple[list[Look], list[Unknown]]:
+    tags = _tags_of(streams)
     around = run.survey(run.namespaces)
     if run.stop:
         raise StoppedError("stopped before the workloads were looked at")

@@ -1,7 +1,8 @@
 """When a CronJob of this program is due, and whether its runs kept to that, as the journal tells.
 
 A due time counts as missed once its patience is over (`startingDeadlineSeconds`, at least ten minutes) and no run of a
-Job has come since. A run from a shell does not count: it may have been of a single tag, which no journal tells.
+Job has come since. A run from a shell does not count, nor one that somebody made from the CronJob for some of its tags:
+what the schedule was to bring may still be missing.
 """
 
 from __future__ import annotations
@@ -145,9 +146,11 @@ def _is_of(timetable: Timetable, run: RunRecord) -> bool:
 
 
 def _came_after(due: datetime, run: RunRecord) -> bool:
+    # What a schedule runs may be narrowed by the CronJob's own arguments.
+    counts = run.trigger == "scheduled" or (run.trigger != "local" and not run.narrowed)
     # One that was still under way at the due time kept the scheduled one out.
     moments = (run.started_at, run.finished_at)
-    return run.trigger != "local" and any(moment is not None and moment >= due for moment in moments)
+    return counts and any(moment is not None and moment >= due for moment in moments)
 
 
 def two_due_times_ago(timetable: Timetable, now: datetime) -> datetime | None:

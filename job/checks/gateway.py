@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from job.checks import Finding, Severity, not_checked
 from job.checks.schedule import CronJob
 from job.remedies import command, oc
+from job.settings import GatewaySettings
 
 # The group of the probe: no dashboard or alert reads it.
 PROBE_JOB = "import-images-doctor"
@@ -45,12 +46,13 @@ class Probed:
         return None if self.value is None else self.value != 1.0
 
 
-def findings(probed: Probed | None, home: CronJob | None) -> list[Finding]:
+def findings(probed: Probed | None, home: CronJob | None, given: GatewaySettings | None = None) -> list[Finding]:
     """What is wrong with the gateway.
 
     Args:
         probed: what came of the probe; None: no gateway is set.
         home: the CronJob whose settings are to be changed, if there is one.
+        given: what the probe was given; where that had a login, there is one to be changed.
     """
     if probed is None:
         told = "PUSHGATEWAY_ADDRESS is not set: no metrics are pushed, and no alert tells of a run that failed"
@@ -58,10 +60,18 @@ def findings(probed: Probed | None, home: CronJob | None) -> list[Finding]:
     where = probed.address
     if probed.problem:
         if probed.refused:
-            told = f"it wants a login, or another one: {probed.problem}"
+            by_token = given is not None and given.token is not None
+            logged_in = by_token or (given is not None and given.username is not None)
+            told = f"it wants {'another' if logged_in else 'a'} login: {probed.problem}"
             words = ["PUSHGATEWAY_USERNAME=USER", "PUSHGATEWAY_PASSWORD=PASSWORD"]
+            if by_token:
+                # Beside a token a user name is refused.
+                words = ["PUSHGATEWAY_TOKEN=TOKEN"]
             login = command("export", *words)
-            if home:
+            if home and logged_in:
+                # There is such a Secret, which may hold more than the login.
+                login = oc(home.namespace, "set", "data", "secret/import-images", *words)
+            elif home:
                 literals = [f"--from-literal={word}" for word in words]
                 login = oc(home.namespace, "create", "secret", "generic", "import-images", *literals)
             return [_found(Severity.ERROR, "gateway-refuses", where, told, login)]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -71,6 +72,8 @@ RULES: Mapping[Component, tuple[Right, ...]] = {
         *_WORKLOADS,
     ),
 }
+# Of its name, in that of a binding.
+MOST_OF_A_USER = 63
 # For NAMESPACE_SELECTOR, in the whole cluster.
 FLEET = _rights("", "namespaces", "list")
 COMMANDS: Mapping[Component, str] = {
@@ -82,6 +85,10 @@ FILES: Mapping[Component, str] = {
     Component.BASE: "manifests/base/role.yaml",
     Component.ROLLOUTS: "manifests/components/rollouts/role.yaml",
     Component.ROLLBACK: "manifests/components/rollback/role.yaml",
+}
+# To the job's own account.
+BINDINGS: Mapping[Component, str] = {
+    component: f"{file.removesuffix('role.yaml')}role-binding.yaml" for component, file in FILES.items()
 }
 NAMES: Mapping[Component, str] = {
     Component.BASE: "import-images",
@@ -180,23 +187,26 @@ def _and(words: Sequence[str]) -> str:
 
 
 def granted(user: str | None, namespace: str, component: Component) -> tuple[str, ...]:
-    """The commands that grant a component's rights in a namespace."""
+    """The commands that grant a component's rights in a namespace, to that user only."""
     home, account = account_of(user or "")
     apply = oc(namespace, "apply", "-f", FILES[component])
     if (home, account) == (namespace, "import-images"):
-        if component is Component.BASE:
-            return (apply, oc(namespace, "apply", "-f", "manifests/base/role-binding.yaml"))
-        return (apply,)
+        return (apply, oc(namespace, "apply", "-f", BINDINGS[component]))
     who = f"--serviceaccount={home}:{account}" if account else f"--user={user or 'USER'}"
-    name = f"{NAMES[component]}-{account or (user or 'USER').replace(':', '-')}"
+    name = f"{NAMES[component]}-{account or _in_name(user)}"
     return (apply, oc(namespace, "create", "rolebinding", name, f"--role={NAMES[component]}", who))
+
+
+def _in_name(user: str | None) -> str:
+    """A user as part of an object's name, which a path may not be: some logins are URLs."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", user or "USER")[:MOST_OF_A_USER]
 
 
 def fleet(user: str | None, why: str) -> Finding:
     """That the namespaces with NAMESPACE_SELECTOR's labels cannot be listed, and so nothing can be looked at."""
     namespace, account = account_of(user or "")
     who = f"--serviceaccount={namespace}:{account}" if account else f"--user={user or 'USER'}"
-    name = f"import-images-{namespace or (user or 'USER').replace(':', '-')}"
+    name = f"import-images-{namespace or _in_name(user)}"
     mend = command("oc", "create", "clusterrolebinding", name, "--clusterrole=import-images-namespaces", who)
     told = f"run with NAMESPACE_SELECTOR: may not {_listed(FLEET)}, so nothing was looked at: {why}"
     return Finding(Severity.ERROR, "rights-fleet", "", f"the rights of {_told(user)}", told, (mend,))

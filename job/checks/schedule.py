@@ -18,6 +18,8 @@ from job.workloads import object_in, objects_in, pod_spec_of
 
 NAME = "import-images"
 LABEL = "app.kubernetes.io/name"
+# The deployments that an overlay is shipped for.
+OVERLAYS = ("prod", "stg")
 # To end imports under way, report, push and release the lock.
 GRACE_SECONDS = 60.0
 # Long enough for a control plane that is being upgraded to come back: a run of the week is not to be missed by minutes.
@@ -93,6 +95,18 @@ def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:
         settings=as_far_as_known(environment),
         account=str(pod.get("serviceAccountName") or "default"),
     )
+
+
+def missing(namespace: str, deployment: str | None) -> Finding:
+    """That there is no CronJob for a deployment (None: for every tag)."""
+    told, overlay = "there is none that can be seen: nothing is imported on a schedule", "deploy"
+    if deployment in OVERLAYS:
+        overlay = f"manifests/overlays/{deployment}"
+    else:
+        what = f"DEPLOYMENT={deployment}" if deployment else "the DEPLOYMENT that you mean"
+        told += f"; first make an overlay of your own with {what} (README.md, Your own overlay)"
+    mend = oc(namespace, "apply", "-k", overlay)
+    return Finding(Severity.NOTE, "cron-job-missing", namespace, "CronJob", told, (mend,))
 
 
 def findings(job: CronJob, now: datetime) -> list[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -47,8 +47,29 @@ class KnownTags:
         return tag.namespace in self.listed or (tag.namespace, tag.stream) in self.asked
 
 
-def of_workload(workload: Workload, shape: Shape | None, known: KnownTags, names: Names) -> list[Finding]:
-    """What is wrong with the triggers of one workload."""
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A workload with containers that run the image of a tag, without a trigger for it.
+
+    Attributes:
+        workload: with the triggers that it has; None where it has none.
+        uses: the tag of each such container, and in which way the template names it.
+    """
+
+    shape: Shape
+    workload: Workload | None
+    uses: Mapping[str, tuple[TagName, str]]
+
+
+def of_workload(
+    workload: Workload, shape: Shape | None, known: KnownTags, names: Names, bare: Bare | None = None
+) -> list[Finding]:
+    """What is wrong with the triggers of one workload.
+
+    All findings whose mend writes the annotation have the same command, since it writes the whole of it: by one each
+    the last would undo the others. A trigger that is paused stays so, but by the mend of just that, which does the rest
+    as well.
+    """
     shape = shape or Shape(workload.resource, workload.namespace, workload.name)
 
     def found(severity: Severity, check: str, message: str, *mend: str) -> Finding:
@@ -57,25 +78,31 @@ def of_workload(workload: Workload, shape: Shape | None, known: KnownTags, names
     problems = dict.fromkeys(each.problem for each in workload.follows if each.problem)
     if workload.problem:
         problems.setdefault(workload.problem)
-    mended = mend_triggers(workload, shape, known, names)
+    mended = mend_triggers(workload, shape, known, names, bare)
     findings = [found(ERROR, "trigger-never-fires", str(problem), mended) for problem in problems]
-    if pause := _ignored_pauses(workload, shape.annotation):
-        severity, told, mend = pause
-        findings.append(found(severity, "trigger-pause-ignored", told, mend))
+    if pause := _ignored_pauses(shape.annotation):
+        severity, told = pause
+        findings.append(found(severity, "trigger-pause-ignored", told, mended))
     for each in workload.follows:
         tag = each.tag.seen_from(workload.namespace)
         if each.problem:
             continue
         if each.paused:
             told = f"its trigger on {tag} is paused: container {each.container} gets no new image"
-            findings.append(found(NOTE, "trigger-paused", told, _resumed(workload, shape, each)))
+            if _is_annotated(shape):
+                resumed = _annotated(workload, _mended_entries(workload, shape, known, names, bare, resumes=True))
+            else:
+                resumed = _set_triggers(workload, each.tag, each.container)
+            findings.append(found(NOTE, "trigger-paused", told, resumed))
         if not known.knows(each.tag):
             told = f"it follows {tag}, and whether there is such a tag cannot be seen"
             mend = oc(each.tag.namespace, "get", "imagestream", each.tag.stream)
             findings.append(not_checked(workload.namespace, str(workload), told, mend))
         elif each.tag not in known.images:
             told = f"it follows {tag}, and there is no such tag"
-            findings.append(found(ERROR, "trigger-without-tag", told, _tag_mended(workload, shape, each, known)))
+            findings.append(
+                found(ERROR, "trigger-without-tag", told, _tag_mended(workload, shape, each, known, mended))
+            )
         elif not known.images[each.tag] and each.tag not in known.broken:
             told = f"it follows {tag}, which has no image yet"
             findings.append(found(WARNING, "trigger-without-image", told, ours("run", each.tag)))
@@ -112,10 +139,8 @@ def of_pull(workload: Workload, tag: TagName, user: str, allowed: bool | None) -
     return Finding(ERROR, "trigger-cannot-pull", workload.namespace, str(workload), told, (mend,))
 
 
-def untriggered(
-    shapes: Collection[Shape], workloads: Collection[Workload], names: Names
-) -> list[tuple[Finding, TagName]]:
-    """Workloads that run the image of a tag and have no trigger for it, with that tag."""
+def without_trigger(shapes: Collection[Shape], workloads: Collection[Workload], names: Names) -> list[Bare]:
+    """The workloads that run the image of a tag and have no trigger for it."""
     known = {(each.resource.kind, each.namespace, each.name): each for each in workloads}
     found = []
     for shape in shapes:
@@ -124,21 +149,33 @@ def untriggered(
             # What its broken trigger is for is not known, and the trigger is told of.
             continue
         triggered = {each.container for each in workload.follows} if workload else set()
-        for container, image in shape.containers:
-            use = None if container in triggered else names.used(shape, image)
-            if use is None:
-                continue
-            tag, how = use
-            if workload and any(each.problem and each.tag == tag for each in workload.follows):
-                # It has one, which does not find the container; that is told of.
-                continue
-            where = tag.seen_from(shape.namespace)
-            told = f"container {container} uses {where} {how}, without a trigger: no import redeploys it"
-            mend = _set_triggers(shape, tag, container)
-            found.append(
-                (Finding(WARNING, "workload-without-trigger", shape.namespace, str(shape), told, (mend,)), tag)
-            )
+        broken = {each.tag for each in workload.follows if each.problem} if workload else set()
+        uses = {
+            container: use
+            for container, image in shape.containers
+            # With a broken trigger on that tag it has one, which does not find the container; that is told of.
+            if container not in triggered and (use := names.used(shape, image)) and use[0] not in broken
+        }
+        if uses:
+            found.append(Bare(shape, workload, uses))
     return found
+
+
+def untriggered(found: Iterable[Bare], known: KnownTags, names: Names) -> list[tuple[Finding, TagName]]:
+    """Each container without a trigger for the tag whose image it runs, with that tag."""
+    told = []
+    for bare in found:
+        shape, workload = bare.shape, bare.workload
+        for container, (tag, how) in bare.uses.items():
+            where = tag.seen_from(shape.namespace)
+            message = f"container {container} uses {where} {how}, without a trigger: no import redeploys it"
+            if workload is not None and _is_annotated(shape):
+                mend = mend_triggers(workload, shape, known, names, bare)
+            else:
+                mend = _set_triggers(shape, tag, container)
+            finding = Finding(WARNING, "workload-without-trigger", shape.namespace, str(shape), message, (mend,))
+            told.append((finding, tag))
+    return told
 
 
 def unfollowed(
@@ -188,12 +225,25 @@ def built_from(data: Mapping[str, Any]) -> set[TagName]:
     return found
 
 
-def mend_triggers(workload: Workload, shape: Shape, known: KnownTags, names: Names) -> str:
-    """The command that puts all the triggers of a workload right, as far as it can be told what they were meant for."""
+def mend_triggers(workload: Workload, shape: Shape, known: KnownTags, names: Names, bare: Bare | None = None) -> str:
+    """The command that puts all the triggers of a workload right, as far as it can be told what they were meant for.
+
+    Args:
+        workload: as it is.
+        shape: what its template says.
+        known: the tags that there are.
+        names: what templates write for them.
+        bare: its containers that lack a trigger, if there are such.
+    """
     if workload.resource == DEPLOYMENT_CONFIGS or not shape.containers:
         first = next((each for each in workload.follows if each.problem), None)
         return _set_triggers(workload, first.tag if first else None, _container_of(shape, first, names))
-    return _annotated(workload, _mended_entries(workload, shape, known, names))
+    return _annotated(workload, _mended_entries(workload, shape, known, names, bare))
+
+
+def _is_annotated(shape: Shape) -> bool:
+    """Whether its triggers are in an annotation that can be written anew."""
+    return shape.annotation is not None and bool(shape.containers)
 
 
 def _set_triggers(workload: Workload | Shape, tag: TagName | None, container: str) -> str:
@@ -215,15 +265,44 @@ def _entry(tag: TagName | None, namespace: str, path: str, *, paused: bool = Fal
     return {"from": source, "fieldPath": path, **({"paused": True} if paused else {})}
 
 
-def _mended_entries(workload: Workload, shape: Shape, known: KnownTags, names: Names) -> list[dict[str, Any]]:
-    """Every trigger as it should be: a container each, and where several were on one container the first."""
+def _mended_entries(
+    workload: Workload,
+    shape: Shape,
+    known: KnownTags,
+    names: Names,
+    bare: Bare | None,
+    *,
+    resumes: bool = False,
+) -> list[dict[str, Any]]:
+    """Every trigger as it should be: a container each, and where several were on one container the first.
+
+    Args:
+        workload: as it is.
+        shape: what its template says.
+        known: the tags that there are.
+        names: what templates write for them.
+        bare: its containers that lack a trigger.
+        resumes: whether those that are paused are to fire again.
+    """
+    containers = {name for name, _ in shape.containers}
+    triggers = [
+        (_meant_tag(each, known), each, was_meant and not (resumes and each.paused and not each.problem))
+        for each, was_meant in zip(workload.follows, _meant_paused(workload, shape.annotation), strict=True)
+    ]
+
+    def doubts(tag: TagName, follows: Follows) -> tuple[bool, bool]:
+        return follows.container not in containers, known.knows(tag) and tag not in known.images
+
+    # What is sure comes first, and where neither the container nor the tag is, it goes.
+    triggers.sort(key=lambda found: doubts(found[0], found[1]))
     entries: dict[str, dict[str, Any]] = {}
-    meant = [each for each in workload.follows if each.tag in known.images] or list(workload.follows)
-    for each in meant:
+    for tag, each, paused in triggers:
+        if entries and all(doubts(tag, each)):
+            continue
         container = _container_of(shape, each, names, taken=entries)
-        entries.setdefault(
-            container, _entry(each.tag, shape.namespace, shape.field_path(container), paused=each.paused)
-        )
+        entries.setdefault(container, _entry(tag, shape.namespace, shape.field_path(container), paused=paused))
+    for container, (tag, _) in (bare.uses if bare else {}).items():
+        entries.setdefault(container, _entry(tag, shape.namespace, shape.field_path(container)))
     if not entries:
         for container, image in shape.containers:
             if use := names.used(shape, image):
@@ -232,6 +311,47 @@ def _mended_entries(workload: Workload, shape: Shape, known: KnownTags, names: N
         container = shape.containers[0][0]
         entries[container] = _entry(None, shape.namespace, shape.field_path(container))
     return list(entries.values())
+
+
+def _meant_tag(follows: Follows, known: KnownTags) -> TagName:
+    """The tag that a trigger has, or the one that it has a slip of the pen for, where that is told."""
+    is_slip = not follows.problem and known.knows(follows.tag) and follows.tag not in known.images
+    return (_near(follows.tag, known) if is_slip else None) or follows.tag
+
+
+def _near(tag: TagName, known: KnownTags) -> TagName | None:
+    """The tag with almost that name."""
+    there = {str(each): each for each in known.images if each.namespace == tag.namespace}
+    near = difflib.get_close_matches(str(tag), sorted(there), n=1, cutoff=0.75)
+    return there[near[0]] if near else None
+
+
+def _meant_paused(workload: Workload, annotation: str | None) -> list[bool]:
+    """Of each trigger, whether it was meant to be paused, be that written as OpenShift reads it or not."""
+    said = [
+        any(str(entry.get(word)).lower() == "true" for word in ("pause", "paused"))
+        for entry in _written(annotation)
+        if _names_tag(entry)
+    ]
+    return said if len(said) == len(workload.follows) else [each.paused for each in workload.follows]
+
+
+def _names_tag(entry: Mapping[str, Any]) -> bool:
+    """Whether it says which tag it is for, as `job.workloads` reads it."""
+    source = {key.lower(): value for key, value in object_in(entry, "from").items()}
+    name = source.get("name")
+    stream = name.partition(":")[0] if isinstance(name, str) else ""
+    return bool(stream) and "@" not in stream
+
+
+def _written(annotation: str | None) -> list[dict[str, Any]]:
+    """The triggers of an annotation as they are written, fields in lower case; what else is in its list is left out."""
+    try:
+        value = json.loads(annotation or "")
+    except (ValueError, RecursionError):
+        return []
+    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    return [{key.lower(): each for key, each in entry.items()} for entry in entries]
 
 
 def _container_of(shape: Shape, follows: Follows | None, names: Names, taken: Collection[str] = ()) -> str:
@@ -244,35 +364,11 @@ def _container_of(shape: Shape, follows: Follows | None, names: Names, taken: Co
     return fitting or (free or shape.containers or [("", "")])[0][0]
 
 
-def _resumed(workload: Workload, shape: Shape, follows: Follows) -> str:
-    if shape.annotation is None or not shape.containers:
-        return _set_triggers(workload, follows.tag, follows.container)
-    entries = [
-        _entry(each.tag, workload.namespace, shape.field_path(each.container), paused=each.paused and each != follows)
-        for each in workload.follows
-    ]
-    return _annotated(workload, entries)
-
-
-def _tag_mended(workload: Workload, shape: Shape, follows: Follows, known: KnownTags) -> str:
+def _tag_mended(workload: Workload, shape: Shape, follows: Follows, known: KnownTags, mended: str) -> str:
     """Either the trigger has a slip of the pen, or the tag is still to be made."""
     tag = follows.tag
-    there = {str(each): each for each in known.images if each.namespace == tag.namespace}
-    near = difflib.get_close_matches(str(tag), sorted(there), n=1, cutoff=0.75)
-    if near:
-        right = there[near[0]]
-        if shape.annotation is None or not shape.containers:
-            return _set_triggers(workload, right, follows.container)
-        entries = [
-            _entry(
-                right if each == follows else each.tag,
-                workload.namespace,
-                shape.field_path(each.container),
-                paused=each.paused,
-            )
-            for each in workload.follows
-        ]
-        return _annotated(workload, entries)
+    if right := _near(tag, known):
+        return mended if _is_annotated(shape) else _set_triggers(workload, right, follows.container)
     beside = next((source for each, source in known.sources.items() if _of_stream(each, tag)), None)
     head = (beside or "REGISTRY/REPOSITORY:TAG").partition("@")[0]
     path, slash, last = head.rpartition("/")
@@ -284,20 +380,10 @@ def _of_stream(tag: TagName, other: TagName) -> bool:
     return (tag.namespace, tag.stream) == (other.namespace, other.stream)
 
 
-def _ignored_pauses(workload: Workload, annotation: str | None) -> tuple[Severity, str, str] | None:
+def _ignored_pauses(annotation: str | None) -> tuple[Severity, str] | None:
     """`pause`, as older web consoles wrote it: it is not `paused`, and OpenShift overlooks it."""
-    try:
-        value = json.loads(annotation or "")
-    except (ValueError, RecursionError):
-        return None
-    entries = [dict(entry) for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
-    said = [str(entry.pop("pause")).lower() for entry in list(entries) if "pause" in entry]
+    said = [str(entry["pause"]).lower() for entry in _written(annotation) if "pause" in entry]
     if not said:
         return None
     told = 'a trigger has "pause", which is overlooked (it is called "paused")'
-    if "true" not in said:
-        return NOTE, told, _annotated(workload, entries)
-    for entry, was in zip(entries, json.loads(annotation or ""), strict=False):
-        if str(was.get("pause")).lower() == "true":
-            entry["paused"] = True
-    return WARNING, f"{told}: it fires all the same", _annotated(workload, entries)
+    return (WARNING, f"{told}: it fires all the same") if "true" in said else (NOTE, told)

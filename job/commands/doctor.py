@@ -34,7 +34,7 @@ from job.errors import ClusterError, StoppedError
 from job.holds import hold_of
 from job.model import Reason, Skip, TagName
 from job.openshift import stream_from
-from job.remedies import command, oc
+from job.remedies import command
 from job.rollback import who
 from job.running import start
 from job.runs import nothing_matches
@@ -147,10 +147,7 @@ class _Examination:
         for job in jobs:
             self.findings += schedule.findings(job, self.now)
         if not jobs:
-            where = self.namespaces[0]
-            told = "there is none that can be seen: nothing is imported on a schedule"
-            mend = oc(where, "apply", "-k", "manifests/overlays/prod")
-            self.findings.append(Finding(Severity.NOTE, "cron-job-missing", where, "CronJob", told, (mend,)))
+            self.findings.append(schedule.missing(self.namespaces[0], self.where.settings.wanted.deployment))
 
     def _rights(self, chosen: Sequence[ChosenStream], jobs: Sequence[CronJob]) -> set[str]:
         """Tell of rights that are missing; the namespaces in which this login may ask for images."""
@@ -213,16 +210,20 @@ class _Examination:
             names.add(each.data, [tag.name for tag in each.those(None, Skip.HELD, Skip.PINNED, Skip.NO_SOURCE)])
         for data in (data for mine in streams.values() for data in mine):
             every.add(data, [tag.name for tag in stream_from(data).tags])
+        bare = triggering.without_trigger(shapes, found.workloads, names)
+        bare_of = {each.shape.key: each for each in bare}
         pulls = []
         for workload in workloads:
-            shape = forms.get((workload.resource.kind, workload.namespace, workload.name))
-            self.findings += triggering.of_workload(workload, shape, known, every)
+            key = workload.resource.kind, workload.namespace, workload.name
+            shape = forms.get(key)
+            self.findings += triggering.of_workload(workload, shape, known, every, bare_of.get(key))
             pulls += [(workload, account, tag) for account, tag in triggering.pulls_wanted(workload, shape, known)]
         self._pulls(pulls)
-        bare = triggering.untriggered(shapes, found.workloads, names)
-        self.findings += [finding for finding, _ in bare]
+        untriggered = triggering.untriggered(bare, known, every)
+        self.findings += [finding for finding, _ in untriggered]
         refused = {error.namespace for error in found.errors}
-        followed = {follows.tag for each in found.workloads for follows in each.follows} | {tag for _, tag in bare}
+        followed = {follows.tag for each in found.workloads for follows in each.follows}
+        followed |= {tag for _, tag in untriggered}
         self._unfollowed([each for each in chosen if each.stream.namespace not in refused], followed, found.left_out)
 
     def _is_meant(self, workload: Workload, asked: set[TagName]) -> bool:
@@ -300,7 +301,7 @@ class _Examination:
             if job and job.settings.gateway:
                 url = job.settings.gateway.url
                 told = f"{job} pushes to {url}, which was not asked: name it by --pushgateway"
-                mend = command("import-images", "doctor", "--pushgateway", url)
+                mend = command("import-images", "doctor", *self._asked(), "--pushgateway", url)
                 self.findings.append(not_checked("", "gateway", told, mend))
             else:
                 self.findings += gateway.findings(None, job)
@@ -309,7 +310,14 @@ class _Examination:
 
         log.info("a probe is pushed to %s and removed again", settings.url)
         self.probed = probe(settings)
-        self.findings += gateway.findings(self.probed, job)
+        self.findings += gateway.findings(self.probed, job, settings)
+
+    def _asked(self) -> list[str]:
+        """The flags that make another one look at the same, wherever it runs."""
+        settings = self.where.settings
+        labels, deployment = settings.namespace_selector, settings.wanted.deployment
+        words = ["--namespace-selector", labels] if labels else ["-n", ",".join(self.namespaces)]
+        return [*words, *(["--deployment", deployment] if deployment else [])]
 
 
 def _use(

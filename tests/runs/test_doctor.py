@@ -209,6 +209,30 @@ class TestTriggers:
         mend(well, only(done, "trigger-paused"))
         assert told(doctor(well)) == []
 
+    def test_several_of_one_workload_are_mended_by_one_command(
+        self, well: Place, mend: Callable[[Place, Json], None]
+    ) -> None:
+        containers = [{"name": "app", "image": "app"}, {"name": "web", "image": well.source("web")}]
+        template = {"metadata": {"labels": {"app": "two"}}, "spec": {"containers": containers}}
+        triggers = [{**trigger("wroker:prod"), "pause": "true"}]
+        well.sandbox.create_workload(
+            well.namespace, "Deployment", "two", triggers=triggers, spec={"template": template}
+        )
+        done = doctor(well)
+        checks = ["trigger-pause-ignored", "trigger-without-tag", "workload-without-trigger"]
+        assert sorted(check for check, _ in told(done)) == checks
+        assert len({tuple(each["mend"]) for each in done.report["findings"]}) == 1
+        mend(well, done.report["findings"][0])
+        assert told(doctor(well)) == [("trigger-paused", "Deployment two")]
+
+    def test_what_is_no_trigger_at_all(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
+        text = json.dumps(["x", {**trigger("worker:prod"), "pause": "false"}])
+        well.sandbox.create_workload(well.namespace, "Deployment", "odd", triggers=text)
+        done = doctor(well)
+        assert (done.status, "internal" in done.stderr) == (1, False)
+        mend(well, only(done, "trigger-pause-ignored"))
+        assert told(doctor(well)) == []
+
     def test_of_another_namespace(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         sandbox, far = well.sandbox, well.sandbox.create_namespace()
         well.push("base", "base")
@@ -372,6 +396,9 @@ class TestCronJob:
         well.sandbox.delete(f"{path('CronJob', well.namespace)}/import-images")
         done = doctor(well)
         assert (done.status, told(done)) == (0, [("cron-job-missing", "CronJob")])
+        assert only(done, "cron-job-missing")["mend"] == [f"oc -n {well.namespace} apply -k manifests/overlays/prod"]
+        (mend,) = only(doctor(well, DEPLOYMENT=None), "cron-job-missing")["mend"]
+        assert mend == f"oc -n {well.namespace} apply -k deploy"
 
 
 class TestRights:
@@ -440,7 +467,8 @@ class TestGateway:
         done = doctor(well, PUSHGATEWAY_ADDRESS=None)
         assert (done.status, told(done)) == (0, [("not-checked", "gateway")])
         (command,) = only(done, "not-checked")["mend"]
-        assert shlex.split(command) == ["import-images", "doctor", "--pushgateway", bare]
+        asked = ["-n", well.namespace, "--deployment", "prod"]
+        assert shlex.split(command) == ["import-images", "doctor", *asked, "--pushgateway", bare]
         page = well.run("doctor", "--output", "table", PUSHGATEWAY_ADDRESS=None)
         assert (page.status, "s3cr3t" in done.stdout + page.stdout) == (0, False)
 
@@ -474,6 +502,8 @@ class TestGateway:
             assert (done.status, told(done)) == (1, [("gateway-refuses", f"gateway http://{address}")])
             login = {"PUSHGATEWAY_USERNAME": "pusher", "PUSHGATEWAY_PASSWORD": "secret-word"}
             assert told(doctor(well, PUSHGATEWAY_ADDRESS=address, **login)) == []
+            done = doctor(well, PUSHGATEWAY_ADDRESS=address, **{**login, "PUSHGATEWAY_PASSWORD": "old-word"})
+            assert only(done, "gateway-refuses")["mend"][0].startswith(f"oc -n {well.namespace} set data secret/")
 
     def test_one_that_is_not_there(self, well: Place) -> None:
         done = doctor(well, PUSHGATEWAY_ADDRESS="127.0.0.1:1")

@@ -151,6 +151,18 @@ def test_a_tag_that_fails(place: Place) -> None:
     assert told["command"] in table
 
 
+def test_a_run_that_failed_is_told_until_another_one_of_all_tags(place: Place) -> None:
+    made = healthy(place)
+    place.fault("imagestreamimports", "POST", status={"code": 500, "message": "broken"})
+    assert place.run(RETRIES="0", **scheduled(place, made, "import-images-2")).status == 3
+    place.sandbox.remove_faults()
+    assert place.run("run", "web:prod").status == 0
+    done = place.run("status")
+    assert [each["message"] for each in done.report["attention"]] == ["the last run ended as failure, with 2 failed"]
+    assert place.run().status == 0
+    assert place.run("status").status == 0
+
+
 def test_a_held_tag(place: Place) -> None:
     old = place.imported("app", "old")
     bad = place.push("app", "bad")
@@ -209,6 +221,22 @@ def test_an_image_that_crashes(place: Place) -> None:
     assert told["command"] == f"import-images rollback worker:prod -n {place.namespace}"
     assert place.run(*told["command"].split()[1:], "--yes").status == 0
     assert place.run("status").status == 0
+
+
+def test_the_first_image_crashes(place: Place) -> None:
+    # By its digest, in every namespace of the sandbox.
+    bad = place.push("worker", "never started")
+    place.sandbox.image_behaves(bad, "crash")
+    place.stream("worker")
+    place.sandbox.import_tag(place.namespace, "worker", "prod")
+    place.sandbox.create_workload(place.namespace, "StatefulSet", "worker", tag="worker:prod", replicas=1)
+    done = until(lambda: found if "CrashLoop" in (found := place.run("status")).stdout else None)
+    assert problems(done) == ["StatefulSet/worker rollout"]
+    # There is nothing to go back to.
+    command = done.report["attention"][0]["command"]
+    assert command == f"oc logs pod/worker-0 -c app --previous -n {place.namespace}"
+    assert "rollback" not in done.stdout
+    assert place.run("rollback", "worker:prod", "--yes").status == 2
 
 
 def test_an_image_that_crashes_where_an_alias_is_followed(place: Place) -> None:

@@ -18,8 +18,9 @@ from job.checks.tags import Import, Looked
 from job.holds import ANNOTATION
 from job.model import By, Reason, TagName
 from job.openshift import stream_from
+from job.settings import GatewaySettings
 from job.tables import lines_of
-from tests.kustomize import build
+from tests.kustomize import MANIFESTS, OVERLAYS, build
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -153,6 +154,24 @@ def test_the_horizon(earlier: int, there: int | None, severity: Severity | None)
         )
 
 
+class TestWithoutACronJob:
+    def test_a_deployment_with_an_overlay(self) -> None:
+        assert schedule.OVERLAYS == OVERLAYS
+        for name in OVERLAYS:
+            assert build(name).environment["DEPLOYMENT"] == name
+            found = schedule.missing("packit", name)
+            assert found.mend == (f"oc -n packit apply -k manifests/overlays/{name}",)
+            assert "overlay" not in found.message
+
+    @pytest.mark.parametrize(("deployment", "told"), [("stable", "DEPLOYMENT=stable"), (None, "the DEPLOYMENT that")])
+    def test_any_other_needs_one_of_its_own(self, deployment: str | None, told: str) -> None:
+        found = schedule.missing("packit", deployment)
+        assert f"first make an overlay of your own with {told}" in found.message
+        assert found.mend == ("oc -n packit apply -k deploy",)
+        readme = (MANIFESTS.parent / "README.md").read_text(encoding="utf-8")
+        assert "#### Your own overlay" in readme and "`oc apply -k deploy`" in readme
+
+
 class TestGateway:
     @pytest.mark.parametrize(
         ("probed", "check"),
@@ -179,6 +198,20 @@ class TestGateway:
         assert by_hand.mend == ("export GATEWAY=aggregation",)
         (in_the_job,) = gateway.findings(probed, replace(shipped(), name="imports"))
         assert in_the_job.mend == ("oc -n packit-prod set env cronjob/imports GATEWAY=aggregation",)
+
+    def test_a_login_that_is_there_is_changed(self) -> None:
+        refused = Probed("u", False, "HTTP 401", refused=True)
+        by_name = GatewaySettings("u", username="me", password="old")
+        (found,) = gateway.findings(refused, shipped(), by_name)
+        login = "PUSHGATEWAY_USERNAME=USER PUSHGATEWAY_PASSWORD=PASSWORD"
+        assert found.mend == (f"oc -n packit-prod set data secret/import-images {login}",)
+        assert found.message == "it wants another login: HTTP 401"
+        (found,) = gateway.findings(refused, shipped(), GatewaySettings("u", token="old"))
+        assert found.mend == ("oc -n packit-prod set data secret/import-images PUSHGATEWAY_TOKEN=TOKEN",)
+        (found,) = gateway.findings(refused, shipped(), GatewaySettings("u"))
+        assert found.mend[0].startswith("oc -n packit-prod create secret generic import-images --from-literal=")
+        (found,) = gateway.findings(refused, None, by_name)
+        assert found.mend == (f"export {login}",)
 
 
 class TestTags:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from typing import Any
 
@@ -9,7 +10,22 @@ import pytest
 import yaml
 
 from job.checks import Severity
-from job.checks.rights import ESSENTIAL, FILES, FLEET, HOME, NAMES, RULES, Component, Right, Use, missing, wanted
+from job.checks.rights import (
+    BINDINGS,
+    ESSENTIAL,
+    FILES,
+    FLEET,
+    HOME,
+    NAMES,
+    RULES,
+    Component,
+    Right,
+    Use,
+    fleet,
+    granted,
+    missing,
+    wanted,
+)
 from tests.kustomize import MANIFESTS
 
 NAMESPACE = "packit-prod"
@@ -43,6 +59,43 @@ def test_they_are_those_of_the_role(component: Component) -> None:
     found = shipped(ROLES[component], "Role", NAMES[component])
     assert len(set(RULES[component])) == len(RULES[component])
     assert set(RULES[component]) == set(found)
+
+
+@pytest.mark.parametrize("component", list(Component))
+def test_only_the_accounts_own_mend_binds_the_account(component: Component) -> None:
+    def objects(file: str) -> list[dict[str, Any]]:
+        return list(yaml.safe_load_all((MANIFESTS.parent / file).read_text(encoding="utf-8")))
+
+    (role,) = objects(FILES[component])
+    assert (role["kind"], role["metadata"]["name"]) == ("Role", NAMES[component])
+    (binding,) = objects(BINDINGS[component])
+    assert (binding["kind"], binding["roleRef"]["name"]) == ("RoleBinding", NAMES[component])
+    assert [each["name"] for each in binding["subjects"]] == ["import-images"]
+    apply, bind = f"oc -n {NAMESPACE} apply -f {FILES[component]}", f"oc -n {NAMESPACE} apply -f {BINDINGS[component]}"
+    assert granted(ACCOUNT, NAMESPACE, component) == (apply, bind)
+    for user in ("jane", "system:serviceaccount:other:import-images", f"system:serviceaccount:{NAMESPACE}:bot", None):
+        first, second = granted(user, NAMESPACE, component)
+        assert first == apply
+        assert second.startswith(f"oc -n {NAMESPACE} create rolebinding {NAMES[component]}-")
+
+
+@pytest.mark.parametrize(
+    ("user", "name"),
+    [
+        ("kube:admin", "kube-admin"),
+        ("jane.doe@example.org", "jane.doe-example.org"),
+        ("https://idp.example/realms/x#jane", "https---idp.example-realms-x-jane"),
+        ("100% real/..", "100--real-.."),
+        ("é" * 300, "-" * 63),
+        (None, "USER"),
+    ],
+)
+def test_a_binding_has_a_name_that_the_api_takes(user: str | None, name: str) -> None:
+    told = f"--user={user or 'USER'}"
+    words = shlex.split(granted(user, NAMESPACE, Component.BASE)[1])
+    assert (words[5], words[-1]) == (f"import-images-{name}", told)
+    words = shlex.split(fleet(user, "no").mend[0])
+    assert (words[3], words[-1]) == (f"import-images-{name}", told)
 
 
 def test_those_of_a_fleet() -> None:

@@ -18,6 +18,7 @@ from job.checks.triggers import (
     pulls_wanted,
     unfollowed,
     untriggered,
+    without_trigger,
 )
 from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.model import TagName
@@ -171,10 +172,105 @@ def test_of_a_deployment_config() -> None:
     assert found.mend == (command,)
 
 
+@pytest.mark.parametrize("other", ['"x"', "null", "5", "[]"])
+def test_pause_beside_what_is_no_trigger(other: str) -> None:
+    text = f"[{other}, {json.dumps(trigger(pause='true'))}]"
+    found = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers=text))
+    assert {each.check for each in found} == {"trigger-never-fires", "trigger-pause-ignored"}
+    for each in found:
+        assert written(each) == [trigger(paused=True)]
+
+
+def several(*triggers: JSON, images: tuple[str, ...] = ("app", "app")) -> JSON:
+    containers = [container("web", images[0]), container("log", images[1])]
+    return workload(DEPLOYMENTS, triggers=list(triggers), containers=containers)
+
+
+LOG = TagName(NAMESPACE, "log", "prod")
+LOG_PATH = 'spec.template.spec.containers[?(@.name=="log")].image'
+
+
+class TestOneCommandForAll:
+    """The annotation is written as a whole, so that a command for each finding would undo those before it."""
+
+    def mended(self, data: JSON, notes: bool = False) -> list[JSON]:
+        """Paste every command that writes the annotation, in an order that nobody can know; gives what is left."""
+        tags = known(WEB, LOG)
+        every = names(stream(), stream("log"))
+
+        def looked() -> list[Finding]:
+            mine, shape = workload_from(DEPLOYMENTS, data), shape_of(DEPLOYMENTS, data)
+            assert mine is not None
+            bare = without_trigger([shape], [mine], every)
+            found = of_workload(mine, shape, tags, every, next(iter(bare), None))
+            found += [finding for finding, _ in untriggered(bare, tags, every)]
+            return [each for each in found if each.check != "trigger-paused" or notes]
+
+        first = looked()
+        assert len({each.mend for each in first}) == 1 and len(first) > 1
+        data["metadata"]["annotations"][TRIGGERS_ANNOTATION] = json.dumps(written(first[0]))
+        assert looked() == []
+        return written(first[0])
+
+    def test_two_slips_of_the_pen(self) -> None:
+        self.mended(several(trigger("wbe:prod"), trigger("lgo:prod", LOG_PATH)))
+
+    def test_a_slip_and_a_pause(self) -> None:
+        entries = self.mended(several(trigger("wbe:prod"), trigger("log:prod", LOG_PATH, pause="true")))
+        assert [(entry["from"]["name"], entry.get("paused")) for entry in entries] == [
+            ("web:prod", None),
+            ("log:prod", True),
+        ]
+
+    def test_one_that_never_fires_and_a_pause(self) -> None:
+        entries = self.mended(several(trigger(pause=True), trigger("log:prod", LOG_PATH, from_apiVersion="v1")))
+        assert [entry.get("paused") for entry in entries] == [True, None]
+
+    def test_a_slip_and_a_container_without_a_trigger(self) -> None:
+        data = several(trigger("wbe:prod"), images=("app", "quay.io/packit/log:prod"))
+        assert [entry["from"]["name"] for entry in self.mended(data)] == ["web:prod", "log:prod"]
+
+    def test_two_that_are_paused(self) -> None:
+        entries = self.mended(several(trigger(paused=True), trigger("log:prod", LOG_PATH, paused=True)), notes=True)
+        assert entries == [trigger(), trigger("log:prod", LOG_PATH)]
+
+    def test_what_is_paused_fires_again_only_by_its_own_command_which_mends_the_rest_as_well(self) -> None:
+        data = several(trigger(paused=True), trigger("lgo:prod", LOG_PATH))
+        found = {each.check: written(each) for each in found_of(DEPLOYMENTS, data, known(WEB, LOG))}
+        assert found == {
+            "trigger-without-tag": [trigger(paused=True), trigger("log:prod", LOG_PATH)],
+            "trigger-paused": [trigger(), trigger("log:prod", LOG_PATH)],
+        }
+
+
+def test_what_cannot_be_seen_is_kept() -> None:
+    data = several(trigger(from_namespace="far"), trigger("lgo:prod", LOG_PATH))
+    found = {each.check: each for each in found_of(DEPLOYMENTS, data, known(WEB, LOG))}
+    assert [entry["from"] for entry in written(found["trigger-without-tag"])] == [
+        {"kind": "ImageStreamTag", "name": "web:prod", "namespace": "far"},
+        {"kind": "ImageStreamTag", "name": "log:prod"},
+    ]
+
+
+def test_a_trigger_that_is_sure_keeps_its_container() -> None:
+    data = several(trigger("log:prod", "nowhere"), trigger())
+    (found,) = {each.mend: each for each in found_of(DEPLOYMENTS, data, known(WEB, LOG))}.values()
+    assert {entry["from"]["name"]: entry["fieldPath"] for entry in written(found)} == {
+        "web:prod": trigger()["fieldPath"],
+        "log:prod": LOG_PATH,
+    }
+
+
+def test_one_that_says_in_the_wrong_words_that_it_is_paused_stays_so() -> None:
+    (found,) = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers=[trigger(paused="true")]))
+    assert written(found) == [trigger(paused=True)]
+
+
 class TestUntriggered:
     def bare(self, image: str, streams: JSON | None = None, **more: Any) -> list[str]:
         shape = Shape(CRON_JOBS, NAMESPACE, "nightly", (("app", image),), **more)
-        return [str(tag) for _, tag in untriggered([shape], [], names(streams or stream()))]
+        every = names(streams or stream())
+        return [str(tag) for _, tag in untriggered(without_trigger([shape], [], every), known(), every)]
 
     @pytest.mark.parametrize(
         "image",
@@ -204,13 +300,13 @@ class TestUntriggered:
         data = workload(DEPLOYMENTS, triggers=[trigger(path="nowhere")], containers=[container("web", SOURCE)])
         found = workload_from(DEPLOYMENTS, data)
         assert found is not None
-        assert untriggered([shape_of(DEPLOYMENTS, data)], [found], names()) == []
+        assert without_trigger([shape_of(DEPLOYMENTS, data)], [found], names()) == []
 
     def test_one_that_has_a_trigger(self) -> None:
         data = workload(DEPLOYMENTS, triggers=[trigger()], containers=[container("web", SOURCE)])
         found = workload_from(DEPLOYMENTS, data)
         assert found is not None
-        assert untriggered([shape_of(DEPLOYMENTS, data)], [found], names()) == []
+        assert without_trigger([shape_of(DEPLOYMENTS, data)], [found], names()) == []
 
 
 def test_a_tag_that_nothing_follows() -> None:

@@ -50,6 +50,7 @@ runs = st.builds(
     shard=st.none() | st.builds(Shard, st.integers(0, 3), st.just(4)),
     job=st.none() | names,
     scheduled_at=moments,
+    narrowed=st.booleans(),
     exit_status=st.none() | st.integers(0, 6),
     counts=st.dictionaries(st.sampled_from(["updated", "failed"]), st.integers(1, 9)),
     updated=st.lists(st.tuples(names, st.none() | names, st.none() | names), max_size=3).map(tuple),
@@ -94,6 +95,15 @@ def test_what_goes_in_comes_out(journal: Journal) -> None:
 
 def test_no_journal_is_an_empty_one() -> None:
     assert decode({"metadata": {}}) == Journal()
+
+
+def test_only_a_run_that_was_narrowed_says_so() -> None:
+    runs = (record("b", narrowed=True), record("a"))
+    text = encode(Journal(runs=runs))["data"][PLAIN_KEY]
+    assert [run.get("narrowed") for run in json.loads(text)["runs"]] == [True, None]
+    # Whatever else somebody wrote there.
+    garbled = decode({"data": {PLAIN_KEY: text.replace('"narrowed":true', '"narrowed":"no"')}})
+    assert [run.narrowed for run in garbled.runs] == [False, False]
 
 
 def test_a_small_journal_is_plain_text_and_a_large_one_packed() -> None:
@@ -305,10 +315,12 @@ def test_beginning_twice_is_beginning_once() -> None:
     assert begun(once, record("new"), PROD)[0] == once
 
 
-def test_an_hourly_job_does_not_push_out_a_weekly_one() -> None:
+@pytest.mark.parametrize("more", [{"deployment": "stg"}, {"command": "rollback"}, {"narrowed": True}])
+def test_what_comes_often_does_not_push_out_a_weekly_run(more: dict[str, object]) -> None:
     journal = Journal(runs=(record("weekly", "prod", outcome="success"),))
     for number in range(3 * MOST_RUNS):
-        journal = begun(journal, record(f"hourly-{number}", "stg", outcome="success"), Scope("stg"))[0]
+        often = replace(record(f"often-{number}", outcome="success"), **more)  # type: ignore[arg-type]
+        journal = begun(journal, often, Scope(often.deployment))[0]
     assert len(journal.runs) <= MOST_RUNS + 3
     assert any(run.id == "weekly" for run in journal.runs)
 

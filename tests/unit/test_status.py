@@ -38,6 +38,7 @@ from tests.unit.objects import JSON
 from tests.unit.reports import NAMESPACE, OLD, failed, tag_result, tag_results
 from tests.unit.workload_objects import BAD, CRASH_LOOP, NEW, deployment, pod, stateful_set, workload
 from tests.unit.workload_objects import OLD as OLD_DIGEST
+from tests.unit.workload_objects import waiting as waiting_for
 
 # A Tuesday morning, ten hours after the run of 02:00.
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
@@ -173,6 +174,15 @@ class TestTags:
         assert command and f" pull-web --docker-server={server} " in command
 
     @pytest.mark.parametrize(
+        ("stream", "secret"),
+        [("my_stream", "pull-my-stream"), ("a" * 57 + ".b.c", "pull-" + "a" * 57), ("a.b__c", "pull-a-b--c")],
+    )
+    def test_a_login_has_a_name_that_a_secret_may_have(self, stream: str, secret: str) -> None:
+        command = stand(failed(stream, Reason.UNAUTHORIZED, by=By.REGISTRY)).attention[0].command
+        assert command and command.split()[6] == secret
+        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", secret) and len(secret) <= 63
+
+    @pytest.mark.parametrize(
         ("days", "result", "needed"),
         [
             (20, tag_result("web"), [Problem.STALE]),
@@ -196,6 +206,10 @@ class TestTags:
     def test_a_frozen_deployment_is_meant_to_be_old(self) -> None:
         then = (NOW - timedelta(days=60)).timestamp()
         assert stand(tag_result("web"), of=journal(a_run("frozen"), last_success=then), timetables=[table()]).is_well
+        # Somebody imported one tag all the same.
+        other = a_run("success", NOW, trigger="local", narrowed=True)
+        runs = journal(other, a_run("frozen"), last_success=then)
+        assert stand(tag_result("web"), of=runs, timetables=[table()]).is_well
 
     @pytest.mark.parametrize(
         ("hold", "needed"),
@@ -245,8 +259,48 @@ class TestRuns:
 
     def test_only_the_last_counts(self) -> None:
         assert stand(current(), of=journal(a_run(), a_run("failure", DUE - timedelta(days=7)))).is_well
-        after = a_run("success", NOW, command="rollback")
-        assert stand(current(), of=journal(after, a_run("failure"))).is_well
+
+    @pytest.mark.parametrize("bad", ["failure", "aborted"])
+    @pytest.mark.parametrize(
+        "after",
+        [
+            {"command": "rollback", "narrowed": True, "trigger": "local"},
+            {"command": "resume", "narrowed": True, "trigger": "local"},
+            {"narrowed": True, "trigger": "local"},
+            {"narrowed": True, "trigger": "manual"},
+        ],
+    )
+    def test_what_was_done_to_one_tag_since_hides_no_run_that_failed(self, bad: str, after: dict[str, Any]) -> None:
+        later = a_run("success", NOW, job=None, scheduled_at=None, **after)
+        standing = stand(current(), of=journal(later, a_run(bad)))
+        assert [each.message for each in standing.attention] == [f"the last run ended as {bad}"]
+        # One that was well is not made worse, and a whole run by hand is the last word.
+        assert stand(current(), of=journal(later, a_run(), a_run(bad))).is_well
+        by_hand = a_run("success", NOW, trigger="local", job=None, scheduled_at=None)
+        assert stand(current(), of=journal(by_hand, a_run(bad))).is_well
+
+    @pytest.mark.parametrize(
+        ("values", "message"),
+        [
+            ({"command": "rollback"}, "the last rollback ended as failure"),
+            ({}, "the last run of only some tags ended as failure"),
+        ],
+    )
+    def test_what_was_done_to_one_tag_is_judged_by_itself(self, values: dict[str, Any], message: str) -> None:
+        told = {"narrowed": True, "trigger": "local", **values}
+        standing = stand(current(), of=journal(a_run("failure", NOW, **told), a_run()))
+        assert [each.message for each in standing.attention] == [message]
+        # It was tried again, or a whole run came since.
+        assert stand(current(), of=journal(a_run("success", NOW, **told), a_run("failure", **told), a_run())).is_well
+        assert stand(current(), of=journal(a_run(), a_run("failure", DUE - timedelta(days=1), **told))).is_well
+
+    def test_of_a_schedule_that_names_tags_the_last_run_counts(self) -> None:
+        some = [a_run(outcome, narrowed=True) for outcome in ("success", "failure")]
+        assert stand(current(), of=journal(*some)).is_well
+        assert problems(stand(current(), of=journal(*reversed(some)))) == [Problem.RUN_FAILED]
+        # Somebody's run of one tag is not of the same.
+        by_hand = a_run("success", NOW, narrowed=True, trigger="local")
+        assert problems(stand(current(), of=journal(by_hand, some[1]))) == [Problem.RUN_FAILED]
 
     def test_runs_of_other_deployments_do_not_count(self) -> None:
         assert stand(current(), of=journal(a_run("failure", deployment="stg"))).is_well
@@ -323,6 +377,9 @@ class TestSchedule:
             ([replace(a_run(at=DUE - timedelta(minutes=5)), finished_at=DUE + timedelta(minutes=1))], False),
             # From a shell, perhaps of one tag; of another deployment; no run at all.
             ([a_run(at=DUE + timedelta(hours=3), trigger="local", scheduled_at=None)], True),
+            ([a_run(at=DUE + timedelta(hours=3), trigger="manual", scheduled_at=None, narrowed=True)], True),
+            # Its own arguments name tags.
+            ([a_run(narrowed=True)], False),
             ([a_run(deployment="stg")], True),
             ([a_run(command="rollback")], True),
         ],
@@ -416,7 +473,13 @@ class TestWorkloads:
         crashing = [pod_from(pod(DAEMON_SETS, "web-x", NEW, status=CRASH_LOOP))]
         data = workload(DAEMON_SETS)
         assert told(DAEMON_SETS, data, RolloutResult.FAILED, crashing) == f"import-images rollback web:prod {where}"
-        assert told(DAEMON_SETS, data, RolloutResult.FAILED, crashing, True) == f"oc describe daemonset/web {where}"
+        # Where nothing is to go back to, what the container said.
+        logs = f"oc logs pod/web-x -c web --previous {where}"
+        assert told(DAEMON_SETS, data, RolloutResult.FAILED, crashing, True) == logs
+        unpulled = [pod_from(pod(DAEMON_SETS, "web-x", NEW, status=waiting_for("ImagePullBackOff")))]
+        described = f"oc describe pod/web-x {where}"
+        assert told(DAEMON_SETS, data, RolloutResult.FAILED, unpulled, True) == described
+        assert told(DAEMON_SETS, data, RolloutResult.FAILED, (), True) == f"oc describe daemonset/web {where}"
         alias = remedy(DAEMON_SETS, data, crashing, RolloutResult.FAILED, {"web": NEW}, replace(tag, tag="live"), tag)
         assert alias == f"import-images rollback web:prod {where}"
         assert told(CRON_JOBS, workload(CRON_JOBS, digest=BAD), None) == f"oc describe cronjob/web {where}"
