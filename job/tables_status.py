@@ -196,6 +196,7 @@ def _print_runs(console: Console, standing: Standing, *, several: bool) -> None:
     for past in runs:
         record = past.record
         kind = record.trigger if record.command == "run" else record.command
+        kind += ", some" if record.command == "run" and record.narrowed else ""
         shard = f" {record.shard.index}/{record.shard.count}" if record.shard else ""
         cells = [
             *([past.namespace] if several else []),

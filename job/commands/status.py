@@ -107,6 +107,7 @@ def _run(each: PastRun) -> dict[str, Any]:
         "namespace": each.namespace,
         "id": record.id,
         "command": record.command,
+        "narrowed": record.narrowed,
         "trigger": record.trigger,
         "job": record.job,
         "deployment": record.deployment,

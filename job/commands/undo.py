@@ -188,7 +188,9 @@ def _group(journal: Journal | None, name: TagName) -> tuple[str | None, Shard | 
     runs = [
         record
         for record in (journal.runs if journal else ())
-        if record.command == "run" and is_of(name.namespace, key, record.deployment, record.shard)
+        if record.command == "run"
+        and not record.narrowed
+        and is_of(name.namespace, key, record.deployment, record.shard)
     ]
     usual = next((record for record in runs if record.trigger == "scheduled"), runs[0] if runs else None)
     return (usual.deployment, usual.shard) if usual else (name.tag, None)

@@ -230,7 +230,7 @@ def test_the_first_image_crashes(place: Place) -> None:
     place.stream("worker")
     place.sandbox.import_tag(place.namespace, "worker", "prod")
     place.sandbox.create_workload(place.namespace, "StatefulSet", "worker", tag="worker:prod", replicas=1)
-    done = until(lambda: found if "CrashLoop" in (found := place.run("status")).stdout else None)
+    done = until(lambda: found if (found := place.run("status")).status == 1 else None)
     assert problems(done) == ["StatefulSet/worker rollout"]
     # There is nothing to go back to.
     command = done.report["attention"][0]["command"]
