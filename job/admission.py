@@ -58,7 +58,11 @@ def _told(freeze: Freeze) -> str:
 @contextmanager
 def locked(run: Run) -> Iterator[list[RunError]]:
     """Hold the locks of the namespaces; gives an error for each namespace whose lock could not be had."""
-    with Keeper(lambda namespace: run.stop.request(f"the lock in {namespace} was lost", at_once=True)) as keeper:
+
+    def lost(namespace: str) -> None:
+        run.stop.request(f"the lock in {namespace} was lost", at_once=True)
+
+    with Keeper(lost, run.settings.concurrency) as keeper:
         asked = [_Acquiring(run, namespace, keeper) for namespace in run.namespaces]
         left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
         taken = [each for each in asked if each not in left and each.taken]

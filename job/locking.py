@@ -302,10 +302,11 @@ class Lock:
 
 
 class Keeper:
-    """Renews locks from a thread of its own until they are let go."""
+    """Renews locks from a thread of its own until they are let go, `at_once` of them at a time."""
 
-    def __init__(self, lost: Callable[[str], None]) -> None:
+    def __init__(self, lost: Callable[[str], None], at_once: int) -> None:
         self._locks: list[Lock] = []
+        self._at_once = at_once
         self._lost = lost
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="locks", daemon=True)
@@ -323,7 +324,12 @@ class Keeper:
         self._thread.join(RELEASE_SECONDS)
         until = time.monotonic() + RELEASE_SECONDS
         asked = [_Releasing(lock) for lock in self._locks]
-        left = Pool(len(asked) or 1).run(asked, lambda: time.monotonic() > until, grace=0)
+        try:
+            left = Pool(self._at_once).run(asked, lambda: time.monotonic() > until, grace=0)
+        except Exception as error:  # Nothing of what was done may go untold for it.
+            name = type(error).__name__
+            log.error("a lock was not released (%s: %s); it expires by itself; please report it", name, error)
+            return
         for each in asked:
             if each in left:
                 log.info("the lock in %s was not released in time; it expires by itself", each.namespace)

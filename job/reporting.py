@@ -160,7 +160,8 @@ def termination_message(report: Report) -> str:
     # What was left undone: a hold not released, a bad image not put back.
     lines += [_of_tag(tag) for tag in report.tags if tag.message and tag.result in (Result.UPDATED, Result.SKIPPED)]
     text, left = "", len(lines)
-    for line in lines:
+    # Names may come from anybody, too.
+    for line in (clean(each, 1000) for each in lines):
         more = f"and {left} more\n"
         if len((text + line + "\n" + more).encode()) > MOST_MESSAGE_BYTES:
             return text + more

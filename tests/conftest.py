@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Generator, Iterator
 
 import pytest
 
 from tests.sandbox import client
 from tests.sandbox.client import Sandbox
-from tests.secrets import WATCH, watch_processes
+from tests.secrets import WATCH, watch_captures, watch_processes
 from tests.spread import mark
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "always: part of every `make test`, whatever the share of its file")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Search what was captured of a test, all of which is known after its last step."""
+    report = yield
+    if report.when == "teardown":
+        WATCH.search_report(report)
+        try:
+            WATCH.check()
+        except AssertionError as problem:
+            report.outcome, report.longrepr = "failed", str(problem)
+    return report
 
 
 def _search(sandbox: Sandbox) -> None:
@@ -28,6 +46,7 @@ def _watched() -> Iterator[None]:
     """Every process of the job is watched, and every sandbox is searched before it ends."""
     with pytest.MonkeyPatch.context() as patch:
         watch_processes(WATCH, patch)
+        watch_captures(WATCH, patch)
         client.BEFORE_END.append(_search)
         yield
         client.BEFORE_END.remove(_search)
@@ -42,6 +61,11 @@ def whole_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(autouse=True)
 def nothing_secret_is_told() -> Iterator[None]:
+    logger = logging.getLogger("job")
+    before = logger.handlers[:], logger.propagate, logger.level
     yield
+    # What a test has set up would write to its own stream, which is closed, and tell so with lines of the tests.
+    logger.handlers[:], logger.propagate, level = before
+    logger.setLevel(level)
     WATCH.search_files()
     WATCH.check()

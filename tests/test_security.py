@@ -29,8 +29,12 @@ from tests.sandbox.programs import make_certificate
 from tests.secrets import WATCH, Watch, secrets_of, watch_processes
 from tests.test_requirements import CHECKOUT, PROJECT, pinned
 
-CALLS = {"eval", "exec", "compile", "__import__", "breakpoint"}
-MODULES = {"pickle", "marshal", "shelve", "dbm", "xml", "pty", "ctypes", "telnetlib", "ftplib"}
+BUILTINS = {"eval", "exec", "compile", "__import__", "breakpoint"}
+MODULES = {
+    *("pickle", "marshal", "shelve", "dbm", "xml", "pty", "ctypes", "telnetlib", "ftplib"),
+    # By these any of the others could be had under another name.
+    *("builtins", "importlib", "runpy", "code", "posix"),
+}
 ATTRIBUTES = {
     "os": {
         "system",
@@ -39,27 +43,60 @@ ATTRIBUTES = {
         *(name for name in dir(os) if name.startswith(("exec", "spawn", "posix_spawn"))),
     },
     "subprocess": {"getoutput", "getstatusoutput", "call", "check_call", "check_output"},
-    "yaml": {"load", "load_all", "unsafe_load", "full_load"},
+    "yaml": {"load", "load_all", "unsafe_load", "unsafe_load_all", "full_load", "full_load_all"},
     "tempfile": {"mktemp"},
-    "ssl": {"_create_unverified_context", "CERT_NONE"},
+    "ssl": {"_create_unverified_context", "_create_stdlib_context", "CERT_NONE", "CERT_OPTIONAL"},
 }
 KEYWORDS = {"shell", "verify", "cert_reqs", "assert_hostname", "check_hostname"}
+# What turns verification off; the one place that may do so is held by a test of its own.
+SWITCHES = KEYWORDS | {"verify_ssl", "verify_mode"}
 SOURCES = sorted((CHECKOUT / "job").rglob("*.py"))
+
+
+def imported(tree: ast.AST) -> dict[str, str]:
+    """What the names that a module imports stand for: `{"s": "subprocess"}` for `import subprocess as s`."""
+    found = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for each in node.names:
+                first = each.name.partition(".")[0]
+                found[each.asname or first] = each.name if each.asname else first
+        elif isinstance(node, ast.ImportFrom):
+            found |= {each.asname or each.name: f"{node.module or ''}.{each.name}" for each in node.names}
+    return found
+
+
+def meant(node: ast.AST, names: dict[str, str]) -> str:
+    """The full name that an expression stands for, such as `os.path.join`; empty where it is not a name."""
+    if isinstance(node, ast.Attribute):
+        owner = meant(node.value, names)
+        return f"{owner}.{node.attr}" if owner else ""
+    return names.get(node.id, node.id) if isinstance(node, ast.Name) else ""
 
 
 def offences(tree: ast.AST) -> Iterator[str]:
     """What a module of the job must not hold."""
+    names = imported(tree)
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLS:
-            yield f"{node.lineno}: {node.func.id}()"
         if isinstance(node, ast.Import | ast.ImportFrom):
-            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else [each.name for each in node.names]
-            yield from (f"{node.lineno}: import {name}" for name in names if name.partition(".")[0] in MODULES)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            forbidden = ATTRIBUTES.get(node.value.id, set())
-            yield from (f"{node.lineno}: {node.value.id}.{name}" for name in forbidden if name == node.attr)
-        if isinstance(node, ast.Call):
+            module = (node.module or "") if isinstance(node, ast.ImportFrom) else ""
+            for each in node.names:
+                name = f"{module}.{each.name}" if module else each.name
+                if name.partition(".")[0] in MODULES or (each.name == "*" and module in ATTRIBUTES):
+                    yield f"{node.lineno}: import {name}"
+                elif each.name in ATTRIBUTES.get(module, ()):
+                    yield f"{node.lineno}: from {module} import {each.name}"
+        elif isinstance(node, ast.Name | ast.Attribute):
+            name = meant(node, names)
+            module, _, last = name.rpartition(".")
+            if name in BUILTINS or last in ATTRIBUTES.get(module, ()) or name.startswith(("builtins.", "__builtins__")):
+                yield f"{node.lineno}: {name}"
+        elif isinstance(node, ast.Call):
             yield from (f"{node.lineno}: {each.arg}=" for each in node.keywords if each.arg in KEYWORDS)
+            texts = {each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)}
+            if isinstance(node.func, ast.Name) and node.func.id in ("setattr", "getattr", "delattr"):
+                modules = {meant(each, names) for each in node.args} & {*ATTRIBUTES, "builtins", "__builtins__"}
+                yield from (f"{node.lineno}: {node.func.id} {each}" for each in (texts & SWITCHES) | modules)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda file: str(file.relative_to(CHECKOUT)))
@@ -78,19 +115,48 @@ def test_no_shell_no_eval_no_pickle(source: Path) -> None:
         "subprocess.run('ls', shell=True)",
         "import yaml\nyaml.load('')",
         "requests.get('', verify=False)",
+        "from os import system",
+        "from os import system as fine",
+        "from os import *",
+        "from subprocess import getoutput",
+        "from yaml import load",
+        "import builtins\nbuiltins.eval('1')",
+        "__builtins__.eval('1')",
+        "run = eval",
+        "import subprocess as s\ns.getoutput('ls')",
+        "import subprocess\nrun = subprocess.getoutput",
+        "from importlib import import_module",
+        "from ssl import CERT_NONE",
+        "import ssl as tls\ncontext.verify_mode = tls.CERT_NONE",
+        "setattr(c, 'verify_ssl', False)",
+        "import os\ngetattr(os, name)('ls')",
     ],
 )
 def test_what_is_looked_for_is_found(code: str) -> None:
     assert list(offences(ast.parse(code)))
 
 
-def test_only_one_place_turns_verification_off() -> None:
-    found = [
-        (file.name, line.strip())
-        for file in SOURCES
-        for line in file.read_text().splitlines()
-        if "verify_ssl =" in line
+@pytest.mark.parametrize(
+    "code",
+    ["import os\nos.path.join('a', 'b')", "import re\nre.compile('a')", "self.call()", "getattr(each, 'name', None)"],
+)
+def test_what_is_harmless_is_let_through(code: str) -> None:
+    assert not list(offences(ast.parse(code)))
+
+
+def switched(text: str) -> list[str]:
+    """The lines that set an attribute by which verification is turned off."""
+    lines = text.splitlines()
+    return [
+        lines[node.lineno - 1].strip()
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in SWITCHES
     ]
+
+
+def test_only_one_place_turns_verification_off() -> None:
+    assert switched("context.check_hostname: bool=False") and switched("a.b, c.verify_ssl = 1, 0")
+    found = [(file.name, line) for file in SOURCES for line in switched(file.read_text(encoding="utf-8"))]
     assert found == [("api.py", "configuration.verify_ssl = False")]
 
 
@@ -180,6 +246,10 @@ def test_secrets_are_known_in_each_form(tmp_path: Path) -> None:
         "KUBECONFIG": str(file),
         "DEPLOYMENT": "not-a-secret",
     }
+    config = tmp_path / "promote.toml"
+    config.write_text('[[repository]]\nname = "web"\nurl = "https://robot:word-of-a-forge@example.com/web"\n')
+    (tmp_path / "token").write_text("token-of-a-pod\n")
+    environment["SERVICE_ACCOUNT_FOLDER"] = str(tmp_path)
     found = secrets_of(environment, ["--pushgateway", "http://gateway/?token=token-in-a-url"])
     assert {
         "token-of-a-job",
@@ -188,7 +258,15 @@ def test_secrets_are_known_in_each_form(tmp_path: Path) -> None:
         "word/of/mine",
         "token-of-a-person",
         "token-in-a-url",
+        "token-of-a-pod",
     } <= found
+    assert "word-of-a-forge" not in found
+    for arguments, folder in (
+        (["promote", "move"], tmp_path),
+        (["promote", "move", "--config", str(config)], None),
+        (["promote", "move", "--config=promote.toml"], tmp_path),
+    ):
+        assert "word-of-a-forge" in secrets_of({}, arguments, folder)
     # pusher:pass/word, as basic authentication has it
     assert "cHVzaGVyOnBhc3Mvd29yZA" in found
     assert not any("not-a-secret" in each or each == "pusher" for each in found)
@@ -208,6 +286,61 @@ def test_a_secret_that_is_told_is_found(tmp_path: Path, stream: str) -> None:
             watch.check()
     with pytest.raises(AssertionError):
         WATCH.check()
+
+
+@pytest.mark.parametrize("kind", ["token", "renewed", "promote.toml"])
+def test_a_secret_that_is_only_in_a_file_is_found_when_it_is_told(tmp_path: Path, kind: str) -> None:
+    watch = Watch()
+    file = tmp_path / ("promote.toml" if kind == "promote.toml" else "token")
+    file.write_text("https://robot:secret-of-a-file@example.com")
+    program = tmp_path / "import-images"
+    code = f"from pathlib import Path\nfile = Path({str(file)!r})\n"
+    if kind == "renewed":
+        code += "file.write_text('renewed-token-of-a-pod')\n"
+    program.write_text(f"#!{sys.executable}\n{code}print('now', file.read_text().replace('robot', 'x'), 'end')\n")
+    program.chmod(0o700)
+    with pytest.MonkeyPatch.context() as patch:
+        watch_processes(watch, patch)
+        if kind == "token":
+            file.write_text("secret-of-a-file")
+        environment = {} if kind == "promote.toml" else {"SERVICE_ACCOUNT_FOLDER": str(tmp_path)}
+        subprocess.run([program, "promote", "status"], cwd=tmp_path, env=environment, capture_output=True, check=True)
+    with pytest.raises(AssertionError, match="stdout: "):
+        watch.check()
+    # The watch over all tests, which is on too, has found it as well.
+    with pytest.raises(AssertionError):
+        WATCH.check()
+
+
+LEAKS = """
+import logging, os, sys
+
+def test_prints(): print("it is hunter2")
+def test_logs(): logging.getLogger("job").warning("it is hunter2")
+def test_logs_lines(): logging.getLogger("job.runs").warning("first line\\nhunter2")
+def test_logs_of_a_library(): logging.getLogger("urllib3").warning("it is hunter2")
+def test_reads(capsys): print("it is hunter2"); assert capsys.readouterr().out
+def test_reads_of_the_environment(capsys, monkeypatch):
+    monkeypatch.setenv("TOKEN", "token-of-this-test")
+    sys.stderr.write(os.environ["TOKEN"])
+    assert capsys.readouterr().err
+def test_tells_nothing(capsys): print("it is ***"); assert capsys.readouterr().out
+"""
+
+
+def test_what_tests_capture_is_searched(tmp_path: Path) -> None:
+    (tmp_path / "test_leaks.py").write_text(LEAKS)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    command = [sys.executable, "-m", "pytest", "-q", "-rE", "-p", "tests.conftest", "-p", "no:cacheprovider"]
+    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
+        environment.pop(name, None)
+    done = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "7 passed, 5 errors" in done.stdout
+    assert {line.partition("::")[2].split()[0] for line in done.stdout.splitlines() if line.startswith("ERROR ")} == {
+        *("test_prints", "test_logs", "test_logs_lines", "test_reads", "test_reads_of_the_environment")
+    }
 
 
 def test_every_run_of_the_suite_is_watched(sandbox: Sandbox, tmp_path: Path) -> None:

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
 
-from tests.faults.moments import IMPORTS, Moment
+from tests.faults.moments import IMPORTS, STREAM_AT, Moment
+from tests.faults.scene import NAMES
 
 ALL = tuple(Moment)
 BEFORE, AFTER = (Moment.START, Moment.LIST), (Moment.PUSH, Moment.JOURNAL, Moment.END)
 Statuses = Callable[[Moment], Collection[int]]
+Names = Callable[[Moment], Collection[str]]
 
 NO_IMPORT = "it is about the answer to an import"
 NOT_THE_REGISTRY = "the registry is asked only by imports"
@@ -27,8 +29,34 @@ NO_OTHER = "no request of the kind came before, whose answer could be taken for 
 TOLD_ALREADY = "the tag was told by then, and truly so"
 WRITTEN_ALREADY = "the journal has been written by then"
 NOT_READ_YET = "at the start there is no journal that this run has begun; that is the moment before the list"
+UNDER_WAY = "the write of that moment is under way by then, and another one does not follow"
+DATED_ALREADY = "the last that is written bears its time by then"
 NO_DISK = "nothing but log lines is written to a disk before the report is"
-ONE_LIMIT = "the limit is there from the start of a process"
+ONCE_A_RUN = "the run begins in its journal once, after the start"
+NO_ANSWER = "of the answer to a push nothing is read that could be large"
+LEFT_ALREADY = "the termination message was left by then, and nothing else is written to a disk but log lines"
+
+
+def its_stream(moment: Moment) -> Collection[str]:
+    """The tags whose import meets the fault."""
+    return {name for name in NAMES if name.partition(":")[0] == STREAM_AT.get(moment)}
+
+
+def its_source(moment: Moment) -> Collection[str]:
+    """The one tag that follows another place."""
+    return {f"{STREAM_AT[moment]}:prod"}
+
+
+def none(moment: Moment) -> Collection[str]:
+    """It has nothing to do with imports."""
+    return set()
+
+
+def from_then_on(moment: Moment) -> Collection[str]:
+    """Streams are imported by name; what was imported before the fault came stays so."""
+    if moment in AFTER:
+        return set()
+    return {name for name in NAMES if name.partition(":")[0] >= STREAM_AT.get(moment, "a")}
 
 
 @dataclass(frozen=True)
@@ -40,6 +68,7 @@ class Fault:
         kind: who makes it; see `making`.
         parts: what that needs to know.
         statuses: the exit statuses that tell the truth, by moment.
+        struck: the tags that it keeps from being imported, by moment; no other may be told as failed.
         lacking: channels that may lack what they ought to say; the others never do.
         excluded: moments at which it makes no sense, and why.
         slow: moments at which the job waits long, for a timeout or for many tries.
@@ -54,6 +83,7 @@ class Fault:
     kind: str
     parts: Mapping[str, Any] = field(default_factory=dict)
     statuses: Statuses = lambda moment: (0,)
+    struck: Names = its_stream
     lacking: frozenset[str] = frozenset()
     excluded: Mapping[Moment, str] = field(default_factory=dict)
     slow: Collection[Moment] = ()
@@ -65,11 +95,16 @@ class Fault:
 
     @property
     def family(self) -> str:
-        """The same fault, whether it comes once, a few times or always, to reading or to writing."""
-        return _HOW_OFTEN.sub("", self.name)
+        """The same fault, whether it comes once, a few times or always, to reading or to writing.
+
+        What is answered to the first requests for the journal is one family each for the read and the write.
+        """
+        return _VARIANT.sub("", self.name)
 
 
-_HOW_OFTEN = re.compile("-(once|many|always|and-a-signal)$|(?<=^gateway-)read-(?=[0-9h])")
+_VARIANT = re.compile(
+    r"-(once|many|always|and-a-signal)$|(?<=^gateway-)read-(?=[0-9hr])|(?<=^journal-read)-\w+$|(?<=^journal-begin)-\w+$"
+)
 
 
 @dataclass(frozen=True)
@@ -82,6 +117,12 @@ class Case:
     @property
     def name(self) -> str:
         return f"{self.fault.name}-{self.moment}"
+
+    @property
+    def failing(self) -> Collection[str]:
+        """The tags that can be told as failed."""
+        flawed = {"a:stg"} if self.fault.flawed else set()
+        return {*self.fault.struck(self.moment), *flawed}
 
 
 def without(moments: Collection[Moment], why: str) -> dict[Moment, str]:
@@ -143,52 +184,58 @@ def _after_effect(moment: Moment) -> Collection[int]:
     return (0,) if moment in IMPORTS else breaks(moment)
 
 
+def _unchanged(moment: Moment) -> Collection[str]:
+    return {"a:stg"} if moment is Moment.FIRST else set()
+
+
 def _of_api() -> Iterator[Fault]:
     for name, parts in ERRORS.items():
         once = {**parts, "times": 1}
-        yield Fault(f"api-{name}-once", "rule", once, passes, EVENTS)
-        statuses = _after_effect if name in EFFECTIVE else breaks
+        yield Fault(f"api-{name}-once", "rule", once, passes, lacking=EVENTS)
+        statuses, struck = (_after_effect, _unchanged) if name in EFFECTIVE else (breaks, its_stream)
         slow = {Moment.JOURNAL}
-        yield Fault(f"api-{name}-always", "rule", parts, statuses, SILENT, slow=slow)
+        yield Fault(f"api-{name}-always", "rule", parts, statuses, struck, SILENT, slow=slow)
     for name, code in (("unauthorized", 401), ("forbidden", 403)):
-        yield Fault(f"api-{name}", "rule", {"status": {"code": code}}, breaks, SILENT)
+        yield Fault(f"api-{name}", "rule", {"status": {"code": code}}, breaks, lacking=SILENT)
     unread = without([Moment.LIST], NO_OBJECT)
     for name, times in (("once", 1), ("many", 3), ("always", None)):
         parts = {"status": {"code": 409}, "times": times}
-        yield Fault(f"api-conflict-{name}", "rule", parts, _conflicts(times), SILENT, excluded=unread)
+        yield Fault(f"api-conflict-{name}", "rule", parts, _conflicts(times), lacking=SILENT, excluded=unread)
         touch = {**unread, Moment.START: NO_OBJECT, Moment.PUSH: NO_OBJECT}
         touched = {"change": "before", "times": times}
-        yield Fault(f"api-touched-{name}", "rule", touched, _conflicts(times), SILENT, excluded=touch)
+        yield Fault(f"api-touched-{name}", "rule", touched, _conflicts(times), lacking=SILENT, excluded=touch)
     late = {Moment.PUSH, Moment.JOURNAL, *IMPORTS}
     short = {"DEADLINE": "6s", "RETRIES": "0"}
-    yield Fault("api-hang", "rule", {"hang": True}, _hangs, SILENT, slow=late, environment=short)
+    yield Fault("api-hang", "rule", {"hang": True}, _hangs, from_then_on, SILENT, slow=late, environment=short)
     yield Fault("api-drip", "rule", {"drip": {"bytes": 400, "seconds": 0.02}}, passes)
     drip = {"drip": {"bytes": 1, "seconds": 0.5}}
     most = {Moment.START, *AFTER, *IMPORTS}
-    yield Fault("api-endless", "rule", drip, _hangs, SILENT, slow=most, environment=short)
-    yield Fault("api-gone", "api-gone", {}, breaks_for_good, SILENT, doubt=True, slow={Moment.JOURNAL})
+    yield Fault("api-endless", "rule", drip, _hangs, from_then_on, SILENT, slow=most, environment=short)
+    yield Fault("api-gone", "api-gone", {}, breaks_for_good, from_then_on, SILENT, doubt=True, slow={Moment.JOURNAL})
     pages = only([Moment.LIST], NOT_A_LIST)
     for times in (1, None):
         parts = {"page": 2, "expired": times}
         name = "once" if times else "always"
         yield Fault(f"api-page-expired-{name}", "pages", parts, passes if times else breaks, excluded=pages)
     not_imports = only(IMPORTS, NO_IMPORT)
-    yield Fault("api-host-not-allowed", "not-allowed", {}, breaks, excluded=not_imports)
+    yield Fault("api-host-not-allowed", "not-allowed", {}, breaks, its_source, excluded=not_imports)
     gone = without([Moment.START], "a stream that is gone before the list is not told of") | without(
         AFTER, TOLD_ALREADY
     )
     yield Fault("stream-deleted", "stream-deleted", {}, _deleted, excluded=gone)
     # The account is gone; with it each of its tokens is refused.
-    yield Fault("token-expired", "token-expired", {}, breaks_for_good, SILENT, doubt=True)
+    yield Fault("token-expired", "token-expired", {}, breaks_for_good, from_then_on, SILENT, doubt=True)
     yield Fault("token-renewed", "token-renewed", {}, passes)
     # Inventions of the house.
-    yield Fault("rights-withdrawn", "rights-withdrawn", {}, breaks_for_good, SILENT, doubt=True)
+    yield Fault("rights-withdrawn", "rights-withdrawn", {}, breaks_for_good, from_then_on, SILENT, doubt=True)
     mixed = without([each for each in ALL if each not in IMPORTS], NO_OTHER)
     yield Fault("api-mixed-up", "rule", {"mix_up": True, "times": 1}, lambda moment: (0, 1), excluded=mixed)
     yield Fault("tag-moves", "tag-moves", {}, passes, excluded=only(IMPORTS, NOT_THE_REGISTRY))
     held = without([Moment.START], "the list is later, and shows the hold") | without(AFTER, TOLD_ALREADY)
     yield Fault("rolled-back-meanwhile", "rolled-back", {}, passes, excluded=held)
-    yield Fault("suspended", "suspended", {}, _lost, SILENT, slow={Moment.LIST, *IMPORTS}, environment=LONG)
+    yield Fault(
+        "suspended", "suspended", {}, _lost, from_then_on, SILENT, slow={Moment.LIST, *IMPORTS}, environment=LONG
+    )
 
 
 def _conflicts(times: int | None) -> Statuses:
@@ -243,9 +290,10 @@ REGISTRY = {
 def _of_registry() -> Iterator[Fault]:
     excluded = only(IMPORTS, NOT_THE_REGISTRY)
     for name, repository in REGISTRY.items():
-        yield Fault(f"registry-{name}", "registry", {"repository": repository}, lambda moment: (1,), excluded=excluded)
+        parts = {"repository": repository}
+        yield Fault(f"registry-{name}", "registry", parts, lambda moment: (1,), its_source, excluded=excluded)
     for name, kind in (("wrong-digest", "wrong-digest"), ("unreachable", "registry-unreachable")):
-        yield Fault(f"registry-{name}", kind, {}, lambda moment: (1,), excluded=excluded)
+        yield Fault(f"registry-{name}", kind, {}, lambda moment: (1,), its_source, excluded=excluded)
 
 
 # The Pushgateway
@@ -262,8 +310,8 @@ def _of_gateway() -> Iterator[Fault]:
             kind,
             parts,
             lambda moment: (1,),
-            frozenset({"metrics"}),
-            excluded,
+            lacking=frozenset({"metrics"}),
+            excluded=excluded,
             slow={Moment.PUSH} if slow else (),
             flawed=True,
             # What is not remembered has to be read back.
@@ -276,6 +324,7 @@ def _of_gateway() -> Iterator[Fault]:
         yield fault(f"{name}-once", "gateway", {"status": code, "times": 1})
         yield fault(f"read-{name}", "gateway", {"status": code, "reads": True}, read=True)
     yield fault("redirect", "gateway", {"status": 302})
+    yield fault("read-redirect", "gateway", {"status": 302, "reads": True}, read=True)
     yield fault("hang", "gateway", {"hang": True}, slow=True)
     yield fault("hang-once", "gateway", {"hang": True, "times": 1}, slow=True)
     yield fault("takes-it-and-breaks", "gateway", {"status": 500, "after": True})
@@ -291,10 +340,10 @@ def _of_gateway() -> Iterator[Fault]:
 
 def _of_lock() -> Iterator[Fault]:
     slow = {Moment.LIST, *IMPORTS}
-    yield Fault("lock-taken", "lock-taken", {}, _lost, frozenset({"lease"}), slow=slow, environment=LONG)
+    yield Fault("lock-taken", "lock-taken", {}, _lost, from_then_on, frozenset({"lease"}), slow=slow, environment=LONG)
     unheld = without([Moment.START], "there is no lock yet")
     unseen = frozenset({"lease"})
-    yield Fault("lock-deleted", "lock-deleted", {}, stops, unseen, unheld, slow, environment=LONG)
+    yield Fault("lock-deleted", "lock-deleted", {}, stops, from_then_on, unseen, unheld, slow, environment=LONG)
 
 
 # The journal
@@ -305,28 +354,73 @@ def _of_journal() -> Iterator[Fault]:
     lacking = frozenset({"journal"})
     for name in ("full", "unparseable", "foreign", "deleted"):
         # What it says that is not a journal is told, and begun anew.
-        yield Fault(f"journal-{name}", "journal", {"how": name}, lambda moment: (1,), lacking, late, flawed=True)
-    not_yet = {**late, **without([Moment.START], NOT_READ_YET)}
-    yield Fault("journal-over-quota", "journal", {"how": "refused"}, lambda moment: (1,), lacking, not_yet, flawed=True)
+        yield Fault(
+            f"journal-{name}",
+            "journal",
+            {"how": name},
+            lambda moment: (1,),
+            none,
+            lacking=lacking,
+            excluded=late,
+            flawed=True,
+        )
+    not_yet = {**late, Moment.START: NOT_READ_YET, Moment.JOURNAL: UNDER_WAY}
+    yield Fault(
+        "journal-over-quota",
+        "journal",
+        {"how": "refused"},
+        lambda moment: (1,),
+        none,
+        lacking=lacking,
+        excluded=not_yet,
+        flawed=True,
+    )
+    once = only([Moment.START], ONCE_A_RUN)
+    answers = {name: ERRORS[name] for name in ("500", "html")}
+    answers |= {"403": {"status": {"code": 403}}, "409": {"status": {"code": 409}}, "hang": {"hang": True}}
+    for method, what, names in (
+        ("GET", "read", ("500", "403", "html", "hang")),
+        ("PUT", "begin", ("500", "403", "409")),
+    ):
+        for name in names:
+            yield Fault(
+                f"journal-{what}-{name}",
+                "journal-begun",
+                {**answers[name], "method": method},
+                passes,
+                # The others are tried again.
+                lacking=lacking if name in ("403", "hang") else frozenset(),
+                excluded=once,
+                slow={Moment.START} if name == "hang" else (),
+            )
 
 
 # The process
 
 
 def _of_process() -> Iterator[Fault]:
-    yield Fault("sigterm", "signal", {"signal": "SIGTERM"}, stops, SILENT | {"metrics"})
-    yield Fault("sigint", "signal", {"signal": "SIGINT"}, stops, SILENT | {"metrics"})
+    yield Fault("sigterm", "signal", {"signal": "SIGTERM"}, stops, from_then_on, SILENT | {"metrics"})
+    yield Fault("sigint", "signal", {"signal": "SIGINT"}, stops, from_then_on, SILENT | {"metrics"})
     killed = SILENT | {"report", "metrics", "termination"}
-    yield Fault("sigkill", "signal", {"signal": "SIGKILL"}, lambda moment: (-9,), killed)
-    yield Fault("deadline", "deadline", {}, _hangs, frozenset({"lease"}), environment={"DEADLINE": "6s"})
-    yield Fault("out-of-memory", "memory", {}, lambda moment: (0, 1, 3, 6), killed, internal=True, doubt=True)
+    yield Fault("sigkill", "signal", {"signal": "SIGKILL"}, lambda moment: (-9,), lacking=killed)
+    yield Fault("deadline", "deadline", {}, _hangs, from_then_on, frozenset({"lease"}), environment={"DEADLINE": "6s"})
+    unread = without([Moment.PUSH], NO_ANSWER)
+    memory = {"answer": ERRORS["huge"]}
+    yield Fault("out-of-memory", "memory", memory, _ends, lacking=killed, excluded=unread, internal=True)
     disk = without([each for each in ALL if each is not Moment.END], NO_DISK)
-    yield Fault("disk-full", "disk-full", {}, passes, frozenset({"report", "termination"}), disk)
-    first = without([each for each in ALL if each is not Moment.START], ONE_LIMIT)
-    yield Fault("disk-full-for-logs", "logs-full", {}, passes, excluded=first)
-    yield Fault("no-writable-disk", "no-disk", {}, passes, frozenset({"termination"}), first)
+    yield Fault("disk-full", "disk-full", {}, passes, lacking=frozenset({"report", "termination"}), excluded=disk)
+    unwritten = frozenset({"termination"})
+    yield Fault("disk-full-for-logs", "logs-full", {}, passes, lacking=unwritten)
+    left = without(AFTER, LEFT_ALREADY)
+    yield Fault("no-writable-disk", "no-disk", {}, passes, lacking=unwritten, excluded=left)
     for name, change in (("forward", "+30d"), ("back", "-30d")):
-        yield Fault(f"clock-{name}", "clock", {"change": change}, passes)
+        dated = without([Moment.END], DATED_ALREADY)
+        yield Fault(f"clock-{name}", "clock", {"change": change}, passes, excluded=dated)
+
+
+def _ends(moment: Moment) -> Collection[int]:
+    """A defect of the program's own ends it, unless it only tells of the run by then."""
+    return (0,) if moment in (Moment.JOURNAL, Moment.END) else (1,)
 
 
 @cache

@@ -17,7 +17,7 @@ from pathlib import Path
 from job.journal import PACKED_KEY, PLAIN_KEY, Journal, TagRecord, encode
 from tests.faults.catalogue import Case
 from tests.faults.moments import STREAM_AT, Moment, gate, request_at
-from tests.faults.scene import PASSWORD, Done, Scene
+from tests.faults.scene import PASSWORD, TAGS, Done, Scene
 from tests.rights import RUN
 from tests.runs.pods import make_lease, write_lease
 from tests.runs.servers import Answered, Asked, serving
@@ -46,7 +46,7 @@ def _performed(scene: Scene, case: Case, stack: ExitStack) -> Done:
     if act is None:
         with scene.running() as process:
             return scene.ended(process)
-    closed, environment = stack.enter_context(gate(scene.place, case.moment))
+    closed, environment = stack.enter_context(gate(scene.place, case.moment, case.fault.parts.get("answer", {})))
     for name, value in environment.items():
         scene.environment[name] = value.replace("://", f"://somebody:{PASSWORD}@")
     with scene.running() as process:
@@ -92,11 +92,15 @@ def _api_gone(scene: Scene, case: Case, stack: ExitStack) -> Act:
 
 
 def _not_allowed(scene: Scene, case: Case, stack: ExitStack) -> None:
-    """The cluster allows no imports from the host of one image; others of its request come from an allowed one."""
+    """The cluster allows no imports from the host of one image; the other of its request comes from an allowed one."""
     stream = STREAM_AT[case.moment]
+    if len(TAGS[stream]) == 1:
+        scene.give_a_second_tag(stream)
     allowed = scene.sandbox.registry_address
     scene.point(stream, "elsewhere.example:5000/app:prod")
     stack.enter_context(scene.sandbox.settings(allowed_registries=[allowed]))
+    refused = {"status": 422, "tags": ["prod", "stg"]}
+    scene.signs.append(lambda done: any(each.items() >= refused.items() for each in scene.place.imports(stream)))
     scene.wanted[f"{stream}:prod"] = set()
 
 
@@ -395,6 +399,11 @@ def _journal(scene: Scene, case: Case, stack: ExitStack) -> Act | None:
     return change
 
 
+def _journal_begun(scene: Scene, case: Case, stack: ExitStack) -> None:
+    """The first request of a kind that the run makes for its journal."""
+    scene.fault(path=f"/namespaces/{scene.place.namespace}/configmaps/", times=1, **case.fault.parts)
+
+
 # The process
 
 
@@ -408,7 +417,10 @@ def _deadline(scene: Scene, case: Case, stack: ExitStack) -> Act:
 
 
 def _memory(scene: Scene, case: Case, stack: ExitStack) -> Act:
-    """No more memory from now on, but for what is left of what the process has."""
+    """No more memory from now on but for what is left of what the process has; the answer under way needs more."""
+    # Else each thread has address space in reserve, which the limit counts already.
+    scene.environment["MALLOC_ARENA_MAX"] = "1"
+    scene.signs.append(lambda done: "MemoryError" in done.stderr)
 
     def act(process: subprocess.Popen[str]) -> None:
         pages = int(Path(f"/proc/{process.pid}/statm").read_text().split()[0])
@@ -425,14 +437,32 @@ def _disk_full(scene: Scene, case: Case, stack: ExitStack) -> None:
     scene.signs.append(lambda done: "termination message" in done.stderr)
 
 
-def _logs_full(scene: Scene, case: Case, stack: ExitStack) -> None:
-    scene.stderr = stack.enter_context(Path("/dev/full").open("w"))  # noqa: SIM115
+def _logs_full(scene: Scene, case: Case, stack: ExitStack) -> Act | None:
+    """What is logged goes to a file, and nothing can be written to any."""
+    logs = scene.folder / "logs"
+    scene.stderr = stack.enter_context(logs.open("w"))
+    # The last line of every run is there otherwise.
+    scene.signs.append(lambda done: f"{scene.place.namespace}: success: " not in logs.read_text())
+    return _without_files(scene, case)
 
 
-def _no_disk(scene: Scene, case: Case, stack: ExitStack) -> None:
+def _no_disk(scene: Scene, case: Case, stack: ExitStack) -> Act | None:
     """Nothing can be written to any file; stdout and stderr are pipes."""
-    scene.limit = functools.partial(resource.setrlimit, resource.RLIMIT_FSIZE, (0, 0))
     scene.signs.append(lambda done: "termination message" in done.stderr)
+    return _without_files(scene, case)
+
+
+def _without_files(scene: Scene, case: Case) -> Act | None:
+    """No file may grow any more; at the start from the first instruction on."""
+    limit = resource.RLIMIT_FSIZE, (0, 0)
+    if case.moment is Moment.START:
+        scene.limit = functools.partial(resource.setrlimit, *limit)
+        return None
+
+    def act(process: subprocess.Popen[str]) -> None:
+        resource.prlimit(process.pid, *limit)
+
+    return act
 
 
 def _clock(scene: Scene, case: Case, stack: ExitStack) -> Act:
@@ -485,6 +515,7 @@ MAKING: dict[str, Making] = {
     "gateway-refused": _gateway_refused,
     "gateway-signal": _gateway_signal,
     "journal": _journal,
+    "journal-begun": _journal_begun,
     "signal": _signal,
     "deadline": _deadline,
     "memory": _memory,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -99,8 +99,8 @@ class PushGate:
 
 
 @contextmanager
-def gate(place: Place, moment: Moment) -> Iterator[tuple[Gate, dict[str, str]]]:
-    """A gate at a moment, and the settings that lead the job there."""
+def gate(place: Place, moment: Moment, answer: Mapping[str, Any]) -> Iterator[tuple[Gate, dict[str, str]]]:
+    """A gate at a moment, and the settings that lead the job there; `answer` is what a rule may have the API answer."""
     if moment is Moment.PUSH:
         guard = PushGate(lambda asked: None)
         with serving(place.sandbox.pushgateway, guard) as server:
@@ -109,4 +109,5 @@ def gate(place: Place, moment: Moment) -> Iterator[tuple[Gate, dict[str, str]]]:
             finally:
                 guard.open()
     else:
-        yield ApiGate(place, place.sandbox.add_fault(**request_at(place, moment), gate=True, times=1)), {}
+        rule = place.sandbox.add_fault(**request_at(place, moment), **answer, gate=True, times=1)
+        yield ApiGate(place, rule), {}

@@ -20,6 +20,8 @@ from tests.runs.place import PROGRAM, Place, Series, metrics_of, started
 from tests.runs.pods import JOURNAL
 from tests.sandbox.client import IMAGE, MERGE_PATCH, Json, Refused, Sandbox
 
+TAGS = {"a": ("prod", "stg"), "b": ("prod",), "c": ("prod",), "d": ("prod",)}
+NAMES = tuple(f"{stream}:{tag}" for stream, tags in TAGS.items() for tag in tags)
 # Before any run of today, by the second.
 LAST_SUCCESS = 1_700_000_000.0
 TAG_SUCCESS = 1_690_000_000.0
@@ -83,7 +85,7 @@ class Scene:
 
     def __post_init__(self) -> None:
         self.place = place = Place(self.sandbox)
-        for stream, tags in {"a": ("prod", "stg"), "b": ("prod",), "c": ("prod",), "d": ("prod",)}.items():
+        for stream, tags in TAGS.items():
             for tag in tags:
                 self.before[f"{stream}:{tag}"] = place.push(stream, f"old {tag}", tag)
             place.stream(stream, {tag: place.source(stream, tag) for tag in tags})
@@ -180,6 +182,17 @@ class Scene:
             for each in self.sandbox.stream(self.place.namespace, stream)["spec"]["tags"]
         ]
         self.sandbox.patch(self.stream_path(stream), {"spec": {"tags": tags}}, MERGE_PATCH)
+
+    def give_a_second_tag(self, stream: str) -> None:
+        """Let a stream have a tag `stg` as well, which is to get a new image; nothing is remembered of it."""
+        name, place = f"{stream}:stg", self.place
+        self.before[name] = place.push(stream, "old stg", "stg")
+        source = {"kind": "DockerImage", "name": place.source(stream, "stg")}
+        first = place.spec(stream)
+        tags = [first, {**first, "name": "stg", "from": source}]
+        self.sandbox.patch(self.stream_path(stream), {"spec": {"tags": tags}}, MERGE_PATCH)
+        self.sandbox.import_tag(place.namespace, stream, "stg")
+        self.wanted[name] = {place.push(stream, "new stg", "stg")}
 
     def stream_path(self, stream: str) -> str:
         return f"{IMAGE}/namespaces/{self.place.namespace}/imagestreams/{stream}"

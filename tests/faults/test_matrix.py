@@ -28,7 +28,7 @@ def test_what_is_told_is_what_the_cluster_holds(case: Case, sandbox: Sandbox, tm
         done = perform(scene, case)
     finally:
         sandbox.remove_faults()
-    allowed = Allowed(fault.statuses(case.moment), fault.lacking, fault.doubt, fault.internal)
+    allowed = Allowed(fault.statuses(case.moment), case.failing, fault.lacking, fault.doubt, fault.internal)
     verify(scene, done, scene.held(), allowed)
 
 

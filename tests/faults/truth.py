@@ -30,12 +30,14 @@ class Allowed:
 
     Attributes:
         statuses: the exit statuses that tell the truth.
+        failing: the tags that it keeps from being imported; a run that was stopped may have come to some of them.
         lacking: channels that may lack what they ought to say: report, journal, metrics, events, termination, lease.
         doubt: nobody could ask afterwards what became of an import, so that `after` may be null.
         internal: the program itself may fail (it ran out of memory).
     """
 
     statuses: Collection[int]
+    failing: Collection[str]
     lacking: frozenset[str] = frozenset()
     doubt: bool = False
     internal: bool = False
@@ -51,10 +53,10 @@ def verify(scene: Scene, done: Done, held: Held, allowed: Allowed) -> None:
     report = done.report
     if report is None:
         assert allowed.may_lack("report"), (done.stdout[-500:], done.stderr)
-        _verify_untold(scene, done, held)
-        return
-    results = _verify_report(scene, done, held, report, allowed)
-    _verify_status(scene, done, report, allowed)
+        report, results = _untold(scene, held)
+    else:
+        results = _verify_report(scene, done, held, report, allowed)
+        _verify_status(scene, done, report, allowed)
     _verify_termination(done, report, allowed)
     _verify_journal(scene, done, held, report, results, allowed)
     _verify_metrics(scene, done, held, report, results, allowed)
@@ -104,6 +106,10 @@ def _verify_report(scene: Scene, done: Done, held: Held, report: Json, allowed: 
             case _:
                 raise AssertionError(told)
         assert (tag["reason"] is None) == (tag["result"] in SUCCESSES), told
+    failed = {name for name, tag in results.items() if tag["result"] == "failed"}
+    assert failed <= set(allowed.failing), (failed, done.stderr)
+    broken_off = done.status == 6 or report["errors"]
+    assert failed == set(allowed.failing) or not failed or broken_off, (failed, done.stderr)
     return results
 
 
@@ -269,7 +275,8 @@ def _verify_events(done: Done, held: Held, results: Mapping[str, Json], allowed:
     if found != expected:
         assert found < expected
         assert allowed.may_lack("events"), done.stderr
-        assert done.status < 0 or "Event in" in done.stderr or "no time left" in done.stderr, done.stderr
+        reasons = "Event in", "no time left", "please report it"
+        assert done.status < 0 or any(reason in done.stderr for reason in reasons), done.stderr
 
 
 def _verify_lease(done: Done, held: Held, allowed: Allowed) -> None:
@@ -279,33 +286,22 @@ def _verify_lease(done: Done, held: Held, allowed: Allowed) -> None:
     assert done.status < 0 or "was not released" in done.stderr or "please report it" in done.stderr, done.stderr
 
 
-def _verify_untold(scene: Scene, done: Done, held: Held) -> None:
-    """There is no report, so nothing but the cluster tells; what the others say must be true all the same."""
-    try:
-        journal = _journal_of(held)
-    except ValueError:
-        journal = None
-    metrics = held.metrics
-    finished = metrics.get("last_run_timestamp_seconds", {}).get((), None)
-    current = {name for name, digest in held.tags.items() if digest in scene.wanted[name]}
-    if finished is None:
-        _verify_old_metrics(held)
-    else:
-        for labels, value in metrics["tag_last_success_timestamp_seconds"].items():
-            assert value == TAG_SUCCESS or _tag_of(labels) in current, labels
-        for labels in metrics.get("tag_result", {}):
-            result, name = dict(labels)["result"], _tag_of(labels)
-            assert result not in SUCCESSES or name in current
-            assert result != "failed" or held.tags.get(name) in (scene.before[name], None)
-    if journal is not None:
-        for (stream, tag), remembered in journal.tags.items():
-            name = f"{stream}:{tag}"
-            if name in scene.before and remembered.last_success not in (TAG_SUCCESS, None):
-                assert name in current
-                assert remembered.failed_runs == 0
-        for run in journal.runs:
-            assert run.outcome != "success" or run.id.endswith("-0000") or current == scene.before.keys()
-    for event in held.events:
-        match = _EVENT.fullmatch(event["message"])
-        if event["reason"] == "ImageImported":
-            assert match and held.tags[f"{event['involvedObject']['name']}:{match[1]}"] == match[2]
+def _untold(scene: Scene, held: Held) -> tuple[Json, dict[str, Json]]:
+    """What the report that is missing would have said if all went well; of a run that came to its end it did.
+
+    Whatever was told elsewhere has to agree with it. A tag that is not current has a result that nobody tells.
+    """
+    results = {}
+    for name, before in scene.before.items():
+        there = held.tags.get(name)
+        success = "unchanged" if there == before else "updated"
+        result = success if there in scene.wanted[name] else "unfinished"
+        results[name] = {"result": result, "reason": None, "before": {"digest": before}, "after": {"digest": there}}
+    finished = all(each["result"] in SUCCESSES for each in results.values())
+    journal = _journal_of(held) or Journal()
+    run = {
+        "id": next((run.id for run in journal.runs if not run.id.endswith("-0000")), None),
+        "outcome": "success" if finished else "unfinished",
+        "exit_status": 0 if finished else None,
+    }
+    return {"run": run, "tags": list(results.values()), "errors": []}, results

@@ -41,9 +41,9 @@ class Fleet:
         self.sandbox.create_stream(name, "worker", {"prod": self.home.source("worker")})
         return name
 
-    def run(self, job: str = "import-images-1") -> Ended:
+    def run(self, job: str = "import-images-1", **environment: str) -> Ended:
         pod = scheduled(self.home, self.cron_job, job)
-        return self.home.run(**pod, NAMESPACE=None, NAMESPACE_SELECTOR=f"fleet={self.label}")
+        return self.home.run(**pod, NAMESPACE=None, NAMESPACE_SELECTOR=f"fleet={self.label}", **environment)
 
     def metrics(self, name: str) -> dict[str, object]:
         return dict(metrics_of(self.sandbox.pushgateway, stream_namespace=name, deployment="prod"))
@@ -64,6 +64,24 @@ def test_every_namespace_with_the_label(fleet: Fleet) -> None:
         assert fleet.metrics(name)["tags"]
         assert [run.outcome for run in journal(fleet.home, name).runs] == ["success"]
         assert [each["reason"] for each in events(fleet.home, name)] == ["ImageImported"]
+
+
+def test_no_more_at_once_than_was_said_over_all_namespaces(fleet: Fleet) -> None:
+    """Each namespace has more streams than may be asked for at a time."""
+    for name in fleet.names:
+        for number in range(12):
+            stream = f"app-{number}"
+            fleet.sandbox.create_stream(name, stream, {"prod": fleet.home.source("worker")})
+    number = fleet.sandbox.add_fault(path="imagestreamimports$", method="POST", latency=0.1)
+    fleet.sandbox.clear_log()
+    done = fleet.run(CONCURRENCY="5")
+    fleet.sandbox.remove_faults(number)
+    assert done.status == 0, done.stderr
+    assert [tag["result"] for tag in done.report["tags"]] == ["updated"] * 3 * 13
+    log = fleet.sandbox.log()
+    assert log["most_imports_in_flight"] == 5
+    # Beside them the locks are renewed, one after the other. In the end all are let go at once: here fewer.
+    assert log["most_in_flight"] <= 6
 
 
 def test_the_run_is_told_on_the_cron_job(fleet: Fleet) -> None:

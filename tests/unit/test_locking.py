@@ -396,7 +396,7 @@ def test_the_keeper_renews_tells_of_a_loss_and_releases(monkeypatch: pytest.Monk
     mine.acquire()
     theirs.acquire()
     objects.after = lambda asked: renewed.set() if asked.verb == "update" else None
-    with Keeper(lambda namespace: lost.set()) as keeper:
+    with Keeper(lambda namespace: lost.set(), 8) as keeper:
         keeper.keep(mine)
         keeper.keep(theirs)
         assert renewed.wait(10)
@@ -424,7 +424,7 @@ def test_locks_are_released_side_by_side_and_never_for_long(monkeypatch: pytest.
     objects.before = hang
     begun = time.monotonic()
     try:
-        with Keeper(lambda namespace: None) as keeper:
+        with Keeper(lambda namespace: None, 8) as keeper:
             for each in locks:
                 keeper.keep(each)
         assert time.monotonic() - begun < 3
@@ -447,11 +447,50 @@ def test_the_keeper_tells_of_a_lock_that_ran_out_beside_one_that_hangs(monkeypat
         told.append(namespace)
         lost.set()
 
-    with Keeper(tell) as keeper:
+    with Keeper(tell, 8) as keeper:
         keeper.keep(theirs)
         keeper.keep(mine)
         assert lost.wait(10)
     assert told == [NAMESPACE]
+
+
+def test_locks_are_released_so_many_at_a_time() -> None:
+    objects, guard = Objects(), threading.Lock()
+    locks = [lock(objects, scope=Scope(f"d{number}")) for number in range(9)]
+    for each in locks:
+        each.acquire()
+    now: list[int] = []
+    most = 0
+
+    def count(asked: object) -> None:
+        nonlocal most
+        with guard:
+            now.append(1)
+            most = max(most, len(now))
+        time.sleep(0.02)
+        with guard:
+            now.pop()
+
+    with Keeper(lambda namespace: None, 2) as keeper:
+        for each in locks:
+            keeper.keep(each)
+        objects.before = count
+    assert most == 2
+    assert {each["spec"]["holderIdentity"] for each in objects.all(LEASES)} == {""}
+
+
+def test_what_nobody_foresaw_while_it_is_released_does_not_end_the_run(caplog: pytest.LogCaptureFixture) -> None:
+    objects = Objects()
+    mine = lock(objects)
+    mine.acquire()
+
+    def fail(asked: object) -> None:
+        raise MemoryError
+
+    with Keeper(lambda namespace: None, 8) as keeper:
+        keeper.keep(mine)
+        objects.before = fail
+    assert "it expires by itself" in caplog.text and "MemoryError" in caplog.text
 
 
 def test_a_renewal_waits_for_no_longer_than_it_has_time_for() -> None:

@@ -272,6 +272,15 @@ class TestExposition:
         assert of_family(samples, "tag_import_seconds") == {
             (t.stream, t.tag): t.seconds for t in own if t.seconds is not None
         }
+        assert of_family(samples, "tag_failure") == {
+            (t.stream, t.tag, str(t.reason)): 1 for t in own if t.result is Result.FAILED
+        }
+        # Of a narrowed run nothing but its tags is told.
+        counts = Counter(t.result for t in report.tags if t.namespace == NAMESPACE)
+        assert of_family(samples, "tags") == ({} if narrowed else {(str(result),): counts[result] for result in Result})
+        tally = report.tallies.get(NAMESPACE, Tally())
+        for name, asked in (("api_requests", tally.requests), ("retries", tally.retries)):
+            assert of_family(samples, name) == ({} if narrowed else {(label,): n for label, n in asked.items()})
 
     @settings(max_examples=25)
     @given(reports())
