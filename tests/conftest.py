@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Generator, Iterator
 
 import pytest
@@ -14,6 +15,10 @@ from tests.spread import mark
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Who starts the tests in the background may have them ignored, and what the tests start would inherit that.
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     config.addinivalue_line("markers", "always: part of every `make test`, whatever the share of its file")
 
 
@@ -57,6 +62,13 @@ def whole_sandbox() -> Iterator[Sandbox]:
     """One sandbox for all whole runs of a worker; each test has a namespace of its own in it."""
     with client.start("--no-pacing") as found:
         yield found
+
+
+@pytest.fixture(autouse=True)
+def _short_log(request: pytest.FixtureRequest) -> None:
+    """Each test asks for the whole log of requests, which would be that of hundreds of tests."""
+    if "whole_sandbox" in request.fixturenames:
+        request.getfixturevalue("whole_sandbox").clear_log()
 
 
 @pytest.fixture(autouse=True)

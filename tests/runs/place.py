@@ -250,7 +250,7 @@ def told(status: int, stdout: str, stderr: str) -> Ended:
 
 def metrics_of(gateway: str, **group: str) -> dict[str, Series]:
     """What a Pushgateway holds of a group: series by name (without prefix) and by their labels beyond the group's."""
-    with urllib.request.urlopen(f"{gateway}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(f"{gateway}/metrics", timeout=60) as answer:
         text = answer.read().decode()
     found: dict[str, Series] = {}
     for family in text_string_to_metric_families(text):
