@@ -68,7 +68,7 @@ def secrets_of(environment: Mapping[str, str], arguments: Sequence[str] = (), fo
         found.update(_of_kubeconfig(Path(kubeconfig)))
     found = {each for each in found if len(each) >= SHORTEST}
     encoded = {base64.b64encode(each.encode(errors="surrogateescape")).decode().rstrip("=") for each in found}
-    return found | encoded | {quote(each, safe="") for each in found}
+    return found | encoded | {quote(each, safe="", errors="surrogateescape") for each in found}
 
 
 def _text(file: Path) -> str:
