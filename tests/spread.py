@@ -12,23 +12,23 @@ import pytest
 
 # In percent. Files that are not named here run whole.
 SHARES = {
-    "tests/clusters/test_contract.py": 50,
+    "tests/clusters/test_contract.py": 40,
     "tests/clusters/test_oc.py": 60,
     "tests/clusters/test_oc_runs.py": 50,
     "tests/promote/test_chain.py": 40,
     "tests/promote/test_hostile.py": 40,
-    "tests/promote/test_move.py": 60,
+    "tests/promote/test_move.py": 40,
     "tests/runs/test_doctor.py": 25,
     "tests/runs/test_history.py": 50,
     "tests/runs/test_holds.py": 50,
     "tests/runs/test_hostile.py": 8,
-    "tests/runs/test_imports.py": 70,
+    "tests/runs/test_imports.py": 50,
     "tests/runs/test_rollback.py": 25,
-    "tests/runs/test_rollouts.py": 50,
-    "tests/runs/test_selection.py": 60,
-    "tests/runs/test_settings.py": 60,
+    "tests/runs/test_rollouts.py": 35,
+    "tests/runs/test_selection.py": 40,
+    "tests/runs/test_settings.py": 40,
     "tests/runs/test_status.py": 40,
-    "tests/runs/test_waves.py": 60,
+    "tests/runs/test_waves.py": 40,
 }
 
 
