@@ -37,12 +37,14 @@ class Follows:
         container: the name of the container that gets the image; as the trigger has it where there is no such.
         problem: why it cannot fire, and how that is mended.
         paused: it is switched off on purpose.
+        meant_paused: the same, or it was to be, in a way that OpenShift does not read.
     """
 
     tag: TagName
     container: str
     problem: str | None = None
     paused: bool = False
+    meant_paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +158,7 @@ class _Trigger:
     source: _From
     path: str
     paused: bool
+    meant_paused: bool
 
 
 Found = tuple[tuple[Follows, ...], str | None]
@@ -173,7 +176,7 @@ def _of_annotation(resource: Resource, data: Mapping[str, Any], namespace: str) 
         return (), None
     if not isinstance(value, list):
         return (), f"its annotation {TRIGGERS_ANNOTATION} is no JSON list, so none of its triggers fires"
-    entries = [_folded(entry) for entry in value]
+    entries = [folded(entry) for entry in value]
     triggers = [_trigger_from(entry) for entry in entries]
     fault = next((fault for fault in map(_fault, value) if fault), None) or _repeated(triggers)
     if fault:
@@ -190,7 +193,7 @@ def _of_annotation(resource: Resource, data: Mapping[str, Any], namespace: str) 
         if tag is None:
             nameless = problem
         else:
-            follows.append(Follows(tag, container, problem, trigger.paused))
+            follows.append(Follows(tag, container, problem, trigger.paused, trigger.meant_paused))
     if blocking and not fault:
         # The controller gives up the object at the first trigger whose container it cannot find.
         message = f"none of its triggers fires while one of them is wrong: {blocking}"
@@ -202,13 +205,16 @@ def _refuse(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-def _folded(value: object) -> Mapping[str, Any]:
-    # Go reads the names of fields whatever their case.
+def folded(value: object) -> Mapping[str, Any]:
+    """An object as Go reads it, which takes the names of fields in any case: in lower case; nothing of what is none."""
     return {str(key).lower(): each for key, each in value.items()} if isinstance(value, dict) else {}
 
 
 def _trigger_from(entry: Mapping[str, Any]) -> _Trigger:
-    return _Trigger(_from(_folded(entry.get("from"))), _text(entry.get("fieldpath")), entry.get("paused") is True)
+    source, path = _from(folded(entry.get("from"))), _text(entry.get("fieldpath"))
+    # Older web consoles wrote "pause", and people put true into quotes.
+    meant = any(str(entry.get(word)).lower() == "true" for word in ("pause", "paused"))
+    return _Trigger(source, path, entry.get("paused") is True, meant)
 
 
 def _from(value: Mapping[str, Any]) -> _From:
@@ -227,7 +233,7 @@ def _fault(value: object) -> str | None:
         return None
     if not isinstance(value, dict):
         return f"{_shown(value)} in the annotation is no trigger"
-    entry = _folded(value)
+    entry = folded(value)
     paused, source = entry.get("paused"), entry.get("from")
     if not (paused is None or isinstance(paused, bool)):
         return f'one has "paused": {_shown(paused)}; write true or false, without quotes'
@@ -235,7 +241,7 @@ def _fault(value: object) -> str | None:
         return f'one has "from": {_shown(source)}; write {{"kind": "ImageStreamTag", "name": "STREAM:TAG"}}'
     texts = {"fieldPath": entry.get("fieldpath")}
     for name in ("kind", "name", "namespace", "apiVersion"):
-        texts[f"from.{name}"] = _folded(source).get(name.lower())
+        texts[f"from.{name}"] = folded(source).get(name.lower())
     for name, text in texts.items():
         if not (text is None or isinstance(text, str)):
             return f"one has {_shown(text)} as {name}; write a text"
@@ -283,7 +289,7 @@ def _of_config(resource: Resource, data: Mapping[str, Any], namespace: str) -> F
         if not isinstance(trigger.get("imageChangeParams"), dict):
             continue
         parameters = object_in(trigger, "imageChangeParams")
-        source = _from(_folded(parameters.get("from")))
+        source = _from(folded(parameters.get("from")))
         tag, names = source.tag(namespace), parameters.get("containerNames")
         containers = [str(name) for name in names] if isinstance(names, list) else []
         if tag is None:
@@ -296,5 +302,5 @@ def _of_config(resource: Resource, data: Mapping[str, Any], namespace: str) -> F
                 problem = "its trigger names no container: add it to containerNames"
             elif problem is None and container_image(spec, name) is None:
                 problem = f"it has no container {_shown(name)}: name one that it has in containerNames"
-            follows.append(Follows(tag, name, problem, paused))
+            follows.append(Follows(tag, name, problem, paused, paused))
     return tuple(follows), nameless

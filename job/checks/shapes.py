@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
 from job.model import Source, TagName
 from job.openshift import items_of, repository_of, stream_from
-from job.workloads import TRIGGERS_ANNOTATION, object_in, objects_in, pod_spec_of
+from job.workloads import TRIGGERS_ANNOTATION, Workload, object_in, objects_in, pod_spec_of
 
 RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
 
@@ -118,3 +118,42 @@ class Names:
             return tag, "by the stream's name, which is looked up only when it is written"
         found = next((each for each in self._pulled.get(normal(image), ()) if only in (None, each)), None)
         return (found, f"as {image}") if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTags:
+    """The tags that there are.
+
+    Attributes:
+        images: each tag that is known, and whether it has an image.
+        sources: where a tag of a stream is imported from, to tell what a missing one might follow.
+        listed: the namespaces of which all streams are known.
+        asked: streams of other namespaces that were asked for one by one, be they there or not.
+        local: the tags whose images are pulled from the internal registry.
+        broken: the tags that cannot be imported, which is told of them.
+    """
+
+    images: Mapping[TagName, bool]
+    sources: Mapping[TagName, str] = field(default_factory=dict)
+    listed: frozenset[str] = frozenset()
+    asked: frozenset[tuple[str, str]] = frozenset()
+    local: frozenset[TagName] = frozenset()
+    broken: frozenset[TagName] = frozenset()
+
+    def knows(self, tag: TagName) -> bool:
+        """Whether it can be told if there is such a tag."""
+        return tag.namespace in self.listed or (tag.namespace, tag.stream) in self.asked
+
+
+@dataclass(frozen=True, slots=True)
+class Bare:
+    """A workload with containers that run the image of a tag, without a trigger for it.
+
+    Attributes:
+        workload: with the triggers that it has; None where it has none.
+        uses: the tag of each such container, and in which way the template names it.
+    """
+
+    shape: Shape
+    workload: Workload | None
+    uses: Mapping[str, tuple[TagName, str]]

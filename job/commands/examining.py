@@ -9,9 +9,9 @@ from typing import Any
 
 from job.checks.horizon import Horizon
 from job.checks.schedule import CronJob, cron_job_from
-from job.checks.shapes import Shape, shape_of
+from job.checks.shapes import KnownTags, Shape, shape_of
 from job.checks.tags import Import, Looked, meant_whole, takes_one
-from job.checks.triggers import KnownTags, built_from
+from job.checks.triggers import built_from
 from job.clusters import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
 from job.errors import ClusterError
 from job.history import earlier_than_current

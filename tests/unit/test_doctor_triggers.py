@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from job.checks import Finding, Severity
-from job.checks.shapes import Names, Shape, normal, shape_of
+from job.checks.shapes import KnownTags, Names, Shape, normal, shape_of
 from job.checks.triggers import (
-    KnownTags,
     built_from,
     of_pull,
     of_workload,

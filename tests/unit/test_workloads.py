@@ -130,12 +130,12 @@ def test_a_paused_trigger_keeps_none_from_firing() -> None:
 
 
 def test_the_older_consoles_pause_is_none() -> None:
-    assert follows([trigger(pause="true")]) == (Follows(WEB, "web"),)
+    assert follows([trigger(pause="true")]) == (Follows(WEB, "web", meant_paused=True),)
 
 
 def test_names_of_fields_are_read_whatever_their_case() -> None:
     entry = {"From": {"Kind": "ImageStreamTag", "Name": "web:prod"}, "FIELDPATH": by_name(), "Paused": True}
-    assert follows([entry]) == (Follows(WEB, "web", None, True),)
+    assert follows([entry]) == (Follows(WEB, "web", None, True, True),)
 
 
 @pytest.mark.parametrize(
@@ -176,8 +176,8 @@ def change(**more: Any) -> JSON:
     ("parameters", "expected"),
     [
         ({"automatic": True}, Follows(WEB, "web")),
-        ({"automatic": False}, Follows(WEB, "web", None, True)),
-        ({}, Follows(WEB, "web", None, True)),
+        ({"automatic": False}, Follows(WEB, "web", None, True, True)),
+        ({}, Follows(WEB, "web", None, True, True)),
         (
             {"automatic": True, "containerNames": ["gone"]},
             Follows(WEB, "gone", 'it has no container "gone": name one that it has in containerNames'),
