@@ -7,17 +7,17 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from job.errors import ClusterError, UsageError
+from job.domain.errors import ClusterError, UsageError
+from job.domain.failures import PASSING
+from job.domain.model import Outcome, Reason, Report, RunError
+from job.domain.outcome import LOCKED_STAGE
+from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.journal import Journal, begun
 from job.locking import Holder, Keeper, Lock, LockedError
-from job.model import Outcome, Reason, Report, RunError
 from job.openshift import iso
 from job.pacing import Pool, wait_before
-from job.reasons import PASSING
 from job.remembering import Memory
 from job.runs import Run, record_of, report_of, scope_of
-from job.schedule import Freeze, frozen_at, parse_zone
-from job.verdicts import LOCKED_STAGE
 
 log = logging.getLogger(__name__)
 

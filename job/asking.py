@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import Protocol
 
-from job.errors import StoppedError
+from job.domain.errors import StoppedError
 
 
 class Person(Protocol):

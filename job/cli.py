@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stdio.set_up()
     command, options = _parse(sys.argv[1:] if arguments is None else arguments)
 
-    from job.errors import ImportImagesError, UsageError
+    from job.domain.errors import ImportImagesError, UsageError
     from job.logs import set_up
 
     set_up()

@@ -7,8 +7,8 @@ import threading
 from collections.abc import Callable, Iterable
 
 from job.clusters import IMAGE_STREAM_IMAGES, Cluster
-from job.errors import ClusterError
-from job.model import ImageFacts, Reason
+from job.domain.errors import ClusterError
+from job.domain.model import ImageFacts, Reason
 from job.openshift import facts_from
 from job.pacing import Pool, persist
 

@@ -14,10 +14,10 @@ from datetime import datetime
 from typing import Any
 
 from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
-from job.errors import ClusterError
-from job.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
+from job.domain.errors import ClusterError
+from job.domain.failures import clean
+from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
 from job.openshift import iso
-from job.reasons import clean
 from job.reporting import spoken, summary
 
 log = logging.getLogger(__name__)

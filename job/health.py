@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.clusters import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from job.model import RolloutResult
+from job.domain.failures import clean
+from job.domain.model import RolloutResult
 from job.pods import Pod
-from job.reasons import clean
 from job.workloads import condition_text, digest_in, number, object_in, objects_in, template_image
 
 _DEADLINE = "ProgressDeadlineExceeded"

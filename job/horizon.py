@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from job.clusters import IMAGE_STREAMS
-from job.errors import ClusterError
-from job.history import earlier_than_current
-from job.holds import hold_of
+from job.domain.errors import ClusterError
+from job.domain.history import earlier_than_current
+from job.domain.holds import hold_of
+from job.domain.model import TagResult
 from job.lookups import Question, question_of_item
-from job.model import TagResult
 from job.openshift import items_of, reference_of, stream_from
 from job.pacing import Pool, persist
 from job.runs import Run

@@ -21,13 +21,13 @@ from dataclasses import dataclass, field
 
 from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
 from job.describing import Describer
-from job.errors import ClusterError
-from job.holds import hold_of
-from job.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
+from job.domain.errors import ClusterError
+from job.domain.failures import PASSING, clean, of_image
+from job.domain.holds import hold_of
+from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
+from job.domain.selection import Choice, aliases_of, skip_reason
 from job.openshift import Imported, answer_from, image_of, import_of, repository_of, stream_from
 from job.pacing import Pool, wait_before
-from job.reasons import PASSING, clean, of_image
-from job.selection import Choice, aliases_of, skip_reason
 
 IMAGES_A_REQUEST = 3
 GRACE_SECONDS = 30.0

@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from job.model import JOURNAL, ImageFacts, Outcome, Report, Result, Scope, Shard
+from job.domain.failures import writable
+from job.domain.model import JOURNAL, ImageFacts, Outcome, Report, Result, Scope, Shard
+from job.domain.selection import in_share
 from job.openshift import iso, parse_time
-from job.reasons import writable
-from job.selection import in_share
 
 NAME = JOURNAL
 VERSION = 1

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from job.domain.failures import clean
+from job.domain.model import By, Outcome, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal import RUNNING, Journal, RunRecord, TagRecord, is_of
-from job.model import By, Outcome, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
 from job.openshift import from_unix, iso
-from job.reasons import clean
 from job.remedies import command, login_secret, ours, resuming
 from job.standing import (
     OLD,

@@ -7,12 +7,12 @@ import random
 from collections.abc import Callable, Sequence
 
 from job.clusters import IMAGE_STREAMS, Cluster
-from job.errors import ClusterError
-from job.model import Reason, RunError, Stream
+from job.domain.errors import ClusterError
+from job.domain.failures import PASSING, clean
+from job.domain.model import Reason, RunError, Stream
+from job.domain.selection import Choice, Wanted, choose, in_share
 from job.openshift import stream_from
 from job.pacing import wait_before
-from job.reasons import PASSING, clean
-from job.selection import Choice, Wanted, choose, in_share
 
 Chosen = tuple[Stream, tuple[Choice, ...]]
 

@@ -20,10 +20,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job.clusters import LEASES, Cluster
-from job.errors import ClusterError
-from job.model import Reason, Scope, Shard
+from job.domain.errors import ClusterError
+from job.domain.failures import PASSING
+from job.domain.model import Reason, Scope, Shard
 from job.pacing import Pool
-from job.reasons import PASSING
 
 log = logging.getLogger(__name__)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from job.clusters import Cluster
 from job.describing import Describer
+from job.domain.model import By, Image, Item, Reason, Source, Stream, Tag
+from job.domain.selection import Choice
 from job.importing import Options, Surroundings, run_imports
-from job.model import By, Image, Item, Reason, Source, Stream, Tag
 from job.pacing import Pool
-from job.selection import Choice
 
 # The whole of an image, also where it is an index.
 WHOLE: Mapping[str, Any] = {"importMode": "PreserveOriginal"}

@@ -14,8 +14,8 @@ from functools import lru_cache
 from sys import intern
 from typing import Any
 
-from job.model import Image, ImageFacts, Item, Source, Stream, Tag
-from job.reasons import clean
+from job.domain.failures import clean
+from job.domain.model import Image, ImageFacts, Item, Source, Stream, Tag
 
 GROUP = "image.openshift.io/v1"
 ANNOTATION_PREFIX = "import-images.dev/"

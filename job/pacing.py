@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Protocol, TypeVar
 
-from job.errors import ClusterError, StoppedError
-from job.model import Reason
-from job.reasons import PASSING
+from job.domain.errors import ClusterError, StoppedError
+from job.domain.failures import PASSING
+from job.domain.model import Reason
 
 T = TypeVar("T")
 

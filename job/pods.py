@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from job.reasons import clean
+from job.domain.failures import clean
 from job.workloads import condition_text, container_image, digest_in, number, object_in, objects_in
 
 # A first crash may be one of a dependency that is not there yet.

@@ -14,8 +14,8 @@ from contextlib import suppress
 import urllib3
 
 from job.checks.gateway import PROBE, PROBE_JOB, Probed
+from job.domain.failures import clean
 from job.gateways import Gateway, GatewayError, refusal
-from job.reasons import clean
 from job.settings import GatewaySettings
 
 # What servers answer to a method that they do not have.

@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TextIO
 
-from job.reasons import clean
+from job.domain.failures import clean
 
 log = logging.getLogger(__name__)
 

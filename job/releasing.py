@@ -11,16 +11,16 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from job.errors import ClusterError, ImportImagesError
-from job.holds import hold_of, is_over, source_before
+from job.domain.errors import ClusterError, ImportImagesError
+from job.domain.holds import hold_of, is_over, source_before
+from job.domain.model import Hold, Item, Skip, Stream, TagName
+from job.domain.selection import Choice, choose
 from job.listing import Chosen
 from job.lookups import Answer, Question
-from job.model import Hold, Item, Skip, Stream, TagName
 from job.openshift import iso
 from job.pacing import Pool
 from job.rollback import forget, let_go
 from job.runs import Run
-from job.selection import Choice, choose
 
 log = logging.getLogger(__name__)
 

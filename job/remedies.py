@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from job.clusters import CRON_JOBS, STATEFUL_SETS, Resource
-from job.model import RolloutResult, Source, TagName
+from job.domain.model import RolloutResult, Source, TagName
 from job.openshift import repository_of
 from job.pods import Pod
 from job.workloads import object_in

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 
 from job.clusters import CONFIG_MAPS, Cluster
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.failures import PASSING, clean
+from job.domain.model import Reason
 from job.journal import NAME, Journal, decode, encode
-from job.model import Reason
 from job.pacing import wait_before
-from job.reasons import PASSING, clean
 
 log = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from job.model import Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
+from job.domain.failures import clean
+from job.domain.model import Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
 from job.openshift import iso
-from job.reasons import clean
 
 
 def image_document(image: Image | None) -> dict[str, Any] | None:

@@ -15,9 +15,10 @@ from dataclasses import replace
 from typing import Any
 
 from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
-from job.errors import ClusterError, ImportImagesError
-from job.history import came_first
-from job.holds import (
+from job.domain.errors import ClusterError, ImportImagesError
+from job.domain.failures import PASSING, clean
+from job.domain.history import came_first
+from job.domain.holds import (
     ANNOTATION,
     Terms,
     freed_reference,
@@ -27,7 +28,7 @@ from job.holds import (
     original_of,
     without_annotation,
 )
-from job.model import Item, Reason, Source, Stream, Tag, TagName
+from job.domain.model import Item, Reason, Source, Stream, Tag, TagName
 from job.openshift import (
     answer_from,
     as_written,
@@ -39,7 +40,6 @@ from job.openshift import (
     stream_from,
 )
 from job.pacing import pause, persist, wait_before
-from job.reasons import PASSING, clean
 
 log = logging.getLogger(__name__)
 

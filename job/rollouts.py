@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, PODS, Cluster, Resource
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.failures import clean
+from job.domain.model import Reason, Rollout, RolloutResult, TagName
 from job.health import Health, health, runs, stuck_pods
-from job.model import Reason, Rollout, RolloutResult, TagName
 from job.pacing import Pool
 from job.pods import Pod, pod_from
-from job.reasons import clean
 from job.workloads import (
     Follows,
     Workload,

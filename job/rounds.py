@@ -13,19 +13,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from job.describing import Describer
-from job.errors import ImportImagesError
+from job.domain.errors import ImportImagesError
+from job.domain.failures import clean
+from job.domain.holds import Terms, hold_of
+from job.domain.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
+from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
 from job.health import Health
-from job.holds import Terms, hold_of
 from job.importing import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.listing import Chosen
-from job.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.pacing import Pool
-from job.reasons import clean
 from job.reporting import spoken
 from job.rollback import put_back, who
 from job.rollouts import Moved, followed_by, watch
 from job.runs import Run
-from job.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
 from job.workloads import Workload
 
 log = logging.getLogger(__name__)

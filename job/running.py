@@ -7,19 +7,19 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from job.domain.model import Report, RunError, Skip
+from job.domain.outcome import WAVES_STAGE, exit_status, outcome_of, overall
+from job.domain.selection import Choice
 from job.horizon import count_targets
 from job.journal import begun
 from job.listing import Chosen, Listing
-from job.model import Report, RunError, Skip
 from job.openshift import iso
 from job.pacing import Pool
 from job.releasing import release
 from job.rounds import Rounds, unreadable_waves, waves_of
 from job.runs import Context, Progress, Run, namespaces_of, report_of, scope_of
-from job.selection import Choice
 from job.surveying import Survey
 from job.triggers import find_trigger
-from job.verdicts import WAVES_STAGE, exit_status, outcome_of, overall
 
 log = logging.getLogger(__name__)
 

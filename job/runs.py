@@ -13,18 +13,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from job.clusters import NAMESPACES, Cluster
-from job.errors import ClusterError, StoppedError, UsageError
+from job.domain.errors import ClusterError, StoppedError, UsageError
+from job.domain.model import Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
+from job.domain.outcome import overall
+from job.domain.selection import Wanted
 from job.journal import Journal, RunRecord
 from job.lookups import Answer, Question, look_up
-from job.model import Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
 from job.pacing import Pool, persist, unless_stopped
 from job.remembering import Memory
-from job.selection import Wanted
 from job.settings import Settings
 from job.stopping import Stop
 from job.surveying import Survey, survey
 from job.triggers import Trigger
-from job.verdicts import overall
 
 log = logging.getLogger(__name__)
 

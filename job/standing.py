@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal import Journal, RunRecord
-from job.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
 from job.timetable import Punctuality, Timetable
 
 OLD = timedelta(days=90)

@@ -9,22 +9,22 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from job.clusters import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
-from job.errors import ClusterError, StoppedError
-from job.history import earlier_than_current
-from job.holds import hold_of
+from job.domain.errors import ClusterError, StoppedError
+from job.domain.failures import clean
+from job.domain.history import earlier_than_current
+from job.domain.holds import hold_of
+from job.domain.model import Item, Reason, RunError, Stream, Tag, TagName
+from job.domain.selection import aliases_of, choose, in_share
 from job.journal import NAME as JOURNAL
 from job.journal import Journal, decode
 from job.listing import Chosen
-from job.model import Item, Reason, RunError, Stream, Tag, TagName
 from job.openshift import import_problem, items_of, stream_from
 from job.pods import pod_from
-from job.reasons import clean
 from job.releasing import release
 from job.remedies import remedy
 from job.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, verdict
 from job.rounds import Rounds
 from job.runs import Run, nothing_matches, scope_of
-from job.selection import aliases_of, choose, in_share
 from job.standing import Findings, Look, Seen, Unknown
 from job.surveying import cron_jobs_in
 from job.timetable import Timetable, timetable_from

@@ -14,10 +14,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.history import TagHistory
-from job.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
+from job.domain.failures import clean
+from job.domain.history import TagHistory
+from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
 from job.openshift import iso
-from job.reasons import clean
 from job.remedies import resuming
 from job.reporting import spoken, summary
 from job.undoing import Undoing

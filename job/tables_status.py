@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from job.domain.failures import clean
+from job.domain.model import Outcome, RolloutResult
 from job.journal import RUNNING, RunRecord
-from job.model import Outcome, RolloutResult
 from job.openshift import iso
-from job.reasons import clean
 from job.remedies import resuming
 from job.reporting import spoken
 from job.standing import (

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from job.checks.schedule import CronJob, cron_job_from
+from job.domain.failures import clean
+from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.journal import RunRecord
 from job.openshift import parse_time
-from job.reasons import clean
-from job.schedule import Schedule, UnsupportedScheduleError
 from job.workloads import object_in
 
 LEAST_PATIENCE = timedelta(minutes=10)

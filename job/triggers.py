@@ -15,12 +15,12 @@ from datetime import datetime
 from typing import Any
 
 from job.clusters import CRON_JOBS, JOBS, Cluster
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.failures import clean
+from job.domain.model import Reason
+from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.events import Involved
-from job.model import Reason
 from job.openshift import parse_time
-from job.reasons import clean
-from job.schedule import Schedule, UnsupportedScheduleError
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from job.model import Hold, Image, TagName
+from job.domain.model import Hold, Image, TagName
 from job.rollouts import Followed
 
 

@@ -16,8 +16,8 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from job.clusters import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from job.model import TagName
-from job.reasons import clean
+from job.domain.failures import clean
+from job.domain.model import TagName
 
 TRIGGERS_ANNOTATION = "image.openshift.io/triggers"
 KINDS = (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, CRON_JOBS, DEPLOYMENT_CONFIGS)

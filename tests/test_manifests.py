@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 
 from job import VERSION
-from job.durations import duration
+from job.domain.durations import duration
+from job.domain.schedule import Schedule
 from job.options import SETTINGS
-from job.schedule import Schedule
 from job.settings import Settings, read_settings
 from tests.kustomize import COMPONENTS, OVERLAYS, Built, Object, build, build_with
 from tests.pod_security import violations

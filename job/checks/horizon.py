@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from job.checks import Finding, Severity, not_checked
-from job.model import TagName
+from job.domain.model import TagName
 from job.remedies import command, ours
 
 ENOUGH = 2

@@ -14,7 +14,7 @@ from typing import Any
 
 from job.checks.shapes import Bare, KnownTags, Names, Shape
 from job.clusters import DEPLOYMENT_CONFIGS
-from job.model import TagName
+from job.domain.model import TagName
 from job.remedies import oc, reference
 from job.workloads import TRIGGERS_ANNOTATION, Follows, Workload
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from job.checks import Finding, Severity, not_checked
-from job.model import JOURNAL
+from job.domain.model import JOURNAL
 from job.remedies import command, oc
 
 

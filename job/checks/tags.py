@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from job.checks import Finding, Severity, not_checked
-from job.errors import ClusterError
-from job.holds import ANNOTATION, hold_of, is_over
-from job.model import By, Reason, Source, Stream, Tag, TagName
+from job.domain.errors import ClusterError
+from job.domain.holds import ANNOTATION, hold_of, is_over
+from job.domain.model import By, Reason, Source, Stream, Tag, TagName
+from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, wave_of
 from job.openshift import iso, reference_of, repository_of
 from job.remedies import command, login_secret, oc, ours, resuming
-from job.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, wave_of
 from job.workloads import object_in, objects_in
 
 WHOLE, ONE = "PreserveOriginal", "Legacy"

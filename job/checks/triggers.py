@@ -13,7 +13,7 @@ from typing import Any
 from job.checks import Finding, Severity, not_checked
 from job.checks.mending import Mending, is_annotated, set_triggers
 from job.checks.shapes import Bare, KnownTags, Names, Shape
-from job.model import TagName
+from job.domain.model import TagName
 from job.remedies import oc, ours
 from job.workloads import Workload, folded, object_in, objects_in
 

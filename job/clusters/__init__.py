@@ -37,7 +37,7 @@ SELF_SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "SelfSubjectAc
 
 
 class Cluster(Protocol):
-    """What the program asks of a cluster. Every method raises `job.errors.ClusterError`; objects are the API's JSON.
+    """What the program asks of a cluster. Every method raises `ClusterError`; objects are the API's JSON.
 
     Methods may be called from several threads at a time.
     """

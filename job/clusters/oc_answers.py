@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from job.errors import ClusterError
-from job.model import Reason
-from job.reasons import clean, of_http
+from job.domain.errors import ClusterError
+from job.domain.failures import clean, of_http
+from job.domain.model import Reason
 
 # Of client-go before 0.33, and since.
 _ANSWER = re.compile(

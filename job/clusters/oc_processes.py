@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 import openshift_client
 
-from job.errors import ClusterError
-from job.model import Reason
-from job.reasons import clean
+from job.domain.errors import ClusterError
+from job.domain.failures import clean
+from job.domain.model import Reason
 
 # At once, whatever CONCURRENCY is: each is a process of some 50 MB on a person's own machine.
 PROCESSES = 4

@@ -5,9 +5,9 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from job.clusters import Resource
-from job.errors import ClusterError
-from job.model import Reason
-from job.reasons import clean
+from job.domain.errors import ClusterError
+from job.domain.failures import clean
+from job.domain.model import Reason
 
 
 def path_of(resource: Resource, namespace: str, name: str | None = None) -> str:

@@ -30,15 +30,15 @@ from job.commands.examining import (
 from job.commands.places import Place, place
 from job.commands.reviews import Review, allowed
 from job.commands.showing import document, write
-from job.errors import ClusterError, StoppedError
-from job.holds import hold_of
-from job.model import Reason, Skip, TagName
+from job.domain.errors import ClusterError, StoppedError
+from job.domain.holds import hold_of
+from job.domain.model import Reason, Skip, TagName
+from job.domain.selection import aliases_of, wave_of
 from job.openshift import stream_from
 from job.remedies import command
 from job.rollback import who
 from job.running import start
 from job.runs import nothing_matches
-from job.selection import aliases_of, wave_of
 from job.settings import Settings
 from job.stopping import Stop
 from job.surveying import Survey

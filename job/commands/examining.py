@@ -13,14 +13,14 @@ from job.checks.shapes import KnownTags, Shape, shape_of
 from job.checks.tags import Import, Looked, meant_whole, takes_one
 from job.checks.triggers import built_from
 from job.clusters import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
-from job.errors import ClusterError
-from job.history import earlier_than_current
-from job.holds import hold_of
+from job.domain.errors import ClusterError
+from job.domain.history import earlier_than_current
+from job.domain.holds import hold_of
+from job.domain.model import Reason, Skip, Stream, Tag, TagName
+from job.domain.selection import Choice, choose
 from job.lookups import WHOLE, Answer, Question, question_of_item
-from job.model import Reason, Skip, Stream, Tag, TagName
 from job.openshift import facts_from, items_of, stream_from
 from job.runs import Context
-from job.selection import Choice, choose
 from job.surveying import LISTS_AT_ONCE, cron_jobs_in
 from job.workloads import KINDS, Workload, object_in
 

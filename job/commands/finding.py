@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from job.clusters import IMAGE_STREAMS, Cluster
-from job.errors import ClusterError, UsageError
-from job.model import Stream, Tag, TagName
+from job.domain.errors import ClusterError, UsageError
+from job.domain.model import Stream, Tag, TagName
 from job.openshift import stream_from
 from job.runs import Context, namespaces_of, nothing_matches
 

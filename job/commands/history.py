@@ -9,10 +9,10 @@ from job.commands.finding import Found, find
 from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.describing import Describer
-from job.history import Entry, TagHistory, moments_of
-from job.holds import hold_of, is_over
+from job.domain.history import Entry, TagHistory, moments_of
+from job.domain.holds import hold_of, is_over
+from job.domain.model import Item
 from job.lookups import Question, question_of_item
-from job.model import Item
 from job.openshift import image_of, import_problem, iso, items_of, reference_of
 from job.reporting import hold_document
 from job.settings import Settings

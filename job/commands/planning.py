@@ -7,18 +7,18 @@ from datetime import UTC, datetime, timedelta
 
 from job.commands.finding import Found
 from job.describing import Describer
-from job.errors import UsageError
-from job.history import NoSuchImageError, came_first, image_to_go_to, moments_of
-from job.holds import hold_of
+from job.domain.errors import UsageError
+from job.domain.failures import clean
+from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
+from job.domain.holds import hold_of
+from job.domain.model import Item, TagName
+from job.domain.schedule import parse_moment, parse_zone
+from job.domain.selection import aliases_of
 from job.lookups import Answer, question_of_item
-from job.model import Item, TagName
 from job.openshift import applied_by, image_of, items_of, reference_of
-from job.reasons import clean
 from job.rollback import source_in_registry
 from job.rollouts import Moved, followed_by
 from job.runs import Context
-from job.schedule import parse_moment, parse_zone
-from job.selection import aliases_of
 from job.surveying import Survey
 from job.undoing import Undoing
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from job.checks.rights import Right, account_of
 from job.clusters import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
 from job.runs import Context
 
 LOCAL_SUBJECT_ACCESS_REVIEWS = Resource(

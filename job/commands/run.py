@@ -8,7 +8,7 @@ import os
 from job.admission import frozen, locked
 from job.commands.places import Place, place
 from job.commands.showing import show
-from job.model import Report
+from job.domain.model import Report
 from job.running import perform, start
 from job.runs import Run
 from job.settings import Settings

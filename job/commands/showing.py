@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from job.model import Report
+    from job.domain.model import Report
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,12 @@ from job.commands.places import Place, place
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
 from job.commands.showing import document, write
 from job.describing import Describer
-from job.errors import ClusterError, StoppedError, UsageError
-from job.holds import Terms, hold_of, is_over
+from job.domain.errors import ClusterError, StoppedError, UsageError
+from job.domain.holds import Terms, hold_of, is_over
+from job.domain.model import Item, Report, Result, Rollout, Shard, Skip, Stream, Tag, TagName, TagResult
+from job.domain.outcome import exit_status, outcome_of, overall
+from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
 from job.journal import Journal, is_of
-from job.model import Item, Report, Result, Rollout, Shard, Skip, Stream, Tag, TagName, TagResult
 from job.openshift import image_of, stream_from
 from job.remembering import Memory
 from job.reporting import as_document, hold_document
@@ -27,13 +29,11 @@ from job.rollback import let_go, put_back, read, who
 from job.rollouts import Moved
 from job.rounds import Rounds
 from job.runs import Run, record_of, report_of
-from job.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
 from job.settings import Settings
 from job.stopping import Stop
 from job.surveying import Survey
 from job.telling import tell
 from job.undoing import Undoing
-from job.verdicts import exit_status, outcome_of, overall
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from job.errors import StoppedError
+from job.domain.errors import StoppedError
 from job.progress import Line
 from job.promote.clone import Clone, clone_of
 from job.promote.config import Config, Repository

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
-from job.errors import UsageError
+from job.domain.errors import UsageError
+from job.domain.schedule import parse_moment
 from job.journal import RunRecord
 from job.promote.config import Repository
-from job.schedule import parse_moment
 
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
 

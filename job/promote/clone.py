@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from job.errors import UsageError
+from job.domain.errors import UsageError
 from job.promote.commits import LOG_FORMAT, Commit, commits_from
 from job.promote.config import Config
 from job.promote.git import Git, GitError

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from job.errors import UsageError
+from job.domain.errors import UsageError
 
 FILE = "promote.toml"
 

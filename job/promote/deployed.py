@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 
 from job.commands.finding import Found, find
 from job.describing import Describer
-from job.errors import UsageError
+from job.domain.errors import UsageError
+from job.domain.selection import Pattern, Wanted
 from job.promote.config import Feed, Repository
 from job.runs import Context
-from job.selection import Pattern, Wanted
 from job.settings import Settings
 
 

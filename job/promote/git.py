@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import IO
 
 from job.asking import is_there
-from job.errors import ImportImagesError, StoppedError, UsageError
-from job.reasons import clean
+from job.domain.errors import ImportImagesError, StoppedError, UsageError
+from job.domain.failures import clean
 
 # The first that takes configuration from GIT_CONFIG_COUNT.
 OLDEST = (2, 31)

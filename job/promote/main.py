@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from job.asking import Terminal, agreed, is_there
 from job.commands.places import Place, place
 from job.commands.showing import document, write
-from job.durations import duration
-from job.errors import UsageError
+from job.domain.durations import duration
+from job.domain.errors import UsageError
 from job.promote.bench import Bench, tip_of
 from job.promote.commits import SHOWN
 from job.promote.config import Repository, read_config

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from job.asking import Person, agreed
-from job.errors import StoppedError, UsageError
+from job.domain.errors import StoppedError, UsageError
 from job.promote.bench import Bench, tip_of
 from job.promote.clone import Clone
 from job.promote.config import Repository

@@ -10,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job.commands.places import Place, place
-from job.errors import ImportImagesError, UsageError
+from job.domain.errors import ImportImagesError, UsageError
+from job.domain.failures import clean
+from job.domain.schedule import parse_zone
 from job.journal import RunRecord
 from job.openshift import iso
 from job.promote.bench import Bench
@@ -20,10 +22,8 @@ from job.promote.commits import SHOWN, Commit, authors, is_hash, pull_requests, 
 from job.promote.config import Repository
 from job.promote.deployed import named
 from job.promote.git import GitError
-from job.reasons import clean
 from job.remembering import Memory
 from job.runs import namespaces_of
-from job.schedule import parse_zone
 from job.settings import Settings
 
 log = logging.getLogger(__name__)

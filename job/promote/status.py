@@ -9,7 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from job.commands.places import place
-from job.errors import ImportImagesError, StoppedError
+from job.domain.errors import ImportImagesError, StoppedError
+from job.domain.failures import clean
 from job.openshift import iso
 from job.promote.bench import Bench
 from job.promote.clone import Clone
@@ -17,7 +18,6 @@ from job.promote.commits import SHOWN, Commit, is_hash, same
 from job.promote.config import Repository
 from job.promote.deployed import asking_for, fed_by, named, revisions
 from job.promote.git import GitError
-from job.reasons import clean
 from job.settings import Settings
 
 log = logging.getLogger(__name__)

@@ -9,9 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.errors import ClusterError, ImportImagesError, StoppedError, UsageError
+from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
+from job.domain.failures import clean
+from job.domain.model import By, Reason, TagName
+from job.domain.selection import skip_reason
 from job.lookups import Answer, Question
-from job.model import By, Reason, TagName
 from job.pacing import pause
 from job.progress import Line
 from job.promote.arrivals import Judge, State
@@ -20,9 +22,7 @@ from job.promote.commits import SHOWN
 from job.promote.config import Repository
 from job.promote.deployed import fed_by
 from job.promote.git import GitError
-from job.reasons import clean
 from job.runs import Context, namespaces_of
-from job.selection import skip_reason
 
 log = logging.getLogger(__name__)
 

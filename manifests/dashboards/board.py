@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from job.model import Outcome, Result
+from job.domain.model import Outcome, Result
 from manifests.dashboards.expressions import (
     GROUP,
     SELECTION,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import reduce
 
+from job.domain.model import Outcome, Reason
 from job.metrics import PREFIX
-from job.model import Outcome, Reason
 
 SELECTION = "@selection@"
 GROUP = ("stream_namespace", "deployment")

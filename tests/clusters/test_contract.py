@@ -24,8 +24,8 @@ from job.clusters import (
     Cluster,
     Resource,
 )
-from job.errors import ClusterError, UsageError
-from job.model import Reason
+from job.domain.errors import ClusterError, UsageError
+from job.domain.model import Reason
 from tests.clusters.conftest import Reach
 from tests.sandbox.client import Sandbox, image, rule
 

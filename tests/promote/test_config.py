@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.errors import UsageError
+from job.domain.errors import UsageError
 from job.promote.config import Config, Feed, Monorepo, Repository, config_from, in_order, read_config
 
 FILE = Path("/somewhere/promote.toml")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from job.errors import UsageError
+from job.domain.errors import UsageError
 from job.promote.bench import Bench
 from job.promote.config import read_config
 from job.promote.move import Asked, Promotion

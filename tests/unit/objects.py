@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from job.clusters import Resource
-from job.errors import ClusterError
-from job.model import By, Image, Outcome, Reason, Report, Result, RunError, Shard, Skip, TagResult
+from job.domain.errors import ClusterError
+from job.domain.model import By, Image, Outcome, Reason, Report, Result, RunError, Shard, Skip, TagResult
 
 JSON = dict[str, Any]
 NAMESPACE = "packit-prod"

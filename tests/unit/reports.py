@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from job.model import (
+from job.domain.model import (
     By,
     Hold,
     Image,

@@ -15,12 +15,12 @@ from typing import Any
 
 from job.clusters import IMAGE_STREAM_IMAGES, IMAGE_STREAM_IMPORTS, Resource
 from job.describing import Describer
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.model import Reason, TagResult
+from job.domain.selection import Wanted, choose
 from job.importing import Options, StreamImport, Surroundings
-from job.model import Reason, TagResult
 from job.openshift import stream_from
 from job.pacing import Pool
-from job.selection import Wanted, choose
 
 NAMESPACE = "packit-prod"
 STREAM = "worker"

@@ -15,8 +15,8 @@ from job.checks.gateway import Probed
 from job.checks.horizon import Horizon
 from job.checks.schedule import CronJob, cron_job_from
 from job.checks.tags import Import, Looked
-from job.holds import ANNOTATION
-from job.model import By, Reason, TagName
+from job.domain.holds import ANNOTATION
+from job.domain.model import By, Reason, TagName
 from job.openshift import stream_from
 from job.settings import GatewaySettings
 from job.tables import lines_of

@@ -20,7 +20,7 @@ from job.checks.triggers import (
     without_trigger,
 )
 from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from job.model import TagName
+from job.domain.model import TagName
 from job.workloads import TRIGGERS_ANNOTATION, workload_from
 from tests.unit.objects import NAMESPACE
 from tests.unit.scripted import spec_tag, stream_json

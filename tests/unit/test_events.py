@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 
 from job.clusters import EVENTS
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.model import Outcome, Reason, Result, Rollout, RolloutResult, TagName
 from job.events import Involved, events_of, post
-from job.model import Outcome, Reason, Result, Rollout, RolloutResult, TagName
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, failed, refusal, report, skipped, unchanged, updated
 
 CRON_JOB = Involved("batch/v1", "CronJob", NAMESPACE, "import-images", "uid-1")

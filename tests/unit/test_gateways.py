@@ -16,9 +16,9 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from job.domain.model import Outcome, Reason, Report, RunError
 from job.gateways import Gateway, push
 from job.metrics import PREFIX, RUN_FAMILIES
-from job.model import Outcome, Reason, Report, RunError
 from job.settings import GatewaySettings, read_settings
 from tests.unit.reports import FINISHED, NAMESPACE, failed, report_of, tag_result, unlisted
 

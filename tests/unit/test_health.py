@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.clusters import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.domain.model import RolloutResult
 from job.health import Health, health, runs, stuck_pods
-from job.model import RolloutResult
 from job.pods import pod_from
 from job.workloads import KINDS
 from tests.unit.test_workloads import ANY_JSON

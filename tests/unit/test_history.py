@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.history import NoSuchImageError, came_first, earlier_than_current, image_to_go_to, moments_of
-from job.model import Hold, Item
+from job.domain.history import NoSuchImageError, came_first, earlier_than_current, image_to_go_to, moments_of
+from job.domain.model import Hold, Item
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
 

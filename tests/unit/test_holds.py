@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.holds import ANNOTATION, LONGEST, Terms, freed_reference, held_reference, hold_of, is_over, source_before
-from job.model import Hold, Item, Source, Tag
+from job.domain.holds import (
+    ANNOTATION,
+    LONGEST,
+    Terms,
+    freed_reference,
+    held_reference,
+    hold_of,
+    is_over,
+    source_before,
+)
+from job.domain.model import Hold, Item, Source, Tag
 
 PINNED = Source("ImageStreamImage", "worker@sha256:old")
 VALUE: dict[str, Any] = {

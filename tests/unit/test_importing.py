@@ -14,12 +14,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from job.describing import Describer
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.model import By, Image, Reason, Result, Skip, TagResult
+from job.domain.selection import Pattern, Wanted, choose
 from job.importing import Options, Surroundings, run_imports
-from job.model import By, Image, Reason, Result, Skip, TagResult
 from job.openshift import parse_time, stream_from
 from job.pacing import Pool
-from job.selection import Pattern, Wanted, choose
 from tests.unit.scripted import (
     JSON,
     NAMESPACE,

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from job.domain.model import ImageFacts, Outcome, Reason, RunError, Scope, Shard, Skip
 from job.journal import (
     MOST_BYTES,
     MOST_RUNS,
@@ -28,7 +29,6 @@ from job.journal import (
     encode,
     ended,
 )
-from job.model import ImageFacts, Outcome, Reason, RunError, Scope, Shard, Skip
 from job.pushing import past_of
 from tests.unit.objects import JSON, NAMESPACE, NOW, as_json, digest, failed, report, skipped, unchanged, updated
 

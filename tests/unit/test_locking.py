@@ -14,9 +14,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from job.clusters import LEASES
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.model import Scope, Shard
 from job.locking import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Keeper, Lock, LockedError, lease_name
-from job.model import Scope, Shard
 from tests.unit.objects import JSON, NAMESPACE, Asked, Clock, Objects, connection_lost, refusal
 
 PROD, STG, ALL = Scope("prod"), Scope("stg"), Scope()
@@ -73,7 +73,7 @@ def test_overlap_is_mutual(one: Scope, other: Scope) -> None:
 
 @given(scopes, scopes, st.sampled_from(["prod", "stg"]), st.integers(0, 10_000))
 def test_scopes_that_import_one_tag_overlap(one: Scope, other: Scope, tag: str, number: int) -> None:
-    from job.selection import in_share
+    from job.domain.selection import in_share
 
     def takes(scope: Scope) -> bool:
         return scope.deployment in (None, tag) and in_share(NAMESPACE, f"s{number}", scope.shard)

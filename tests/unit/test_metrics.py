@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from job import VERSION
+from job.domain.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName, TagResult, Tally
 from job.metrics import CARRIED_FAMILIES, FAMILIES, PREFIX, RUN_FAMILIES, TAG, Past, exposition, increments
-from job.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName, TagResult, Tally
 from tests.unit.reports import (
     FINISHED,
     NAMESPACE,

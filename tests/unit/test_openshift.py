@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.model import ImageFacts, Item, Source, Stream, Tag
+from job.domain.model import ImageFacts, Item, Source, Stream, Tag
 from job.openshift import (
     answer_from,
     facts_from,

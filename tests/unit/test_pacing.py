@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.errors import ClusterError
-from job.model import Reason
+from job.domain.errors import ClusterError
+from job.domain.model import Reason
 from job.pacing import APART_SECONDS, LONGEST_WAIT_SECONDS, Limit, Pool, persist, wait_before
 
 TRIES = st.integers(1, 1_000_000)

@@ -15,16 +15,16 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from job.errors import ClusterError
-from job.holds import ANNOTATION, Terms, freed_reference, held_reference, hold_of, is_over
+from job.domain.errors import ClusterError
+from job.domain.failures import PASSING, clean, of_http, of_image
+from job.domain.holds import ANNOTATION, Terms, freed_reference, held_reference, hold_of, is_over
+from job.domain.model import Image, ImageFacts, Item, Outcome, Reason, Result, Scope, Shard, Skip, Source, Stream, Tag
+from job.domain.schedule import Schedule, frozen_at, parse_windows
+from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from job.journal import MOST_BYTES, Journal, RunRecord, TagRecord, begun, decode, encode, ended
 from job.metrics import PREFIX, Past, exposition, increments
-from job.model import Image, ImageFacts, Item, Outcome, Reason, Result, Scope, Shard, Skip, Source, Stream, Tag
 from job.openshift import import_of, put_of, reference_of, stream_from
 from job.pacing import LONGEST_WAIT_SECONDS, persist, wait_before
-from job.reasons import PASSING, clean, of_http, of_image
-from job.schedule import Schedule, frozen_at, parse_windows
-from job.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from tests.unit.reports import NAMESPACE, report_of, tag_result
 
 # Any text that a JSON string can hold, halves of characters included.

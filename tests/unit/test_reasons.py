@@ -11,8 +11,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from job.model import By, Reason
-from job.reasons import PASSING, clean, of_http, of_image
+from job.domain.failures import PASSING, clean, of_http, of_image
+from job.domain.model import By, Reason
 
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "conformance" / "registry-errors.json").read_text(encoding="utf-8")

@@ -9,9 +9,9 @@ from functools import partial
 import pytest
 
 from job.clusters import CONFIG_MAPS
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.model import Scope
 from job.journal import NAME, Journal, RunRecord, begun, decode, ended
-from job.model import Scope
 from job.remembering import Memory
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, config_map, connection_lost, failed, refusal, report
 

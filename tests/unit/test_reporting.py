@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, RunError, TagResult
+from job.domain.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, RunError, TagResult
 from job.openshift import iso
 from job.reporting import as_document, json_lines, summary, termination_message
 from tests.unit.reports import NAMESPACE, NEW, failed, held, report_of, reports, tag_result, unlisted

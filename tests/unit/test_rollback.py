@@ -12,9 +12,9 @@ import pytest
 
 from job import rollback
 from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, Resource
-from job.errors import ClusterError
-from job.holds import ANNOTATION, Terms, hold_of
-from job.model import Item, Reason, Tag, TagName
+from job.domain.errors import ClusterError
+from job.domain.holds import ANNOTATION, Terms, hold_of
+from job.domain.model import Item, Reason, Tag, TagName
 from job.rollback import MovedError, NoHoldError, NotThereError, UncertainError, forget, let_go, put_back
 from tests.unit.scripted import (
     JSON,

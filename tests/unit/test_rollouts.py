@@ -19,9 +19,9 @@ from job.clusters import (
     STATEFUL_SETS,
     Resource,
 )
-from job.errors import ClusterError
+from job.domain.errors import ClusterError
+from job.domain.model import Reason, Rollout, RolloutResult, TagName
 from job.health import Health
-from job.model import Reason, Rollout, RolloutResult, TagName
 from job.pods import pod_from
 from job.rollouts import FRESH_SECONDS, Followed, Moved, Part, followed_by, pace, selector_of, verdict, watch
 from job.surveying import Survey, survey

@@ -5,10 +5,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.domain.model import Skip, Source, Stream, Tag
+from job.domain.selection import WAVE_ANNOTATION, Choice
 from job.listing import Chosen
-from job.model import Skip, Source, Stream, Tag
 from job.rounds import unreadable_waves, waves_of
-from job.selection import WAVE_ANNOTATION, Choice
 
 
 def tag_of(name: str, wave: str | None = None) -> Tag:

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.model import By, Outcome, Reason, Report, Result, RunError, Skip, TagResult
+from job.domain.model import By, Outcome, Reason, Report, Result, RunError, Skip, TagResult
+from job.domain.outcome import exit_status, outcome_of, overall
+from job.domain.selection import Pattern, Wanted
 from job.pacing import Pool
 from job.running import perform
 from job.runs import Counts, Run
-from job.selection import Pattern, Wanted
 from job.settings import Settings
 from job.stopping import Stop
-from job.verdicts import exit_status, outcome_of, overall
 from tests.unit.reports import failed, held, tag_result
 from tests.unit.scripted import (
     JSON,

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from job.schedule import (
+from job.domain.schedule import (
     Freeze,
     Schedule,
     UnsupportedScheduleError,

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.model import Item, Skip, Source, Stream, Tag
-from job.selection import Pattern, Wanted, aliases_of, choose, skip_reason
+from job.domain.model import Item, Skip, Source, Stream, Tag
+from job.domain.selection import Pattern, Wanted, aliases_of, choose, skip_reason
 
 NAMES = st.text("abc-.", min_size=1, max_size=6)
 GLOBS = st.text("abc*?[]!-", min_size=1, max_size=6)

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from job.durations import duration
-from job.errors import UsageError
+from job.domain.durations import duration
+from job.domain.errors import UsageError
+from job.domain.selection import Pattern
 from job.options import SETTINGS
-from job.selection import Pattern
 from job.settings import GatewaySettings, Settings, read_settings
 
 NAMES = [setting.name for setting in SETTINGS]

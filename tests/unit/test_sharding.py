@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.errors import UsageError
-from job.model import Shard
-from job.selection import in_share
+from job.domain.errors import UsageError
+from job.domain.model import Shard
+from job.domain.selection import in_share
 from job.settings import read_settings
 
 names = st.text(min_size=1, max_size=60)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from job.model import Outcome, Report, Result, Skip
+from job.domain.model import Outcome, Report, Result, Skip
 from job.tables import age, print_report
 from tests.unit.reports import NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
 

@@ -11,14 +11,14 @@ import pytest
 
 from job.admission import locked
 from job.clusters import CONFIG_MAPS, EVENTS, LEASES
+from job.domain.model import Outcome, Reason, Report, RunError, Scope, Shard
+from job.domain.selection import Pattern, Wanted
 from job.events import Involved
 from job.journal import NAME, Journal, TagRecord, decode, group_key
 from job.locking import Holder, Lock, _seen
-from job.model import Outcome, Reason, Report, RunError, Scope, Shard
 from job.pushing import past_of
 from job.reporting import summary, termination_message
 from job.runs import Counts, Run, scope_of
-from job.selection import Pattern, Wanted
 from job.settings import Settings
 from job.stopping import Stop
 from job.telling import tell

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from job.model import By, Outcome, Reason, Rollout, RolloutResult, RunError, TagName, TagResult
-from job.verdicts import exit_status, outcome_of, overall
+from job.domain.model import By, Outcome, Reason, Rollout, RolloutResult, RunError, TagName, TagResult
+from job.domain.outcome import exit_status, outcome_of, overall
 from tests.unit.objects import NAMESPACE, failed, skipped, unchanged, updated
 
 LOST = failed("x", reason=Reason.ABORTED, by=None)

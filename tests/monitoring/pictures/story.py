@@ -13,8 +13,7 @@ from hashlib import sha256
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from job.metrics import BY_NAME, PREFIX, Past, exposition
-from job.model import (
+from job.domain.model import (
     By,
     Hold,
     Image,
@@ -29,6 +28,7 @@ from job.model import (
     TagResult,
     Tally,
 )
+from job.metrics import BY_NAME, PREFIX, Past, exposition
 from tests.unit.reports import report_of
 
 STEP = timedelta(minutes=4)

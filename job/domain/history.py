@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from job.model import Hold, Image, Item, TagName
+from job.domain.model import Hold, Image, Item, TagName
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PREFIX = re.compile(r"(sha256:)?[0-9a-f]{6,64}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from job.model import Reason
+from job.domain.model import Reason
 
 
 class ImportImagesError(Exception):

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.model import Hold, Source, Tag
+from job.domain.failures import clean
+from job.domain.model import Hold, Source, Tag
 from job.openshift import iso, parse_time
-from job.reasons import clean
 
 ANNOTATION = "import-images.dev/hold"
 VERSION = 1

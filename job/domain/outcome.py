@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from job.model import ROLLOUTS_STAGE, By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, TagResult
+from job.domain.model import ROLLOUTS_STAGE, By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, TagResult
 
 # Every import refused for one of these means that the cluster could not be used at all. Others tell of a tag.
 UNUSABLE = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.UNREACHABLE, Reason.API_ERROR, Reason.RATE_LIMITED})

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from job.model import By, Reason
+from job.domain.model import By, Reason
 
 # The message repeats the pull spec, URLs, host names and the registry's own words, which may hold any word at all.
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
-from job.holds import hold_of
-from job.model import Shard, Skip, Stream, Tag
+from job.domain.holds import hold_of
+from job.domain.model import Shard, Skip, Stream, Tag
 
 SKIP_ANNOTATION = "import-images.dev/skip"
 WAVE_ANNOTATION = "import-images.dev/wave"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
-from job.durations import duration
+from job.domain.durations import duration
 
 _MINUTE = timedelta(minutes=1)
 # Kubernetes looks no further ahead, counted in calendar years, and takes what is not found by then never to come.
