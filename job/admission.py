@@ -15,9 +15,9 @@ from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.journal import Journal, begun
 from job.locking import Holder, Keeper, Lock, LockedError
 from job.openshift import iso
-from job.pacing import Pool, wait_before
 from job.remembering import Memory
 from job.runs import Run, record_of, report_of, scope_of
+from job.runtime.pool import Pool, wait_before
 
 log = logging.getLogger(__name__)
 

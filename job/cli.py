@@ -12,9 +12,10 @@ import os
 import sys
 from collections.abc import Sequence
 
-from job import VERSION, stdio
+from job import VERSION
 from job.options import FLAGS, OF_ONE_TAG, SETTINGS
-from job.stopping import Stop
+from job.runtime import stdio
+from job.runtime.shutdown import Stop
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, options = _parse(sys.argv[1:] if arguments is None else arguments)
 
     from job.domain.errors import ImportImagesError, UsageError
-    from job.logs import set_up
+    from job.runtime.logs import set_up
 
     set_up()
     try:

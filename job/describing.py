@@ -10,7 +10,7 @@ from job.clusters import IMAGE_STREAM_IMAGES, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import ImageFacts, Reason
 from job.openshift import facts_from
-from job.pacing import Pool, persist
+from job.runtime.pool import Pool, persist
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from job.domain.holds import hold_of
 from job.domain.model import TagResult
 from job.lookups import Question, question_of_item
 from job.openshift import items_of, reference_of, stream_from
-from job.pacing import Pool, persist
 from job.runs import Run
+from job.runtime.pool import Pool, persist
 
 log = logging.getLogger(__name__)
 

@@ -27,7 +27,7 @@ from job.domain.holds import hold_of
 from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
 from job.domain.selection import Choice, aliases_of, skip_reason
 from job.openshift import Imported, answer_from, image_of, import_of, repository_of, stream_from
-from job.pacing import Pool, wait_before
+from job.runtime.pool import Pool, wait_before
 
 IMAGES_A_REQUEST = 3
 GRACE_SECONDS = 30.0

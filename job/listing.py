@@ -12,7 +12,7 @@ from job.domain.failures import PASSING, clean
 from job.domain.model import Reason, RunError, Stream
 from job.domain.selection import Choice, Wanted, choose, in_share
 from job.openshift import stream_from
-from job.pacing import wait_before
+from job.runtime.pool import wait_before
 
 Chosen = tuple[Stream, tuple[Choice, ...]]
 

@@ -23,7 +23,7 @@ from job.clusters import LEASES, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
 from job.domain.model import Reason, Scope, Shard
-from job.pacing import Pool
+from job.runtime.pool import Pool
 
 log = logging.getLogger(__name__)
 

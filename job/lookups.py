@@ -11,7 +11,7 @@ from job.describing import Describer
 from job.domain.model import By, Image, Item, Reason, Source, Stream, Tag
 from job.domain.selection import Choice
 from job.importing import Options, Surroundings, run_imports
-from job.pacing import Pool
+from job.runtime.pool import Pool
 
 # The whole of an image, also where it is an index.
 WHOLE: Mapping[str, Any] = {"importMode": "PreserveOriginal"}

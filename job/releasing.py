@@ -18,9 +18,9 @@ from job.domain.selection import Choice, choose
 from job.listing import Chosen
 from job.lookups import Answer, Question
 from job.openshift import iso
-from job.pacing import Pool
 from job.rollback import forget, let_go
 from job.runs import Run
+from job.runtime.pool import Pool
 
 log = logging.getLogger(__name__)
 

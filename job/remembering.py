@@ -12,7 +12,7 @@ from job.domain.errors import ClusterError
 from job.domain.failures import PASSING, clean
 from job.domain.model import Reason
 from job.journal import NAME, Journal, decode, encode
-from job.pacing import wait_before
+from job.runtime.pool import wait_before
 
 log = logging.getLogger(__name__)
 

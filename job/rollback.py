@@ -39,7 +39,7 @@ from job.openshift import (
     spelt_repository,
     stream_from,
 )
-from job.pacing import pause, persist, wait_before
+from job.runtime.pool import pause, persist, wait_before
 
 log = logging.getLogger(__name__)
 

@@ -17,8 +17,8 @@ from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import Reason, Rollout, RolloutResult, TagName
 from job.health import Health, health, runs, stuck_pods
-from job.pacing import Pool
 from job.pods import Pod, pod_from
+from job.runtime.pool import Pool
 from job.workloads import (
     Follows,
     Workload,

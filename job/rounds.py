@@ -21,11 +21,11 @@ from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
 from job.health import Health
 from job.importing import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.listing import Chosen
-from job.pacing import Pool
 from job.reporting import spoken
 from job.rollback import put_back, who
 from job.rollouts import Moved, followed_by, watch
 from job.runs import Run
+from job.runtime.pool import Pool
 from job.workloads import Workload
 
 log = logging.getLogger(__name__)

@@ -14,10 +14,10 @@ from job.horizon import count_targets
 from job.journal import begun
 from job.listing import Chosen, Listing
 from job.openshift import iso
-from job.pacing import Pool
 from job.releasing import release
 from job.rounds import Rounds, unreadable_waves, waves_of
 from job.runs import Context, Progress, Run, namespaces_of, report_of, scope_of
+from job.runtime.pool import Pool
 from job.surveying import Survey
 from job.triggers import find_trigger
 

@@ -19,10 +19,10 @@ from job.domain.outcome import overall
 from job.domain.selection import Wanted
 from job.journal import Journal, RunRecord
 from job.lookups import Answer, Question, look_up
-from job.pacing import Pool, persist, unless_stopped
 from job.remembering import Memory
+from job.runtime.pool import Pool, persist, unless_stopped
+from job.runtime.shutdown import Stop
 from job.settings import Settings
-from job.stopping import Stop
 from job.surveying import Survey, survey
 from job.triggers import Trigger
 

@@ -12,7 +12,7 @@ from job.clusters import CRON_JOBS, PROJECTS, Cluster, Resource
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
 from job.domain.model import ROLLOUTS_STAGE, Reason, RunError
-from job.pacing import Pool, wait_before
+from job.runtime.pool import Pool, wait_before
 from job.workloads import KINDS, Workload, object_in, workload_from
 
 # A page of workloads is large, and the pod of a run is small.

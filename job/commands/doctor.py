@@ -39,8 +39,8 @@ from job.remedies import command
 from job.rollback import who
 from job.running import start
 from job.runs import nothing_matches
+from job.runtime.shutdown import Stop
 from job.settings import Settings
-from job.stopping import Stop
 from job.surveying import Survey
 from job.workloads import Workload
 

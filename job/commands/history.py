@@ -15,8 +15,8 @@ from job.domain.model import Item
 from job.lookups import Question, question_of_item
 from job.openshift import image_of, import_problem, iso, items_of, reference_of
 from job.reporting import hold_document
+from job.runtime.shutdown import Stop
 from job.settings import Settings
-from job.stopping import Stop
 
 # A history that nobody prunes may have hundreds, each of which costs a request to describe.
 MOST_DESCRIBED = 20

@@ -11,8 +11,8 @@ from job.commands.showing import show
 from job.domain.model import Report
 from job.running import perform, start
 from job.runs import Run
+from job.runtime.shutdown import Stop
 from job.settings import Settings
-from job.stopping import Stop
 
 log = logging.getLogger(__name__)
 

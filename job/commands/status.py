@@ -11,10 +11,10 @@ from job.judging import judge
 from job.openshift import iso
 from job.reporting import hold_document, image_document
 from job.running import start
+from job.runtime.shutdown import Stop
 from job.settings import Settings
 from job.standing import Attention, Look, PastRun, Standing, TagStanding
 from job.stock import take_stock
-from job.stopping import Stop
 from job.timetable import Punctuality, delay_of
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from job.asking import Terminal, agreed, is_there
 from job.commands.finding import Found, find_one
 from job.commands.places import Place, place
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
@@ -29,8 +28,9 @@ from job.rollback import let_go, put_back, read, who
 from job.rollouts import Moved
 from job.rounds import Rounds
 from job.runs import Run, record_of, report_of
+from job.runtime.shutdown import Stop
+from job.runtime.terminal import Terminal, agreed, is_there
 from job.settings import Settings
-from job.stopping import Stop
 from job.surveying import Survey
 from job.telling import tell
 from job.undoing import Undoing

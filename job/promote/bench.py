@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from job.domain.errors import StoppedError
-from job.progress import Line
 from job.promote.clone import Clone, clone_of
 from job.promote.config import Config, Repository
 from job.promote.git import GitError
-from job.stopping import Stop
+from job.runtime.shutdown import Stop
+from job.runtime.terminal import Line
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from job.asking import is_there
 from job.domain.errors import ImportImagesError, StoppedError, UsageError
 from job.domain.failures import clean
+from job.runtime.terminal import is_there
 
 # The first that takes configuration from GIT_CONFIG_COUNT.
 OLDEST = (2, 31)

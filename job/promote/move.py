@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from job.asking import Person, agreed
 from job.domain.errors import StoppedError, UsageError
 from job.promote.bench import Bench, tip_of
 from job.promote.clone import Clone
@@ -16,6 +15,7 @@ from job.promote.git import GitError
 from job.promote.monorepo import Recorder, recorder
 from job.promote.moves import DONE, MOST_SHOWN, Fate, Move, Moved, described, obstacle, status_of
 from job.remedies import command
+from job.runtime.terminal import Person, agreed
 
 log = logging.getLogger(__name__)
 

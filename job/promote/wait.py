@@ -14,8 +14,6 @@ from job.domain.failures import clean
 from job.domain.model import By, Reason, TagName
 from job.domain.selection import skip_reason
 from job.lookups import Answer, Question
-from job.pacing import pause
-from job.progress import Line
 from job.promote.arrivals import Judge, State
 from job.promote.bench import Bench
 from job.promote.commits import SHOWN
@@ -23,6 +21,8 @@ from job.promote.config import Repository
 from job.promote.deployed import fed_by
 from job.promote.git import GitError
 from job.runs import Context, namespaces_of
+from job.runtime.pool import pause
+from job.runtime.terminal import Line
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from job.promote.bench import Bench
 from job.promote.config import read_config
 from job.promote.move import Asked, Promotion
 from job.promote.moves import Fate, Move, Moved, status_of
-from job.stopping import Stop
+from job.runtime.shutdown import Stop
 from tests.promote.forge import GIT, Folder
 from tests.runs.place import PATIENCE, PROGRAM, started
 

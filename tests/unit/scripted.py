@@ -20,7 +20,7 @@ from job.domain.model import Reason, TagResult
 from job.domain.selection import Wanted, choose
 from job.importing import Options, StreamImport, Surroundings
 from job.openshift import stream_from
-from job.pacing import Pool
+from job.runtime.pool import Pool
 
 NAMESPACE = "packit-prod"
 STREAM = "worker"

@@ -19,7 +19,7 @@ from job.domain.model import By, Image, Reason, Result, Skip, TagResult
 from job.domain.selection import Pattern, Wanted, choose
 from job.importing import Options, Surroundings, run_imports
 from job.openshift import parse_time, stream_from
-from job.pacing import Pool
+from job.runtime.pool import Pool
 from tests.unit.scripted import (
     JSON,
     NAMESPACE,

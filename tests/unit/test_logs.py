@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.logs import set_up
+from job.runtime.logs import set_up
 
 Written = Callable[[], str]
 

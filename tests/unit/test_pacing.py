@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from job.domain.errors import ClusterError
 from job.domain.model import Reason
-from job.pacing import APART_SECONDS, LONGEST_WAIT_SECONDS, Limit, Pool, persist, wait_before
+from job.runtime.pool import APART_SECONDS, LONGEST_WAIT_SECONDS, Limit, Pool, persist, wait_before
 
 TRIES = st.integers(1, 1_000_000)
 CHANCES = st.floats(0, 1, exclude_max=True)

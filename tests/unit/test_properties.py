@@ -24,7 +24,7 @@ from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_sh
 from job.journal import MOST_BYTES, Journal, RunRecord, TagRecord, begun, decode, encode, ended
 from job.metrics import PREFIX, Past, exposition, increments
 from job.openshift import import_of, put_of, reference_of, stream_from
-from job.pacing import LONGEST_WAIT_SECONDS, persist, wait_before
+from job.runtime.pool import LONGEST_WAIT_SECONDS, persist, wait_before
 from tests.unit.reports import NAMESPACE, report_of, tag_result
 
 # Any text that a JSON string can hold, halves of characters included.
@@ -132,7 +132,7 @@ def test_no_call_is_made_more_often_than_allowed_and_none_after_a_failure_that_s
 
     with pytest.MonkeyPatch.context() as patch:
         # What is waited is the subject of other tests.
-        patch.setattr("job.pacing.wait_before", lambda *_: 0.0)
+        patch.setattr("job.runtime.pool.wait_before", lambda *_: 0.0)
         try:
             assert persist(call, retries, lambda: False) == "done"
             assert calls[-1] is None

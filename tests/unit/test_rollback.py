@@ -98,7 +98,7 @@ class Cluster(ScriptedCluster):
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("job.rollback", "job.pacing"):
+    for module in ("job.rollback", "job.runtime.pool"):
         monkeypatch.setattr(f"{module}.wait_before", lambda *told: 0.0)
 
 

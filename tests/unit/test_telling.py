@@ -19,8 +19,8 @@ from job.locking import Holder, Lock, _seen
 from job.pushing import past_of
 from job.reporting import summary, termination_message
 from job.runs import Counts, Run, scope_of
+from job.runtime.shutdown import Stop
 from job.settings import Settings
-from job.stopping import Stop
 from job.telling import tell
 from job.triggers import Trigger
 from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, failed, report, updated

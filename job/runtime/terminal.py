@@ -1,13 +1,17 @@
-"""How far a run is: on one line of a terminal that is overwritten, elsewhere as a log line now and then."""
+"""The person at the terminal: progress that is shown, and questions that are asked."""
 
 from __future__ import annotations
 
 import logging
+import select
 import shutil
+import sys
 import threading
 import time
-from typing import TextIO
+from collections.abc import Callable
+from typing import Protocol, TextIO
 
+from job.domain.errors import StoppedError
 from job.domain.failures import clean
 
 log = logging.getLogger(__name__)
@@ -70,3 +74,56 @@ class Progress:
         with self._lock:
             self._line.clear()
             self._ended = True
+
+
+class Person(Protocol):
+    """Who decides."""
+
+    def ask(self, question: str) -> str:
+        """The answer to a question: one line, without spaces around it."""
+
+
+class Terminal:
+    """The person at the terminal; Ctrl-C ends a question at once, and the end of the input means no.
+
+    `told` is what is said of a stop at a question.
+    """
+
+    def __init__(
+        self, stopping: Callable[[], bool], told: str = "stopped at a question: nothing more was done"
+    ) -> None:
+        self._stopping = stopping
+        self._told = told
+
+    def ask(self, question: str) -> str:
+        """The answer.
+
+        Raises:
+            StoppedError: the program was told to stop meanwhile.
+        """
+        sys.stderr.write(question)
+        sys.stderr.flush()
+        # A signal interrupts no read, so that none is begun before there is something to read.
+        while not select.select([sys.stdin], [], [], 0.2)[0]:
+            if self._stopping():
+                sys.stderr.write("\n")
+                raise StoppedError(self._told)
+        try:
+            line = sys.stdin.readline()
+        except OSError:
+            # The terminal has gone.
+            line = ""
+        if not line:
+            sys.stderr.write("\n")
+            return "n"
+        return line.strip()
+
+
+def is_there() -> bool:
+    """Whether there is somebody to ask. There is no stdin at all where whoever started us closed it."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def agreed(answer: str) -> bool:
+    """Whether an answer is a yes."""
+    return answer.lower() in ("y", "yes")

@@ -1,0 +1,1 @@
+"""The process itself: threads, retries, shutdown, logs, the terminal and the standard streams."""
