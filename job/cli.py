@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from job import VERSION
-from job.options import FLAGS, OF_ONE_TAG, SETTINGS
+from job.config.flags import FLAGS, OF_ONE_TAG, SETTINGS
 from job.runtime import stdio
 from job.runtime.shutdown import Stop
 
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
-    from job.settings import read_settings
+    from job.config.settings import read_settings
 
     flags = {setting.name: getattr(options, setting.name, None) for setting in SETTINGS}
     settings = read_settings(flags, options.patterns, os.environ, options.output)

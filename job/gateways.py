@@ -18,11 +18,11 @@ import ijson
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
+from job.config.settings import GatewaySettings, is_overheard
 from job.domain.failures import clean
 from job.domain.model import Outcome, Reason, Report, Result, Shard, Skip
 from job.metrics import BY_NAME, CARRIED_FAMILIES, PREFIX, RUN_FAMILIES, Family, Past, Values, exposition, increments
 from job.runtime.pool import wait_before
-from job.settings import GatewaySettings, is_overheard
 
 log = logging.getLogger(__name__)
 

@@ -10,13 +10,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from job.clusters import CRON_JOBS
+from job.config.settings import GatewaySettings
 from job.domain.model import Report, Shard
 from job.gateways import Gateway, GatewayError, Group, group_of, push
 from job.journal import Journal, group_key, is_of
 from job.metrics import Past
 from job.remembering import Memory
 from job.runs import Run
-from job.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
 from job.clusters import NAMESPACES, Cluster
+from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.model import Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
 from job.domain.outcome import overall
@@ -22,7 +23,6 @@ from job.lookups import Answer, Question, look_up
 from job.remembering import Memory
 from job.runtime.pool import Pool, persist, unless_stopped
 from job.runtime.shutdown import Stop
-from job.settings import Settings
 from job.surveying import Survey, survey
 from job.triggers import Trigger
 

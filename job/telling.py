@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 
+from job.config.settings import GatewaySettings
 from job.domain.model import Outcome, Report
 from job.events import events_of, post
 from job.journal import ended, is_overtaken
 from job.reporting import termination_message
 from job.runs import Run
-from job.settings import GatewaySettings
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ import jsonschema
 import pytest
 
 from job import VERSION
+from job.config.flags import SETTINGS
+from job.config.settings import Settings, read_settings
 from job.domain.durations import duration
 from job.domain.schedule import Schedule
-from job.options import SETTINGS
-from job.settings import Settings, read_settings
 from tests.kustomize import COMPONENTS, OVERLAYS, Built, Object, build, build_with
 from tests.pod_security import violations
 from tests.schemas import kubernetes_validate

@@ -25,10 +25,10 @@ from urllib3.response import BaseHTTPResponse
 from job import VERSION
 from job.clusters import CRON_JOBS, PODS, Resource
 from job.clusters.paths import path_of
+from job.config.settings import Settings, is_overheard
 from job.domain.errors import ClusterError, UsageError
 from job.domain.failures import clean, of_http
 from job.domain.model import Reason
-from job.settings import Settings, is_overheard
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from job.clusters import Cluster
-from job.settings import Settings
+from job.config.settings import Settings
 
 
 def connect(settings: Settings, counted: Callable[[str, str], None]) -> Cluster:

@@ -26,10 +26,10 @@ from job.clusters import Resource
 from job.clusters.oc_answers import answers, refusal
 from job.clusters.oc_processes import Processes
 from job.clusters.paths import path_of
+from job.config.settings import Settings
 from job.domain.errors import ClusterError, UsageError
 from job.domain.failures import clean
 from job.domain.model import Reason
-from job.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -30,6 +30,7 @@ from job.commands.examining import (
 from job.commands.places import Place, place
 from job.commands.reviews import Review, allowed
 from job.commands.showing import document, write
+from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError
 from job.domain.holds import hold_of
 from job.domain.model import Reason, Skip, TagName
@@ -40,7 +41,6 @@ from job.rollback import who
 from job.running import start
 from job.runs import nothing_matches
 from job.runtime.shutdown import Stop
-from job.settings import Settings
 from job.surveying import Survey
 from job.workloads import Workload
 

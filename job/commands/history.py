@@ -8,6 +8,7 @@ from typing import Any
 from job.commands.finding import Found, find
 from job.commands.places import Place, place
 from job.commands.showing import document, write
+from job.config.settings import Settings
 from job.describing import Describer
 from job.domain.history import Entry, TagHistory, moments_of
 from job.domain.holds import hold_of, is_over
@@ -16,7 +17,6 @@ from job.lookups import Question, question_of_item
 from job.openshift import image_of, import_problem, iso, items_of, reference_of
 from job.reporting import hold_document
 from job.runtime.shutdown import Stop
-from job.settings import Settings
 
 # A history that nobody prunes may have hundreds, each of which costs a request to describe.
 MOST_DESCRIBED = 20

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from job.clusters.connecting import connect
+from job.config.settings import Settings
 from job.runs import Context, Counts
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Progress
-from job.settings import Settings
 
 
 @dataclass(slots=True)

@@ -8,11 +8,11 @@ import os
 from job.admission import frozen, locked
 from job.commands.places import Place, place
 from job.commands.showing import show
+from job.config.settings import Settings
 from job.domain.model import Report
 from job.running import perform, start
 from job.runs import Run
 from job.runtime.shutdown import Stop
-from job.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from job.commands.places import place
 from job.commands.showing import document, write
+from job.config.settings import Settings
 from job.judging import judge
 from job.openshift import iso
 from job.reporting import hold_document, image_document
 from job.running import start
 from job.runtime.shutdown import Stop
-from job.settings import Settings
 from job.standing import Attention, Look, PastRun, Standing, TagStanding
 from job.stock import take_stock
 from job.timetable import Punctuality, delay_of

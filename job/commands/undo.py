@@ -14,6 +14,7 @@ from job.commands.finding import Found, find_one
 from job.commands.places import Place, place
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
 from job.commands.showing import document, write
+from job.config.settings import Settings
 from job.describing import Describer
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over
@@ -30,7 +31,6 @@ from job.rounds import Rounds
 from job.runs import Run, record_of, report_of
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
-from job.settings import Settings
 from job.surveying import Survey
 from job.telling import tell
 from job.undoing import Undoing

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from job.options import SETTINGS
+from job.config.flags import SETTINGS
 
 TOLD = {
     "status": "where stable and rolling are, and which commit runs in the cluster now",

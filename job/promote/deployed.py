@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from job.commands.finding import Found, find
+from job.config.settings import Settings
 from job.describing import Describer
 from job.domain.errors import UsageError
 from job.domain.selection import Pattern, Wanted
 from job.promote.config import Feed, Repository
 from job.runs import Context
-from job.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 
 from job.commands.places import Place, place
 from job.commands.showing import document, write
+from job.config.settings import Settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
 from job.promote.bench import Bench, tip_of
@@ -24,7 +25,6 @@ from job.promote.moves import aims, as_document, columns, table
 from job.promote.wait import Awaited, Waiting, awaited_in, rows
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
-from job.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job.commands.places import Place, place
+from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, UsageError
 from job.domain.failures import clean
 from job.domain.schedule import parse_zone
@@ -24,7 +25,6 @@ from job.promote.deployed import named
 from job.promote.git import GitError
 from job.remembering import Memory
 from job.runs import namespaces_of
-from job.settings import Settings
 
 log = logging.getLogger(__name__)
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from job.commands.places import place
+from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, StoppedError
 from job.domain.failures import clean
 from job.openshift import iso
@@ -18,7 +19,6 @@ from job.promote.commits import SHOWN, Commit, is_hash, same
 from job.promote.config import Repository
 from job.promote.deployed import asking_for, fed_by, named, revisions
 from job.promote.git import GitError
-from job.settings import Settings
 
 log = logging.getLogger(__name__)
 

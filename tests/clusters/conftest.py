@@ -12,7 +12,7 @@ from kubernetes.config import kube_config
 
 from job.clusters import Cluster
 from job.clusters.connecting import connect
-from job.settings import Settings
+from job.config.settings import Settings
 from tests.sandbox.client import Sandbox
 
 KUBECTL = Path(sys.executable).with_name("kubectl")

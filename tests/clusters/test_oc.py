@@ -19,9 +19,9 @@ import pytest
 
 from job.clusters import CONFIG_MAPS, IMAGE_STREAMS, Cluster
 from job.clusters.oc import connect
+from job.config.settings import Settings
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Reason
-from job.settings import Settings
 from tests.clusters.conftest import KUBECTL
 from tests.sandbox.client import Sandbox, until
 

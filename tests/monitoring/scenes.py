@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from job.config.settings import GatewaySettings
 from job.domain.model import Hold, Image, Outcome, Report, TagResult, Tally
 from job.gateways import Gateway, push
 from job.metrics import Past
-from job.settings import GatewaySettings
 from tests.rights import WATCH
 from tests.runs.place import Place
 from tests.runs.pods import make_cron_job, scheduled

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from job.options import SETTINGS
+from job.config.flags import SETTINGS
 from job.promote.arguments import parse
 from job.promote.moves import aims, columns
 

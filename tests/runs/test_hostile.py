@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from job.options import SETTINGS, Setting
+from job.config.flags import SETTINGS, Setting
 from tests.rights import ROLL_BACK
 from tests.runs.place import HOLD, PROGRAM, Ended, Place, of
 from tests.runs.pods import events, journal

@@ -9,8 +9,8 @@ import pytest
 
 from job import VERSION
 from job.cli import COMMANDS, _parse, main
-from job.options import FLAGS as COMMAND_FLAGS
-from job.options import OF_ONE_TAG, SETTINGS, Setting
+from job.config.flags import FLAGS as COMMAND_FLAGS
+from job.config.flags import OF_ONE_TAG, SETTINGS, Setting
 
 FLAGS = [setting for setting in SETTINGS if setting.flag]
 

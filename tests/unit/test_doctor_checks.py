@@ -15,10 +15,10 @@ from job.checks.gateway import Probed
 from job.checks.horizon import Horizon
 from job.checks.schedule import CronJob, cron_job_from
 from job.checks.tags import Import, Looked
+from job.config.settings import GatewaySettings
 from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
 from job.openshift import stream_from
-from job.settings import GatewaySettings
 from job.tables import lines_of
 from tests.kustomize import MANIFESTS, OVERLAYS, build
 from tests.unit.scripted import digest, docker, spec_tag, stream_json

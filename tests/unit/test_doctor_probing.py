@@ -7,8 +7,8 @@ import io
 import pytest
 
 from job.checks.gateway import PROBE, Probed, findings
+from job.config.settings import GatewaySettings
 from job.probing import probe
-from job.settings import GatewaySettings
 from job.tables_doctor import print_findings
 from tests.runs.servers import Answered, Asked, Sums, serving
 

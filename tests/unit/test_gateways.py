@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from job.config.settings import GatewaySettings, read_settings
 from job.domain.model import Outcome, Reason, Report, RunError
 from job.gateways import Gateway, push
 from job.metrics import PREFIX, RUN_FAMILIES
-from job.settings import GatewaySettings, read_settings
 from tests.unit.reports import FINISHED, NAMESPACE, failed, report_of, tag_result, unlisted
 
 PATH = "/metrics/job/import-images/deployment/prod/stream_namespace/packit-prod"

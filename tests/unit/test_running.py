@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from job.config.settings import Settings
 from job.domain.model import By, Outcome, Reason, Report, Result, RunError, Skip, TagResult
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Pattern, Wanted
@@ -18,7 +19,6 @@ from job.running import perform
 from job.runs import Counts, Run
 from job.runtime.pool import Pool
 from job.runtime.shutdown import Stop
-from job.settings import Settings
 from tests.unit.reports import failed, held, tag_result
 from tests.unit.scripted import (
     JSON,

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from job.config.flags import SETTINGS
+from job.config.settings import GatewaySettings, Settings, read_settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
 from job.domain.selection import Pattern
-from job.options import SETTINGS
-from job.settings import GatewaySettings, Settings, read_settings
 
 NAMES = [setting.name for setting in SETTINGS]
 FLAGS = {setting.name: setting.flag for setting in SETTINGS if setting.flag}

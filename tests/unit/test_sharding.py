@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from job.config.settings import read_settings
 from job.domain.errors import UsageError
 from job.domain.model import Shard
 from job.domain.selection import in_share
-from job.settings import read_settings
 
 names = st.text(min_size=1, max_size=60)
 

@@ -11,6 +11,7 @@ import pytest
 
 from job.admission import locked
 from job.clusters import CONFIG_MAPS, EVENTS, LEASES
+from job.config.settings import Settings
 from job.domain.model import Outcome, Reason, Report, RunError, Scope, Shard
 from job.domain.selection import Pattern, Wanted
 from job.events import Involved
@@ -20,7 +21,6 @@ from job.pushing import past_of
 from job.reporting import summary, termination_message
 from job.runs import Counts, Run, scope_of
 from job.runtime.shutdown import Stop
-from job.settings import Settings
 from job.telling import tell
 from job.triggers import Trigger
 from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, failed, report, updated

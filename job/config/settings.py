@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from job.config.flags import SETTINGS
 from job.domain.durations import duration
 from job.domain.errors import UsageError
 from job.domain.model import Shard
 from job.domain.schedule import Window, parse_windows, parse_zone
 from job.domain.selection import Pattern, Wanted
-from job.options import SETTINGS
 
 T = TypeVar("T")
 U = TypeVar("U")

@@ -1,0 +1,1 @@
+"""Settings and flags: what the user configures, read and validated once."""
