@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable
 
-from job.clusters import IMAGE_STREAM_IMAGES, Cluster
+from job.cluster import IMAGE_STREAM_IMAGES, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import ImageFacts, Reason
 from job.openshift import facts_from

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
+from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
-from job.clusters import IMAGE_STREAMS
+from job.cluster import IMAGE_STREAMS
 from job.domain.errors import ClusterError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
+from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
 from job.describing import Describer
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING, clean, of_image

@@ -6,7 +6,7 @@ import difflib
 import random
 from collections.abc import Callable, Sequence
 
-from job.clusters import IMAGE_STREAMS, Cluster
+from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING, clean
 from job.domain.model import Reason, RunError, Stream

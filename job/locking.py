@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from job.clusters import LEASES, Cluster
+from job.cluster import LEASES, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
 from job.domain.model import Reason, Scope, Shard

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.clusters import Cluster
+from job.cluster import Cluster
 from job.describing import Describer
 from job.domain.model import By, Image, Item, Reason, Source, Stream, Tag
 from job.domain.selection import Choice

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from job.clusters import CRON_JOBS
+from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
 from job.domain.model import Report, Shard
 from job.gateways import Gateway, GatewayError, Group, group_of, push

@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from job.clusters import CRON_JOBS, STATEFUL_SETS, Resource
+from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource
 from job.domain.model import RolloutResult, Source, TagName
 from job.openshift import repository_of
 from job.pods import Pod

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 
-from job.clusters import CONFIG_MAPS, Cluster
+from job.cluster import CONFIG_MAPS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING, clean
 from job.domain.model import Reason

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
+from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.failures import PASSING, clean
 from job.domain.history import came_first

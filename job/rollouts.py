@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, PODS, Cluster, Resource
+from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, PODS, Cluster, Resource
 from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import Reason, Rollout, RolloutResult, TagName

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Generic, TypeVar
 
-from job.clusters import NAMESPACES, Cluster
+from job.cluster import NAMESPACES, Cluster
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.model import Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally

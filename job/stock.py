@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from job.clusters import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
+from job.cluster import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
 from job.domain.errors import ClusterError, StoppedError
 from job.domain.failures import clean
 from job.domain.history import earlier_than_current

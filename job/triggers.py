@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.clusters import CRON_JOBS, JOBS, Cluster
+from job.cluster import CRON_JOBS, JOBS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import Reason

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.checks.shapes import Bare, KnownTags, Names, Shape
-from job.clusters import DEPLOYMENT_CONFIGS
+from job.cluster import DEPLOYMENT_CONFIGS
 from job.domain.model import TagName
 from job.remedies import oc, reference
 from job.workloads import TRIGGERS_ANNOTATION, Follows, Workload

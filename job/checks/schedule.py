@@ -10,7 +10,7 @@ from typing import Any
 
 from job import VERSION
 from job.checks import Finding, Severity
-from job.clusters import CRON_JOBS
+from job.cluster import CRON_JOBS
 from job.config.settings import Settings, as_far_as_known
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.remedies import oc

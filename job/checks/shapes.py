@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
+from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
 from job.domain.model import Source, TagName
 from job.openshift import items_of, repository_of, stream_from
 from job.workloads import TRIGGERS_ANNOTATION, Workload, object_in, objects_in, pod_spec_of

@@ -12,7 +12,7 @@ from job.checks.schedule import CronJob, cron_job_from
 from job.checks.shapes import KnownTags, Shape, shape_of
 from job.checks.tags import Import, Looked, meant_whole, takes_one
 from job.checks.triggers import built_from
-from job.clusters import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
+from job.cluster import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
 from job.domain.errors import ClusterError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of

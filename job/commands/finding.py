@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.clusters import IMAGE_STREAMS, Cluster
+from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Stream, Tag, TagName
 from job.openshift import stream_from

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from job.clusters.connecting import connect
+from job.cluster.connect import connect
 from job.config.settings import Settings
 from job.runs import Context, Counts
 from job.runtime.shutdown import Stop

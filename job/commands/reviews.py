@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.checks.rights import Right, account_of
-from job.clusters import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
+from job.cluster import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
 from job.domain.errors import ClusterError
 from job.runs import Context
 

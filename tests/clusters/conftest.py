@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from kubernetes.config import kube_config
 
-from job.clusters import Cluster
-from job.clusters.connecting import connect
+from job.cluster import Cluster
+from job.cluster.connect import connect
 from job.config.settings import Settings
 from tests.sandbox.client import Sandbox
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from job.clusters import (
+from job.cluster import (
     CONFIG_MAPS,
     IMAGE_STREAM_IMAGES,
     IMAGE_STREAM_IMPORTS,

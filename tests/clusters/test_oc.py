@@ -17,8 +17,8 @@ from typing import Any
 import openshift_client
 import pytest
 
-from job.clusters import CONFIG_MAPS, IMAGE_STREAMS, Cluster
-from job.clusters.oc import connect
+from job.cluster import CONFIG_MAPS, IMAGE_STREAMS, Cluster
+from job.cluster.oc.client import connect
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Reason

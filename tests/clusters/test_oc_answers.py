@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from job.clusters.oc_answers import answers, refusal
+from job.cluster.oc.output import answers, refusal
 from job.domain.model import Reason
 
 OLD = """I1121 02:00:00.000000    9377 round_trippers.go:560] GET https://h/api/v1/namespaces/a/configmaps/x 404 Not Found in 6 milliseconds

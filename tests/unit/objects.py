@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from job.clusters import Resource
+from job.cluster import Resource
 from job.domain.errors import ClusterError
 from job.domain.model import By, Image, Outcome, Reason, Report, Result, RunError, Shard, Skip, TagResult
 
@@ -45,7 +45,7 @@ Hook = Callable[[Asked], None]
 
 
 class Objects:
-    """Implements `job.clusters.Cluster` for objects that are simply stored.
+    """Implements `job.cluster.Cluster` for objects that are simply stored.
 
     `before` is called ahead of every request, `after` once it took effect; either may raise what the caller then gets.
     """

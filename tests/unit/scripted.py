@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.clusters import IMAGE_STREAM_IMAGES, IMAGE_STREAM_IMPORTS, Resource
+from job.cluster import IMAGE_STREAM_IMAGES, IMAGE_STREAM_IMPORTS, Resource
 from job.describing import Describer
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, TagResult
@@ -192,7 +192,7 @@ class Request:
 
 
 class ScriptedCluster:
-    """Implements `job.clusters.Cluster`."""
+    """Implements `job.cluster.Cluster`."""
 
     def __init__(self, *streams: JSON, default_namespace: str | None = None) -> None:
         self.streams = {(s["metadata"]["namespace"], s["metadata"]["name"]): copy.deepcopy(s) for s in streams}

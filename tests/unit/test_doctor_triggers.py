@@ -19,7 +19,7 @@ from job.checks.triggers import (
     untriggered,
     without_trigger,
 )
-from job.clusters import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.domain.model import TagName
 from job.workloads import TRIGGERS_ANNOTATION, workload_from
 from tests.unit.objects import NAMESPACE

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from job.clusters import EVENTS
+from job.cluster import EVENTS
 from job.domain.errors import ClusterError
 from job.domain.model import Outcome, Reason, Result, Rollout, RolloutResult, TagName
 from job.events import Involved, events_of, post

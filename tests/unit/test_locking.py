@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from job.clusters import LEASES
+from job.cluster import LEASES
 from job.domain.errors import ClusterError
 from job.domain.model import Scope, Shard
 from job.locking import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Keeper, Lock, LockedError, lease_name

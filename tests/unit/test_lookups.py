@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from job.clusters import Resource
+from job.cluster import Resource
 from job.domain.model import By, Image, Item, Reason
 from job.lookups import Answer, Question, look_up, question_of_item
 from tests.unit.scripted import NAMESPACE, STREAM, ScriptedCluster, api_error, failure, refuse, spec_tag, stream_json

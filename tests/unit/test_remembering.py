@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from job.clusters import CONFIG_MAPS
+from job.cluster import CONFIG_MAPS
 from job.domain.errors import ClusterError
 from job.domain.model import Scope
 from job.journal import NAME, Journal, RunRecord, begun, decode, ended

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from job import rollback
-from job.clusters import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, Resource
+from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, Resource
 from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, Terms, hold_of
 from job.domain.model import Item, Reason, Tag, TagName

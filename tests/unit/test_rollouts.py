@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from job.clusters import (
+from job.cluster import (
     CRON_JOBS,
     DAEMON_SETS,
     DEPLOYMENT_CONFIGS,

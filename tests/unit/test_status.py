@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from job.clusters import CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS
+from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS
 from job.commands.status import status_document
 from job.domain.model import By, Hold, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal import Journal, RunRecord, TagRecord

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from job.admission import locked
-from job.clusters import CONFIG_MAPS, EVENTS, LEASES
+from job.cluster import CONFIG_MAPS, EVENTS, LEASES
 from job.config.settings import Settings
 from job.domain.model import Outcome, Reason, Report, RunError, Scope, Shard
 from job.domain.selection import Pattern, Wanted

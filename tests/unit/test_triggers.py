@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from job.clusters import CRON_JOBS, JOBS
+from job.cluster import CRON_JOBS, JOBS
 from job.triggers import Trigger, find_trigger
 from tests.unit.objects import JSON, Objects
 

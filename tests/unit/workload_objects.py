@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from job.clusters import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.workloads import TRIGGERS_ANNOTATION
 from tests.unit.objects import NAMESPACE
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 from kubernetes.config import incluster_config
 
-import job.clusters.api
+import job.cluster.api
 
 folder = Path(os.environ["SERVICE_ACCOUNT_FOLDER"])
 incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
 incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
-job.clusters.api.SERVICE_ACCOUNT = folder
+job.cluster.api.SERVICE_ACCOUNT = folder

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote
 
-from job.clusters import Resource
+from job.cluster import Resource
 from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import Reason

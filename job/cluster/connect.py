@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from job.clusters import Cluster
+from job.cluster import Cluster
 from job.config.settings import Settings
 
 
@@ -19,9 +19,9 @@ def connect(settings: Settings, counted: Callable[[str, str], None]) -> Cluster:
         UsageError: there is no way to a cluster, or it cannot be read.
     """
     if settings.client == "oc":
-        from job.clusters import oc
+        from job.cluster.oc import client
 
-        return oc.connect(settings, counted)
-    from job.clusters import api
+        return client.connect(settings, counted)
+    from job.cluster import api
 
     return api.connect(settings, counted)

@@ -22,10 +22,10 @@ from urllib.parse import urlencode, urlsplit
 
 import openshift_client
 
-from job.clusters import Resource
-from job.clusters.oc_answers import answers, refusal
-from job.clusters.oc_processes import Processes
-from job.clusters.paths import path_of
+from job.cluster import Resource
+from job.cluster.oc.output import answers, refusal
+from job.cluster.oc.processes import Processes
+from job.cluster.paths import path_of
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, UsageError
 from job.domain.failures import clean
@@ -130,7 +130,7 @@ def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str
 
 
 class OcCluster:
-    """Implements `job.clusters.Cluster`."""
+    """Implements `job.cluster.Cluster`."""
 
     def __init__(self, processes: Processes, default_namespace: str | None, root: str, counted: Counted) -> None:
         self._processes = processes

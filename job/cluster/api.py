@@ -23,8 +23,8 @@ from kubernetes import client, config
 from urllib3.response import BaseHTTPResponse
 
 from job import VERSION
-from job.clusters import CRON_JOBS, PODS, Resource
-from job.clusters.paths import path_of
+from job.cluster import CRON_JOBS, PODS, Resource
+from job.cluster.paths import path_of
 from job.config.settings import Settings, is_overheard
 from job.domain.errors import ClusterError, UsageError
 from job.domain.failures import clean, of_http
@@ -101,7 +101,7 @@ def _load_kubeconfig(configuration: client.Configuration) -> str | None:
 
 
 class ApiCluster:
-    """Implements `job.clusters.Cluster`."""
+    """Implements `job.cluster.Cluster`."""
 
     def __init__(
         self,
