@@ -17,7 +17,7 @@ from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
-from job.openshift import iso
+from job.imagestreams.api_types import iso
 from job.reporting import spoken, summary
 
 log = logging.getLogger(__name__)

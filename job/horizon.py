@@ -11,8 +11,8 @@ from job.domain.errors import ClusterError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import TagResult
-from job.lookups import Question, question_of_item
-from job.openshift import items_of, reference_of, stream_from
+from job.imagestreams.api_types import items_of, reference_of, stream_from
+from job.imagestreams.lookup import Question, question_of_item
 from job.runs import Run
 from job.runtime.pool import Pool, persist
 

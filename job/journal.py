@@ -20,7 +20,7 @@ from typing import Any
 from job.domain.failures import writable
 from job.domain.model import JOURNAL, ImageFacts, Outcome, Report, Result, Scope, Shard
 from job.domain.selection import in_share
-from job.openshift import iso, parse_time
+from job.imagestreams.api_types import iso, parse_time
 
 NAME = JOURNAL
 VERSION = 1

@@ -15,10 +15,10 @@ from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import hold_of, is_over, source_before
 from job.domain.model import Hold, Item, Skip, Stream, TagName
 from job.domain.selection import Choice, choose
-from job.listing import Chosen
-from job.lookups import Answer, Question
-from job.openshift import iso
-from job.rollback import forget, let_go
+from job.imagestreams.api_types import iso
+from job.imagestreams.listing import Chosen
+from job.imagestreams.lookup import Answer, Question
+from job.imagestreams.retag import forget, let_go
 from job.runs import Run
 from job.runtime.pool import Pool
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource
 from job.domain.model import RolloutResult, Source, TagName
-from job.openshift import repository_of
+from job.imagestreams.api_types import repository_of
 from job.pods import Pod
 from job.workloads import object_in
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from job.domain.failures import clean
 from job.domain.model import Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
-from job.openshift import iso
+from job.imagestreams.api_types import iso
 
 
 def image_document(image: Image | None) -> dict[str, Any] | None:

@@ -12,17 +12,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from job.describing import Describer
 from job.domain.errors import ImportImagesError
 from job.domain.failures import clean
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
 from job.health import Health
-from job.importing import GRACE_SECONDS, Options, Surroundings, run_imports
-from job.listing import Chosen
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
+from job.imagestreams.listing import Chosen
+from job.imagestreams.retag import put_back, who
 from job.reporting import spoken
-from job.rollback import put_back, who
 from job.rollouts import Moved, followed_by, watch
 from job.runs import Run
 from job.runtime.pool import Pool

@@ -11,9 +11,9 @@ from job.domain.model import Report, RunError, Skip
 from job.domain.outcome import WAVES_STAGE, exit_status, outcome_of, overall
 from job.domain.selection import Choice
 from job.horizon import count_targets
+from job.imagestreams.api_types import iso
+from job.imagestreams.listing import Chosen, Listing
 from job.journal import begun
-from job.listing import Chosen, Listing
-from job.openshift import iso
 from job.releasing import release
 from job.rounds import Rounds, unreadable_waves, waves_of
 from job.runs import Context, Progress, Run, namespaces_of, report_of, scope_of

@@ -18,8 +18,8 @@ from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.model import Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
 from job.domain.outcome import overall
 from job.domain.selection import Wanted
+from job.imagestreams.lookup import Answer, Question, look_up
 from job.journal import Journal, RunRecord
-from job.lookups import Answer, Question, look_up
 from job.remembering import Memory
 from job.runtime.pool import Pool, persist, unless_stopped
 from job.runtime.shutdown import Stop

@@ -15,10 +15,10 @@ from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import Item, Reason, RunError, Stream, Tag, TagName
 from job.domain.selection import aliases_of, choose, in_share
+from job.imagestreams.api_types import import_problem, items_of, stream_from
+from job.imagestreams.listing import Chosen
 from job.journal import NAME as JOURNAL
 from job.journal import Journal, decode
-from job.listing import Chosen
-from job.openshift import import_problem, items_of, stream_from
 from job.pods import pod_from
 from job.releasing import release
 from job.remedies import remedy

@@ -17,7 +17,7 @@ from rich.text import Text
 from job.domain.failures import clean
 from job.domain.history import TagHistory
 from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
-from job.openshift import iso
+from job.imagestreams.api_types import iso
 from job.remedies import resuming
 from job.reporting import spoken, summary
 from job.undoing import Undoing

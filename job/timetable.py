@@ -15,8 +15,8 @@ from typing import Any
 from job.checks.schedule import CronJob, cron_job_from
 from job.domain.failures import clean
 from job.domain.schedule import Schedule, UnsupportedScheduleError
+from job.imagestreams.api_types import parse_time
 from job.journal import RunRecord
-from job.openshift import parse_time
 from job.workloads import object_in
 
 LEAST_PATIENCE = timedelta(minutes=10)

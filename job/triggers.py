@@ -20,7 +20,7 @@ from job.domain.failures import clean
 from job.domain.model import Reason
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.events import Involved
-from job.openshift import parse_time
+from job.imagestreams.api_types import parse_time
 
 log = logging.getLogger(__name__)
 

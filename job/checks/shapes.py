@@ -8,7 +8,7 @@ from typing import Any
 
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
 from job.domain.model import Source, TagName
-from job.openshift import items_of, repository_of, stream_from
+from job.imagestreams.api_types import items_of, repository_of, stream_from
 from job.workloads import TRIGGERS_ANNOTATION, Workload, object_in, objects_in, pod_spec_of
 
 RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"

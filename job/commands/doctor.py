@@ -35,9 +35,9 @@ from job.domain.errors import ClusterError, StoppedError
 from job.domain.holds import hold_of
 from job.domain.model import Reason, Skip, TagName
 from job.domain.selection import aliases_of, wave_of
-from job.openshift import stream_from
+from job.imagestreams.api_types import stream_from
+from job.imagestreams.retag import who
 from job.remedies import command
-from job.rollback import who
 from job.running import start
 from job.runs import nothing_matches
 from job.runtime.shutdown import Stop

@@ -18,8 +18,8 @@ from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import Reason, Skip, Stream, Tag, TagName
 from job.domain.selection import Choice, choose
-from job.lookups import WHOLE, Answer, Question, question_of_item
-from job.openshift import facts_from, items_of, stream_from
+from job.imagestreams.api_types import facts_from, items_of, stream_from
+from job.imagestreams.lookup import WHOLE, Answer, Question, question_of_item
 from job.runs import Context
 from job.surveying import LISTS_AT_ONCE, cron_jobs_in
 from job.workloads import KINDS, Workload, object_in

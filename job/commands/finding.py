@@ -10,7 +10,7 @@ from typing import Any
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Stream, Tag, TagName
-from job.openshift import stream_from
+from job.imagestreams.api_types import stream_from
 from job.runs import Context, namespaces_of, nothing_matches
 
 _GLOB = frozenset("*?[")

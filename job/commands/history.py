@@ -9,12 +9,12 @@ from job.commands.finding import Found, find
 from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.config.settings import Settings
-from job.describing import Describer
 from job.domain.history import Entry, TagHistory, moments_of
 from job.domain.holds import hold_of, is_over
 from job.domain.model import Item
-from job.lookups import Question, question_of_item
-from job.openshift import image_of, import_problem, iso, items_of, reference_of
+from job.imagestreams.api_types import image_of, import_problem, iso, items_of, reference_of
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.lookup import Question, question_of_item
 from job.reporting import hold_document
 from job.runtime.shutdown import Stop
 

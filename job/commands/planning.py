@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from job.commands.finding import Found
-from job.describing import Describer
 from job.domain.errors import UsageError
 from job.domain.failures import clean
 from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
@@ -14,9 +13,10 @@ from job.domain.holds import hold_of
 from job.domain.model import Item, TagName
 from job.domain.schedule import parse_moment, parse_zone
 from job.domain.selection import aliases_of
-from job.lookups import Answer, question_of_item
-from job.openshift import applied_by, image_of, items_of, reference_of
-from job.rollback import source_in_registry
+from job.imagestreams.api_types import applied_by, image_of, items_of, reference_of
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.lookup import Answer, question_of_item
+from job.imagestreams.retag import source_in_registry
 from job.rollouts import Moved, followed_by
 from job.runs import Context
 from job.surveying import Survey

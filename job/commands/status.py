@@ -8,8 +8,8 @@ from typing import Any
 from job.commands.places import place
 from job.commands.showing import document, write
 from job.config.settings import Settings
+from job.imagestreams.api_types import iso
 from job.judging import judge
-from job.openshift import iso
 from job.reporting import hold_document, image_document
 from job.running import start
 from job.runtime.shutdown import Stop

@@ -15,17 +15,17 @@ from job.commands.places import Place, place
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
 from job.commands.showing import document, write
 from job.config.settings import Settings
-from job.describing import Describer
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over
 from job.domain.model import Item, Report, Result, Rollout, Shard, Skip, Stream, Tag, TagName, TagResult
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
+from job.imagestreams.api_types import image_of, stream_from
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.retag import let_go, put_back, read, who
 from job.journal import Journal, is_of
-from job.openshift import image_of, stream_from
 from job.remembering import Memory
 from job.reporting import as_document, hold_document
-from job.rollback import let_go, put_back, read, who
 from job.rollouts import Moved
 from job.rounds import Rounds
 from job.runs import Run, record_of, report_of

@@ -14,7 +14,7 @@ from typing import Any
 
 from job.domain.failures import clean
 from job.domain.model import Hold, Source, Tag
-from job.openshift import iso, parse_time
+from job.imagestreams.api_types import iso, parse_time
 
 ANNOTATION = "import-images.dev/hold"
 VERSION = 1

@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 
 from job.commands.finding import Found, find
 from job.config.settings import Settings
-from job.describing import Describer
 from job.domain.errors import UsageError
 from job.domain.selection import Pattern, Wanted
+from job.imagestreams.descriptions import Describer
 from job.promote.config import Feed, Repository
 from job.runs import Context
 

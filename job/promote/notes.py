@@ -14,8 +14,8 @@ from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, UsageError
 from job.domain.failures import clean
 from job.domain.schedule import parse_zone
+from job.imagestreams.api_types import iso
 from job.journal import RunRecord
-from job.openshift import iso
 from job.promote.bench import Bench
 from job.promote.changes import Change, Since, changes_of, fed, parse_since, runs_of
 from job.promote.clone import Clone

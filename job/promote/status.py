@@ -12,7 +12,7 @@ from job.commands.places import place
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, StoppedError
 from job.domain.failures import clean
-from job.openshift import iso
+from job.imagestreams.api_types import iso
 from job.promote.bench import Bench
 from job.promote.clone import Clone
 from job.promote.commits import SHOWN, Commit, is_hash, same

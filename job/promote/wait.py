@@ -13,7 +13,7 @@ from job.domain.errors import ClusterError, ImportImagesError, StoppedError, Usa
 from job.domain.failures import clean
 from job.domain.model import By, Reason, TagName
 from job.domain.selection import skip_reason
-from job.lookups import Answer, Question
+from job.imagestreams.lookup import Answer, Question
 from job.promote.arrivals import Judge, State
 from job.promote.bench import Bench
 from job.promote.commits import SHOWN

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import IMAGE_STREAM_IMAGES, IMAGE_STREAM_IMPORTS, Resource
-from job.describing import Describer
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, TagResult
 from job.domain.selection import Wanted, choose
-from job.importing import Options, StreamImport, Surroundings
-from job.openshift import stream_from
+from job.imagestreams.api_types import stream_from
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.importer import Options, StreamImport, Surroundings
 from job.runtime.pool import Pool
 
 NAMESPACE = "packit-prod"

@@ -18,7 +18,7 @@ from job.checks.tags import Import, Looked
 from job.config.settings import GatewaySettings
 from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
-from job.openshift import stream_from
+from job.imagestreams.api_types import stream_from
 from job.tables import lines_of
 from tests.kustomize import MANIFESTS, OVERLAYS, build
 from tests.unit.scripted import digest, docker, spec_tag, stream_json

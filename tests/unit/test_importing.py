@@ -13,12 +13,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from job.describing import Describer
 from job.domain.errors import ClusterError
 from job.domain.model import By, Image, Reason, Result, Skip, TagResult
 from job.domain.selection import Pattern, Wanted, choose
-from job.importing import Options, Surroundings, run_imports
-from job.openshift import parse_time, stream_from
+from job.imagestreams.api_types import parse_time, stream_from
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.importer import Options, Surroundings, run_imports
 from job.runtime.pool import Pool
 from tests.unit.scripted import (
     JSON,
@@ -1129,7 +1129,7 @@ class TestRunImports:
     def test_an_import_that_nobody_waits_for_is_told_by_a_read(
         self, readable: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("job.importing.GRACE_SECONDS", 0.05)
+        monkeypatch.setattr("job.imagestreams.importer.GRACE_SECONDS", 0.05)
         cluster = ScriptedCluster(stream_json(spec_tag("prod")))
         sent, let_go = threading.Event(), threading.Event()
 
@@ -1176,7 +1176,7 @@ class TestRunImports:
         assert held_digests(result) == (digest("old"), digest("new") if readable else None)
 
     def test_an_answer_that_comes_too_late_makes_no_second_result(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.importing.GRACE_SECONDS", 0.05)
+        monkeypatch.setattr("job.imagestreams.importer.GRACE_SECONDS", 0.05)
         world = world_of("prod")
         task = world.begin()
         late = threading.Event()

@@ -34,7 +34,7 @@ def set_up_in_a_container(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_on_a_terminal_lines_are_for_people(written: Written) -> None:
     set_up()
-    log = logging.getLogger("job.importing")
+    log = logging.getLogger("job.imagestreams.importer")
     log.info("begun with %d tags", 3)
     log.warning("careful")
     log.error("broken")
@@ -47,7 +47,7 @@ def test_on_a_terminal_lines_are_for_people(written: Written) -> None:
 
 def test_in_a_container_lines_are_json(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
     set_up_in_a_container(monkeypatch)
-    logging.getLogger("job.importing").warning("careful: é")
+    logging.getLogger("job.imagestreams.importer").warning("careful: é")
     line = json.loads(written())
     assert line.keys() == {"time", "level", "message"}
     assert (line["level"], line["message"]) == ("warning", "careful: é")

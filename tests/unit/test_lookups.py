@@ -10,7 +10,7 @@ import pytest
 
 from job.cluster import Resource
 from job.domain.model import By, Image, Item, Reason
-from job.lookups import Answer, Question, look_up, question_of_item
+from job.imagestreams.lookup import Answer, Question, look_up, question_of_item
 from tests.unit.scripted import NAMESPACE, STREAM, ScriptedCluster, api_error, failure, refuse, spec_tag, stream_json
 
 DIGEST = "sha256:" + "a" * 64

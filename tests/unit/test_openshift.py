@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.domain.model import ImageFacts, Item, Source, Stream, Tag
-from job.openshift import (
+from job.imagestreams.api_types import (
     answer_from,
     facts_from,
     image_of,

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from job import rollback
 from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, Resource
 from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, Terms, hold_of
 from job.domain.model import Item, Reason, Tag, TagName
-from job.rollback import MovedError, NoHoldError, NotThereError, UncertainError, forget, let_go, put_back
+from job.imagestreams import retag
+from job.imagestreams.retag import MovedError, NoHoldError, NotThereError, UncertainError, forget, let_go, put_back
 from tests.unit.scripted import (
     JSON,
     NAMESPACE,
@@ -98,7 +98,7 @@ class Cluster(ScriptedCluster):
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("job.rollback", "job.runtime.pool"):
+    for module in ("job.imagestreams.retag", "job.runtime.pool"):
         monkeypatch.setattr(f"{module}.wait_before", lambda *told: 0.0)
 
 
@@ -318,10 +318,10 @@ def test_the_annotation_of_a_hold_that_is_over_goes_alone() -> None:
 def test_who_it_is_may_stay_unknown() -> None:
     cluster = ScriptedCluster()
     cluster.on_create.extend([lambda usual: {"status": {"userInfo": {"username": "jane\n"}}}, lambda usual: {}])
-    assert rollback.who(cluster) == "jane"
-    assert rollback.who(cluster) is None
+    assert retag.who(cluster) == "jane"
+    assert retag.who(cluster) is None
     cluster.on_create.append(_refused)
-    assert rollback.who(cluster) is None
+    assert retag.who(cluster) is None
 
 
 def _refused(usual: object) -> Mapping[str, Any]:

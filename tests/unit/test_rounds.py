@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from job.domain.model import Skip, Source, Stream, Tag
 from job.domain.selection import WAVE_ANNOTATION, Choice
-from job.listing import Chosen
+from job.imagestreams.listing import Chosen
 from job.rounds import unreadable_waves, waves_of
 
 

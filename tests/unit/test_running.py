@@ -39,7 +39,7 @@ from tests.unit.scripted import (
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("job.importing", "job.listing"):
+    for module in ("job.imagestreams.importer", "job.imagestreams.listing"):
         monkeypatch.setattr(f"{module}.wait_before", lambda *told: 0.0)
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import Cluster
-from job.describing import Describer
 from job.domain.model import By, Image, Item, Reason, Source, Stream, Tag
 from job.domain.selection import Choice
-from job.importing import Options, Surroundings, run_imports
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.importer import Options, Surroundings, run_imports
 from job.runtime.pool import Pool
 
 # The whole of an image, also where it is an index.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from job.cluster import IMAGE_STREAM_IMAGES, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import ImageFacts, Reason
-from job.openshift import facts_from
+from job.imagestreams.api_types import facts_from
 from job.runtime.pool import Pool, persist
 
 log = logging.getLogger(__name__)

@@ -29,7 +29,7 @@ from job.domain.holds import (
     without_annotation,
 )
 from job.domain.model import Item, Reason, Source, Stream, Tag, TagName
-from job.openshift import (
+from job.imagestreams.api_types import (
     answer_from,
     as_written,
     import_of,

@@ -11,7 +11,7 @@ from job.domain.errors import ClusterError
 from job.domain.failures import PASSING, clean
 from job.domain.model import Reason, RunError, Stream
 from job.domain.selection import Choice, Wanted, choose, in_share
-from job.openshift import stream_from
+from job.imagestreams.api_types import stream_from
 from job.runtime.pool import wait_before
 
 Chosen = tuple[Stream, tuple[Choice, ...]]

@@ -1,0 +1,1 @@
+"""Image streams: how they are read, imported, looked up and retagged."""
