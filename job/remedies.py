@@ -10,8 +10,8 @@ from typing import Any
 from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource
 from job.domain.model import RolloutResult, Source, TagName
 from job.imagestreams.api_types import repository_of
-from job.pods import Pod
-from job.workloads import object_in
+from job.workloads.image_triggers import object_in
+from job.workloads.pods import Pod
 
 
 def command(*words: str) -> str:

@@ -17,16 +17,16 @@ from job.domain.failures import clean
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
-from job.health import Health
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.imagestreams.listing import Chosen
 from job.imagestreams.retag import put_back, who
 from job.reporting import spoken
-from job.rollouts import Moved, followed_by, watch
 from job.runs import Run
 from job.runtime.pool import Pool
-from job.workloads import Workload
+from job.workloads.health import Health
+from job.workloads.image_triggers import Workload
+from job.workloads.rollouts import Moved, followed_by, watch
 
 log = logging.getLogger(__name__)
 

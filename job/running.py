@@ -18,8 +18,8 @@ from job.releasing import release
 from job.rounds import Rounds, unreadable_waves, waves_of
 from job.runs import Context, Progress, Run, namespaces_of, report_of, scope_of
 from job.runtime.pool import Pool
-from job.surveying import Survey
 from job.triggers import find_trigger
+from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)
 

@@ -23,8 +23,8 @@ from job.journal import Journal, RunRecord
 from job.remembering import Memory
 from job.runtime.pool import Pool, persist, unless_stopped
 from job.runtime.shutdown import Stop
-from job.surveying import Survey, survey
 from job.triggers import Trigger
+from job.workloads.discovery import Survey, survey
 
 log = logging.getLogger(__name__)
 

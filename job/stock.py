@@ -19,15 +19,15 @@ from job.imagestreams.api_types import import_problem, items_of, stream_from
 from job.imagestreams.listing import Chosen
 from job.journal import NAME as JOURNAL
 from job.journal import Journal, decode
-from job.pods import pod_from
 from job.releasing import release
 from job.remedies import remedy
-from job.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, verdict
 from job.rounds import Rounds
 from job.runs import Run, nothing_matches, scope_of
 from job.standing import Findings, Look, Seen, Unknown
-from job.surveying import cron_jobs_in
 from job.timetable import Timetable, timetable_from
+from job.workloads.discovery import cron_jobs_in
+from job.workloads.pods import pod_from
+from job.workloads.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, verdict
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from job.domain.failures import clean
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.imagestreams.api_types import parse_time
 from job.journal import RunRecord
-from job.workloads import object_in
+from job.workloads.image_triggers import object_in
 
 LEAST_PATIENCE = timedelta(minutes=10)
 # What the manifests allow a run, and some more.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from job.domain.model import Hold, Image, TagName
-from job.rollouts import Followed
+from job.workloads.rollouts import Followed
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from job.checks.shapes import Bare, KnownTags, Names, Shape
 from job.cluster import DEPLOYMENT_CONFIGS
 from job.domain.model import TagName
 from job.remedies import oc, reference
-from job.workloads import TRIGGERS_ANNOTATION, Follows, Workload
+from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Follows, Workload
 
 Entry = dict[str, Any]
 

@@ -14,7 +14,7 @@ from job.cluster import CRON_JOBS
 from job.config.settings import Settings, as_far_as_known
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.remedies import oc
-from job.workloads import object_in, objects_in, pod_spec_of
+from job.workloads.image_triggers import object_in, objects_in, pod_spec_of
 
 NAME = "import-images"
 LABEL = "app.kubernetes.io/name"

@@ -9,7 +9,7 @@ from typing import Any
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
 from job.domain.model import Source, TagName
 from job.imagestreams.api_types import items_of, repository_of, stream_from
-from job.workloads import TRIGGERS_ANNOTATION, Workload, object_in, objects_in, pod_spec_of
+from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Workload, object_in, objects_in, pod_spec_of
 
 RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
 

@@ -15,7 +15,7 @@ from job.domain.model import By, Reason, Source, Stream, Tag, TagName
 from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, wave_of
 from job.imagestreams.api_types import iso, reference_of, repository_of
 from job.remedies import command, login_secret, oc, ours, resuming
-from job.workloads import object_in, objects_in
+from job.workloads.image_triggers import object_in, objects_in
 
 WHOLE, ONE = "PreserveOriginal", "Legacy"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

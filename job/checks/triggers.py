@@ -1,6 +1,6 @@
 """Triggers that do not fire, or will not do what they were meant for, and workloads that have none.
 
-Which mistakes there are is known to `job.workloads`; here they are told with the command that mends them. OpenShift
+Which mistakes there are is known to `job.workloads.image_triggers`; here they are told with the command that mends them. OpenShift
 tells none of them: a trigger that it cannot read is one line in a controller's log.
 """
 
@@ -15,7 +15,7 @@ from job.checks.mending import Mending, is_annotated, set_triggers
 from job.checks.shapes import Bare, KnownTags, Names, Shape
 from job.domain.model import TagName
 from job.remedies import oc, ours
-from job.workloads import Workload, folded, object_in, objects_in
+from job.workloads.image_triggers import Workload, folded, object_in, objects_in
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 

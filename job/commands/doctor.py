@@ -41,8 +41,8 @@ from job.remedies import command
 from job.running import start
 from job.runs import nothing_matches
 from job.runtime.shutdown import Stop
-from job.surveying import Survey
-from job.workloads import Workload
+from job.workloads.discovery import Survey
+from job.workloads.image_triggers import Workload
 
 log = logging.getLogger(__name__)
 

@@ -21,8 +21,8 @@ from job.domain.selection import Choice, choose
 from job.imagestreams.api_types import facts_from, items_of, stream_from
 from job.imagestreams.lookup import WHOLE, Answer, Question, question_of_item
 from job.runs import Context
-from job.surveying import LISTS_AT_ONCE, cron_jobs_in
-from job.workloads import KINDS, Workload, object_in
+from job.workloads.discovery import LISTS_AT_ONCE, cron_jobs_in
+from job.workloads.image_triggers import KINDS, Workload, object_in
 
 Json = Mapping[str, Any]
 BUILD_CONFIGS = Resource("build.openshift.io/v1", "BuildConfig", "buildconfigs")

@@ -17,10 +17,10 @@ from job.imagestreams.api_types import applied_by, image_of, items_of, reference
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Answer, question_of_item
 from job.imagestreams.retag import source_in_registry
-from job.rollouts import Moved, followed_by
 from job.runs import Context
-from job.surveying import Survey
 from job.undoing import Undoing
+from job.workloads.discovery import Survey
+from job.workloads.rollouts import Moved, followed_by
 
 
 @dataclass(frozen=True, slots=True)

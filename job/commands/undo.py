@@ -26,14 +26,14 @@ from job.imagestreams.retag import let_go, put_back, read, who
 from job.journal import Journal, is_of
 from job.remembering import Memory
 from job.reporting import as_document, hold_document
-from job.rollouts import Moved
 from job.rounds import Rounds
 from job.runs import Run, record_of, report_of
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
-from job.surveying import Survey
 from job.telling import tell
 from job.undoing import Undoing
+from job.workloads.discovery import Survey
+from job.workloads.rollouts import Moved
 
 log = logging.getLogger(__name__)
 

@@ -21,7 +21,7 @@ from job.checks.triggers import (
 )
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.domain.model import TagName
-from job.workloads import TRIGGERS_ANNOTATION, workload_from
+from job.workloads.image_triggers import TRIGGERS_ANNOTATION, workload_from
 from tests.unit.objects import NAMESPACE
 from tests.unit.scripted import spec_tag, stream_json
 from tests.unit.workload_objects import trigger, workload

@@ -21,11 +21,11 @@ from job.cluster import (
 )
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, Rollout, RolloutResult, TagName
-from job.health import Health
-from job.pods import pod_from
-from job.rollouts import FRESH_SECONDS, Followed, Moved, Part, followed_by, pace, selector_of, verdict, watch
-from job.surveying import Survey, survey
-from job.workloads import KINDS, Follows, Workload, workload_from
+from job.workloads.discovery import Survey, survey
+from job.workloads.health import Health
+from job.workloads.image_triggers import KINDS, Follows, Workload, workload_from
+from job.workloads.pods import pod_from
+from job.workloads.rollouts import FRESH_SECONDS, Followed, Moved, Part, followed_by, pace, selector_of, verdict, watch
 from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, connection_lost, refusal
 from tests.unit.workload_objects import (
     BAD,
@@ -160,7 +160,7 @@ class TestSurvey:
         assert (found.errors, found.left_out) == ((), ())
 
     def test_what_may_pass_is_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.surveying.wait_before", lambda *rest: 0.0)
+        monkeypatch.setattr("job.workloads.discovery.wait_before", lambda *rest: 0.0)
         cluster = self.cluster()
         cluster.script("list", "deployments", refusal(500), connection_lost())
         found = self.look(cluster, everywhere=False, retries=2)
@@ -168,7 +168,7 @@ class TestSurvey:
         assert found.errors == ()
 
     def test_a_timeout_is_tried_once_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.surveying.wait_before", lambda *rest: 0.0)
+        monkeypatch.setattr("job.workloads.discovery.wait_before", lambda *rest: 0.0)
         cluster = self.cluster()
         cluster.script("list", "deployments", *[ClusterError(Reason.TIMEOUT, "too slow")] * 2)
         [error] = self.look(cluster, everywhere=False, retries=4).errors
@@ -178,7 +178,7 @@ class TestSurvey:
         )
 
     def test_an_api_that_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.surveying.wait_before", lambda *rest: 0.0)
+        monkeypatch.setattr("job.workloads.discovery.wait_before", lambda *rest: 0.0)
         cluster = self.cluster()
         self.forbid(cluster, NAMESPACE, code=500)
         [error] = self.look(cluster, everywhere=False, retries=1).errors

@@ -20,7 +20,6 @@ from job.commands.status import status_document
 from job.domain.model import By, Hold, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal import Journal, RunRecord, TagRecord
 from job.judging import judge
-from job.pods import pod_from
 from job.remedies import remedy
 from job.standing import (
     Findings,
@@ -34,6 +33,7 @@ from job.standing import (
 )
 from job.tables_status import MOST_TAGS, print_status
 from job.timetable import Timetable, punctuality, timetable_from, two_due_times_ago
+from job.workloads.pods import pod_from
 from tests.unit.objects import JSON
 from tests.unit.reports import NAMESPACE, OLD, failed, tag_result, tag_results
 from tests.unit.workload_objects import BAD, CRASH_LOOP, NEW, deployment, pod, stateful_set, workload

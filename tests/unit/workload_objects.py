@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from job.workloads import TRIGGERS_ANNOTATION
+from job.workloads.image_triggers import TRIGGERS_ANNOTATION
 from tests.unit.objects import NAMESPACE
 
 JSON = dict[str, Any]

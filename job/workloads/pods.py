@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.domain.failures import clean
-from job.workloads import condition_text, container_image, digest_in, number, object_in, objects_in
+from job.workloads.image_triggers import condition_text, container_image, digest_in, number, object_in, objects_in
 
 # A first crash may be one of a dependency that is not there yet.
 CRASHES = 2

@@ -16,10 +16,9 @@ from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, PODS, Cluster, Resource
 from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import Reason, Rollout, RolloutResult, TagName
-from job.health import Health, health, runs, stuck_pods
-from job.pods import Pod, pod_from
 from job.runtime.pool import Pool
-from job.workloads import (
+from job.workloads.health import Health, health, runs, stuck_pods
+from job.workloads.image_triggers import (
     Follows,
     Workload,
     digest_in,
@@ -27,6 +26,7 @@ from job.workloads import (
     objects_in,
     template_image,
 )
+from job.workloads.pods import Pod, pod_from
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
 from job.domain.model import ROLLOUTS_STAGE, Reason, RunError
 from job.runtime.pool import Pool, wait_before
-from job.workloads import KINDS, Workload, object_in, workload_from
+from job.workloads.image_triggers import KINDS, Workload, object_in, workload_from
 
 # A page of workloads is large, and the pod of a run is small.
 WHOLE_LISTS_AT_ONCE = 1

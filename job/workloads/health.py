@@ -15,8 +15,8 @@ from typing import Any
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.domain.failures import clean
 from job.domain.model import RolloutResult
-from job.pods import Pod
-from job.workloads import condition_text, digest_in, number, object_in, objects_in, template_image
+from job.workloads.image_triggers import condition_text, digest_in, number, object_in, objects_in, template_image
+from job.workloads.pods import Pod
 
 _DEADLINE = "ProgressDeadlineExceeded"
 _CANCELLED = "RolloutCancelled"

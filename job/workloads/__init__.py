@@ -1,0 +1,1 @@
+"""Workloads that follow image streams: their triggers, pods, health and rollouts."""
