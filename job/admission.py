@@ -13,9 +13,9 @@ from job.domain.model import Outcome, Reason, Report, RunError
 from job.domain.outcome import LOCKED_STAGE
 from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.imagestreams.api_types import iso
-from job.journal import Journal, begun
+from job.journal.records import Journal, begun
+from job.journal.store import Memory
 from job.locking import Holder, Keeper, Lock, LockedError
-from job.remembering import Memory
 from job.runs import Run, record_of, report_of, scope_of
 from job.runtime.pool import Pool, wait_before
 

@@ -13,7 +13,7 @@ from typing import Any
 from job.domain.failures import clean
 from job.domain.model import By, Outcome, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
 from job.imagestreams.api_types import from_unix, iso
-from job.journal import RUNNING, Journal, RunRecord, TagRecord, is_of
+from job.journal.records import RUNNING, Journal, RunRecord, TagRecord, is_of
 from job.remedies import command, login_secret, ours, resuming
 from job.standing import (
     OLD,

@@ -13,9 +13,9 @@ from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
 from job.domain.model import Report, Shard
 from job.gateways import Gateway, GatewayError, Group, group_of, push
-from job.journal import Journal, group_key, is_of
+from job.journal.records import Journal, group_key, is_of
+from job.journal.store import Memory
 from job.metrics import Past
-from job.remembering import Memory
 from job.runs import Run
 
 log = logging.getLogger(__name__)

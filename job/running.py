@@ -13,7 +13,7 @@ from job.domain.selection import Choice
 from job.horizon import count_targets
 from job.imagestreams.api_types import iso
 from job.imagestreams.listing import Chosen, Listing
-from job.journal import begun
+from job.journal.records import begun
 from job.releasing import release
 from job.rounds import Rounds, unreadable_waves, waves_of
 from job.runs import Context, Progress, Run, namespaces_of, report_of, scope_of

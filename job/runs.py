@@ -19,8 +19,8 @@ from job.domain.model import Outcome, Reason, Report, Rollout, RunError, Scope, 
 from job.domain.outcome import overall
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
-from job.journal import Journal, RunRecord
-from job.remembering import Memory
+from job.journal.records import Journal, RunRecord
+from job.journal.store import Memory
 from job.runtime.pool import Pool, persist, unless_stopped
 from job.runtime.shutdown import Stop
 from job.triggers import Trigger

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
-from job.journal import Journal, RunRecord
+from job.journal.records import Journal, RunRecord
 from job.timetable import Punctuality, Timetable
 
 OLD = timedelta(days=90)

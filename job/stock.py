@@ -17,8 +17,8 @@ from job.domain.model import Item, Reason, RunError, Stream, Tag, TagName
 from job.domain.selection import aliases_of, choose, in_share
 from job.imagestreams.api_types import import_problem, items_of, stream_from
 from job.imagestreams.listing import Chosen
-from job.journal import NAME as JOURNAL
-from job.journal import Journal, decode
+from job.journal.records import NAME as JOURNAL
+from job.journal.records import Journal, decode
 from job.releasing import release
 from job.remedies import remedy
 from job.rounds import Rounds

@@ -16,7 +16,7 @@ from rich.text import Text
 from job.domain.failures import clean
 from job.domain.model import Outcome, RolloutResult
 from job.imagestreams.api_types import iso
-from job.journal import RUNNING, RunRecord
+from job.journal.records import RUNNING, RunRecord
 from job.remedies import resuming
 from job.reporting import spoken
 from job.standing import (

@@ -15,7 +15,7 @@ from pathlib import Path
 from job.config.settings import GatewaySettings
 from job.domain.model import Outcome, Report
 from job.events import events_of, post
-from job.journal import ended, is_overtaken
+from job.journal.records import ended, is_overtaken
 from job.reporting import termination_message
 from job.runs import Run
 

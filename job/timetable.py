@@ -16,7 +16,7 @@ from job.checks.schedule import CronJob, cron_job_from
 from job.domain.failures import clean
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.imagestreams.api_types import parse_time
-from job.journal import RunRecord
+from job.journal.records import RunRecord
 from job.workloads.image_triggers import object_in
 
 LEAST_PATIENCE = timedelta(minutes=10)

@@ -1,7 +1,7 @@
 """Triggers that do not fire, or will not do what they were meant for, and workloads that have none.
 
-Which mistakes there are is known to `job.workloads.image_triggers`; here they are told with the command that mends them. OpenShift
-tells none of them: a trigger that it cannot read is one line in a controller's log.
+`job.workloads.image_triggers` knows which mistakes there are; here each is reported with the command that fixes it.
+OpenShift reports none of them: a trigger that it cannot read is one line in a controller's log.
 """
 
 from __future__ import annotations

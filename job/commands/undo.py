@@ -23,8 +23,8 @@ from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reaso
 from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.retag import let_go, put_back, read, who
-from job.journal import Journal, is_of
-from job.remembering import Memory
+from job.journal.records import Journal, is_of
+from job.journal.store import Memory
 from job.reporting import as_document, hold_document
 from job.rounds import Rounds
 from job.runs import Run, record_of, report_of

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from job.domain.errors import UsageError
 from job.domain.schedule import parse_moment
-from job.journal import RunRecord
+from job.journal.records import RunRecord
 from job.promote.config import Repository
 
 _RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")

@@ -15,7 +15,8 @@ from job.domain.errors import ImportImagesError, UsageError
 from job.domain.failures import clean
 from job.domain.schedule import parse_zone
 from job.imagestreams.api_types import iso
-from job.journal import RunRecord
+from job.journal.records import RunRecord
+from job.journal.store import Memory
 from job.promote.bench import Bench
 from job.promote.changes import Change, Since, changes_of, fed, parse_since, runs_of
 from job.promote.clone import Clone
@@ -23,7 +24,6 @@ from job.promote.commits import SHOWN, Commit, authors, is_hash, pull_requests, 
 from job.promote.config import Repository
 from job.promote.deployed import named
 from job.promote.git import GitError
-from job.remembering import Memory
 from job.runs import namespaces_of
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from job.journal import Journal, RunRecord, TagRecord, encode
+from job.journal.records import Journal, RunRecord, TagRecord, encode
 from tests.runs.place import PROGRAM, Place, Series, metrics_of, started
 from tests.runs.pods import JOURNAL
 from tests.sandbox.client import IMAGE, MERGE_PATCH, Json, Refused, Sandbox

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from job.domain.errors import UsageError
-from job.journal import RunRecord
+from job.journal.records import RunRecord
 from job.promote.changes import Change, Since, changes_of, fed, parse_since, runs_of
 from job.promote.config import Feed, Repository
 

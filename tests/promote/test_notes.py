@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from job.journal import RunRecord
+from job.journal.records import RunRecord
 from job.promote.notes import Notes, as_markdown
 
 

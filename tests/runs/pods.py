@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from job.journal import Journal, decode
+from job.journal.records import Journal, decode
 from tests.runs.place import Place
 from tests.sandbox.client import Json, Refused
 

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.domain.model import ImageFacts, Outcome, Reason, RunError, Scope, Shard, Skip
-from job.journal import (
+from job.journal.records import (
     MOST_BYTES,
     MOST_RUNS,
     PACKED_KEY,

@@ -11,8 +11,8 @@ import pytest
 from job.cluster import CONFIG_MAPS
 from job.domain.errors import ClusterError
 from job.domain.model import Scope
-from job.journal import NAME, Journal, RunRecord, begun, decode, ended
-from job.remembering import Memory
+from job.journal.records import NAME, Journal, RunRecord, begun, decode, ended
+from job.journal.store import Memory
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, config_map, connection_lost, failed, refusal, report
 
 
@@ -93,7 +93,7 @@ def test_a_refusal_is_one_warning(verb: str, caplog: pytest.LogCaptureFixture) -
     objects = Objects()
     objects.refused[verb, "configmaps"] = 403
     mine = memory(objects)
-    with caplog.at_level("WARNING", "job.remembering"):
+    with caplog.at_level("WARNING", "job.journal.store"):
         assert mine.update(lambda journal: journal) is None
         assert mine.update(lambda journal: journal) is None
     assert len(caplog.records) == 1
@@ -104,7 +104,7 @@ def test_a_refusal_is_one_warning(verb: str, caplog: pytest.LogCaptureFixture) -
 def test_an_unreadable_journal_is_begun_anew_and_said(text: str, caplog: pytest.LogCaptureFixture) -> None:
     objects = Objects()
     objects.put(CONFIG_MAPS, NAMESPACE, config_map(text, NAME))
-    with caplog.at_level("WARNING", "job.remembering"):
+    with caplog.at_level("WARNING", "job.journal.store"):
         memory(objects).update(lambda journal: grouped(journal, "a"))
     assert set(stored(objects).groups) == {"a"}
     assert "begun anew" in caplog.text

@@ -18,7 +18,7 @@ from rich.cells import cell_len
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS
 from job.commands.status import status_document
 from job.domain.model import By, Hold, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
-from job.journal import Journal, RunRecord, TagRecord
+from job.journal.records import Journal, RunRecord, TagRecord
 from job.judging import judge
 from job.remedies import remedy
 from job.standing import (

@@ -15,7 +15,7 @@ from job.config.settings import Settings
 from job.domain.model import Outcome, Reason, Report, RunError, Scope, Shard
 from job.domain.selection import Pattern, Wanted
 from job.events import Involved
-from job.journal import NAME, Journal, TagRecord, decode, group_key
+from job.journal.records import NAME, Journal, TagRecord, decode, group_key
 from job.locking import Holder, Lock, _seen
 from job.pushing import past_of
 from job.reporting import summary, termination_message

@@ -11,7 +11,7 @@ from job.cluster import CONFIG_MAPS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING, clean
 from job.domain.model import Reason
-from job.journal import NAME, Journal, decode, encode
+from job.journal.records import NAME, Journal, decode, encode
 from job.runtime.pool import wait_before
 
 log = logging.getLogger(__name__)
