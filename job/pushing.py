@@ -16,7 +16,7 @@ from job.gateways import Gateway, GatewayError, Group, group_of, push
 from job.journal.records import Journal, group_key, is_of
 from job.journal.store import Memory
 from job.metrics import Past
-from job.runs import Run
+from job.run.context import Run
 
 log = logging.getLogger(__name__)
 

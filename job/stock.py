@@ -19,10 +19,10 @@ from job.imagestreams.api_types import import_problem, items_of, stream_from
 from job.imagestreams.listing import Chosen
 from job.journal.records import NAME as JOURNAL
 from job.journal.records import Journal, decode
-from job.releasing import release
 from job.remedies import remedy
-from job.rounds import Rounds
-from job.runs import Run, nothing_matches, scope_of
+from job.run.context import Run, nothing_matches, scope_of
+from job.run.expired_holds import release
+from job.run.waves import Rounds
 from job.standing import Findings, Look, Seen, Unknown
 from job.timetable import Timetable, timetable_from
 from job.workloads.discovery import cron_jobs_in
@@ -49,7 +49,7 @@ def take_stock(run: Run) -> Findings:
     """Look at everything.
 
     Args:
-        run: as `job.running.start` makes it for a plan.
+        run: as `job.run.engine.start` makes it for a plan.
 
     Raises:
         UsageError: no tag is there that was asked for.

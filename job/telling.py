@@ -17,7 +17,7 @@ from job.domain.model import Outcome, Report
 from job.events import events_of, post
 from job.journal.records import ended, is_overtaken
 from job.reporting import termination_message
-from job.runs import Run
+from job.run.context import Run
 
 log = logging.getLogger(__name__)
 

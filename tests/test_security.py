@@ -317,7 +317,7 @@ import logging, os, sys
 
 def test_prints(): print("it is hunter2")
 def test_logs(): logging.getLogger("job").warning("it is hunter2")
-def test_logs_lines(): logging.getLogger("job.runs").warning("first line\\nhunter2")
+def test_logs_lines(): logging.getLogger("job.run.context").warning("first line\\nhunter2")
 def test_logs_of_a_library(): logging.getLogger("urllib3").warning("it is hunter2")
 def test_reads(capsys): print("it is hunter2"); assert capsys.readouterr().out
 def test_reads_of_the_environment(capsys, monkeypatch):

@@ -27,7 +27,6 @@ from job.commands.examining import (
     read_streams,
     why_whole,
 )
-from job.commands.places import Place, place
 from job.commands.reviews import Review, allowed
 from job.commands.showing import document, write
 from job.config.settings import Settings
@@ -38,8 +37,9 @@ from job.domain.selection import aliases_of, wave_of
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.retag import who
 from job.remedies import command
-from job.running import start
-from job.runs import nothing_matches
+from job.run.context import nothing_matches
+from job.run.engine import start
+from job.run.session import Place, place
 from job.runtime.shutdown import Stop
 from job.workloads.discovery import Survey
 from job.workloads.image_triggers import Workload

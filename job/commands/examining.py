@@ -20,7 +20,7 @@ from job.domain.model import Reason, Skip, Stream, Tag, TagName
 from job.domain.selection import Choice, choose
 from job.imagestreams.api_types import facts_from, items_of, stream_from
 from job.imagestreams.lookup import WHOLE, Answer, Question, question_of_item
-from job.runs import Context
+from job.run.context import Context
 from job.workloads.discovery import LISTS_AT_ONCE, cron_jobs_in
 from job.workloads.image_triggers import KINDS, Workload, object_in
 

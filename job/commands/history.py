@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.finding import Found, find
-from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.config.settings import Settings
 from job.domain.history import Entry, TagHistory, moments_of
@@ -16,6 +14,8 @@ from job.imagestreams.api_types import image_of, import_problem, iso, items_of, 
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Question, question_of_item
 from job.reporting import hold_document
+from job.run.session import Place, place
+from job.run.targets import Found, find
 from job.runtime.shutdown import Stop
 
 # A history that nobody prunes may have hundreds, each of which costs a request to describe.

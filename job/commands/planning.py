@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from job.commands.finding import Found
 from job.domain.errors import UsageError
 from job.domain.failures import clean
 from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
@@ -17,7 +16,8 @@ from job.imagestreams.api_types import applied_by, image_of, items_of, reference
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Answer, question_of_item
 from job.imagestreams.retag import source_in_registry
-from job.runs import Context
+from job.run.context import Context
+from job.run.targets import Found
 from job.undoing import Undoing
 from job.workloads.discovery import Survey
 from job.workloads.rollouts import Moved, followed_by

@@ -10,7 +10,7 @@ from typing import Any
 from job.checks.rights import Right, account_of
 from job.cluster import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
 from job.domain.errors import ClusterError
-from job.runs import Context
+from job.run.context import Context
 
 LOCAL_SUBJECT_ACCESS_REVIEWS = Resource(
     "authorization.k8s.io/v1", "LocalSubjectAccessReview", "localsubjectaccessreviews"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 
-from job.admission import frozen, locked
-from job.commands.places import Place, place
 from job.commands.showing import show
 from job.config.settings import Settings
 from job.domain.model import Report
-from job.running import perform, start
-from job.runs import Run
+from job.run.admission import frozen, locked
+from job.run.context import Run
+from job.run.engine import perform, start
+from job.run.session import Place, place
 from job.runtime.shutdown import Stop
 
 log = logging.getLogger(__name__)

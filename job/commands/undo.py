@@ -10,8 +10,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.finding import Found, find_one
-from job.commands.places import Place, place
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
 from job.commands.showing import document, write
 from job.config.settings import Settings
@@ -26,8 +24,10 @@ from job.imagestreams.retag import let_go, put_back, read, who
 from job.journal.records import Journal, is_of
 from job.journal.store import Memory
 from job.reporting import as_document, hold_document
-from job.rounds import Rounds
-from job.runs import Run, record_of, report_of
+from job.run.context import Run, record_of, report_of
+from job.run.session import Place, place
+from job.run.targets import Found, find_one
+from job.run.waves import Rounds
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
 from job.telling import tell

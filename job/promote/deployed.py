@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from job.commands.finding import Found, find
 from job.config.settings import Settings
 from job.domain.errors import UsageError
 from job.domain.selection import Pattern, Wanted
 from job.imagestreams.descriptions import Describer
 from job.promote.config import Feed, Repository
-from job.runs import Context
+from job.run.context import Context
+from job.run.targets import Found, find
 
 
 @dataclass(frozen=True, slots=True)

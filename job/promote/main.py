@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from job.commands.places import Place, place
 from job.commands.showing import document, write
 from job.config.settings import Settings
 from job.domain.durations import duration
@@ -23,6 +22,7 @@ from job.promote.deployed import asking_for, import_of
 from job.promote.git import GitError, require_git
 from job.promote.moves import aims, as_document, columns, table
 from job.promote.wait import Awaited, Waiting, awaited_in, rows
+from job.run.session import Place, place
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
 

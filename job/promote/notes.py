@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.places import Place, place
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, UsageError
 from job.domain.failures import clean
@@ -24,7 +23,8 @@ from job.promote.commits import SHOWN, Commit, authors, is_hash, pull_requests, 
 from job.promote.config import Repository
 from job.promote.deployed import named
 from job.promote.git import GitError
-from job.runs import namespaces_of
+from job.run.context import namespaces_of
+from job.run.session import Place, place
 
 log = logging.getLogger(__name__)
 

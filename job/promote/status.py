@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from job.commands.places import place
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, StoppedError
 from job.domain.failures import clean
@@ -19,6 +18,7 @@ from job.promote.commits import SHOWN, Commit, is_hash, same
 from job.promote.config import Repository
 from job.promote.deployed import asking_for, fed_by, named, revisions
 from job.promote.git import GitError
+from job.run.session import place
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from job.promote.commits import SHOWN
 from job.promote.config import Repository
 from job.promote.deployed import fed_by
 from job.promote.git import GitError
-from job.runs import Context, namespaces_of
+from job.run.context import Context, namespaces_of
 from job.runtime.pool import pause
 from job.runtime.terminal import Line
 

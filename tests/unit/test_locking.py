@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from job.cluster import LEASES
 from job.domain.errors import ClusterError
 from job.domain.model import Scope, Shard
-from job.locking import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Keeper, Lock, LockedError, lease_name
+from job.run.lease import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Keeper, Lock, LockedError, lease_name
 from tests.unit.objects import JSON, NAMESPACE, Asked, Clock, Objects, connection_lost, refusal
 
 PROD, STG, ALL = Scope("prod"), Scope("stg"), Scope()
@@ -390,7 +390,7 @@ def test_a_holder_that_slept_past_its_lease_does_not_go_on_beside_another() -> N
 
 
 def test_the_keeper_renews_tells_of_a_loss_and_releases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.locking.RENEW_SECONDS", 0.01)
+    monkeypatch.setattr("job.run.lease.RENEW_SECONDS", 0.01)
     objects, lost, renewed = Objects(), threading.Event(), threading.Event()
     mine, theirs = lock(objects), lock(objects, scope=STG)
     mine.acquire()
@@ -409,7 +409,7 @@ def test_the_keeper_renews_tells_of_a_loss_and_releases(monkeypatch: pytest.Monk
 
 def test_locks_are_released_side_by_side_and_never_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each API request may hang, and the pod has only so much time."""
-    monkeypatch.setattr("job.locking.RELEASE_SECONDS", 0.5)
+    monkeypatch.setattr("job.run.lease.RELEASE_SECONDS", 0.5)
     objects, hanging = Objects(), threading.Event()
     locks = [lock(objects, scope=Scope(f"d{number}")) for number in range(8)]
     for each in locks:
@@ -435,7 +435,7 @@ def test_locks_are_released_side_by_side_and_never_for_long(monkeypatch: pytest.
 
 
 def test_the_keeper_tells_of_a_lock_that_ran_out_beside_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.locking.RENEW_SECONDS", 0.01)
+    monkeypatch.setattr("job.run.lease.RENEW_SECONDS", 0.01)
     objects, clock, lost = Objects(), Clock(), threading.Event()
     told: list[str] = []
     mine, theirs = lock(objects, clock), lock(objects, Clock(), scope=STG)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from job.domain.model import Skip, Source, Stream, Tag
 from job.domain.selection import WAVE_ANNOTATION, Choice
 from job.imagestreams.listing import Chosen
-from job.rounds import unreadable_waves, waves_of
+from job.run.waves import unreadable_waves, waves_of
 
 
 def tag_of(name: str, wave: str | None = None) -> Tag:

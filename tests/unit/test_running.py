@@ -15,8 +15,8 @@ from job.config.settings import Settings
 from job.domain.model import By, Outcome, Reason, Report, Result, RunError, Skip, TagResult
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Pattern, Wanted
-from job.running import perform
-from job.runs import Counts, Run
+from job.run.context import Counts, Run
+from job.run.engine import perform
 from job.runtime.pool import Pool
 from job.runtime.shutdown import Stop
 from tests.unit.reports import failed, held, tag_result

@@ -9,20 +9,20 @@ from pathlib import Path
 
 import pytest
 
-from job.admission import locked
 from job.cluster import CONFIG_MAPS, EVENTS, LEASES
 from job.config.settings import Settings
 from job.domain.model import Outcome, Reason, Report, RunError, Scope, Shard
 from job.domain.selection import Pattern, Wanted
 from job.events import Involved
 from job.journal.records import NAME, Journal, TagRecord, decode, group_key
-from job.locking import Holder, Lock, _seen
 from job.pushing import past_of
 from job.reporting import summary, termination_message
-from job.runs import Counts, Run, scope_of
+from job.run.admission import locked
+from job.run.context import Counts, Run, scope_of
+from job.run.lease import Holder, Lock, _seen
+from job.run.origin import Trigger
 from job.runtime.shutdown import Stop
 from job.telling import tell
-from job.triggers import Trigger
 from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, failed, report, updated
 
 HOME = "ops"
@@ -208,7 +208,7 @@ def test_a_run_for_another_deployments_tags_overlaps_that_deployment(pattern: st
 
 def test_a_lock_is_renewed_while_another_namespaces_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("LEASE_SECONDS", 1.0), ("RENEW_SECONDS", 0.05), ("WATCH_SECONDS", 0.02)):
-        monkeypatch.setattr(f"job.locking.{name}", seconds)
+        monkeypatch.setattr(f"job.run.lease.{name}", seconds)
     objects, clock = Objects(), Clock()
     dead = Lock(objects, "b", Scope("prod"), Holder("dead"), stopping=lambda: False, clock=clock, sleep=clock.sleep)
     dead.acquire()

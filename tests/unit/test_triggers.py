@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from job.cluster import CRON_JOBS, JOBS
-from job.triggers import Trigger, find_trigger
+from job.run.origin import Trigger, find_trigger
 from tests.unit.objects import JSON, Objects
 
 ENVIRONMENT = {"JOB_NAME": "import-images-29395320", "POD_NAMESPACE": "home"}
@@ -76,7 +76,7 @@ def test_outside_a_pod_the_cluster_is_not_asked(missing: str) -> None:
     ],
 )
 def test_a_schedule_that_tells_no_due_time(spec: JSON, said: str, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level("WARNING", "job.triggers"):
+    with caplog.at_level("WARNING", "job.run.origin"):
         trigger = found(cluster(SCHEDULED, **spec))
     assert (trigger.kind, trigger.schedule) == ("scheduled", None)
     assert (said in caplog.text) and len(caplog.records) == bool(said)
@@ -97,7 +97,7 @@ def test_a_time_zone_that_is_given_wins_over_the_cron_jobs() -> None:
 def test_no_right_to_jobs_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     objects = cluster(SCHEDULED)
     objects.refused["get", "jobs"] = 403
-    with caplog.at_level("WARNING", "job.triggers"):
+    with caplog.at_level("WARNING", "job.run.origin"):
         trigger = found(objects)
     assert trigger.job == "import-images-29395320"
     assert trigger.job_id == "home/import-images-29395320"
@@ -108,7 +108,7 @@ def test_no_right_to_jobs_is_said_once(caplog: pytest.LogCaptureFixture) -> None
 def test_no_right_to_cron_jobs_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
     objects = cluster(SCHEDULED)
     objects.refused["get", "cronjobs"] = 403
-    with caplog.at_level("WARNING", "job.triggers"):
+    with caplog.at_level("WARNING", "job.run.origin"):
         trigger = found(objects)
     assert (trigger.kind, trigger.schedule) == ("scheduled", None)
     assert trigger.owner is not None

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from job.cluster.connect import connect
 from job.config.settings import Settings
-from job.runs import Context, Counts
+from job.run.context import Context, Counts
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Progress
 

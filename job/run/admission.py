@@ -15,8 +15,8 @@ from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.imagestreams.api_types import iso
 from job.journal.records import Journal, begun
 from job.journal.store import Memory
-from job.locking import Holder, Keeper, Lock, LockedError
-from job.runs import Run, record_of, report_of, scope_of
+from job.run.context import Run, record_of, report_of, scope_of
+from job.run.lease import Holder, Keeper, Lock, LockedError
 from job.runtime.pool import Pool, wait_before
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from job.imagestreams.api_types import iso
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
 from job.imagestreams.retag import forget, let_go
-from job.runs import Run
+from job.run.context import Run
 from job.runtime.pool import Pool
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from job.domain.holds import hold_of
 from job.domain.model import TagResult
 from job.imagestreams.api_types import items_of, reference_of, stream_from
 from job.imagestreams.lookup import Question, question_of_item
-from job.runs import Run
+from job.run.context import Run
 from job.runtime.pool import Pool, persist
 
 log = logging.getLogger(__name__)

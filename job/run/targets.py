@@ -11,7 +11,7 @@ from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Stream, Tag, TagName
 from job.imagestreams.api_types import stream_from
-from job.runs import Context, namespaces_of, nothing_matches
+from job.run.context import Context, namespaces_of, nothing_matches
 
 _GLOB = frozenset("*?[")
 

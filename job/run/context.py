@@ -21,9 +21,9 @@ from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
 from job.journal.records import Journal, RunRecord
 from job.journal.store import Memory
+from job.run.origin import Trigger
 from job.runtime.pool import Pool, persist, unless_stopped
 from job.runtime.shutdown import Stop
-from job.triggers import Trigger
 from job.workloads.discovery import Survey, survey
 
 log = logging.getLogger(__name__)

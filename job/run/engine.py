@@ -10,15 +10,15 @@ from typing import TypeVar
 from job.domain.model import Report, RunError, Skip
 from job.domain.outcome import WAVES_STAGE, exit_status, outcome_of, overall
 from job.domain.selection import Choice
-from job.horizon import count_targets
 from job.imagestreams.api_types import iso
 from job.imagestreams.listing import Chosen, Listing
 from job.journal.records import begun
-from job.releasing import release
-from job.rounds import Rounds, unreadable_waves, waves_of
-from job.runs import Context, Progress, Run, namespaces_of, report_of, scope_of
+from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of
+from job.run.expired_holds import release
+from job.run.origin import find_trigger
+from job.run.rollback_targets import count_targets
+from job.run.waves import Rounds, unreadable_waves, waves_of
 from job.runtime.pool import Pool
-from job.triggers import find_trigger
 from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)

@@ -22,7 +22,7 @@ from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_
 from job.imagestreams.listing import Chosen
 from job.imagestreams.retag import put_back, who
 from job.reporting import spoken
-from job.runs import Run
+from job.run.context import Run
 from job.runtime.pool import Pool
 from job.workloads.health import Health
 from job.workloads.image_triggers import Workload
