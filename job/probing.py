@@ -16,7 +16,7 @@ import urllib3
 from job.checks.gateway import PROBE, PROBE_JOB, Probed
 from job.config.settings import GatewaySettings
 from job.domain.failures import clean
-from job.gateways import Gateway, GatewayError, refusal
+from job.publish.pushgateway import Gateway, GatewayError, refusal
 
 # What servers answer to a method that they do not have.
 _NO_SUCH_METHOD = (404, 405, 501)

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from job.domain.model import Outcome, Reason, Result
-from job.metrics import FAMILIES, PREFIX
+from job.publish.metrics import FAMILIES, PREFIX
 from manifests.dashboards.board import BOARD, OUTCOMES, RESULTS
 from manifests.dashboards.expressions import ON_OUTCOME, ON_REASON
 from manifests.dashboards.files import CONSOLE, GRAFANA, written

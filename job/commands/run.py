@@ -29,7 +29,7 @@ def run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int:
 
 
 def _import(where: Place, run: Run) -> Report:
-    from job.telling import tell
+    from job.publish.publisher import tell
 
     if (report := frozen(run)) is not None:
         tell(run, report, os.environ)

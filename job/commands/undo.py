@@ -23,6 +23,7 @@ from job.imagestreams.descriptions import Describer
 from job.imagestreams.retag import let_go, put_back, read, who
 from job.journal.records import Journal, is_of
 from job.journal.store import Memory
+from job.publish.publisher import tell
 from job.reporting import as_document, hold_document
 from job.run.context import Run, record_of, report_of
 from job.run.session import Place, place
@@ -30,7 +31,6 @@ from job.run.targets import Found, find_one
 from job.run.waves import Rounds
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
-from job.telling import tell
 from job.undoing import Undoing
 from job.workloads.discovery import Survey
 from job.workloads.rollouts import Moved

@@ -19,8 +19,8 @@ from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import Reason
 from job.domain.schedule import Schedule, UnsupportedScheduleError
-from job.events import Involved
 from job.imagestreams.api_types import parse_time
+from job.publish.events import Involved
 
 log = logging.getLogger(__name__)
 

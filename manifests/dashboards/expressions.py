@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from job.domain.model import Outcome, Reason
-from job.metrics import PREFIX
+from job.publish.metrics import PREFIX
 
 SELECTION = "@selection@"
 GROUP = ("stream_namespace", "deployment")

@@ -14,8 +14,8 @@ from typing import Any
 
 from job.config.settings import GatewaySettings
 from job.domain.model import Hold, Image, Outcome, Report, TagResult, Tally
-from job.gateways import Gateway, push
-from job.metrics import Past
+from job.publish.metrics import Past
+from job.publish.pushgateway import Gateway, push
 from tests.rights import WATCH
 from tests.runs.place import Place
 from tests.runs.pods import make_cron_job, scheduled

@@ -10,7 +10,7 @@ import pytest
 from job.cluster import EVENTS
 from job.domain.errors import ClusterError
 from job.domain.model import Outcome, Reason, Result, Rollout, RolloutResult, TagName
-from job.events import Involved, events_of, post
+from job.publish.events import Involved, events_of, post
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, failed, refusal, report, skipped, unchanged, updated
 
 CRON_JOB = Involved("batch/v1", "CronJob", NAMESPACE, "import-images", "uid-1")
@@ -90,7 +90,7 @@ def test_a_long_message_is_cut_and_cleaned() -> None:
 def test_a_refusal_is_one_warning(caplog: pytest.LogCaptureFixture) -> None:
     objects = Objects()
     objects.refused["create", "events"] = 403
-    with caplog.at_level("WARNING", "job.events"):
+    with caplog.at_level("WARNING", "job.publish.events"):
         post(objects, events_of(report(failed("a"), failed("b")), CRON_JOB), NOW)
     assert len(caplog.records) == 1
     assert "grant create, get and update on events" in caplog.text

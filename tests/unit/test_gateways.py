@@ -18,8 +18,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from job.config.settings import GatewaySettings, read_settings
 from job.domain.model import Outcome, Reason, Report, RunError
-from job.gateways import Gateway, push
-from job.metrics import PREFIX, RUN_FAMILIES
+from job.publish.metrics import PREFIX, RUN_FAMILIES
+from job.publish.pushgateway import Gateway, push
 from tests.unit.reports import FINISHED, NAMESPACE, failed, report_of, tag_result, unlisted
 
 PATH = "/metrics/job/import-images/deployment/prod/stream_namespace/packit-prod"
@@ -143,7 +143,7 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr("job.gateways.wait_before", lambda *told: 0.0)
+    monkeypatch.setattr("job.publish.pushgateway.wait_before", lambda *told: 0.0)
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -446,7 +446,7 @@ class TestFailures:
     def test_a_gateway_that_hangs_is_given_up(
         self, server: Server, logged: Logged, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("job.gateways.READ_SECONDS", 0.02)
+        monkeypatch.setattr("job.publish.pushgateway.READ_SECONDS", 0.02)
         server.usual = dict.fromkeys(server.usual, server.hangs)
         push_to(server, WHOLE)
         assert len(logged.at(logging.ERROR)) == 1

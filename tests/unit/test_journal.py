@@ -29,7 +29,7 @@ from job.journal.records import (
     encode,
     ended,
 )
-from job.pushing import past_of
+from job.publish.push import past_of
 from tests.unit.objects import JSON, NAMESPACE, NOW, as_json, digest, failed, report, skipped, unchanged, updated
 
 PROD = Scope("prod")

@@ -14,7 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from job import VERSION
 from job.domain.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName, TagResult, Tally
-from job.metrics import CARRIED_FAMILIES, FAMILIES, PREFIX, RUN_FAMILIES, TAG, Past, exposition, increments
+from job.publish.metrics import CARRIED_FAMILIES, FAMILIES, PREFIX, RUN_FAMILIES, TAG, Past, exposition, increments
 from tests.unit.reports import (
     FINISHED,
     NAMESPACE,

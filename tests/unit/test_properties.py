@@ -23,7 +23,7 @@ from job.domain.schedule import Schedule, frozen_at, parse_windows
 from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from job.imagestreams.api_types import import_of, put_of, reference_of, stream_from
 from job.journal.records import MOST_BYTES, Journal, RunRecord, TagRecord, begun, decode, encode, ended
-from job.metrics import PREFIX, Past, exposition, increments
+from job.publish.metrics import PREFIX, Past, exposition, increments
 from job.runtime.pool import LONGEST_WAIT_SECONDS, persist, wait_before
 from tests.unit.reports import NAMESPACE, report_of, tag_result
 

@@ -9,7 +9,7 @@ import pytest
 
 from job.config.flags import SETTINGS, Setting
 from job.domain.model import Reason, RolloutResult, Skip
-from job.metrics import FAMILIES
+from job.publish.metrics import FAMILIES
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 

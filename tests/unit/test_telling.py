@@ -13,16 +13,16 @@ from job.cluster import CONFIG_MAPS, EVENTS, LEASES
 from job.config.settings import Settings
 from job.domain.model import Outcome, Reason, Report, RunError, Scope, Shard
 from job.domain.selection import Pattern, Wanted
-from job.events import Involved
 from job.journal.records import NAME, Journal, TagRecord, decode, group_key
-from job.pushing import past_of
+from job.publish.events import Involved
+from job.publish.publisher import tell
+from job.publish.push import past_of
 from job.reporting import summary, termination_message
 from job.run.admission import locked
 from job.run.context import Counts, Run, scope_of
 from job.run.lease import Holder, Lock, _seen
 from job.run.origin import Trigger
 from job.runtime.shutdown import Stop
-from job.telling import tell
 from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, failed, report, updated
 
 HOME = "ops"
@@ -107,7 +107,7 @@ def test_a_cron_job_outside_the_namespaces_it_works_in_is_told_too() -> None:
 def test_after_a_stop_telling_takes_no_longer_than_there_is_time_for(
     stopped_before: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("job.telling.SECONDS_AFTER_A_STOP", 0.3)
+    monkeypatch.setattr("job.publish.publisher.SECONDS_AFTER_A_STOP", 0.3)
     objects, hanging, let_go = Objects(), threading.Event(), threading.Event()
     run = run_of(objects)
 
@@ -122,7 +122,7 @@ def test_after_a_stop_telling_takes_no_longer_than_there_is_time_for(
         run.stop.request("SIGTERM")
     begun = time.monotonic()
     try:
-        with caplog.at_level("ERROR", "job.telling"):
+        with caplog.at_level("ERROR", "job.publish.publisher"):
             tell(run, report(updated("a"), outcome=Outcome.ABORTED), {})
         assert hanging.is_set()
         assert 0.3 <= time.monotonic() - begun < 3
@@ -144,7 +144,7 @@ def test_what_is_told_after_a_stop_has_its_time_whenever_the_stop_came() -> None
 
 
 def test_without_a_stop_telling_takes_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.telling.SECONDS_AFTER_A_STOP", 0.0)
+    monkeypatch.setattr("job.publish.publisher.SECONDS_AFTER_A_STOP", 0.0)
     objects = Objects()
     objects.before = lambda asked: time.sleep(0.1)
     tell(run_of(objects), report(updated("a")), {})

@@ -28,7 +28,7 @@ from job.domain.model import (
     TagResult,
     Tally,
 )
-from job.metrics import BY_NAME, PREFIX, Past, exposition
+from job.publish.metrics import BY_NAME, PREFIX, Past, exposition
 from tests.unit.reports import report_of
 
 STEP = timedelta(minutes=4)

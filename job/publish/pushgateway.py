@@ -21,7 +21,17 @@ from urllib3.response import BaseHTTPResponse
 from job.config.settings import GatewaySettings, is_overheard
 from job.domain.failures import clean
 from job.domain.model import Outcome, Reason, Report, Result, Shard, Skip
-from job.metrics import BY_NAME, CARRIED_FAMILIES, PREFIX, RUN_FAMILIES, Family, Past, Values, exposition, increments
+from job.publish.metrics import (
+    BY_NAME,
+    CARRIED_FAMILIES,
+    PREFIX,
+    RUN_FAMILIES,
+    Family,
+    Past,
+    Values,
+    exposition,
+    increments,
+)
 from job.runtime.pool import wait_before
 
 log = logging.getLogger(__name__)

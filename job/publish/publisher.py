@@ -14,8 +14,8 @@ from pathlib import Path
 
 from job.config.settings import GatewaySettings
 from job.domain.model import Outcome, Report
-from job.events import events_of, post
 from job.journal.records import ended, is_overtaken
+from job.publish.events import events_of, post
 from job.reporting import termination_message
 from job.run.context import Run
 
@@ -74,7 +74,7 @@ def _remember(run: Run, report: Report, namespace: str, overtaken: set[str]) -> 
 def _push(
     run: Run, report: Report, settings: GatewaySettings, environment: Mapping[str, str], overtaken: Collection[str]
 ) -> None:
-    from job.pushing import push_metrics
+    from job.publish.push import push_metrics
 
     push_metrics(run, report, settings, environment.get("POD_NAMESPACE", "").strip(), overtaken)
 

@@ -12,10 +12,10 @@ from dataclasses import replace
 from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
 from job.domain.model import Report, Shard
-from job.gateways import Gateway, GatewayError, Group, group_of, push
 from job.journal.records import Journal, group_key, is_of
 from job.journal.store import Memory
-from job.metrics import Past
+from job.publish.metrics import Past
+from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, push
 from job.run.context import Run
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""What happens to a report: termination message, journal, metrics and Events."""
