@@ -14,7 +14,7 @@ from rich.text import Text
 from job.checks import Finding, Severity
 from job.checks.gateway import Probed
 from job.domain.failures import clean
-from job.tables import INDENT, console_for, lines_of
+from job.views.tables import INDENT, console_for, lines_of
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}
 

@@ -18,7 +18,6 @@ from job.domain.model import Outcome, RolloutResult
 from job.imagestreams.api_types import iso
 from job.journal.records import RUNNING, RunRecord
 from job.remedies import resuming
-from job.reporting import spoken
 from job.standing import (
     Attention,
     Look,
@@ -31,8 +30,9 @@ from job.standing import (
     is_rolling_out,
     verdict,
 )
-from job.tables import age, console_for, lines_of, new_table, short_digest, span, told_of_hold
 from job.timetable import Punctuality, delay_of
+from job.views.documents import spoken
+from job.views.tables import age, console_for, lines_of, new_table, short_digest, span, told_of_hold
 
 # One screen; whoever wants to see each of ten thousand takes the document.
 MOST_TAGS = 40

@@ -28,7 +28,6 @@ from job.commands.examining import (
     why_whole,
 )
 from job.commands.reviews import Review, allowed
-from job.commands.showing import document, write
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError
 from job.domain.holds import hold_of
@@ -41,6 +40,7 @@ from job.run.context import nothing_matches
 from job.run.engine import start
 from job.run.session import Place, place
 from job.runtime.shutdown import Stop
+from job.views.output import document, write
 from job.workloads.discovery import Survey
 from job.workloads.image_triggers import Workload
 

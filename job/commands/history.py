@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.showing import document, write
 from job.config.settings import Settings
 from job.domain.history import Entry, TagHistory, moments_of
 from job.domain.holds import hold_of, is_over
@@ -13,10 +12,11 @@ from job.domain.model import Item
 from job.imagestreams.api_types import image_of, import_problem, iso, items_of, reference_of
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Question, question_of_item
-from job.reporting import hold_document
 from job.run.session import Place, place
 from job.run.targets import Found, find
 from job.runtime.shutdown import Stop
+from job.views.documents import hold_document
+from job.views.output import document, write
 
 # A history that nobody prunes may have hundreds, each of which costs a request to describe.
 MOST_DESCRIBED = 20
@@ -28,7 +28,7 @@ def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool) -> i
         histories = [_history(where, found, check=check) for found in find(where)]
     now = datetime.now(UTC)
     if as_table:
-        from job.tables import print_histories
+        from job.views.tables import print_histories
 
         write(lambda: print_histories(histories, now))
     else:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 
-from job.commands.showing import show
 from job.config.settings import Settings
 from job.domain.model import Report
 from job.run.admission import frozen, locked
@@ -13,6 +12,7 @@ from job.run.context import Run
 from job.run.engine import perform, start
 from job.run.session import Place, place
 from job.runtime.shutdown import Stop
+from job.views.output import show
 
 log = logging.getLogger(__name__)
 

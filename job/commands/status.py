@@ -5,17 +5,17 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from job.commands.showing import document, write
 from job.config.settings import Settings
 from job.imagestreams.api_types import iso
 from job.judging import judge
-from job.reporting import hold_document, image_document
 from job.run.engine import start
 from job.run.session import place
 from job.runtime.shutdown import Stop
 from job.standing import Attention, Look, PastRun, Standing, TagStanding
 from job.stock import take_stock
 from job.timetable import Punctuality, delay_of
+from job.views.documents import hold_document, image_document
+from job.views.output import document, write
 
 
 def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
-from job.commands.showing import document, write
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over
@@ -24,7 +23,6 @@ from job.imagestreams.retag import let_go, put_back, read, who
 from job.journal.records import Journal, is_of
 from job.journal.store import Memory
 from job.publish.publisher import tell
-from job.reporting import as_document, hold_document
 from job.run.context import Run, record_of, report_of
 from job.run.session import Place, place
 from job.run.targets import Found, find_one
@@ -32,6 +30,8 @@ from job.run.waves import Rounds
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
 from job.undoing import Undoing
+from job.views.documents import as_document, hold_document
+from job.views.output import document, write
 from job.workloads.discovery import Survey
 from job.workloads.rollouts import Moved
 
@@ -112,7 +112,7 @@ def _moved(where: Place, rounds: Rounds, result: TagResult) -> TagResult:
 
 
 def _show_plan(plan: Undoing, *, as_table: bool) -> None:
-    from job.tables import print_undoing
+    from job.views.tables import print_undoing
 
     # A document on stdout stays alone there.
     write(lambda: print_undoing(plan, datetime.now(UTC), sys.stdout if as_table else sys.stderr))
@@ -225,7 +225,7 @@ def _end(
 
 def _show(report: Report, more: Mapping[str, Any], *, as_table: bool) -> None:
     if as_table:
-        from job.tables import print_report
+        from job.views.tables import print_report
 
         write(lambda: print_report(report, sys.stdout))
         return

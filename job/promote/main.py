@@ -11,7 +11,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from job.commands.showing import document, write
 from job.config.settings import Settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
@@ -25,6 +24,7 @@ from job.promote.wait import Awaited, Waiting, awaited_in, rows
 from job.run.session import Place, place
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
+from job.views.output import document, write
 
 log = logging.getLogger(__name__)
 

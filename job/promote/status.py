@@ -148,7 +148,7 @@ def images(found: Sequence[Standing]) -> list[tuple[str, ...]]:
 
 
 def _tip(commit: Commit | None, now: datetime) -> tuple[str, str]:
-    from job.tables import age
+    from job.views.tables import age
 
     return (commit.short, age(commit.at, now)) if commit else ("-", "-")
 

@@ -18,7 +18,7 @@ from job.domain.errors import ClusterError
 from job.domain.failures import clean
 from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
 from job.imagestreams.api_types import iso
-from job.reporting import spoken, summary
+from job.views.documents import spoken, summary
 
 log = logging.getLogger(__name__)
 

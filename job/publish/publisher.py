@@ -16,8 +16,8 @@ from job.config.settings import GatewaySettings
 from job.domain.model import Outcome, Report
 from job.journal.records import ended, is_overtaken
 from job.publish.events import events_of, post
-from job.reporting import termination_message
 from job.run.context import Run
+from job.views.documents import termination_message
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.imagestreams.listing import Chosen
 from job.imagestreams.retag import put_back, who
-from job.reporting import spoken
 from job.run.context import Run
 from job.runtime.pool import Pool
+from job.views.documents import spoken
 from job.workloads.health import Health
 from job.workloads.image_triggers import Workload
 from job.workloads.rollouts import Moved, followed_by, watch

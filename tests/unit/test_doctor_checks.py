@@ -19,7 +19,7 @@ from job.config.settings import GatewaySettings
 from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
 from job.imagestreams.api_types import stream_from
-from job.tables import lines_of
+from job.views.tables import lines_of
 from tests.kustomize import MANIFESTS, OVERLAYS, build
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 

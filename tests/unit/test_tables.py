@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from job.domain.model import Outcome, Report, Result, Skip
-from job.tables import age, print_report
+from job.views.tables import age, print_report
 from tests.unit.reports import NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")

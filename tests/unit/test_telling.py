@@ -17,12 +17,12 @@ from job.journal.records import NAME, Journal, TagRecord, decode, group_key
 from job.publish.events import Involved
 from job.publish.publisher import tell
 from job.publish.push import past_of
-from job.reporting import summary, termination_message
 from job.run.admission import locked
 from job.run.context import Counts, Run, scope_of
 from job.run.lease import Holder, Lock, _seen
 from job.run.origin import Trigger
 from job.runtime.shutdown import Stop
+from job.views.documents import summary, termination_message
 from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, failed, report, updated
 
 HOME = "ops"

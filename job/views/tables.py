@@ -19,8 +19,8 @@ from job.domain.history import TagHistory
 from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
 from job.imagestreams.api_types import iso
 from job.remedies import resuming
-from job.reporting import spoken, summary
 from job.undoing import Undoing
+from job.views.documents import spoken, summary
 
 WIDTH = 100
 INDENT = "    "

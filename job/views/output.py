@@ -21,7 +21,7 @@ def show(report: Report, *, as_table: bool) -> int:
     for error in report.errors:
         log.error("%s", error.message)
     if not as_table:
-        from job.reporting import summary
+        from job.views.documents import summary
 
         log.log(logging.INFO if report.exit_status == 0 else logging.ERROR, "%s", summary(report))
     return report.exit_status
@@ -45,10 +45,10 @@ def write(printing: Callable[[], object]) -> None:
 
 def _print(report: Report, *, as_table: bool) -> None:
     if as_table:
-        from job.tables import print_report
+        from job.views.tables import print_report
 
         print_report(report, sys.stdout)
     else:
-        from job.reporting import json_lines
+        from job.views.documents import json_lines
 
         sys.stdout.writelines(json_lines(report))
