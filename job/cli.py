@@ -123,7 +123,7 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
 
         return history(settings, stop, as_table=as_table, check=options.check)
     if command == "status":
-        from job.commands.status import status
+        from job.status.command import status
 
         return status(settings, stop, as_table=as_table)
     if command == "doctor":

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from job.checks import Finding, Severity, not_checked
 from job.checks.schedule import CronJob
 from job.config.settings import GatewaySettings
-from job.remedies import command, oc
+from job.status.remedies import command, oc
 
 # The group of the probe: no dashboard or alert reads it.
 PROBE_JOB = "import-images-doctor"

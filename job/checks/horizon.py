@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from job.checks import Finding, Severity, not_checked
 from job.domain.model import TagName
-from job.remedies import command, ours
+from job.status.remedies import command, ours
 
 ENOUGH = 2
 

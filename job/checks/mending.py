@@ -15,7 +15,7 @@ from typing import Any
 from job.checks.shapes import Bare, KnownTags, Names, Shape
 from job.cluster import DEPLOYMENT_CONFIGS
 from job.domain.model import TagName
-from job.remedies import oc, reference
+from job.status.remedies import oc, reference
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Follows, Workload
 
 Entry = dict[str, Any]

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from job.checks import Finding, Severity, not_checked
 from job.domain.model import JOURNAL
-from job.remedies import command, oc
+from job.status.remedies import command, oc
 
 
 class Component(StrEnum):

@@ -13,7 +13,7 @@ from job.checks import Finding, Severity
 from job.cluster import CRON_JOBS
 from job.config.settings import Settings, as_far_as_known
 from job.domain.schedule import Schedule, UnsupportedScheduleError
-from job.remedies import oc
+from job.status.remedies import oc
 from job.workloads.image_triggers import object_in, objects_in, pod_spec_of
 
 NAME = "import-images"

@@ -14,7 +14,7 @@ from job.domain.holds import ANNOTATION, hold_of, is_over
 from job.domain.model import By, Reason, Source, Stream, Tag, TagName
 from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, wave_of
 from job.imagestreams.api_types import iso, reference_of, repository_of
-from job.remedies import command, login_secret, oc, ours, resuming
+from job.status.remedies import command, login_secret, oc, ours, resuming
 from job.workloads.image_triggers import object_in, objects_in
 
 WHOLE, ONE = "PreserveOriginal", "Legacy"

@@ -14,7 +14,7 @@ from job.checks import Finding, Severity, not_checked
 from job.checks.mending import Mending, is_annotated, set_triggers
 from job.checks.shapes import Bare, KnownTags, Names, Shape
 from job.domain.model import TagName
-from job.remedies import oc, ours
+from job.status.remedies import oc, ours
 from job.workloads.image_triggers import Workload, folded, object_in, objects_in
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE

@@ -35,11 +35,11 @@ from job.domain.model import Reason, Skip, TagName
 from job.domain.selection import aliases_of, wave_of
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.retag import who
-from job.remedies import command
 from job.run.context import nothing_matches
 from job.run.engine import start
 from job.run.session import Place, place
 from job.runtime.shutdown import Stop
+from job.status.remedies import command
 from job.views.output import document, write
 from job.workloads.discovery import Survey
 from job.workloads.image_triggers import Workload

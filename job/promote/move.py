@@ -14,8 +14,8 @@ from job.promote.config import Repository
 from job.promote.git import GitError
 from job.promote.monorepo import Recorder, recorder
 from job.promote.moves import DONE, MOST_SHOWN, Fate, Move, Moved, described, obstacle, status_of
-from job.remedies import command
 from job.runtime.terminal import Person, agreed
+from job.status.remedies import command
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,7 @@ from job.domain.failures import clean
 from job.domain.history import TagHistory
 from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
 from job.imagestreams.api_types import iso
-from job.remedies import resuming
+from job.status.remedies import resuming
 from job.undoing import Undoing
 from job.views.documents import spoken, summary
 

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS
-from job.commands.status import status_document
 from job.domain.model import By, Hold, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal.records import Journal, RunRecord, TagRecord
-from job.judging import judge
-from job.remedies import remedy
-from job.standing import (
+from job.status.assess import judge
+from job.status.command import status_document
+from job.status.model import (
     Findings,
     Look,
     Problem,
@@ -31,8 +30,9 @@ from job.standing import (
     Unknown,
     verdict,
 )
-from job.tables_status import MOST_TAGS, print_status
-from job.timetable import Timetable, punctuality, timetable_from, two_due_times_ago
+from job.status.punctuality import Timetable, punctuality, timetable_from, two_due_times_ago
+from job.status.remedies import remedy
+from job.status.table import MOST_TAGS, print_status
 from job.workloads.pods import pod_from
 from tests.unit.objects import JSON
 from tests.unit.reports import NAMESPACE, OLD, failed, tag_result, tag_results

@@ -17,8 +17,7 @@ from job.domain.failures import clean
 from job.domain.model import Outcome, RolloutResult
 from job.imagestreams.api_types import iso
 from job.journal.records import RUNNING, RunRecord
-from job.remedies import resuming
-from job.standing import (
+from job.status.model import (
     Attention,
     Look,
     PastRun,
@@ -30,7 +29,8 @@ from job.standing import (
     is_rolling_out,
     verdict,
 )
-from job.timetable import Punctuality, delay_of
+from job.status.punctuality import Punctuality, delay_of
+from job.status.remedies import resuming
 from job.views.documents import spoken
 from job.views.tables import age, console_for, lines_of, new_table, short_digest, span, told_of_hold
 

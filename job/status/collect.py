@@ -19,12 +19,12 @@ from job.imagestreams.api_types import import_problem, items_of, stream_from
 from job.imagestreams.listing import Chosen
 from job.journal.records import NAME as JOURNAL
 from job.journal.records import Journal, decode
-from job.remedies import remedy
 from job.run.context import Run, nothing_matches, scope_of
 from job.run.expired_holds import release
 from job.run.waves import Rounds
-from job.standing import Findings, Look, Seen, Unknown
-from job.timetable import Timetable, timetable_from
+from job.status.model import Findings, Look, Seen, Unknown
+from job.status.punctuality import Timetable, timetable_from
+from job.status.remedies import remedy
 from job.workloads.discovery import cron_jobs_in
 from job.workloads.pods import pod_from
 from job.workloads.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, verdict

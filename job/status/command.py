@@ -7,13 +7,13 @@ from typing import Any
 
 from job.config.settings import Settings
 from job.imagestreams.api_types import iso
-from job.judging import judge
 from job.run.engine import start
 from job.run.session import place
 from job.runtime.shutdown import Stop
-from job.standing import Attention, Look, PastRun, Standing, TagStanding
-from job.stock import take_stock
-from job.timetable import Punctuality, delay_of
+from job.status.assess import judge
+from job.status.collect import take_stock
+from job.status.model import Attention, Look, PastRun, Standing, TagStanding
+from job.status.punctuality import Punctuality, delay_of
 from job.views.documents import hold_document, image_document
 from job.views.output import document, write
 
@@ -25,7 +25,7 @@ def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
         run = start(where, command="plan", environment=os.environ, progress=where.progress.show)
         standing = judge(take_stock(run))
     if as_table:
-        from job.tables_status import print_status
+        from job.status.table import print_status
 
         write(lambda: print_status(standing))
     else:

@@ -14,8 +14,7 @@ from job.domain.failures import clean
 from job.domain.model import By, Outcome, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
 from job.imagestreams.api_types import from_unix, iso
 from job.journal.records import RUNNING, Journal, RunRecord, TagRecord, is_of
-from job.remedies import command, login_secret, ours, resuming
-from job.standing import (
+from job.status.model import (
     OLD,
     Attention,
     Findings,
@@ -29,7 +28,8 @@ from job.standing import (
     Unknown,
     is_rolling_out,
 )
-from job.timetable import LONGEST_RUN, Punctuality, Timetable, punctuality, two_due_times_ago
+from job.status.punctuality import LONGEST_RUN, Punctuality, Timetable, punctuality, two_due_times_ago
+from job.status.remedies import command, login_secret, ours, resuming
 
 # Of tags whose schedule is not known: two Tuesdays and a day.
 STALE = timedelta(days=15)

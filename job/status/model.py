@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal.records import Journal, RunRecord
-from job.timetable import Punctuality, Timetable
+from job.status.punctuality import Punctuality, Timetable
 
 OLD = timedelta(days=90)
 

@@ -1,0 +1,1 @@
+"""The status command: what needs attention in a deployment."""
