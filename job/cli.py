@@ -127,7 +127,7 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
 
         return status(settings, stop, as_table=as_table)
     if command == "doctor":
-        from job.commands.doctor import doctor
+        from job.doctor.command import doctor
 
         return doctor(settings, stop, as_table=as_table)
     from job.commands.planning import Asked

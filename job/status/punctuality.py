@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from job.checks.schedule import CronJob, cron_job_from
+from job.doctor.checks.cronjob import CronJob, cron_job_from
 from job.domain.failures import clean
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.imagestreams.api_types import parse_time

@@ -7,8 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from job.checks.schedule import NAME
 from job.cluster import CRON_JOBS, PROJECTS, Cluster, Resource
+from job.doctor.checks.cronjob import NAME
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
 from job.domain.model import ROLLOUTS_STAGE, Reason, RunError

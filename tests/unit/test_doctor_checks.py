@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from job.checks import Finding, Severity, clock, gateway, horizon, in_order, schedule, tags
-from job.checks.gateway import Probed
-from job.checks.horizon import Horizon
-from job.checks.schedule import CronJob, cron_job_from
-from job.checks.tags import Import, Looked
 from job.config.settings import GatewaySettings
+from job.doctor.checks import Finding, Severity, clock, cronjob, gateway, in_order, rollback_targets, tags
+from job.doctor.checks.cronjob import CronJob, cron_job_from
+from job.doctor.checks.gateway import Probed
+from job.doctor.checks.rollback_targets import Horizon
+from job.doctor.checks.tags import Import, Looked
 from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
 from job.imagestreams.api_types import stream_from
@@ -48,7 +48,7 @@ def with_environment(**settings: str) -> CronJob:
 
 
 def of_job(job: CronJob) -> list[tuple[str, Severity]]:
-    return [(each.check, each.severity) for each in schedule.findings(job, NOW)]
+    return [(each.check, each.severity) for each in cronjob.findings(job, NOW)]
 
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
@@ -59,7 +59,7 @@ class TestSchedule:
     def test_what_is_shipped_is_well(self, overlay: str) -> None:
         job = cron_job_from(build(overlay).one("CronJob"))
         assert job is not None
-        assert schedule.findings(job, NOW) == []
+        assert cronjob.findings(job, NOW) == []
 
     @pytest.mark.parametrize(
         ("spec", "found"),
@@ -100,7 +100,7 @@ class TestSchedule:
         data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = image
         job = cron_job_from(data)
         assert job is not None
-        (found,) = schedule.findings(job, NOW)
+        (found,) = cronjob.findings(job, NOW)
         assert found.check == "cron-job-image"
         assert found.mend[0].endswith(":0.1.0")
 
@@ -145,7 +145,7 @@ def test_a_clock_that_is_not_known() -> None:
     [(2, 2, None), (5, 2, None), (5, 1, W), (5, 0, W), (0, 0, W), (1, 1, N), (1, 0, W), (3, None, W)],
 )
 def test_the_horizon(earlier: int, there: int | None, severity: Severity | None) -> None:
-    found = horizon.finding(Horizon(TAG, f"quay.io/packit/worker@{digest('0' * 64)}", earlier, there))
+    found = rollback_targets.finding(Horizon(TAG, f"quay.io/packit/worker@{digest('0' * 64)}", earlier, there))
     assert (found.severity if found else None) is severity
     if found and there is not None:
         assert found.mend == (
@@ -159,13 +159,13 @@ class TestWithoutACronJob:
         assert schedule.OVERLAYS == OVERLAYS
         for name in OVERLAYS:
             assert build(name).environment["DEPLOYMENT"] == name
-            found = schedule.missing("packit", name)
+            found = cronjob.missing("packit", name)
             assert found.mend == (f"oc -n packit apply -k manifests/overlays/{name}",)
             assert "overlay" not in found.message
 
     @pytest.mark.parametrize(("deployment", "told"), [("stable", "DEPLOYMENT=stable"), (None, "the DEPLOYMENT that")])
     def test_any_other_needs_one_of_its_own(self, deployment: str | None, told: str) -> None:
-        found = schedule.missing("packit", deployment)
+        found = cronjob.missing("packit", deployment)
         assert f"first make an overlay of your own with {told}" in found.message
         assert found.mend == ("oc -n packit apply -k deploy",)
         readme = (MANIFESTS.parent / "README.md").read_text(encoding="utf-8")

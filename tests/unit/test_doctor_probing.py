@@ -6,10 +6,10 @@ import io
 
 import pytest
 
-from job.checks.gateway import PROBE, Probed, findings
 from job.config.settings import GatewaySettings
-from job.probing import probe
-from job.tables_doctor import print_findings
+from job.doctor.checks.gateway import PROBE, Probed, findings
+from job.doctor.gateway_probe import probe
+from job.doctor.table import print_findings
 from tests.runs.servers import Answered, Asked, Sums, serving
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from job.checks import Severity
-from job.checks.rights import (
+from job.doctor.checks import Severity
+from job.doctor.checks.rbac import (
     BINDINGS,
     ESSENTIAL,
     FILES,

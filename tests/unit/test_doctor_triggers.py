@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from job.checks import Finding, Severity
-from job.checks.shapes import KnownTags, Names, Shape, normal, shape_of
-from job.checks.triggers import (
+from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.doctor.checks import Finding, Severity
+from job.doctor.checks.image_triggers import (
     built_from,
     of_pull,
     of_workload,
@@ -19,7 +19,7 @@ from job.checks.triggers import (
     untriggered,
     without_trigger,
 )
-from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.doctor.checks.templates import KnownTags, Names, Shape, normal, shape_of
 from job.domain.model import TagName
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, workload_from
 from tests.unit.objects import NAMESPACE

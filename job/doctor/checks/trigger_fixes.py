@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from job.checks.shapes import Bare, KnownTags, Names, Shape
 from job.cluster import DEPLOYMENT_CONFIGS
+from job.doctor.checks.templates import Bare, KnownTags, Names, Shape
 from job.domain.model import TagName
 from job.status.remedies import oc, reference
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Follows, Workload

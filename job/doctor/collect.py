@@ -7,12 +7,12 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from job.checks.horizon import Horizon
-from job.checks.schedule import CronJob, cron_job_from
-from job.checks.shapes import KnownTags, Shape, shape_of
-from job.checks.tags import Import, Looked, meant_whole, takes_one
-from job.checks.triggers import built_from
 from job.cluster import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
+from job.doctor.checks.cronjob import CronJob, cron_job_from
+from job.doctor.checks.image_triggers import built_from
+from job.doctor.checks.rollback_targets import Horizon
+from job.doctor.checks.tags import Import, Looked, meant_whole, takes_one
+from job.doctor.checks.templates import KnownTags, Shape, shape_of
 from job.domain.errors import ClusterError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of

@@ -13,8 +13,8 @@ from contextlib import suppress
 
 import urllib3
 
-from job.checks.gateway import PROBE, PROBE_JOB, Probed
 from job.config.settings import GatewaySettings
+from job.doctor.checks.gateway import PROBE, PROBE_JOB, Probed
 from job.domain.failures import clean
 from job.publish.pushgateway import Gateway, GatewayError, refusal
 

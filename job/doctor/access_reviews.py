@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from job.checks.rights import Right, account_of
 from job.cluster import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
+from job.doctor.checks.rbac import Right, account_of
 from job.domain.errors import ClusterError
 from job.run.context import Context
 

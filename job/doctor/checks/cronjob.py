@@ -9,9 +9,9 @@ from datetime import datetime
 from typing import Any
 
 from job import VERSION
-from job.checks import Finding, Severity
 from job.cluster import CRON_JOBS
 from job.config.settings import Settings, as_far_as_known
+from job.doctor.checks import Finding, Severity
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.status.remedies import oc
 from job.workloads.image_triggers import object_in, objects_in, pod_spec_of

@@ -12,11 +12,24 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from job.checks import Finding, Severity, clock, gateway, horizon, in_order, not_checked, rights, schedule, tags
-from job.checks import triggers as triggering
-from job.checks.schedule import CronJob
-from job.checks.shapes import Names, Shape
-from job.commands.examining import (
+from job.config.settings import Settings
+from job.doctor.access_reviews import Review, allowed
+from job.doctor.checks import (
+    Finding,
+    Severity,
+    clock,
+    cronjob,
+    gateway,
+    image_triggers,
+    in_order,
+    not_checked,
+    rbac,
+    rollback_targets,
+    tags,
+)
+from job.doctor.checks.cronjob import CronJob
+from job.doctor.checks.templates import Names, Shape
+from job.doctor.collect import (
     ChosenStream,
     ask_registries,
     choose_tags,
@@ -27,8 +40,6 @@ from job.commands.examining import (
     read_streams,
     why_whole,
 )
-from job.commands.reviews import Review, allowed
-from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError
 from job.domain.holds import hold_of
 from job.domain.model import Reason, Skip, TagName
@@ -59,7 +70,7 @@ def doctor(settings: Settings, stop: Stop, *, as_table: bool) -> int:
     findings = in_order(found.findings)
     status = 1 if any(each.severity is not Severity.NOTE for each in findings) else 0
     if as_table:
-        from job.tables_doctor import print_findings
+        from job.doctor.table import print_findings
 
         write(lambda: print_findings(findings, found.looked_at, found.probed))
     else:
@@ -111,7 +122,7 @@ class _Examination:
         except ClusterError as error:
             if error.reason is not Reason.FORBIDDEN:
                 raise
-            self.findings.append(rights.fleet(who(where.cluster), str(error)))
+            self.findings.append(rbac.fleet(who(where.cluster), str(error)))
             return
         self.namespaces = run.namespaces
         streams, errors = read_streams(where, self.namespaces)
@@ -145,9 +156,9 @@ class _Examination:
 
     def _jobs(self, jobs: Sequence[CronJob]) -> None:
         for job in jobs:
-            self.findings += schedule.findings(job, self.now)
+            self.findings += cronjob.findings(job, self.now)
         if not jobs:
-            self.findings.append(schedule.missing(self.namespaces[0], self.where.settings.wanted.deployment))
+            self.findings.append(cronjob.missing(self.namespaces[0], self.where.settings.wanted.deployment))
 
     def _rights(self, chosen: Sequence[ChosenStream], jobs: Sequence[CronJob]) -> set[str]:
         """Tell of rights that are missing; the namespaces in which this login may ask for images."""
@@ -158,7 +169,7 @@ class _Examination:
         ending = self._hold_that_ends(chosen)
         users = dict.fromkeys((me, *(job.user for job in jobs)))
         is_job = len(users) == 1 or any(job.user == me for job in jobs)
-        uses: dict[tuple[str, str | None], rights.Use] = {}
+        uses: dict[tuple[str, str | None], rbac.Use] = {}
         for namespace in self.namespaces:
             for user in users:
                 told = [each.settings for each in jobs if each.user == user and each.imports(namespace, deployment)]
@@ -168,7 +179,7 @@ class _Examination:
         asked = {
             (namespace, user): {
                 right: Review(namespace, right, None if user == me else user)
-                for _, right in rights.wanted(user, namespace)
+                for _, right in rbac.wanted(user, namespace)
             }
             for namespace, user in uses
         }
@@ -176,10 +187,10 @@ class _Examination:
         for (namespace, user), use in uses.items():
             mine = {right: answers[review] for right, review in asked[namespace, user].items()}
             if user and user != me and all(answer is None for answer in mine.values()):
-                self.findings.append(rights.unasked(user, namespace))
+                self.findings.append(rbac.unasked(user, namespace))
             else:
-                self.findings += rights.missing(use, namespace, mine)
-        return {name for name in self.namespaces if answers[Review(name, rights.IMPORT)] is not False}
+                self.findings += rbac.missing(use, namespace, mine)
+        return {name for name in self.namespaces if answers[Review(name, rbac.IMPORT)] is not False}
 
     @staticmethod
     def _hold_that_ends(chosen: Sequence[ChosenStream]) -> str | None:
@@ -210,16 +221,16 @@ class _Examination:
             names.add(each.data, [tag.name for tag in each.those(None, Skip.HELD, Skip.PINNED, Skip.NO_SOURCE)])
         for data in (data for mine in streams.values() for data in mine):
             every.add(data, [tag.name for tag in stream_from(data).tags])
-        bare = triggering.without_trigger(shapes, found.workloads, names)
+        bare = image_triggers.without_trigger(shapes, found.workloads, names)
         bare_of = {each.shape.key: each for each in bare}
         pulls = []
         for workload in workloads:
             key = workload.resource.kind, workload.namespace, workload.name
             shape = forms.get(key)
-            self.findings += triggering.of_workload(workload, shape, known, every, bare_of.get(key))
-            pulls += [(workload, account, tag) for account, tag in triggering.pulls_wanted(workload, shape, known)]
+            self.findings += image_triggers.of_workload(workload, shape, known, every, bare_of.get(key))
+            pulls += [(workload, account, tag) for account, tag in image_triggers.pulls_wanted(workload, shape, known)]
         self._pulls(pulls)
-        untriggered = triggering.untriggered(bare, known, every)
+        untriggered = image_triggers.untriggered(bare, known, every)
         self.findings += [finding for finding, _ in untriggered]
         refused = {error.namespace for error in found.errors}
         followed = {follows.tag for each in found.workloads for follows in each.follows}
@@ -240,18 +251,18 @@ class _Examination:
     def _unsurveyed(self, found: Survey) -> None:
         for error in found.errors:
             told = f"triggers, and who follows a tag, are not looked at: {error.message}"
-            mend = rights.granted(self.me, error.namespace, rights.Component.ROLLOUTS)
+            mend = rbac.granted(self.me, error.namespace, rbac.Component.ROLLOUTS)
             severity = Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING
             self.findings.append(not_checked(error.namespace, "workloads", told, *mend, severity=severity))
 
     def _pulls(self, pulls: Sequence[tuple[Workload, str, TagName]]) -> None:
         reviews = [
-            Review(tag.namespace, rights.Right("image.openshift.io", "imagestreams/layers", "get", tag.stream), account)
+            Review(tag.namespace, rbac.Right("image.openshift.io", "imagestreams/layers", "get", tag.stream), account)
             for _, account, tag in pulls
         ]
         answers = allowed(self.where, reviews)
         for (workload, account, tag), review in zip(pulls, reviews, strict=True):
-            if finding := triggering.of_pull(workload, tag, account, answers[review]):
+            if finding := image_triggers.of_pull(workload, tag, account, answers[review]):
                 self.findings.append(finding)
 
     def _unfollowed(self, chosen: Sequence[ChosenStream], followed: set[TagName], left_out: Sequence[str]) -> None:
@@ -262,14 +273,14 @@ class _Examination:
             for each in chosen
             for tag in each.those(None, Skip.HELD)
         }
-        if triggering.unfollowed(imported, followed, left_out):
+        if image_triggers.unfollowed(imported, followed, left_out):
             built, hint = read_builds(self.where, self.namespaces)
             mends = {
                 each.name(tag): tags.opt_out(each.data, each.name(tag))
                 for each in chosen
                 for tag in each.those(None, Skip.HELD)
             }
-            self.findings += triggering.unfollowed(imported, followed | built, left_out, hint, mends)
+            self.findings += image_triggers.unfollowed(imported, followed | built, left_out, hint, mends)
 
     def _tags(
         self, chosen: Sequence[ChosenStream], jobs: Sequence[CronJob], may_import: set[str]
@@ -284,12 +295,12 @@ class _Examination:
         for namespace in self.namespaces:
             if namespace not in may_import:
                 told = "what the registries have is not looked at, for want of create on imagestreamimports"
-                mend = rights.granted(self.me, namespace, rights.Component.BASE)
+                mend = rbac.granted(self.me, namespace, rbac.Component.BASE)
                 self.findings.append(not_checked(namespace, "images", told, *mend))
         may = [each for each in chosen if each.stream.namespace in may_import]
         answers = ask_registries(self.where, may)
         self.findings += [finding for each in answers.imports if (finding := tags.of_import(each))]
-        self.findings += [finding for each in answers.horizons if (finding := horizon.finding(each))]
+        self.findings += [finding for each in answers.horizons if (finding := rollback_targets.finding(each))]
         cut = {each.tag for each in answers.imports if each.is_cut}
         self.findings += [tags.of_mode(tag, why) for tag, why in why_whole(self.where, may, cut).items()]
         return frozenset(each.tag for each in answers.imports if each.policy.digest is None)
@@ -306,7 +317,7 @@ class _Examination:
             else:
                 self.findings += gateway.findings(None, job)
             return
-        from job.probing import probe
+        from job.doctor.gateway_probe import probe
 
         log.info("a probe is pushed to %s and removed again", settings.url)
         self.probed = probe(settings)
@@ -322,8 +333,8 @@ class _Examination:
 
 def _use(
     user: str | None, is_job: bool, told: Sequence[Settings], in_waves: str | None, ending: str | None
-) -> rights.Use:
+) -> rbac.Use:
     """What a user makes use of, by the settings of its runs."""
     goes_back = "ON_BAD_ROLLOUT is rollback" if any(each.on_bad_rollout == "rollback" for each in told) else None
     watches = "WATCH_ROLLOUTS is set" if any(each.watch_rollouts for each in told) else None
-    return rights.Use(user, is_job, goes_back or watches or in_waves, goes_back or ending)
+    return rbac.Use(user, is_job, goes_back or watches or in_waves, goes_back or ending)

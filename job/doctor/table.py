@@ -11,8 +11,8 @@ from typing import TextIO
 
 from rich.text import Text
 
-from job.checks import Finding, Severity
-from job.checks.gateway import Probed
+from job.doctor.checks import Finding, Severity
+from job.doctor.checks.gateway import Probed
 from job.domain.failures import clean
 from job.views.tables import INDENT, console_for, lines_of
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, Severity, not_checked
 from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, hold_of, is_over
 from job.domain.model import By, Reason, Source, Stream, Tag, TagName

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from job.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, Severity, not_checked
 from job.domain.model import TagName
 from job.status.remedies import command, ours
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from job.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, Severity, not_checked
 from job.domain.model import JOURNAL
 from job.status.remedies import command, oc
 

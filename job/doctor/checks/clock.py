@@ -6,7 +6,7 @@ old an image is.
 
 from __future__ import annotations
 
-from job.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, Severity, not_checked
 
 WARNING_SECONDS = 5.0
 ERROR_SECONDS = 60.0

@@ -1,4 +1,4 @@
-"""What will go wrong, told from facts: one module a subject. Pure; the facts are gathered by `job.commands.examining`.
+"""What will go wrong, told from facts: one module a subject. Pure; the facts are gathered by `job.doctor.collect`.
 
 A finding says what is wrong, where, and the commands that mend it. Its `check` is a name that stays the same, for
 scripts.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from job.checks import Finding, Severity, not_checked
-from job.checks.schedule import CronJob
 from job.config.settings import GatewaySettings
+from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks.cronjob import CronJob
 from job.status.remedies import command, oc
 
 # The group of the probe: no dashboard or alert reads it.
