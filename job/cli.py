@@ -130,8 +130,8 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
         from job.doctor.command import doctor
 
         return doctor(settings, stop, as_table=as_table)
-    from job.commands.planning import Asked
-    from job.commands.undo import resume, rollback
+    from job.commands.rollback import resume, rollback
+    from job.commands.rollback_plan import Asked
 
     if command == "resume":
         return resume(settings, stop, as_table=as_table)

@@ -28,7 +28,7 @@ def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool) -> i
         histories = [_history(where, found, check=check) for found in find(where)]
     now = datetime.now(UTC)
     if as_table:
-        from job.views.tables import print_histories
+        from job.commands.history_view import print_histories
 
         write(lambda: print_histories(histories, now))
     else:

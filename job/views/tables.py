@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-import sys
 import textwrap
-from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
@@ -15,11 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from job.domain.failures import clean
-from job.domain.history import TagHistory
 from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
 from job.imagestreams.api_types import iso
-from job.status.remedies import resuming
-from job.undoing import Undoing
 from job.views.documents import spoken, summary
 
 WIDTH = 100
@@ -175,37 +170,7 @@ def told_of_hold(hold: Hold, now: datetime) -> str:
     return f"held for {age(hold.at, now)}{by}{until}{newer}: {hold.reason or 'no reason given'}"
 
 
-def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
-    """Write what a rollback is about to do."""
-    console = console_for(file)
-    name = plan.name
-    console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
-    if plan.hold:
-        console.print(Text(clean(told_of_hold(plan.hold, now)), style="yellow"))
-    rows = [("from", plan.now.digest), *_described(plan.now, now), ("to", plan.to.digest), *_described(plan.to, now)]
-    there = {True: "has it", False: "no longer has it", None: "did not say whether it has it"}
-    rows.append(("registry", there[plan.in_registry]))
-    if plan.aliases:
-        rows.append(("moves along", ", ".join(plan.aliases)))
-    told = [f"{each.workload.namespace}/{each.workload.resource.kind}/{each.workload.name}" for each in plan.followers]
-    rows.append(("redeploys", ", ".join(told) or "nothing: no workload follows it"))
-    ends = [f"until {iso(plan.until)}"] if plan.until else []
-    ends += ["until the registry has something newer"] if plan.until_newer else []
-    rows.append(("held", " or ".join(ends) or f"until somebody runs: {resuming(name)}"))
-    rows.append(("reason", plan.reason or "none given"))
-    table = new_table()
-    table.show_header = False
-    table.add_column("", style="dim", no_wrap=True)
-    table.add_column("", overflow="fold")
-    for label, text in rows:
-        table.add_row(Text(f"  {label}"), Text(clean(text, 2000)))
-    console.print(table)
-    for warning in plan.warnings:
-        console.print(Text(f"  ! {warning}", style="yellow"))
-    console.print()
-
-
-def _described(image: Image, now: datetime) -> list[tuple[str, str]]:
+def image_rows(image: Image, now: datetime) -> list[tuple[str, str]]:
     """A row that tells of an image, if there is something to tell."""
     told = [
         f"built {age(image.created, now)} ago" if image.created else None,
@@ -214,54 +179,3 @@ def _described(image: Image, now: datetime) -> list[tuple[str, str]]:
         f"here since {age(image.imported_at, now)}" if image.imported_at else None,
     ]
     return [("", ", ".join(filter(None, told)))] if any(told) else []
-
-
-def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:
-    """Write the history of each tag."""
-    console = console_for(file or sys.stdout)
-    for number, each in enumerate(histories):
-        if number:
-            console.print()
-        name = each.name
-        console.print(Text(clean(f"{name.namespace}/{name}  {each.source}"), style="bold"))
-        if each.hold:
-            console.print(Text(clean(told_of_hold(each.hold, now)), style="yellow"))
-        if each.hold_is_over:
-            console.print(Text("a hold was on it and is over: the tag was moved since", style="yellow"))
-        if each.problem:
-            reason, message, since = each.problem
-            console.print(Text(clean(f"import failed {age(since, now)} ago ({reason}): {message}"), style="bold red"))
-        if not each.entries:
-            console.print(Text("no image yet", style="dim"))
-            continue
-        console.print(_history_table(each, now))
-
-
-def _history_table(each: TagHistory, now: datetime) -> Table:
-    table = new_table()
-    for column in ("DIGEST", "CAME", "STAYED", "BUILT"):
-        table.add_column(column, no_wrap=True, min_width=5, justify="left" if column == "DIGEST" else "right")
-    table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=12)
-    table.add_column("VERSION", no_wrap=True, overflow="ellipsis", max_width=16)
-    if each.checked:
-        table.add_column("REGISTRY", no_wrap=True)
-    table.add_column("", no_wrap=True)
-    for entry in each.entries:
-        moment, image = entry.moment, entry.image
-        note = ["current"] if moment.is_current else []
-        note += ["held"] if entry.held else []
-        note += ["put back"] if moment.put_back else []
-        note += ["rolled back from"] if moment.left else []
-        cells = [
-            short_digest(image),
-            f"{age(moment.item.imported_at, now)} ago" if moment.item.imported_at else "-",
-            age(moment.item.imported_at, moment.until or now),
-            f"{age(image.created, now)} ago" if image.created else "-",
-            image.revision or "-",
-            image.version or "-",
-        ]
-        if each.checked:
-            cells.append({True: "there", False: "gone", None: "?"}[entry.in_registry])
-        style = "bold" if moment.is_current else "red" if moment.left else ""
-        table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
-    return table

@@ -156,7 +156,7 @@ def test_the_horizon(earlier: int, there: int | None, severity: Severity | None)
 
 class TestWithoutACronJob:
     def test_a_deployment_with_an_overlay(self) -> None:
-        assert schedule.OVERLAYS == OVERLAYS
+        assert cronjob.OVERLAYS == OVERLAYS
         for name in OVERLAYS:
             assert build(name).environment["DEPLOYMENT"] == name
             found = cronjob.missing("packit", name)

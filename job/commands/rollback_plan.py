@@ -9,7 +9,7 @@ from job.domain.errors import UsageError
 from job.domain.failures import clean
 from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
 from job.domain.holds import hold_of
-from job.domain.model import Item, TagName
+from job.domain.model import Hold, Image, Item, TagName
 from job.domain.schedule import parse_moment, parse_zone
 from job.domain.selection import aliases_of
 from job.imagestreams.api_types import applied_by, image_of, items_of, reference_of
@@ -18,9 +18,39 @@ from job.imagestreams.lookup import Answer, question_of_item
 from job.imagestreams.retag import source_in_registry
 from job.run.context import Context
 from job.run.targets import Found
-from job.undoing import Undoing
 from job.workloads.discovery import Survey
-from job.workloads.rollouts import Moved, followed_by
+from job.workloads.rollouts import Followed, Moved, followed_by
+
+
+@dataclass(frozen=True, slots=True)
+class Undoing:
+    """A rollback that is about to be done.
+
+    Attributes:
+        name: of the tag.
+        now: the image that it has.
+        to: the image that it is to have.
+        aliases: tags of the stream that move along.
+        followers: the workloads that follow it, or an alias.
+        in_registry: whether the registry has the image; None where it did not tell.
+        warnings: what else one should know.
+        hold: that is on the tag already.
+        reason: why.
+        until: when the hold ends.
+        until_newer: whether it ends with something newer in the registry.
+    """
+
+    name: TagName
+    now: Image
+    to: Image
+    aliases: tuple[str, ...]
+    followers: tuple[Followed, ...]
+    in_registry: bool | None
+    warnings: tuple[str, ...]
+    hold: Hold | None
+    reason: str | None
+    until: datetime | None
+    until_newer: bool
 
 
 @dataclass(frozen=True, slots=True)

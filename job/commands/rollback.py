@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from job.commands.planning import Asked, end_of_hold, plan_of, target_of, with_aliases
+from job.commands.rollback_plan import Asked, Undoing, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over
@@ -29,7 +29,6 @@ from job.run.targets import Found, find_one
 from job.run.waves import Rounds
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
-from job.undoing import Undoing
 from job.views.documents import as_document, hold_document
 from job.views.output import document, write
 from job.workloads.discovery import Survey
@@ -112,7 +111,7 @@ def _moved(where: Place, rounds: Rounds, result: TagResult) -> TagResult:
 
 
 def _show_plan(plan: Undoing, *, as_table: bool) -> None:
-    from job.views.tables import print_undoing
+    from job.commands.rollback_view import print_undoing
 
     # A document on stdout stays alone there.
     write(lambda: print_undoing(plan, datetime.now(UTC), sys.stdout if as_table else sys.stderr))

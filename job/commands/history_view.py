@@ -1,0 +1,66 @@
+"""The images that a tag has had, as a table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TextIO
+
+from rich.table import Table
+from rich.text import Text
+
+from job.domain.failures import clean
+from job.domain.history import TagHistory
+from job.views.tables import age, console_for, new_table, short_digest, told_of_hold
+
+
+def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:
+    """Write the history of each tag."""
+    console = console_for(file or sys.stdout)
+    for number, each in enumerate(histories):
+        if number:
+            console.print()
+        name = each.name
+        console.print(Text(clean(f"{name.namespace}/{name}  {each.source}"), style="bold"))
+        if each.hold:
+            console.print(Text(clean(told_of_hold(each.hold, now)), style="yellow"))
+        if each.hold_is_over:
+            console.print(Text("a hold was on it and is over: the tag was moved since", style="yellow"))
+        if each.problem:
+            reason, message, since = each.problem
+            console.print(Text(clean(f"import failed {age(since, now)} ago ({reason}): {message}"), style="bold red"))
+        if not each.entries:
+            console.print(Text("no image yet", style="dim"))
+            continue
+        console.print(_history_table(each, now))
+
+
+def _history_table(each: TagHistory, now: datetime) -> Table:
+    table = new_table()
+    for column in ("DIGEST", "CAME", "STAYED", "BUILT"):
+        table.add_column(column, no_wrap=True, min_width=5, justify="left" if column == "DIGEST" else "right")
+    table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=12)
+    table.add_column("VERSION", no_wrap=True, overflow="ellipsis", max_width=16)
+    if each.checked:
+        table.add_column("REGISTRY", no_wrap=True)
+    table.add_column("", no_wrap=True)
+    for entry in each.entries:
+        moment, image = entry.moment, entry.image
+        note = ["current"] if moment.is_current else []
+        note += ["held"] if entry.held else []
+        note += ["put back"] if moment.put_back else []
+        note += ["rolled back from"] if moment.left else []
+        cells = [
+            short_digest(image),
+            f"{age(moment.item.imported_at, now)} ago" if moment.item.imported_at else "-",
+            age(moment.item.imported_at, moment.until or now),
+            f"{age(image.created, now)} ago" if image.created else "-",
+            image.revision or "-",
+            image.version or "-",
+        ]
+        if each.checked:
+            cells.append({True: "there", False: "gone", None: "?"}[entry.in_registry])
+        style = "bold" if moment.is_current else "red" if moment.left else ""
+        table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
+    return table

@@ -1,0 +1,44 @@
+"""What a rollback is about to do, as a page for the person who has to agree."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TextIO
+
+from rich.text import Text
+
+from job.commands.rollback_plan import Undoing
+from job.domain.failures import clean
+from job.imagestreams.api_types import iso
+from job.status.remedies import resuming
+from job.views.tables import console_for, image_rows, new_table, told_of_hold
+
+
+def print_undoing(plan: Undoing, now: datetime, file: TextIO) -> None:
+    """Write what a rollback is about to do."""
+    console = console_for(file)
+    name = plan.name
+    console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
+    if plan.hold:
+        console.print(Text(clean(told_of_hold(plan.hold, now)), style="yellow"))
+    rows = [("from", plan.now.digest), *image_rows(plan.now, now), ("to", plan.to.digest), *image_rows(plan.to, now)]
+    there = {True: "has it", False: "no longer has it", None: "did not say whether it has it"}
+    rows.append(("registry", there[plan.in_registry]))
+    if plan.aliases:
+        rows.append(("moves along", ", ".join(plan.aliases)))
+    told = [f"{each.workload.namespace}/{each.workload.resource.kind}/{each.workload.name}" for each in plan.followers]
+    rows.append(("redeploys", ", ".join(told) or "nothing: no workload follows it"))
+    ends = [f"until {iso(plan.until)}"] if plan.until else []
+    ends += ["until the registry has something newer"] if plan.until_newer else []
+    rows.append(("held", " or ".join(ends) or f"until somebody runs: {resuming(name)}"))
+    rows.append(("reason", plan.reason or "none given"))
+    table = new_table()
+    table.show_header = False
+    table.add_column("", style="dim", no_wrap=True)
+    table.add_column("", overflow="fold")
+    for label, text in rows:
+        table.add_row(Text(f"  {label}"), Text(clean(text, 2000)))
+    console.print(table)
+    for warning in plan.warnings:
+        console.print(Text(f"  ! {warning}", style="yellow"))
+    console.print()
