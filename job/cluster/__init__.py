@@ -74,3 +74,8 @@ class Cluster(Protocol):
 
     def close(self) -> None:
         """Give up connections."""
+
+
+def reference(resource: Resource, name: str) -> str:
+    """An object as commands name it: `deployment/web`."""
+    return f"{resource.kind.lower()}/{name}"

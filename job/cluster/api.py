@@ -27,8 +27,9 @@ from job.cluster import CRON_JOBS, PODS, Resource
 from job.cluster.paths import path_of
 from job.config.settings import Settings, is_overheard
 from job.domain.errors import ClusterError, UsageError
-from job.domain.failures import clean, of_http
+from job.domain.failures import of_http
 from job.domain.model import Reason
+from job.domain.text import clean
 
 log = logging.getLogger(__name__)
 

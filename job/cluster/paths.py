@@ -6,8 +6,8 @@ from urllib.parse import quote
 
 from job.cluster import Resource
 from job.domain.errors import ClusterError
-from job.domain.failures import clean
 from job.domain.model import Reason
+from job.domain.text import clean
 
 
 def path_of(resource: Resource, namespace: str, name: str | None = None) -> str:

@@ -9,7 +9,8 @@ from job.config.settings import Settings
 from job.domain.history import Entry, TagHistory, moments_of
 from job.domain.holds import hold_of, is_over
 from job.domain.model import Item
-from job.imagestreams.api_types import image_of, import_problem, iso, items_of, reference_of
+from job.domain.times import iso
+from job.imagestreams.api_types import image_of, import_problem, items_of, reference_of
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Question, question_of_item
 from job.run.session import Place, place

@@ -10,8 +10,8 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.failures import clean
 from job.domain.history import TagHistory
+from job.domain.text import clean
 from job.views.tables import age, console_for, new_table, short_digest, told_of_hold
 
 

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from job.domain.errors import UsageError
-from job.domain.failures import clean
 from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
 from job.domain.holds import hold_of
 from job.domain.model import Hold, Image, Item, TagName
 from job.domain.schedule import parse_moment, parse_zone
 from job.domain.selection import aliases_of
+from job.domain.text import clean
 from job.imagestreams.api_types import applied_by, image_of, items_of, reference_of
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Answer, question_of_item

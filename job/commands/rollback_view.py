@@ -8,9 +8,9 @@ from typing import TextIO
 from rich.text import Text
 
 from job.commands.rollback_plan import Undoing
-from job.domain.failures import clean
-from job.imagestreams.api_types import iso
-from job.status.remedies import resuming
+from job.domain.shell import resuming
+from job.domain.text import clean
+from job.domain.times import iso
 from job.views.tables import console_for, image_rows, new_table, told_of_hold
 
 

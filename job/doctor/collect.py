@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
-from job.doctor.checks.cronjob import CronJob, cron_job_from
+from job.cluster.unstructured import object_in
 from job.doctor.checks.image_triggers import built_from
 from job.doctor.checks.rollback_targets import Horizon
 from job.doctor.checks.tags import Import, Looked, meant_whole, takes_one
@@ -21,8 +21,9 @@ from job.domain.selection import Choice, choose
 from job.imagestreams.api_types import facts_from, items_of, stream_from
 from job.imagestreams.lookup import WHOLE, Answer, Question, question_of_item
 from job.run.context import Context
+from job.workloads.cronjob import CronJob, cron_job_from
 from job.workloads.discovery import LISTS_AT_ONCE, cron_jobs_in
-from job.workloads.image_triggers import KINDS, Workload, object_in
+from job.workloads.image_triggers import KINDS, Workload
 
 Json = Mapping[str, Any]
 BUILD_CONFIGS = Resource("build.openshift.io/v1", "BuildConfig", "buildconfigs")

@@ -27,7 +27,6 @@ from job.doctor.checks import (
     rollback_targets,
     tags,
 )
-from job.doctor.checks.cronjob import CronJob
 from job.doctor.checks.templates import Names, Shape
 from job.doctor.collect import (
     ChosenStream,
@@ -44,14 +43,15 @@ from job.domain.errors import ClusterError, StoppedError
 from job.domain.holds import hold_of
 from job.domain.model import Reason, Skip, TagName
 from job.domain.selection import aliases_of, wave_of
+from job.domain.shell import command
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.retag import who
 from job.run.context import nothing_matches
 from job.run.engine import start
 from job.run.session import Place, place
 from job.runtime.shutdown import Stop
-from job.status.remedies import command
 from job.views.output import document, write
+from job.workloads.cronjob import CronJob
 from job.workloads.discovery import Survey
 from job.workloads.image_triggers import Workload
 

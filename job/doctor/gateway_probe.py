@@ -15,7 +15,7 @@ import urllib3
 
 from job.config.settings import GatewaySettings
 from job.doctor.checks.gateway import PROBE, PROBE_JOB, Probed
-from job.domain.failures import clean
+from job.domain.text import clean
 from job.publish.pushgateway import Gateway, GatewayError, refusal
 
 # What servers answer to a method that they do not have.

@@ -13,7 +13,7 @@ from rich.text import Text
 
 from job.doctor.checks import Finding, Severity
 from job.doctor.checks.gateway import Probed
-from job.domain.failures import clean
+from job.domain.text import clean
 from job.views.tables import INDENT, console_for, lines_of
 
 STYLES = {Severity.ERROR: "bold red", Severity.WARNING: "yellow", Severity.NOTE: "cyan"}

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.domain.failures import clean
 from job.domain.model import Hold, Source, Tag
-from job.imagestreams.api_types import iso, parse_time
+from job.domain.text import clean
+from job.domain.times import iso, parse_time
 
 ANNOTATION = "import-images.dev/hold"
 VERSION = 1

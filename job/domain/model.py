@@ -336,3 +336,14 @@ class Report:
     def retries(self) -> int:
         """How many of them were more tries of what had failed."""
         return sum(sum(tally.retries.values()) for tally in self.tallies.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Involved:
+    """The object that an Event is about."""
+
+    api_version: str
+    kind: str
+    namespace: str
+    name: str
+    uid: str | None = None

@@ -7,15 +7,18 @@ The shapes are those of image.openshift.io/v1. Anything may be missing or null t
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from sys import intern
 from typing import Any
 
-from job.domain.failures import clean
-from job.domain.model import Image, ImageFacts, Item, Source, Stream, Tag
+from job.domain.model import Image, ImageFacts, Item, Source, Stream, Tag, TagName
+from job.domain.shell import oc
+from job.domain.text import clean
+from job.domain.times import parse_time
 
 GROUP = "image.openshift.io/v1"
 ANNOTATION_PREFIX = "import-images.dev/"
@@ -23,35 +26,6 @@ REVISION_LABELS = ("org.opencontainers.image.revision", "vcs-ref")
 VERSION_LABELS = ("org.opencontainers.image.version", "version")
 # Of a revision or version, in characters.
 LONGEST_LABEL = 200
-
-
-def parse_time(text: object) -> datetime | None:
-    """An RFC 3339 time in UTC; None for what is none, and for Go's zero time."""
-    if not isinstance(text, str):
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        return None
-    if time.tzinfo is None or time.year <= 1:
-        return None
-    try:
-        return time.astimezone(UTC)
-    except OverflowError:
-        return None
-
-
-def from_unix(seconds: float) -> datetime | None:
-    """A time by its seconds since 1970; None for what is beyond all years."""
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def iso(time: datetime | None) -> str | None:
-    """A time as RFC 3339 in UTC, to the second."""
-    return None if time is None else time.astimezone(UTC).replace(microsecond=0, tzinfo=None).isoformat() + "Z"
 
 
 def _object(value: object) -> Mapping[str, Any]:
@@ -334,3 +308,12 @@ def applied_by(data: Mapping[str, Any]) -> str | None:
         if entry.get("operation") == "Apply" and "f:tags" in fields:
             return str(entry.get("manager") or "server-side apply")
     return None
+
+
+def login_secret(name: TagName, source: str) -> str:
+    """The command that gives a tag's namespace a login for the registry of its source."""
+    server = repository_of(Source("DockerImage", source)).partition("/")[0]
+    login = (f"--docker-server={server}", "--docker-username=USER", "--docker-password=PASSWORD")
+    # A stream's name may have what a Secret's may not.
+    secret = re.sub(r"[^a-z0-9-]", "-", f"pull-{name.stream}")[:63].strip("-")
+    return oc(name.namespace, "create", "secret", "docker-registry", secret, *login)

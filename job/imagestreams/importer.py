@@ -21,10 +21,11 @@ from dataclasses import dataclass, field
 
 from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING, clean, of_image
+from job.domain.failures import PASSING, of_image
 from job.domain.holds import hold_of
 from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
 from job.domain.selection import Choice, aliases_of, skip_reason
+from job.domain.text import clean
 from job.imagestreams.api_types import Imported, answer_from, image_of, import_of, repository_of, stream_from
 from job.imagestreams.descriptions import Describer
 from job.runtime.pool import Pool, wait_before

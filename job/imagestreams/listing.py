@@ -8,9 +8,10 @@ from collections.abc import Callable, Sequence
 
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING, clean
+from job.domain.failures import PASSING
 from job.domain.model import Reason, RunError, Stream
 from job.domain.selection import Choice, Wanted, choose, in_share
+from job.domain.text import clean
 from job.imagestreams.api_types import stream_from
 from job.runtime.pool import wait_before
 

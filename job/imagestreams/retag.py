@@ -16,7 +16,7 @@ from typing import Any
 
 from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
 from job.domain.errors import ClusterError, ImportImagesError
-from job.domain.failures import PASSING, clean
+from job.domain.failures import PASSING
 from job.domain.history import came_first
 from job.domain.holds import (
     ANNOTATION,
@@ -29,6 +29,7 @@ from job.domain.holds import (
     without_annotation,
 )
 from job.domain.model import Item, Reason, Source, Stream, Tag, TagName
+from job.domain.text import clean
 from job.imagestreams.api_types import (
     answer_from,
     as_written,

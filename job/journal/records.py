@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from job.domain.failures import writable
 from job.domain.model import JOURNAL, ImageFacts, Outcome, Report, Result, Scope, Shard
 from job.domain.selection import in_share
-from job.imagestreams.api_types import iso, parse_time
+from job.domain.text import writable
+from job.domain.times import iso, parse_time
 
 NAME = JOURNAL
 VERSION = 1

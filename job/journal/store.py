@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 from job.cluster import CONFIG_MAPS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING, clean
+from job.domain.failures import PASSING
 from job.domain.model import Reason
+from job.domain.text import clean
 from job.journal.records import NAME, Journal, decode, encode
 from job.runtime.pool import wait_before
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from job.imagestreams.api_types import from_unix
+from job.domain.times import from_unix
 
 # Hash, number of parents by their hashes, author, time of the commit, subject. Nothing of it holds a NUL.
 LOG_FORMAT = "%H%x00%P%x00%an%x00%ct%x00%s"

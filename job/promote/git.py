@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from job.domain.errors import ImportImagesError, StoppedError, UsageError
-from job.domain.failures import clean
+from job.domain.text import clean
 from job.runtime.terminal import is_there
 
 # The first that takes configuration from GIT_CONFIG_COUNT.

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from job.domain.errors import StoppedError, UsageError
+from job.domain.shell import command
 from job.promote.bench import Bench, tip_of
 from job.promote.clone import Clone
 from job.promote.config import Repository
@@ -15,7 +16,6 @@ from job.promote.git import GitError
 from job.promote.monorepo import Recorder, recorder
 from job.promote.moves import DONE, MOST_SHOWN, Fate, Move, Moved, described, obstacle, status_of
 from job.runtime.terminal import Person, agreed
-from job.status.remedies import command
 
 log = logging.getLogger(__name__)
 

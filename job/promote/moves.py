@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from job.domain.failures import clean
+from job.domain.text import clean
 from job.promote.commits import Commit, authors, pull_requests_of
 from job.promote.config import Repository
 

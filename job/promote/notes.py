@@ -11,9 +11,9 @@ from typing import Any
 
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, UsageError
-from job.domain.failures import clean
 from job.domain.schedule import parse_zone
-from job.imagestreams.api_types import iso
+from job.domain.text import clean
+from job.domain.times import iso
 from job.journal.records import RunRecord
 from job.journal.store import Memory
 from job.promote.bench import Bench

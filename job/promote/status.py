@@ -10,8 +10,8 @@ from typing import Any
 
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, StoppedError
-from job.domain.failures import clean
-from job.imagestreams.api_types import iso
+from job.domain.text import clean
+from job.domain.times import iso
 from job.promote.bench import Bench
 from job.promote.clone import Clone
 from job.promote.commits import SHOWN, Commit, is_hash, same

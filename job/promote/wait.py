@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
-from job.domain.failures import clean
 from job.domain.model import By, Reason, TagName
 from job.domain.selection import skip_reason
+from job.domain.text import clean
 from job.imagestreams.lookup import Answer, Question
 from job.promote.arrivals import Judge, State
 from job.promote.bench import Bench

@@ -15,10 +15,10 @@ from typing import Any
 
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import clean
-from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
-from job.imagestreams.api_types import iso
-from job.views.documents import spoken, summary
+from job.domain.model import JOURNAL, Image, Involved, Outcome, Reason, Report, Result, Rollout, TagResult
+from job.domain.text import clean, spoken
+from job.domain.times import iso
+from job.views.documents import summary
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +26,6 @@ MOST = 50
 LONGEST_MESSAGE = 1000
 TRIES = 4
 SOURCE = "import-images"
-
-
-@dataclass(frozen=True, slots=True)
-class Involved:
-    """The object that an Event is about."""
-
-    api_version: str
-    kind: str
-    namespace: str
-    name: str
-    uid: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from prometheus_client import Counter as CounterMetric
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from job import VERSION
-from job.domain.failures import writable
 from job.domain.model import Outcome, Report, Result, RolloutResult, TagResult
+from job.domain.text import writable
 
 PREFIX = "import_images_"
 TAG = ("stream", "tag")

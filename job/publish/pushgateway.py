@@ -19,8 +19,8 @@ import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from job.config.settings import GatewaySettings, is_overheard
-from job.domain.failures import clean
 from job.domain.model import Outcome, Reason, Report, Result, Shard, Skip
+from job.domain.text import clean
 from job.publish.metrics import (
     BY_NAME,
     CARRIED_FAMILIES,

@@ -12,7 +12,7 @@ from job.domain.failures import PASSING
 from job.domain.model import Outcome, Reason, Report, RunError
 from job.domain.outcome import LOCKED_STAGE
 from job.domain.schedule import Freeze, frozen_at, parse_zone
-from job.imagestreams.api_types import iso
+from job.domain.times import iso
 from job.journal.records import Journal, begun
 from job.journal.store import Memory
 from job.run.context import Run, record_of, report_of, scope_of

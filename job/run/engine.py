@@ -10,7 +10,7 @@ from typing import TypeVar
 from job.domain.model import Report, RunError, Skip
 from job.domain.outcome import WAVES_STAGE, exit_status, outcome_of, overall
 from job.domain.selection import Choice
-from job.imagestreams.api_types import iso
+from job.domain.times import iso
 from job.imagestreams.listing import Chosen, Listing
 from job.journal.records import begun
 from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of

@@ -15,7 +15,7 @@ from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import hold_of, is_over, source_before
 from job.domain.model import Hold, Item, Skip, Stream, TagName
 from job.domain.selection import Choice, choose
-from job.imagestreams.api_types import iso
+from job.domain.times import iso
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
 from job.imagestreams.retag import forget, let_go

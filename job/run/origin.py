@@ -16,11 +16,10 @@ from typing import Any
 
 from job.cluster import CRON_JOBS, JOBS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import clean
-from job.domain.model import Reason
+from job.domain.model import Involved, Reason
 from job.domain.schedule import Schedule, UnsupportedScheduleError
-from job.imagestreams.api_types import parse_time
-from job.publish.events import Involved
+from job.domain.text import clean
+from job.domain.times import parse_time
 
 log = logging.getLogger(__name__)
 

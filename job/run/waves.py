@@ -13,17 +13,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from job.domain.errors import ImportImagesError
-from job.domain.failures import clean
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
+from job.domain.text import clean, spoken
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.imagestreams.listing import Chosen
 from job.imagestreams.retag import put_back, who
 from job.run.context import Run
 from job.runtime.pool import Pool
-from job.views.documents import spoken
 from job.workloads.health import Health
 from job.workloads.image_triggers import Workload
 from job.workloads.rollouts import Moved, followed_by, watch

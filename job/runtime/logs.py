@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from typing import TextIO
 
-from job.domain.failures import clean
+from job.domain.text import clean
 
 LONGEST = 2000
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Protocol, TextIO
 
 from job.domain.errors import StoppedError
-from job.domain.failures import clean
+from job.domain.text import clean
 
 log = logging.getLogger(__name__)
 

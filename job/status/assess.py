@@ -10,9 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from job.domain.failures import clean
 from job.domain.model import By, Outcome, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
-from job.imagestreams.api_types import from_unix, iso
+from job.domain.shell import command, ours, resuming
+from job.domain.text import clean
+from job.domain.times import from_unix, iso
+from job.imagestreams.api_types import login_secret
 from job.journal.records import RUNNING, Journal, RunRecord, TagRecord, is_of
 from job.status.model import (
     OLD,
@@ -29,7 +31,6 @@ from job.status.model import (
     is_rolling_out,
 )
 from job.status.punctuality import LONGEST_RUN, Punctuality, Timetable, punctuality, two_due_times_ago
-from job.status.remedies import command, login_secret, ours, resuming
 
 # Of tags whose schedule is not known: two Tuesdays and a day.
 STALE = timedelta(days=15)

@@ -10,11 +10,11 @@ from typing import Any
 
 from job.cluster import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
 from job.domain.errors import ClusterError, StoppedError
-from job.domain.failures import clean
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import Item, Reason, RunError, Stream, Tag, TagName
 from job.domain.selection import aliases_of, choose, in_share
+from job.domain.text import clean
 from job.imagestreams.api_types import import_problem, items_of, stream_from
 from job.imagestreams.listing import Chosen
 from job.journal.records import NAME as JOURNAL

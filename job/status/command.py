@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from job.config.settings import Settings
-from job.imagestreams.api_types import iso
+from job.domain.times import iso
 from job.run.engine import start
 from job.run.session import place
 from job.runtime.shutdown import Stop

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from job.doctor.checks.cronjob import CronJob, cron_job_from
-from job.domain.failures import clean
+from job.cluster.unstructured import object_in
 from job.domain.schedule import Schedule, UnsupportedScheduleError
-from job.imagestreams.api_types import parse_time
+from job.domain.text import clean
+from job.domain.times import parse_time
 from job.journal.records import RunRecord
-from job.workloads.image_triggers import object_in
+from job.workloads.cronjob import CronJob, cron_job_from
 
 LEAST_PATIENCE = timedelta(minutes=10)
 # What the manifests allow a run, and some more.

@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource
-from job.domain.model import RolloutResult, Source, TagName
-from job.imagestreams.api_types import repository_of
-from job.workloads.image_triggers import object_in
+from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource, reference
+from job.cluster.unstructured import object_in
+from job.domain.model import RolloutResult, TagName
+from job.domain.shell import command, ours
 from job.workloads.pods import Pod
-
-
-def command(*words: str) -> str:
-    """A command as a shell takes it."""
-    return shlex.join(words)
-
-
-def oc(namespace: str, *words: str) -> str:
-    """A command of `oc` in a namespace."""
-    return command("oc", "-n", namespace, *words)
-
-
-def reference(resource: Resource, name: str) -> str:
-    """An object as commands name it: `deployment/web`."""
-    return f"{resource.kind.lower()}/{name}"
-
-
-def ours(verb: str, name: TagName, *more: str) -> str:
-    """A command of this program about one tag."""
-    return command("import-images", verb, str(name), "-n", name.namespace, *more)
-
-
-def resuming(name: TagName) -> str:
-    """The command that lets a held tag go."""
-    return ours("resume", name)
-
-
-def login_secret(name: TagName, source: str) -> str:
-    """The command that gives a tag's namespace a login for the registry of its source."""
-    server = repository_of(Source("DockerImage", source)).partition("/")[0]
-    login = (f"--docker-server={server}", "--docker-username=USER", "--docker-password=PASSWORD")
-    # A stream's name may have what a Secret's may not.
-    secret = re.sub(r"[^a-z0-9-]", "-", f"pull-{name.stream}")[:63].strip("-")
-    return oc(name.namespace, "create", "secret", "docker-registry", secret, *login)
 
 
 def remedy(

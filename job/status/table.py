@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.failures import clean
 from job.domain.model import Outcome, RolloutResult
-from job.imagestreams.api_types import iso
+from job.domain.shell import resuming
+from job.domain.text import clean, spoken
+from job.domain.times import iso
 from job.journal.records import RUNNING, RunRecord
 from job.status.model import (
     Attention,
@@ -30,8 +31,6 @@ from job.status.model import (
     verdict,
 )
 from job.status.punctuality import Punctuality, delay_of
-from job.status.remedies import resuming
-from job.views.documents import spoken
 from job.views.tables import age, console_for, lines_of, new_table, short_digest, span, told_of_hold
 
 # One screen; whoever wants to see each of ten thousand takes the document.

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator
-from enum import StrEnum
 from typing import Any
 
-from job.domain.failures import clean
 from job.domain.model import Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
-from job.imagestreams.api_types import iso
+from job.domain.text import clean, spoken
+from job.domain.times import iso
 
 
 def image_document(image: Image | None) -> dict[str, Any] | None:
@@ -128,11 +127,6 @@ def summary(report: Report) -> str:
         parts.append("rollouts: " + ", ".join(f"{ends[each]} {spoken(each)}" for each in RolloutResult if ends[each]))
     text = f"{where}: {report.outcome}: {', '.join(parts) or 'no tags'} in {seconds:.1f} s"
     return clean(text, 1000)
-
-
-def spoken(result: StrEnum) -> str:
-    """A result in words."""
-    return str(result).replace("_", " ")
 
 
 MOST_MESSAGE_BYTES = 4096

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.failures import clean
 from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
-from job.imagestreams.api_types import iso
-from job.views.documents import spoken, summary
+from job.domain.text import clean, spoken
+from job.domain.times import iso
+from job.views.documents import summary
 
 WIDTH = 100
 INDENT = "    "

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from job.cluster import CRON_JOBS, PROJECTS, Cluster, Resource
-from job.doctor.checks.cronjob import NAME
+from job.cluster.unstructured import object_in
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
 from job.domain.model import ROLLOUTS_STAGE, Reason, RunError
 from job.runtime.pool import Pool, wait_before
-from job.workloads.image_triggers import KINDS, Workload, object_in, workload_from
+from job.workloads.cronjob import NAME
+from job.workloads.image_triggers import KINDS, Workload, workload_from
 
 # A page of workloads is large, and the pod of a run is small.
 WHOLE_LISTS_AT_ONCE = 1

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from job.domain.failures import clean
+from job.cluster.unstructured import condition_text, number, object_in, objects_in
 from job.domain.model import RolloutResult
-from job.workloads.image_triggers import condition_text, digest_in, number, object_in, objects_in, template_image
+from job.domain.text import clean
+from job.workloads.image_triggers import digest_in, template_image
 from job.workloads.pods import Pod
 
 _DEADLINE = "ProgressDeadlineExceeded"

@@ -16,8 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from job.domain.failures import clean
+from job.cluster.unstructured import object_in, objects_in
 from job.domain.model import TagName
+from job.domain.text import clean
 
 TRIGGERS_ANNOTATION = "image.openshift.io/triggers"
 KINDS = (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, CRON_JOBS, DEPLOYMENT_CONFIGS)
@@ -72,31 +73,6 @@ def workload_from(resource: Resource, data: Mapping[str, Any]) -> Workload | Non
     read = _of_config if resource == DEPLOYMENT_CONFIGS else _of_annotation
     follows, problem = read(resource, data, namespace)
     return Workload(resource, namespace, name, follows, problem) if follows or problem else None
-
-
-def object_in(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """The object at that place of some JSON; an empty one where there is none."""
-    for name in names:
-        found = data.get(name)
-        data = found if isinstance(found, dict) else {}
-    return data
-
-
-def objects_in(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    """The objects of a list in some JSON."""
-    found = data.get(name)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else ()
-
-
-def number(value: object, default: int = 0) -> int:
-    """A count that the API wrote; `default` where it left it out, as it does with zeros."""
-    return value if isinstance(value, int) and not isinstance(value, bool) else default
-
-
-def condition_text(condition: Mapping[str, Any]) -> str:
-    """What a condition of a status says."""
-    parts = [clean(str(condition[key])) for key in ("reason", "message") if condition.get(key)]
-    return ": ".join(parts) or "no reason given"
 
 
 def pod_spec_of(resource: Resource, data: Mapping[str, Any]) -> Mapping[str, Any]:

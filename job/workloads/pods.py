@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from job.domain.failures import clean
-from job.workloads.image_triggers import condition_text, container_image, digest_in, number, object_in, objects_in
+from job.cluster.unstructured import condition_text, number, object_in, objects_in
+from job.domain.text import clean
+from job.workloads.image_triggers import container_image, digest_in
 
 # A first crash may be one of a dependency that is not there yet.
 CRASHES = 2

@@ -13,19 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, PODS, Cluster, Resource
+from job.cluster.unstructured import object_in, objects_in
 from job.domain.errors import ClusterError
-from job.domain.failures import clean
 from job.domain.model import Reason, Rollout, RolloutResult, TagName
+from job.domain.text import clean
 from job.runtime.pool import Pool
 from job.workloads.health import Health, health, runs, stuck_pods
-from job.workloads.image_triggers import (
-    Follows,
-    Workload,
-    digest_in,
-    object_in,
-    objects_in,
-    template_image,
-)
+from job.workloads.image_triggers import Follows, Workload, digest_in, template_image
 from job.workloads.pods import Pod, pod_from
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,6 @@ import pytest
 
 from job.config.settings import GatewaySettings
 from job.doctor.checks import Finding, Severity, clock, cronjob, gateway, in_order, rollback_targets, tags
-from job.doctor.checks.cronjob import CronJob, cron_job_from
 from job.doctor.checks.gateway import Probed
 from job.doctor.checks.rollback_targets import Horizon
 from job.doctor.checks.tags import Import, Looked
@@ -20,6 +19,7 @@ from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
 from job.imagestreams.api_types import stream_from
 from job.views.tables import lines_of
+from job.workloads.cronjob import CronJob, cron_job_from
 from tests.kustomize import MANIFESTS, OVERLAYS, build
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 

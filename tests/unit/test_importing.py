@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from job.domain.errors import ClusterError
 from job.domain.model import By, Image, Reason, Result, Skip, TagResult
 from job.domain.selection import Pattern, Wanted, choose
-from job.imagestreams.api_types import parse_time, stream_from
+from job.domain.times import parse_time
+from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import Options, Surroundings, run_imports
 from job.runtime.pool import Pool

@@ -10,15 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.domain.model import ImageFacts, Item, Source, Stream, Tag
-from job.imagestreams.api_types import (
-    answer_from,
-    facts_from,
-    image_of,
-    import_of,
-    parse_time,
-    repository_of,
-    stream_from,
-)
+from job.domain.times import parse_time
+from job.imagestreams.api_types import answer_from, facts_from, image_of, import_of, repository_of, stream_from
 from tests.unit.scripted import (
     NAMESPACE,
     NO_IMAGE,

@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING, clean, of_http, of_image
+from job.domain.failures import PASSING, of_http, of_image
 from job.domain.holds import ANNOTATION, Terms, freed_reference, held_reference, hold_of, is_over
 from job.domain.model import Image, ImageFacts, Item, Outcome, Reason, Result, Scope, Shard, Skip, Source, Stream, Tag
 from job.domain.schedule import Schedule, frozen_at, parse_windows
 from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
+from job.domain.text import clean
 from job.imagestreams.api_types import import_of, put_of, reference_of, stream_from
 from job.journal.records import MOST_BYTES, Journal, RunRecord, TagRecord, begun, decode, encode, ended
 from job.publish.metrics import PREFIX, Past, exposition, increments

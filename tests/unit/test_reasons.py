@@ -11,8 +11,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from job.domain.failures import PASSING, clean, of_http, of_image
+from job.domain.failures import PASSING, of_http, of_image
 from job.domain.model import By, Reason
+from job.domain.text import clean
 
 RECORDED: dict[str, Any] = json.loads(
     (Path(__file__).parent.parent / "conformance" / "registry-errors.json").read_text(encoding="utf-8")

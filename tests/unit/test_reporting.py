@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.domain.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, RunError, TagResult
-from job.imagestreams.api_types import iso
+from job.domain.times import iso
 from job.views.documents import as_document, json_lines, summary, termination_message
 from tests.unit.reports import NAMESPACE, NEW, failed, held, report_of, reports, tag_result, unlisted
 

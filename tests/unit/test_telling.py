@@ -11,10 +11,9 @@ import pytest
 
 from job.cluster import CONFIG_MAPS, EVENTS, LEASES
 from job.config.settings import Settings
-from job.domain.model import Outcome, Reason, Report, RunError, Scope, Shard
+from job.domain.model import Involved, Outcome, Reason, Report, RunError, Scope, Shard
 from job.domain.selection import Pattern, Wanted
 from job.journal.records import NAME, Journal, TagRecord, decode, group_key
-from job.publish.events import Involved
 from job.publish.publisher import tell
 from job.publish.push import past_of
 from job.run.admission import locked

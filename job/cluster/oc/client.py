@@ -28,8 +28,8 @@ from job.cluster.oc.processes import Processes
 from job.cluster.paths import path_of
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, UsageError
-from job.domain.failures import clean
 from job.domain.model import Reason
+from job.domain.text import clean
 
 log = logging.getLogger(__name__)
 

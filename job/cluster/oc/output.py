@@ -13,8 +13,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from job.domain.errors import ClusterError
-from job.domain.failures import clean, of_http
+from job.domain.failures import of_http
 from job.domain.model import Reason
+from job.domain.text import clean
 
 # Of client-go before 0.33, and since.
 _ANSWER = re.compile(

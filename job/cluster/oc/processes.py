@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import openshift_client
 
 from job.domain.errors import ClusterError
-from job.domain.failures import clean
 from job.domain.model import Reason
+from job.domain.text import clean
 
 # At once, whatever CONCURRENCY is: each is a process of some 50 MB on a person's own machine.
 PROCESSES = 4

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from job import VERSION
-from job.cluster import CRON_JOBS
-from job.config.settings import Settings, as_far_as_known
+from job.cluster.unstructured import object_in
 from job.doctor.checks import Finding, Severity
 from job.domain.schedule import Schedule, UnsupportedScheduleError
-from job.status.remedies import oc
-from job.workloads.image_triggers import object_in, objects_in, pod_spec_of
+from job.domain.shell import oc
+from job.workloads.cronjob import NAME, CronJob
 
-NAME = "import-images"
-LABEL = "app.kubernetes.io/name"
 # The deployments that an overlay is shipped for.
 OVERLAYS = ("prod", "stg")
 # To end imports under way, report, push and release the lock.
@@ -26,75 +20,6 @@ GRACE_SECONDS = 60.0
 LEAST_STARTING_SECONDS = 600
 # The controller looks every 10 s: with less it may find that it is too late every time.
 CONTROLLER_SECONDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class CronJob:
-    """A CronJob of ours.
-
-    Attributes:
-        spec: its spec, as the API writes it.
-        container: the name of the container that runs the program.
-        image: that container's.
-        settings: by its environment, as far as that is written there.
-        account: the service account of its pods.
-    """
-
-    namespace: str
-    name: str
-    spec: Mapping[str, Any] = field(repr=False)
-    container: str
-    image: str
-    settings: Settings
-    account: str
-
-    def __str__(self) -> str:
-        return f"CronJob {self.name}"
-
-    @property
-    def user(self) -> str:
-        """The API's name of its account."""
-        return f"system:serviceaccount:{self.namespace}:{self.account}"
-
-    @property
-    def deployment(self) -> str | None:
-        """Whose tags it imports; None: every tag, or not known."""
-        return self.settings.wanted.deployment
-
-    @property
-    def namespaces(self) -> tuple[str, ...]:
-        """Where it imports; none are named where labels choose them."""
-        return self.settings.namespaces or (() if self.settings.namespace_selector else (self.namespace,))
-
-    def imports(self, namespace: str, deployment: str | None = None) -> bool:
-        """Whether it imports that deployment's tags (None: any) in that namespace; what labels choose may be any."""
-        is_there = namespace in self.namespaces or not self.namespaces
-        return is_there and (self.deployment is None or deployment in (None, self.deployment))
-
-
-def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:
-    """A CronJob of ours from its JSON, known by its label, its name or its container's; None for another one."""
-    metadata, pod = object_in(data, "metadata"), pod_spec_of(CRON_JOBS, data)
-    containers = objects_in(pod, "containers")
-    mine = next((each for each in containers if each.get("name") == NAME), None)
-    labelled = object_in(metadata, "labels").get(LABEL) == NAME
-    if not (mine or labelled or metadata.get("name") == NAME):
-        return None
-    container = mine or (containers[0] if containers else {})
-    environment = {
-        str(each.get("name")): value
-        for each in objects_in(container, "env")
-        if isinstance(value := each.get("value"), str)
-    }
-    return CronJob(
-        namespace=str(metadata.get("namespace", "")),
-        name=str(metadata.get("name", "")),
-        spec=object_in(data, "spec"),
-        container=str(container.get("name", "")),
-        image=str(container.get("image") or ""),
-        settings=as_far_as_known(environment),
-        account=str(pod.get("serviceAccountName") or "default"),
-    )
 
 
 def missing(namespace: str, deployment: str | None) -> Finding:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from job.config.settings import GatewaySettings
 from job.doctor.checks import Finding, Severity, not_checked
-from job.doctor.checks.cronjob import CronJob
-from job.status.remedies import command, oc
+from job.domain.shell import command, oc
+from job.workloads.cronjob import CronJob
 
 # The group of the probe: no dashboard or alert reads it.
 PROBE_JOB = "import-images-doctor"

@@ -10,12 +10,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from job.cluster.unstructured import object_in, objects_in
 from job.doctor.checks import Finding, Severity, not_checked
 from job.doctor.checks.templates import Bare, KnownTags, Names, Shape
 from job.doctor.checks.trigger_fixes import Mending, is_annotated, set_triggers
 from job.domain.model import TagName
-from job.status.remedies import oc, ours
-from job.workloads.image_triggers import Workload, folded, object_in, objects_in
+from job.domain.shell import oc, ours
+from job.workloads.image_triggers import Workload, folded
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from job.doctor.checks import Finding, Severity, not_checked
 from job.domain.model import JOURNAL
-from job.status.remedies import command, oc
+from job.domain.shell import command, oc
 
 
 class Component(StrEnum):

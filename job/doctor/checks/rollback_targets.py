@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from job.doctor.checks import Finding, Severity, not_checked
 from job.domain.model import TagName
-from job.status.remedies import command, ours
+from job.domain.shell import command, ours
 
 ENOUGH = 2
 

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from job.cluster.unstructured import object_in, objects_in
 from job.doctor.checks import Finding, Severity, not_checked
 from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, hold_of, is_over
 from job.domain.model import By, Reason, Source, Stream, Tag, TagName
 from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, wave_of
-from job.imagestreams.api_types import iso, reference_of, repository_of
-from job.status.remedies import command, login_secret, oc, ours, resuming
-from job.workloads.image_triggers import object_in, objects_in
+from job.domain.shell import command, oc, ours, resuming
+from job.domain.times import iso
+from job.imagestreams.api_types import login_secret, reference_of, repository_of
 
 WHOLE, ONE = "PreserveOriginal", "Legacy"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
+from job.cluster.unstructured import object_in, objects_in
 from job.domain.model import Source, TagName
 from job.imagestreams.api_types import items_of, repository_of, stream_from
-from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Workload, object_in, objects_in, pod_spec_of
+from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Workload, pod_spec_of
 
 RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
 

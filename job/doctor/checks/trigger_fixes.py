@@ -12,10 +12,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from job.cluster import DEPLOYMENT_CONFIGS
+from job.cluster import DEPLOYMENT_CONFIGS, reference
 from job.doctor.checks.templates import Bare, KnownTags, Names, Shape
 from job.domain.model import TagName
-from job.status.remedies import oc, reference
+from job.domain.shell import oc
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Follows, Workload
 
 Entry = dict[str, Any]

@@ -1,0 +1,33 @@
+"""Reading the API's JSON where any field may be missing or of another type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from job.domain.text import clean
+
+
+def object_in(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The object at that place of some JSON; an empty one where there is none."""
+    for name in names:
+        found = data.get(name)
+        data = found if isinstance(found, dict) else {}
+    return data
+
+
+def objects_in(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    """The objects of a list in some JSON."""
+    found = data.get(name)
+    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else ()
+
+
+def number(value: object, default: int = 0) -> int:
+    """A count that the API wrote; `default` where it left it out, as it does with zeros."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else default
+
+
+def condition_text(condition: Mapping[str, Any]) -> str:
+    """What a condition of a status says."""
+    parts = [clean(str(condition[key])) for key in ("reason", "message") if condition.get(key)]
+    return ": ".join(parts) or "no reason given"

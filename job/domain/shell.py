@@ -1,0 +1,27 @@
+"""Commands as a person can paste them into a shell."""
+
+from __future__ import annotations
+
+import shlex
+
+from job.domain.model import TagName
+
+
+def command(*words: str) -> str:
+    """A command as a shell takes it."""
+    return shlex.join(words)
+
+
+def oc(namespace: str, *words: str) -> str:
+    """A command of `oc` in a namespace."""
+    return command("oc", "-n", namespace, *words)
+
+
+def ours(verb: str, name: TagName, *more: str) -> str:
+    """A command of this program about one tag."""
+    return command("import-images", verb, str(name), "-n", name.namespace, *more)
+
+
+def resuming(name: TagName) -> str:
+    """The command that lets a held tag go."""
+    return ours("resume", name)
