@@ -19,10 +19,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.paths import ROOT
+
 PYTHONS = ("3.11", "3.12", "3.13")
 # As `uv pip compile` calls them: the ends of the ranges in pyproject.toml.
 VERSIONS = {"oldest": "lowest-direct", "newest": "highest"}
-CHECKOUT = Path(__file__).parents[1]
 UV = Path(sys.executable).with_name("uv")
 # A handful, so that a pair takes minutes and not a quarter of an hour.
 WHOLE_RUNS = (
@@ -84,7 +85,7 @@ class Pair:
 
 def _run(*command: str | Path, environment: dict[str, str] | None = None) -> str:
     done = subprocess.run(
-        command, cwd=CHECKOUT, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
+        command, cwd=ROOT, env={**os.environ, **(environment or {})}, capture_output=True, text=True, check=False
     )
     if done.returncode:
         name = " ".join([Path(command[0]).name, *map(str, command[1:4])])

@@ -14,7 +14,8 @@ from typing import Any
 
 import yaml
 
-MANIFESTS = Path(__file__).parents[1] / "manifests"
+from tests.support.paths import MANIFESTS
+
 OVERLAYS = ("prod", "stg")
 COMPONENTS = ("rollouts", "rollback", "monitoring", "sharded", "fleet")
 

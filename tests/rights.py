@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-MANIFESTS = Path(__file__).parents[1] / "manifests"
+from tests.support.paths import MANIFESTS
+
 Rules = tuple[dict[str, Any], ...]
 
 

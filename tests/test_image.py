@@ -19,6 +19,7 @@ from tests.image.pod import Pod
 from tests.image.store import Store, default_folder
 from tests.kustomize import Built, build
 from tests.sandbox.client import Sandbox, start
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.image, pytest.mark.timeout(1800)]
 
@@ -63,7 +64,7 @@ def test_the_image_says_what_it_is(store: Store, image: str) -> None:
     config = store.config(image)
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
     commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=building.CHECKOUT, capture_output=True, text=True, check=True
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.strip()
     assert labels["title"] == "import-images"
     assert labels["licenses"] == "MIT"

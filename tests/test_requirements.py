@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 import tomllib
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-CHECKOUT = Path(__file__).parents[1]
-PROJECT = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())
+from tests.support.paths import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 def pinned(name: str) -> dict[str, Version]:
     """The packages of a requirements file, each with one version and the hashes of its files, and nothing else."""
-    text = re.sub(r"^ *#.*\n", "", (CHECKOUT / name).read_text(), flags=re.MULTILINE)
+    text = re.sub(r"^ *#.*\n", "", (ROOT / name).read_text(), flags=re.MULTILINE)
     found = {}
     for line in text.replace("\\\n", "").splitlines():
         match = re.fullmatch(r"([a-z0-9-]+)==([0-9.]+)( +--hash=sha256:[0-9a-f]{64})+ *", line)

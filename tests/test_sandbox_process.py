@@ -16,8 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.sandbox.client import start, until
-
-ROOT = Path(__file__).parents[1]
+from tests.support.paths import ROOT
 
 
 def run(tmp_path: Path, *options: str) -> subprocess.Popen[str]:

@@ -6,7 +6,6 @@ import json
 import time
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
 import pytest
 
@@ -14,10 +13,11 @@ from tests.sandbox import workload_manifests
 from tests.sandbox.client import IMAGE, Refused, Sandbox, until
 from tests.sandbox.status import Json
 from tests.sandbox.workloads.sizes import Size, limits, rolling
+from tests.support.paths import CONFORMANCE
 
 pytest_plugins = ["tests.sandbox.fixtures"]
 
-RECORDED = Path(__file__).with_name("conformance") / "workloads"
+RECORDED = CONFORMANCE / "workloads"
 MOMENTS = sorted(file.stem for file in RECORDED.glob("*.json"))
 WORKLOADS = {
     "web": ("Deployment", 2, {"progressDeadlineSeconds": 4}),

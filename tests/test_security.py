@@ -19,7 +19,7 @@ import yaml
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
-from tests.rights import MANIFESTS, RUN, without
+from tests.rights import RUN, without
 from tests.runs.conftest import sandbox as sandbox
 from tests.runs.place import PROGRAM, Place
 from tests.runs.pods import JOURNAL, journal
@@ -27,7 +27,8 @@ from tests.runs.servers import serving
 from tests.sandbox.client import Sandbox
 from tests.sandbox.programs import make_certificate
 from tests.secrets import WATCH, Watch, secrets_of, watch_processes
-from tests.test_requirements import CHECKOUT, PROJECT, pinned
+from tests.support.paths import MANIFESTS, ROOT
+from tests.test_requirements import PROJECT, pinned
 
 BUILTINS = {"eval", "exec", "compile", "__import__", "breakpoint"}
 MODULES = {
@@ -50,7 +51,7 @@ ATTRIBUTES = {
 KEYWORDS = {"shell", "verify", "cert_reqs", "assert_hostname", "check_hostname"}
 # What turns verification off; the one place that may do so is held by a test of its own.
 SWITCHES = KEYWORDS | {"verify_ssl", "verify_mode"}
-SOURCES = sorted((CHECKOUT / "job").rglob("*.py"))
+SOURCES = sorted((ROOT / "job").rglob("*.py"))
 
 
 def imported(tree: ast.AST) -> dict[str, str]:
@@ -99,7 +100,7 @@ def offences(tree: ast.AST) -> Iterator[str]:
                 yield from (f"{node.lineno}: {node.func.id} {each}" for each in (texts & SWITCHES) | modules)
 
 
-@pytest.mark.parametrize("source", SOURCES, ids=lambda file: str(file.relative_to(CHECKOUT)))
+@pytest.mark.parametrize("source", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_shell_no_eval_no_pickle(source: Path) -> None:
     assert list(offences(ast.parse(source.read_text(encoding="utf-8")))) == []
 
@@ -165,7 +166,7 @@ def test_the_rules_of_bandit_are_on() -> None:
     assert "S" in lint["select"]
     assert {rule for rule in lint["ignore"] if re.match(r"S\d", rule)} == {"S101", "S311"}
     assert all("S" not in rules for where, rules in lint["per-file-ignores"].items() if not where.startswith("tests"))
-    excepted = {file.relative_to(CHECKOUT).as_posix() for file in SOURCES if "noqa: S" in file.read_text()}
+    excepted = {file.relative_to(ROOT).as_posix() for file in SOURCES if "noqa: S" in file.read_text()}
     assert excepted <= {"job/promote/git.py"}
 
 
@@ -332,7 +333,7 @@ def test_what_tests_capture_is_searched(tmp_path: Path) -> None:
     (tmp_path / "test_leaks.py").write_text(LEAKS)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     command = [sys.executable, "-m", "pytest", "-q", "-rE", "-p", "tests.conftest", "-p", "no:cacheprovider"]
-    environment = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     for name in ("PYTEST_ADDOPTS", "PYTEST_XDIST_WORKER"):
         environment.pop(name, None)
     done = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, env=environment, capture_output=True, text=True)
@@ -413,7 +414,7 @@ def rights(name: str) -> set[tuple[str, str]]:
 
 def explained() -> set[tuple[str, str]]:
     """The verbs on resources of which SECURITY.md tells what a thief can do with them."""
-    text = (CHECKOUT / "SECURITY.md").read_text(encoding="utf-8")
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
     rows = text.partition("## What a stolen token can do")[2].partition("### Narrower")[0].splitlines()
     found = set()
     for row in rows:
@@ -472,7 +473,7 @@ def test_the_inventory_is_valid_and_complete(tmp_path: Path) -> None:
             f"SBOM={made}",
             f"VENV={sys.prefix}",
         ],
-        cwd=CHECKOUT,
+        cwd=ROOT,
         check=True,
         capture_output=True,
     )
@@ -486,5 +487,5 @@ def test_the_inventory_is_valid_and_complete(tmp_path: Path) -> None:
         (distribution,) = [more for more in each["externalReferences"] if more["type"] == "distribution"]
         assert distribution["hashes"]
     root = found["metadata"]["component"]
-    project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (root["name"], root["version"], root["type"]) == (project["name"], project["version"], "application")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-CHECKOUT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 ODD = """it's "bad" $(id) $(shell id) `id` $HOME $$ ; # x"""
 
 
@@ -34,7 +35,7 @@ def make(environment: Path, *arguments: str, oc: bool = False, **variables: str)
         (folder / "oc").symlink_to("/bin/true")
     done = subprocess.run(
         [shutil.which("make") or "make", "--silent", f"VENV={environment}", *arguments],
-        cwd=CHECKOUT,
+        cwd=ROOT,
         env={"PATH": str(folder), **variables},
         capture_output=True,
         text=True,

@@ -12,8 +12,8 @@ from tests.faults.moments import Moment
 from tests.faults.scene import Scene
 from tests.faults.truth import Allowed, verify
 from tests.sandbox.client import Sandbox
+from tests.support.paths import README
 
-README = Path(__file__).parents[2] / "README.md"
 PARAMETERS = [
     pytest.param(case, id=case.name, marks=[] if case.name in spread() else [pytest.mark.slow]) for case in cases()
 ]

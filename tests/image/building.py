@@ -12,8 +12,8 @@ from pathlib import Path
 
 from tests.image import base
 from tests.image.store import Store
+from tests.support.paths import ROOT
 
-CHECKOUT = Path(__file__).parents[2]
 IMAGE = "localhost/import-images:check"
 REQUIREMENTS = ("requirements.txt", "requirements-build.txt")
 # From the oldest C library that wheels are still made for to the one of the default base.
@@ -30,7 +30,7 @@ def build(store: Store, folder: Path) -> str:
         ["unshare", "--net", "make", "image", *(f"{name}={value}" for name, value in settings.items())],
         cwd=folder,
         # The labels tell of the checkout, and the context has no history.
-        env={**os.environ, "GIT_DIR": str(CHECKOUT / ".git"), "GIT_WORK_TREE": str(CHECKOUT)},
+        env={**os.environ, "GIT_DIR": str(ROOT / ".git"), "GIT_WORK_TREE": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -44,9 +44,9 @@ def build(store: Store, folder: Path) -> str:
 
 def _lay_out(folder: Path) -> None:
     """Copy what `.dockerignore` lets into the context, and what `make image` needs beside it."""
-    lines = (CHECKOUT / ".dockerignore").read_text().splitlines()
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
     for name in ["Makefile", "Containerfile", ".dockerignore", *(line[1:] for line in lines if line.startswith("!"))]:
-        place = CHECKOUT / name
+        place = ROOT / name
         if name == "wheels":
             (folder / name).mkdir()
         elif place.is_dir():
@@ -57,7 +57,7 @@ def _lay_out(folder: Path) -> None:
 
 def _wheels(store: Store) -> Path:
     """A folder with the wheels that the image needs; filled by pip when the requirements are new."""
-    texts = b"".join((CHECKOUT / name).read_bytes() for name in REQUIREMENTS)
+    texts = b"".join((ROOT / name).read_bytes() for name in REQUIREMENTS)
     folder = store.folder / "wheels" / hashlib.sha256(texts).hexdigest()[:16]
     if folder.exists():
         return folder
@@ -69,6 +69,6 @@ def _wheels(store: Store) -> Path:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(partial)]
         command += ["--require-hashes", "--no-deps", "--only-binary=:all:", "--implementation=cp"]
         command += [f"--python-version={base.PYTHON}", *(f"--platform={name}" for name in platforms)]
-        subprocess.run([*command, "--requirement", str(CHECKOUT / name)], check=True)
+        subprocess.run([*command, "--requirement", str(ROOT / name)], check=True)
     partial.rename(folder)
     return folder

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import yaml
 
-MONITORING = Path(__file__).parents[2] / "manifests" / "components" / "monitoring"
-RUNBOOK = Path(__file__).parents[2] / "docs" / "alerts.md"
+from tests.support.paths import MONITORING, ROOT
+
+RUNBOOK = ROOT / "docs" / "alerts.md"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from job.domain.errors import UsageError
 from job.promote.config import Config, Feed, Monorepo, Repository, config_from, in_order, read_config
+from tests.support.paths import ROOT
 
 FILE = Path("/somewhere/promote.toml")
 ONE = '[[repository]]\nname = "worker"\nurl = "https://example.com/worker"\n'
@@ -146,7 +147,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 
 def test_the_example_is_good() -> None:
-    config = read_config(str(Path(__file__).parents[2] / "examples" / "promote.toml"))
+    config = read_config(str(ROOT / "examples" / "promote.toml"))
     assert [repository.name for repository in config.repositories] == ["ogr", "packit", "packit-service", "dashboard"]
 
 

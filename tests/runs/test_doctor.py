@@ -23,8 +23,8 @@ from tests.runs.place import HOLD, PROGRAM, Ended, Place
 from tests.runs.servers import Asked, Sums, guarded_pushgateway, serving
 from tests.sandbox.client import IMAGE, Json, Sandbox, tag_reference
 from tests.sandbox.workload_manifests import path, trigger
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 KUBECTL = PROGRAM.with_name("kubectl")
 HASHED = "$2b$04$naNV48U7qumMR5TmVMBlzuBYFrF2Vj43Wh4VpNHRNg7qUmc6b0yOu"
 

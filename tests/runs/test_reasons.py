@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 from tests.runs.place import Place
 from tests.sandbox.client import Json
+from tests.support.paths import CONFORMANCE
 
-RECORDED: dict[str, Json] = json.loads(
-    (Path(__file__).parents[1] / "conformance" / "registry-errors.json").read_text(encoding="utf-8")
-)
+RECORDED: dict[str, Json] = json.loads((CONFORMANCE / "registry-errors.json").read_text(encoding="utf-8"))
 # A repository answers like the recorded one, only sooner.
 SOONER = {"slow-20": "slow-1", "slow-20-with-timeout-5s": "slow-9"}
 ELSEWHERE = {"connection-refused": "127.0.0.1:1/x:prod", "host-unknown": "registry.invalid/x:prod"}

@@ -42,6 +42,7 @@ from tests.sandbox import workload_manifests
 from tests.sandbox.programs import write_kubeconfig
 from tests.sandbox.status import Json as Json
 from tests.sandbox.status import JsonValue
+from tests.support.paths import ROOT
 
 IMAGE = "/apis/image.openshift.io/v1"
 JSON = "application/json"
@@ -456,13 +457,13 @@ def until(what: Callable[[], Found | None], *, seconds: float = 60.0, told: str 
 @contextmanager
 def start(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[Sandbox]:
     """A sandbox of one's own; options as `python -m tests.sandbox` takes them."""
-    root = Path(__file__).parents[2]
+
     with tempfile.TemporaryDirectory(prefix="sandbox-client-") as folder:
         errors = Path(folder) / "stderr"
         with errors.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, "-m", "tests.sandbox", "--die-with-parent", *options],
-                cwd=root,
+                cwd=ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=output,

@@ -20,7 +20,8 @@ from job.domain.model import By, Reason, TagName
 from job.imagestreams.api_types import stream_from
 from job.views.tables import lines_of
 from job.workloads.cronjob import CronJob, cron_job_from
-from tests.kustomize import MANIFESTS, OVERLAYS, build
+from tests.kustomize import OVERLAYS, build
+from tests.support.paths import MANIFESTS
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)

@@ -26,7 +26,7 @@ from job.doctor.checks.rbac import (
     missing,
     wanted,
 )
-from tests.kustomize import MANIFESTS
+from tests.support.paths import MANIFESTS
 
 NAMESPACE = "packit-prod"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:import-images"

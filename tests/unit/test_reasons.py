@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +13,9 @@ from hypothesis import strategies as st
 from job.domain.failures import PASSING, of_http, of_image
 from job.domain.model import By, Reason
 from job.domain.text import clean
+from tests.support.paths import CONFORMANCE
 
-RECORDED: dict[str, Any] = json.loads(
-    (Path(__file__).parent.parent / "conformance" / "registry-errors.json").read_text(encoding="utf-8")
-)
+RECORDED: dict[str, Any] = json.loads((CONFORMANCE / "registry-errors.json").read_text(encoding="utf-8"))
 OF_IMAGES = sorted(name for name, record in RECORDED.items() if "status" in record)
 # Words that mean something in a message, as parts of names.
 HOSTILE = (

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION
+from tests.support.paths import CONFORMANCE
 from tests.unit.objects import NAMESPACE
 
 JSON = dict[str, Any]
-RECORDINGS = Path(__file__).parent.parent / "conformance" / "workloads"
+RECORDINGS = CONFORMANCE / "workloads"
 MOMENTS = {1: "1-healthy", 2: "2-bad-image-rolling", 3: "3-bad-image-stuck", 4: "4-tag-moved-back"}
 MOMENTS[5] = "5-stuck-pods-deleted"
 NEW, OLD, BAD = "sha256:new", "sha256:old", "sha256:bad"

@@ -24,9 +24,10 @@ from manifests.dashboards.perses import resource
 from tests.monitoring.pictures import terminal
 from tests.monitoring.pictures.story import samples
 from tests.sandbox.programs import Program, free_port
+from tests.support.paths import ROOT
 
 HERE = Path(__file__).parent
-PICTURES = Path(__file__).parents[3] / "docs" / "pictures"
+PICTURES = ROOT / "docs" / "pictures"
 # What npm brings is kept beside the virtual environment's packages, so that it is fetched once.
 BUILT = Path(sys.prefix) / "pictures"
 PAGE = """<!doctype html>
