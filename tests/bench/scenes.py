@@ -8,11 +8,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests import rights
 from tests.bench.measuring import Cost, Failed, measure
 from tests.bench.registry import MadeUpRegistry
 from tests.sandbox.client import Sandbox, image
 from tests.sandbox.status import Json
+from tests.support import rights
 
 JOB = Path(sys.executable).with_name("import-images")
 KUBECTL = Path(sys.executable).with_name("kubectl")

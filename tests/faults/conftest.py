@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.runs.conftest import sandbox
+from tests.integration.runs.conftest import sandbox
 
 __all__ = ["sandbox"]

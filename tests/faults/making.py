@@ -18,10 +18,10 @@ from job.journal.records import PACKED_KEY, PLAIN_KEY, Journal, TagRecord, encod
 from tests.faults.catalogue import Case
 from tests.faults.moments import STREAM_AT, Moment, gate, request_at
 from tests.faults.scene import PASSWORD, TAGS, Done, Scene
-from tests.rights import RUN
-from tests.runs.pods import make_lease, write_lease
-from tests.runs.servers import Answered, Asked, serving
 from tests.sandbox.client import until
+from tests.support.pods import make_lease, write_lease
+from tests.support.rights import RUN
+from tests.support.servers import Answered, Asked, serving
 
 LEASE = "import-images-all"
 HERE = Path(__file__).parent
@@ -272,7 +272,7 @@ def _suspended(scene: Scene, case: Case, stack: ExitStack) -> Act:
 
 
 def _registry(scene: Scene, case: Case, stack: ExitStack) -> None:
-    from tests.registries import faulty_registry
+    from tests.support.registries import faulty_registry
 
     address = stack.enter_context(faulty_registry())
     _spoil(scene, case, f"{address}/{case.fault.parts['repository']}:prod")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
-from tests.runs.place import Place
-from tests.runs.servers import Answered, Asked, Instead, serving
+from tests.support.place import Place
+from tests.support.servers import Answered, Asked, Instead, serving
 
 PATIENCE = 60.0
 

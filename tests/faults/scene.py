@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import IO, Any
 
 from job.journal.records import Journal, RunRecord, TagRecord, encode
-from tests.runs.place import PROGRAM, Place, Series, metrics_of, started
-from tests.runs.pods import JOURNAL
 from tests.sandbox.client import IMAGE, MERGE_PATCH, Json, Refused, Sandbox
+from tests.support.place import PROGRAM, Place, Series, metrics_of, started
+from tests.support.pods import JOURNAL
 
 TAGS = {"a": ("prod", "stg"), "b": ("prod",), "c": ("prod",), "d": ("prod",)}
 NAMES = tuple(f"{stream}:{tag}" for stream, tags in TAGS.items() for tag in tags)

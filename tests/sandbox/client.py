@@ -37,12 +37,12 @@ from urllib.parse import quote, urlencode, urlsplit
 
 import yaml
 
-from tests.registries import Registry
 from tests.sandbox import workload_manifests
 from tests.sandbox.programs import write_kubeconfig
 from tests.sandbox.status import Json as Json
 from tests.sandbox.status import JsonValue
 from tests.support.paths import ROOT
+from tests.support.registries import Registry
 
 IMAGE = "/apis/image.openshift.io/v1"
 JSON = "application/json"
@@ -457,7 +457,6 @@ def until(what: Callable[[], Found | None], *, seconds: float = 60.0, told: str 
 @contextmanager
 def start(*options: str, environment: Mapping[str, str] | None = None) -> Iterator[Sandbox]:
     """A sandbox of one's own; options as `python -m tests.sandbox` takes them."""
-
     with tempfile.TemporaryDirectory(prefix="sandbox-client-") as folder:
         errors = Path(folder) / "stderr"
         with errors.open("wb") as output:

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.registries import faulty_registry
 from tests.sandbox.client import Sandbox, start
+from tests.support.registries import faulty_registry
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +39,6 @@ def namespace(sandbox: Sandbox) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def failing_registry() -> Iterator[str]:
-    """The address of a registry that fails as `tests.registries` says."""
+    """The address of a registry that fails as `tests.support.registries` says."""
     with faulty_registry() as address:
         yield address

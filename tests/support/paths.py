@@ -7,5 +7,5 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 MONITORING = MANIFESTS / "components" / "monitoring"
-CONFORMANCE = ROOT / "tests" / "conformance"
+CONFORMANCE = ROOT / "tests" / "sandbox" / "conformance"
 README = ROOT / "README.md"

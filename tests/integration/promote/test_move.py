@@ -1,0 +1,366 @@
+"""`promote move` on real repositories: what is pushed, what never is, and what is told of it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from job.domain.errors import UsageError
+from job.promote.bench import Bench
+from job.promote.config import read_config
+from job.promote.move import Asked, Promotion
+from job.promote.moves import Fate, Move, Moved, status_of
+from job.runtime.shutdown import Stop
+from tests.support.forge import GIT, Folder
+from tests.support.place import PATIENCE, PROGRAM, started
+
+
+class Script:
+    """Somebody whose answers are known; before each of them something may happen elsewhere."""
+
+    def __init__(self, *answers: str, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self.answers = list(answers)
+        self.questions: list[str] = []
+        self.meanwhile = meanwhile
+
+    def ask(self, question: str) -> str:
+        self.questions.append(question)
+        if not self.answers[1:]:
+            self.meanwhile()
+        return self.answers.pop(0)
+
+
+def promotion(folder: Folder, person: Script | None = None, stop: Stop | None = None, **asked: bool) -> Promotion:
+    config = read_config(str(folder.config))
+    said: list[str] = []
+    return Promotion(Bench(config, stop or Stop()), config.repositories, Asked({}, person, **asked), said.append)
+
+
+def fates(moved: list[Moved]) -> dict[str, Fate]:
+    return {each.name: each.fate for each in moved}
+
+
+def results(document: dict[str, object]) -> dict[str, str]:
+    repositories = document["repositories"]
+    assert isinstance(repositories, list)
+    return {each["repository"]: each["result"] for each in repositories}
+
+
+@pytest.fixture
+def two(folder: Folder) -> Folder:
+    """A library and a worker that comes after it, both with something to promote."""
+    for name in ("library", "worker"):
+        folder.origin(name)
+        folder.origins[name].commit(f"Mend {name} (#7)", author="Jim")
+    folder.write(folder.table("worker", 'after = ["library"]\nstreams = ["worker"]'), folder.table("library"))
+    return folder
+
+
+def test_fast_forward_in_order(two: Folder) -> None:
+    done = two.promote("move", "--yes", "--output", "table")
+    assert done.status == 0, done.stderr
+    for origin in two.origins.values():
+        assert origin.tip("stable") == origin.tip("main")
+    lines = done.stdout.strip().splitlines()
+    assert [line.split()[0] for line in lines[-2:]] == ["library", "worker"]
+    assert all("moved" in line for line in lines[-2:])
+    assert "Mend worker (#7) (Jim)" in done.stdout and "pull requests: #7" in done.stdout
+    assert "authors: Jim" in done.stdout
+    again = two.promote("move", "--yes", "--output", "json")
+    assert (again.status, results(again.report)) == (0, {"library": "up_to_date", "worker": "up_to_date"})
+
+
+def test_nothing_is_pushed_by_a_dry_run(two: Folder) -> None:
+    before = {name: origin.tip("stable") for name, origin in two.origins.items()}
+    done = two.promote("move", "--dry-run", "--output", "json")
+    assert (done.status, results(done.report)) == (0, {"library": "would_move", "worker": "would_move"})
+    assert {name: origin.tip("stable") for name, origin in two.origins.items()} == before
+
+
+def test_one_repository_to_a_chosen_commit(two: Folder) -> None:
+    worker = two.origins["worker"]
+    chosen = worker.tip("main")
+    assert chosen
+    worker.commit("Not yet")
+    worker.tag("v1", chosen)
+    for text in ("nix", "worker=deadbeef", "library=main", "v2", "-x"):
+        done = two.promote("move", "worker", "--yes", f"--to={text}")
+        assert done.status == 2, (text, done.stderr)
+    done = two.promote("move", "worker", "--yes", "--to", chosen[:10])
+    assert done.status == 0, done.stderr
+    assert worker.tip("stable") == chosen
+    assert two.origins["library"].tip("stable") != two.origins["library"].tip("main")
+    assert two.promote("move", "--yes", "--to", "worker=v1", "--to", "library=main").status == 0
+    assert two.origins["library"].tip("stable") == two.origins["library"].tip("main")
+
+
+def test_a_commit_that_rolling_does_not_have(two: Folder) -> None:
+    worker = two.origins["worker"]
+    worker.commit("Elsewhere", "feature", parents=[str(worker.tip("stable"))])
+    done = two.promote("move", "worker", "--yes", "--to", "feature")
+    assert done.status == 2
+    assert "is not on main; to move there all the same: --force" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--to", "main"], ["--to", "worker="], ["--to", "worker=a", "--to", "worker=b"]])
+def test_bad_aims(two: Folder, arguments: list[str]) -> None:
+    done = two.promote("move", "--yes", *arguments)
+    assert done.status == 2 and "--to: " in done.stderr
+
+
+def test_nobody_to_ask(two: Folder) -> None:
+    done = two.promote("move")
+    assert done.status == 2 and "add --yes" in done.stderr
+    assert not (two.folder / ".promote").exists()
+
+
+def test_nobody_to_type_a_name(two: Folder) -> None:
+    library = two.origins["library"]
+    fix = library.commit("Mend it on stable", "stable")
+    done = two.promote("move", "--force", "--yes")
+    assert done.status == 2
+    assert "stable of library loses 1 commit, so library must be typed, and nobody is there to do so" in done.stderr
+    assert library.tip("stable") == fix
+    # What loses nothing is no question.
+    assert two.promote("move", "worker", "--force", "--yes").status == 0
+
+
+def test_a_branch_that_somebody_moved_meanwhile(two: Folder) -> None:
+    worker, library = two.origins["worker"], two.origins["library"]
+    before = str(worker.tip("stable"))
+    theirs = worker.commit("Theirs", "theirs", parents=[before])
+    person = Script("", "", "y", meanwhile=lambda: worker.move("stable", theirs))
+    moved = promotion(two, person).perform()
+    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.FAILED}
+    assert worker.tip("stable") == theirs
+    assert library.tip("stable") == library.tip("main")
+    message = str(next(each.message for each in moved if each.name == "worker"))
+    assert f"somebody else moved it from {before[:12]} meanwhile, it is at {theirs[:12]}" in message
+
+
+def test_a_branch_that_was_moved_to_the_same_commit_meanwhile(two: Folder) -> None:
+    worker = two.origins["worker"]
+    moved = promotion(
+        two, Script("", "", "y", meanwhile=lambda: worker.move("stable", str(worker.tip("main"))))
+    ).perform()
+    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.MOVED}
+
+
+def test_a_diverged_branch(two: Folder) -> None:
+    library = two.origins["library"]
+    fix = library.commit("Mend it on stable", "stable")
+    done = two.promote("move", "--yes", "--output", "json")
+    assert (done.status, results(done.report)) == (1, {"library": "failed", "worker": "behind"})
+    assert f"it has {fix[:9]}, which" in done.stderr
+    assert "worker comes after library, which could not be done" in done.stderr
+    assert library.tip("stable") == fix
+    assert two.origins["worker"].subjects("stable") == ["Begin worker"]
+
+
+def test_a_diverged_branch_by_force(two: Folder) -> None:
+    library = two.origins["library"]
+    fix = library.commit("Mend it on stable", "stable")
+    for typed in ("", "y", "worker"):
+        with pytest.raises(UsageError, match="library: not confirmed"):
+            promotion(two, Script("", "", typed), force=True).perform()
+        assert library.tip("stable") == fix
+    person = Script("library", "y")
+    moved = promotion(two, person, force=True, yes=True).perform()
+    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.MOVED}
+    assert person.questions == ["stable of library loses 1 commit. Type library to move it all the same: "]
+    assert library.tip("stable") == library.tip("main")
+
+
+def test_moving_back_takes_force(two: Folder) -> None:
+    worker = two.origins["worker"]
+    old, new = worker.tip("stable"), worker.tip("main")
+    worker.move("stable", str(new))
+    done = two.promote("move", "worker", "--yes", "--to", str(old))
+    assert done.status == 1
+    assert "is ahead of it by 1; to move it back: --force" in done.stderr
+    assert worker.tip("stable") == new
+
+
+@pytest.mark.parametrize("branch", ["stable", "main"])
+def test_a_missing_branch(two: Folder, branch: str) -> None:
+    two.origins["library"].remove(branch)
+    done = two.promote("move", "--yes", "--output", "json")
+    assert (done.status, results(done.report)) == (1, {"library": "failed", "worker": "behind"})
+    assert f"library: there is no branch {branch}; correct" in done.stderr
+
+
+def test_a_branch_that_goes_missing_is_noticed(two: Folder) -> None:
+    assert two.promote("move", "--dry-run").status == 0
+    two.origins["library"].remove("stable")
+    assert "there is no branch stable" in two.promote("move", "--dry-run").stderr
+
+
+def test_a_protected_branch(two: Folder) -> None:
+    two.origins["library"].hook("update", 'echo "error: GH006: Protected branch update failed for $1." >&2; exit 1')
+    before = two.origins["worker"].tip("stable")
+    done = two.promote("move", "--yes", "--output", "json")
+    assert (done.status, results(done.report)) == (1, {"library": "failed", "worker": "behind"})
+    assert "stable was not moved" in done.stderr and "GH006: Protected branch" in done.stderr
+    assert two.origins["worker"].tip("stable") == before
+
+
+def test_what_was_pushed_before_a_failure_is_told(two: Folder) -> None:
+    two.origins["worker"].hook("pre-receive", "echo no entry >&2; exit 1")
+    done = two.promote("move", "--yes", "--output", "json")
+    assert (done.status, results(done.report)) == (1, {"library": "moved", "worker": "failed"})
+    assert "no entry" in done.stderr
+
+
+def test_a_failure_stops_only_what_depends_on_it(two: Folder) -> None:
+    two.origin("other").commit("Mend other")
+    with two.config.open("a", encoding="utf-8") as file:
+        file.write(two.table("other"))
+    two.origins["library"].remove("main")
+    done = two.promote("move", "--yes", "--output", "json")
+    assert results(done.report) == {"library": "failed", "worker": "behind", "other": "moved"}
+
+
+def test_a_remote_that_cannot_be_reached(two: Folder) -> None:
+    url = "https://me:hunter2@127.0.0.1:1/team/away.git"
+    with two.config.open("a", encoding="utf-8") as file:
+        file.write(f'[[repository]]\nname = "away"\nurl = "{url}"\n')
+    done = two.promote("move", "--yes", "--output", "json")
+    assert (done.status, results(done.report)["away"]) == (1, "failed")
+    assert "away: cannot be fetched: " in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    config = (two.folder / ".promote" / "away.git" / "config").read_text(encoding="utf-8")
+    assert "hunter2" not in config
+
+
+def test_answers(two: Folder) -> None:
+    worker = two.origins["worker"]
+    first = str(worker.tip("main"))
+    worker.commit("Not yet")
+    person = Script("n", "nix", first[:8], "y")
+    moved = promotion(two, person).perform()
+    assert fates(moved) == {"library": Fate.LEFT, "worker": Fate.MOVED}
+    assert worker.tip("stable") == first
+    assert person.questions[-1] == "Push this? [y/N] "
+    with pytest.raises(UsageError, match="not confirmed: nothing was moved"):
+        promotion(two, Script("", "", "")).perform()
+    assert promotion(two, Script("n", "no")).perform()
+
+
+class Interrupted(Promotion):
+    """One that is told to stop after its first push."""
+
+    def _push(self, move: Move) -> None:
+        super()._push(move)
+        self.bench.stop.request("SIGTERM")
+
+
+def test_a_stop_between_two_pushes(two: Folder) -> None:
+    config = read_config(str(two.config))
+    asked = Asked({}, Script("", "", "y"))
+    moved = Interrupted(Bench(config, Stop()), config.repositories, asked, lambda text: None).perform()
+    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.STOPPED}
+    assert status_of(moved) == 6
+    assert [two.origins[name].subjects("stable")[0] for name in ("library", "worker")] == [
+        "Mend library (#7)",
+        "Begin worker",
+    ]
+
+
+def test_clones_have_no_contents(two: Folder) -> None:
+    assert two.promote("move", "--dry-run").status == 0
+    clone = two.folder / ".promote" / "worker.git"
+    assert clone.parent.stat().st_mode & 0o077 == 0
+    listed = subprocess.run(
+        ["git", f"--git-dir={clone}", "rev-list", "--objects", "--all", "--missing=print"],
+        env={"PATH": os.environ["PATH"], **GIT},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    # A question mark is what is not there: the contents of two files.
+    assert len([line for line in listed.stdout.splitlines() if line.startswith("?")]) == 2
+
+
+def test_a_git_that_started_us_does_not_matter(two: Folder) -> None:
+    done = two.promote("move", "--yes", GIT_DIR="/nowhere", GIT_INDEX_FILE="/nowhere")
+    assert done.status == 0, done.stderr
+
+
+def test_without_git(two: Folder) -> None:
+    done = two.promote("move", "--yes", PATH="/nowhere")
+    assert done.status == 2
+    assert "git: the program is not there" in done.stderr
+
+
+def test_a_folder_where_no_clone_can_be(two: Folder) -> None:
+    (two.folder / ".promote").write_text("", encoding="utf-8")
+    done = two.promote("move", "--yes")
+    assert done.status == 2 and "clones: " in done.stderr
+
+
+def test_long_lists_are_cut(two: Folder) -> None:
+    for number in range(60):
+        two.origins["worker"].commit(f"Number {number} " + "x" * 120)
+    done = two.promote("move", "worker", "--dry-run", "--output", "table")
+    assert "and 11 more: git --git-dir=" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+QUESTION = "another commit, or n to leave it: "
+# What a person types at each prompt.
+CONVERSATIONS = {
+    "yes": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"y\n")], 0),
+    "no": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"\n")], 2),
+    "ctrl-c": ([(QUESTION, b"\x03")], 6),
+    "ctrl-c-at-the-end": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"\x03")], 6),
+}
+
+
+@pytest.mark.parametrize(("typed", "status"), CONVERSATIONS.values(), ids=CONVERSATIONS)
+def test_at_a_terminal(two: Folder, typed: list[tuple[str, bytes]], status: int) -> None:
+    before = {name: origin.tip("stable") for name, origin in two.origins.items()}
+    wanted = {name: origin.tip("main") for name, origin in two.origins.items()}
+    primary, secondary = pty.openpty()
+    command = [str(PROGRAM), "promote", "move", "--output", "json"]
+    environment = {"PATH": os.environ["PATH"], "HOME": str(two.folder), **GIT}
+    terminal = {"stdin": secondary, "stderr": secondary, "start_new_session": True, "preexec_fn": _take_terminal}
+    with started(command, environment, cwd=two.folder, **terminal) as process:
+        os.close(secondary)
+        for prompt, answer in typed:
+            _until(primary, prompt)
+            os.write(primary, answer)
+        process.communicate(timeout=PATIENCE)
+    os.close(primary)
+    assert process.returncode == status
+    assert {name: origin.tip("stable") for name, origin in two.origins.items()} == (wanted if status == 0 else before)
+    assert before != wanted
+
+
+def _take_terminal() -> None:
+    import fcntl
+    import termios
+
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _until(terminal: int, text: str) -> str:
+    seen, end = "", time.monotonic() + PATIENCE
+    while text not in seen and time.monotonic() < end:
+        if select.select([terminal], [], [], 0.2)[0]:
+            seen += os.read(terminal, 4096).decode(errors="replace")
+    assert text in seen
+    return seen
+
+
+def test_paths_in_the_configuration_are_seen_from_its_folder(two: Folder, tmp_path: Path) -> None:
+    two.write('[[repository]]\nname = "worker"\nurl = "./forge/worker.git"\n', top='clones = "kept"')
+    done = two.promote("move", "--yes", "--config", str(two.config))
+    assert done.status == 0, done.stderr
+    assert (tmp_path / "kept" / "worker.git" / "HEAD").is_file()

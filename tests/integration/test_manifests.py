@@ -1,0 +1,438 @@
+"""The manifests, built by `kubectl kustomize` in every combination, held against schemas and what they promise."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+import json
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jsonschema
+import pytest
+
+from job import VERSION
+from job.config.flags import SETTINGS
+from job.config.settings import Settings, read_settings
+from job.domain.durations import duration
+from job.domain.schedule import Schedule
+from tests.support.kustomize import COMPONENTS, OVERLAYS, Built, Object, build, build_with
+from tests.support.pod_security import violations
+from tests.support.schemas import kubernetes_validate
+
+# The oldest Kubernetes that has all that the manifests use (OpenShift 4.16), and the newest with a published schema.
+KUBERNETES = ("1.29", "1.37")
+COMBINATIONS = [
+    (overlay, *components)
+    for overlay in OVERLAYS
+    for count in range(len(COMPONENTS) + 1)
+    for components in itertools.combinations(COMPONENTS, count)
+]
+CLUSTER_WIDE = {"ClusterRole"}
+GIVEN_BY_KUBERNETES = {"POD_NAME", "POD_NAMESPACE", "JOB_NAME"}
+MI = 2**20
+
+# Kinds that are not Kubernetes' own: the documented fields of their definitions, as far as they are used here.
+_STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
+SCHEMAS: dict[tuple[str, str], Object] = {
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): {
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "properties": {
+            "apiVersion": {},
+            "kind": {},
+            "metadata": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS},
+            },
+            "spec": {
+                "type": "object",
+                "required": ["endpoints", "selector"],
+                "additionalProperties": False,
+                "properties": {
+                    "endpoints": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "properties": {
+                                "port": {"type": "string"},
+                                "path": {"type": "string"},
+                                "scheme": {"enum": ["http", "https"]},
+                                "honorLabels": {"type": "boolean"},
+                                "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+                                "scrapeTimeout": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+                            },
+                        },
+                    },
+                    "selector": {
+                        "type": "object",
+                        "required": ["matchLabels"],
+                        "additionalProperties": False,
+                        "properties": {"matchLabels": _STRINGS},
+                    },
+                },
+            },
+        },
+    },
+    ("monitoring.coreos.com/v1", "PrometheusRule"): {
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "properties": {
+            "apiVersion": {},
+            "kind": {},
+            "metadata": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS},
+            },
+            "spec": {
+                "type": "object",
+                "required": ["groups"],
+                "additionalProperties": False,
+                "properties": {
+                    "groups": {
+                        "type": "array",
+                        "minItems": 1,
+                        "items": {
+                            "type": "object",
+                            "required": ["name", "rules"],
+                            "additionalProperties": False,
+                            "properties": {
+                                "name": {"type": "string"},
+                                "rules": {
+                                    "type": "array",
+                                    "minItems": 1,
+                                    "items": {
+                                        "type": "object",
+                                        "required": ["alert", "expr", "labels", "annotations"],
+                                        "additionalProperties": False,
+                                        "properties": {
+                                            "alert": {"type": "string"},
+                                            "expr": {"type": "string"},
+                                            "for": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+                                            "labels": _STRINGS,
+                                            "annotations": _STRINGS,
+                                        },
+                                    },
+                                },
+                            },
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+
+@functools.cache
+def _validate(text: str) -> None:
+    """Hold an object against the schema of its kind, unknown fields being errors; each text once, since it is slow."""
+    found = json.loads(text)
+    own = SCHEMAS.get((found["apiVersion"], found["kind"]))
+    if own is not None:
+        jsonschema.validate(found, own)
+        return
+    for version in KUBERNETES:
+        kubernetes_validate.validate(found, version, strict=True)
+
+
+def validate(found: Object) -> None:
+    _validate(json.dumps(found, sort_keys=True))
+
+
+def named(combination: tuple[str, ...]) -> str:
+    return "+".join(combination)
+
+
+# Every combination
+
+
+@pytest.mark.parametrize("combination", COMBINATIONS, ids=named)
+def test_a_combination_is_valid_and_whole(combination: tuple[str, ...]) -> None:
+    built = build(*combination)
+    for found in built.objects:
+        validate(found)
+        assert found["metadata"]["labels"]["app.kubernetes.io/name"] == "import-images"
+    assert violations(built.job["template"]["spec"]) == []
+    assert dangling(built) == []
+    assert settings_of(built).wanted.deployment == combination[0]
+    assert shipped(built, combination) == {"CronJob", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"} | (
+        {"ConfigMap", "PrometheusRule", "ServiceMonitor"} if "monitoring" in combination else set()
+    ) | ({"ClusterRole"} if "fleet" in combination else set())
+
+
+def shipped(built: Built, combination: tuple[str, ...]) -> set[str]:
+    keys = [(each["kind"], each["metadata"]["name"]) for each in built.objects]
+    assert len(keys) == len(set(keys)), combination
+    return {kind for kind, _ in keys}
+
+
+def settings_of(built: Built) -> Settings:
+    """What the job makes of the settings it is given; all of them are known to it."""
+    variables = built.container["env"]
+    assert {each["name"] for each in variables if "value" not in each} == GIVEN_BY_KUBERNETES
+    assert built.environment.keys() <= {setting.name for setting in SETTINGS}
+    index = {"JOB_COMPLETION_INDEX": "0"} if built.job.get("completionMode") == "Indexed" else {}
+    return read_settings({}, [], {**built.environment, **index})
+
+
+def dangling(built: Built) -> list[str]:
+    """References to what is not there."""
+    names = {(each["kind"], each["metadata"]["name"]) for each in built.objects}
+    wanted = [("ServiceAccount", built.job["template"]["spec"]["serviceAccountName"])]
+    for binding in built.of_kind("RoleBinding"):
+        wanted.append((binding["roleRef"]["kind"], binding["roleRef"]["name"]))
+        wanted += [(subject["kind"], subject["name"]) for subject in binding["subjects"]]
+    bound = {binding["roleRef"]["name"] for binding in built.of_kind("RoleBinding")}
+    unbound = [f"unbound Role {role['metadata']['name']}" for role in built.of_kind("Role")
+               if role["metadata"]["name"] not in bound]  # fmt: skip
+    return [f"{kind} {name}" for kind, name in wanted if (kind, name) not in names] + unbound
+
+
+@pytest.mark.parametrize("combination", [COMBINATIONS[0], ("prod", *COMPONENTS)], ids=named)
+def test_a_combination_goes_into_the_namespace_it_is_told(combination: tuple[str, ...]) -> None:
+    for found in build(*combination).objects:
+        assert "namespace" not in found["metadata"]
+    placed = build_with({"namespace": "packit-prod"}, *combination)
+    for found in placed.objects:
+        expected = None if found["kind"] in CLUSTER_WIDE else "packit-prod"
+        assert found["metadata"].get("namespace") == expected
+    for binding in placed.of_kind("RoleBinding"):
+        assert [subject.get("namespace", "packit-prod") for subject in binding["subjects"]] == ["packit-prod"]
+
+
+def test_two_deployments_fit_into_one_namespace() -> None:
+    first, second = build("prod"), build_with({"nameSuffix": "-stg"}, "stg")
+    assert dangling(second) == []
+    keys = [(each["kind"], each["metadata"]["name"]) for each in (*first.objects, *second.objects)]
+    assert len(keys) == len(set(keys))
+    # They share the journal.
+    assert second.one("Role", "import-images-stg")["rules"] == first.one("Role")["rules"]
+
+
+def test_an_object_with_an_unknown_field_is_refused() -> None:
+    for kind, error in (
+        ("CronJob", kubernetes_validate.ValidationError),
+        ("ServiceMonitor", jsonschema.ValidationError),
+    ):
+        found = copy.deepcopy(build("prod", *COMPONENTS).one(kind))
+        found["spec"]["unknown"] = True
+        with pytest.raises(error):
+            validate(found)
+
+
+# The schedule and the time a run has
+
+
+@pytest.mark.parametrize(
+    ("overlay", "dues"),
+    [
+        ("prod", [datetime(2026, 11, 24, 2, tzinfo=UTC), datetime(2026, 12, 1, 2, tzinfo=UTC)]),
+        ("stg", [datetime(2026, 11, 22, 0, tzinfo=UTC), datetime(2026, 11, 22, 1, tzinfo=UTC)]),
+    ],
+)
+def test_an_overlay_says_what_is_imported_and_when(overlay: str, dues: list[datetime]) -> None:
+    built = build(overlay)
+    assert built.environment["DEPLOYMENT"] == overlay
+    spec = built.one("CronJob")["spec"]
+    schedule = Schedule.parse(spec["schedule"], spec["timeZone"])
+    found = schedule.next_after(datetime(2026, 11, 21, 23, 30, tzinfo=UTC))
+    assert found == dues[0]
+    assert schedule.next_after(found) == dues[1]
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_kubernetes_ends_a_run_only_after_its_own_deadline(overlay: str) -> None:
+    built = build(overlay, *COMPONENTS)
+    defaults = {setting.name: setting.default for setting in SETTINGS}
+
+    def seconds(name: str, otherwise: str = "") -> float:
+        return duration(built.environment.get(name) or defaults.get(name) or otherwise)
+
+    pod = built.job["template"]["spec"]
+    # The watching of a rollback's roll-out comes on top of the deadline.
+    own = seconds("DEADLINE") + seconds("ROLLOUT_TIMEOUT", "10m")
+    assert built.job["activeDeadlineSeconds"] >= own + pod["terminationGracePeriodSeconds"]
+    # Imports under way get 30 seconds, report, push and release 20.
+    assert pod["terminationGracePeriodSeconds"] >= 30 + 20
+    assert timedelta(seconds=built.job["activeDeadlineSeconds"]) < timedelta(hours=1), "the next hourly run is due"
+
+
+def test_a_run_never_overlaps_another_and_is_tried_again_only_after_a_disruption() -> None:
+    built = build("prod")
+    spec = built.one("CronJob")["spec"]
+    assert spec["concurrencyPolicy"] == "Forbid"
+    # The controller looks every 10 seconds; with less it would miss runs.
+    assert spec["startingDeadlineSeconds"] > 10
+    assert spec["successfulJobsHistoryLimit"] > 0
+    assert spec["failedJobsHistoryLimit"] > 0
+    assert built.job["backoffLimit"] == 1
+    assert built.job["template"]["spec"]["restartPolicy"] == "Never", "what a podFailurePolicy needs"
+    assert on_failure(built, {"DisruptionTarget"}, 143) == "Ignore"
+    assert [on_failure(built, set(), status) for status in (1, 2, 3, 4, 5, 6, 137)] == ["FailJob"] * 7
+
+
+def on_failure(built: Built, conditions: set[str], status: int) -> str:
+    """What the Job's policy says of a pod that failed: the first rule that matches decides."""
+    for rule in built.job["podFailurePolicy"]["rules"]:
+        if any(each["type"] in conditions and each["status"] == "True" for each in rule.get("onPodConditions", ())):
+            return str(rule["action"])
+        codes = rule.get("onExitCodes")
+        if codes and codes["containerName"] == built.container["name"]:
+            assert codes["operator"] == "NotIn"
+            if status not in codes["values"]:
+                return str(rule["action"])
+    return "Count"
+
+
+# The pod
+
+
+def test_the_pod_security_check_sees_what_is_forbidden() -> None:
+    def changed(change: Callable[[Object, Object], Any]) -> list[str]:
+        pod = copy.deepcopy(build("prod").job["template"]["spec"])
+        change(pod, pod["containers"][0])
+        return violations(pod)
+
+    assert changed(lambda pod, container: pod.update(hostNetwork=True)) == ["hostNetwork"]
+    assert changed(lambda pod, container: pod.pop("securityContext")) == [
+        "import-images: runAsNonRoot",
+        "import-images: seccompProfile",
+    ]
+    assert changed(lambda pod, container: container.pop("securityContext")) == [
+        "import-images: allowPrivilegeEscalation",
+        "import-images: capabilities.drop",
+    ]
+    volumes = [{"name": "host", "hostPath": {"path": "/"}}]
+    assert changed(lambda pod, container: pod.update(volumes=volumes)) == ["volume host"]
+    assert changed(lambda pod, container: pod["securityContext"].update(runAsUser=0)) == ["runAsUser"]
+
+
+def test_the_pod_has_the_limits_of_the_job_and_writes_nowhere() -> None:
+    built = build("prod")
+    assert built.container["resources"] == {"limits": {"cpu": "100m", "memory": "80Mi"}}
+    assert built.container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert "volumes" not in built.job["template"]["spec"]
+    assert built.container["terminationMessagePolicy"] == "FallbackToLogsOnError"
+    annotations = built.job["template"]["metadata"]["annotations"]
+    assert annotations["openshift.io/required-scc"] == "restricted-v2"
+
+
+def test_only_the_pod_gets_a_token() -> None:
+    built = build("prod")
+    assert built.one("ServiceAccount")["automountServiceAccountToken"] is False
+    assert built.job["template"]["spec"]["automountServiceAccountToken"] is True
+
+
+def test_the_image_is_that_of_this_version() -> None:
+    image = build("prod").container["image"]
+    assert image.endswith(f"/import-images:{VERSION}")
+    own = {"images": [{"name": image.rpartition(":")[0], "newName": "registry.example/mine", "newTag": "x"}]}
+    assert build_with(own, "prod").container["image"] == "registry.example/mine:x"
+
+
+def test_the_network_is_open_to_dns_the_api_and_the_pushgateway_only() -> None:
+    built = build("prod", *COMPONENTS)
+    spec = built.one("NetworkPolicy")["spec"]
+    assert set(spec["policyTypes"]) == {"Ingress", "Egress"}
+    assert "ingress" not in spec
+    labels = built.job["template"]["metadata"]["labels"].items()
+    assert spec["podSelector"]["matchLabels"].items() <= labels
+    anywhere = {
+        (port["port"], port["protocol"]) for rule in spec["egress"] if "to" not in rule for port in rule["ports"]
+    }
+    inside = {(port["port"], port["protocol"]) for rule in spec["egress"] if "to" in rule for port in rule["ports"]}
+    assert anywhere == {(443, "TCP"), (6443, "TCP"), (9091, "TCP")}
+    assert inside == {(port, protocol) for port in (53, 5353) for protocol in ("TCP", "UDP")}
+    assert int(built.environment["PUSHGATEWAY_ADDRESS"].rpartition(":")[2]) in {port for port, _ in anywhere}
+
+
+# Rights
+
+
+def grants(rules: list[Object]) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Group, resource, verb and names, one by one."""
+    for rule in rules:
+        for group, resource, verb in itertools.product(rule["apiGroups"], rule["resources"], rule["verbs"]):
+            yield group, resource, verb, tuple(rule.get("resourceNames", ()))
+
+
+def rights(built: Built, kind: str, name: str = "import-images") -> set[tuple[str, str, str, tuple[str, ...]]]:
+    found = list(grants(built.one(kind, name)["rules"]))
+    assert len(found) == len(set(found)), "a right is given twice"
+    return set(found)
+
+
+def test_no_role_is_wider_than_its_name() -> None:
+    built = build("prod", *COMPONENTS)
+    for role in (*built.of_kind("Role"), *built.of_kind("ClusterRole")):
+        for group, resource, verb, _ in grants(role["rules"]):
+            assert "*" not in (group, resource, verb)
+            assert resource not in ("secrets", "roles", "rolebindings", "pods/exec")
+            assert verb not in ("bind", "escalate", "impersonate", "patch", "deletecollection")
+
+
+def test_a_rollback_may_do_all_that_watching_roll_outs_may() -> None:
+    built = build("prod", *COMPONENTS)
+    watching = rights(built, "Role", "import-images-rollouts")
+    assert {verb for _, _, verb, _ in watching} <= {"get", "list", "watch"}
+    assert rights(built, "Role", "import-images-rollback") - watching == {
+        ("image.openshift.io", "imagestreamtags", "update", ()),
+        ("", "pods", "delete", ()),
+    }
+
+
+def test_a_fleet_may_do_in_other_namespaces_what_a_run_may_at_home() -> None:
+    built = build("prod", "fleet")
+    home = rights(built, "Role")
+    of_the_job_itself = {right for right in home if right[0] == "batch"}
+    assert rights(built, "ClusterRole") == home - of_the_job_itself
+    assert rights(built, "ClusterRole", "import-images-namespaces") == {("", "namespaces", "list", ())}
+    whole = build("prod", "fleet", "rollouts", "rollback")
+    for name in ("import-images-rollouts", "import-images-rollback"):
+        assert rights(whole, "ClusterRole", name) == rights(whole, "Role", name)
+
+
+# What the components change
+
+
+@pytest.mark.parametrize("component", ["rollouts", "rollback"])
+def test_who_may_watch_rollouts_does_and_puts_nothing_back_unasked(component: str) -> None:
+    settings = settings_of(build("prod", component))
+    assert settings.watch_rollouts
+    assert settings.on_bad_rollout == "report"
+    assert not settings_of(build("prod")).watch_rollouts
+
+
+def test_shards_are_counted_alike_everywhere_and_fail_alone() -> None:
+    built = build("prod", "sharded")
+    count = built.job["completions"]
+    assert built.job["completionMode"] == "Indexed"
+    assert built.job["parallelism"] == count
+    assert built.environment["SHARDS"] == str(count)
+    # A limit for all indexes together would let some of them stop the others.
+    assert "backoffLimit" not in built.job
+    assert built.job["backoffLimitPerIndex"] == 1
+    assert on_failure(built, {"DisruptionTarget"}, 143) == "Ignore"
+    assert on_failure(built, set(), 1) == "FailIndex"
+
+
+def test_a_fleet_gets_more_memory_and_the_same_processor() -> None:
+    limits = build("prod", "fleet").container["resources"]["limits"]
+    assert limits["cpu"] == "100m"
+    assert int(limits["memory"].removesuffix("Mi")) * MI > 80 * MI
+
+
+def test_what_was_pushed_keeps_its_labels() -> None:
+    (endpoint,) = build("prod", "monitoring").one("ServiceMonitor")["spec"]["endpoints"]
+    assert endpoint["honorLabels"] is True

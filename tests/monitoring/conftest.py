@@ -1,7 +1,0 @@
-"""A sandbox for the runs whose metrics are looked at."""
-
-from __future__ import annotations
-
-from tests.runs.conftest import sandbox
-
-__all__ = ["sandbox"]

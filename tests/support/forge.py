@@ -1,0 +1,136 @@
+"""Real git repositories on disk, as a forge has them: bare, with branches that others push to."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.place import PROGRAM, Ended, ended, started
+
+# Nothing of the person's own git matters.
+GIT = {
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Jane Doe",
+    "GIT_AUTHOR_EMAIL": "jane@example.com",
+    "GIT_COMMITTER_NAME": "Jane Doe",
+    "GIT_COMMITTER_EMAIL": "jane@example.com",
+}
+
+
+class Origin:
+    """A bare repository; commits are made in it without a work tree."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        self._git("init", "--quiet", "--bare", "--initial-branch=main")
+        # Whoever asks for less gets less, as at the usual forges.
+        self._git("config", "uploadpack.allowFilter", "true")
+
+    def _git(self, *arguments: str, text: str | None = None, **more: str) -> str:
+        environment = {"PATH": os.environ["PATH"], **GIT, **more}
+        done = subprocess.run(
+            ["git", f"--git-dir={self.folder}", *arguments],
+            env=environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout.strip()
+
+    def commit(
+        self,
+        subject: str,
+        branch: str = "main",
+        *,
+        parents: Sequence[str] | None = None,
+        author: str = "Jane Doe",
+        tree: str | None = None,
+    ) -> str:
+        """A commit at the tip of a branch; other parents make a merge or another line."""
+        before = self.tip(branch)
+        kept = parents if parents is not None else [before] if before else []
+        blob = self._git("hash-object", "-w", "--stdin", text=subject)
+        tree = tree or self._git("mktree", text=f"100644 blob {blob}\tfile\n")
+        options = [option for parent in kept for option in ("-p", parent)]
+        commit = self._git("commit-tree", *options, "-m", subject, tree, GIT_AUTHOR_NAME=author)
+        self.move(branch, commit)
+        return commit
+
+    def submodules(self, commits: Mapping[str, str]) -> str:
+        """A commit of main with these submodules, and with a file beside them."""
+        blob = self._git("hash-object", "-w", "--stdin", text="readme")
+        lines = [f"160000 commit {commit}\t{path}" for path, commit in commits.items()]
+        tree = self._git("mktree", "--missing", text="\n".join([*lines, f"100644 blob {blob}\tREADME"]) + "\n")
+        return self.commit("Add submodules", tree=tree)
+
+    def submodule(self, path: str, branch: str = "main") -> str:
+        """The commit that is recorded for a submodule."""
+        return self._git("rev-parse", f"{branch}:{path}")
+
+    def paths(self, branch: str = "main") -> list[str]:
+        return self._git("ls-tree", "--name-only", branch).splitlines()
+
+    def tip(self, branch: str) -> str | None:
+        found = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+        return found or None
+
+    def move(self, branch: str, commit: str) -> None:
+        self._git("update-ref", f"refs/heads/{branch}", commit)
+
+    def tag(self, name: str, commit: str) -> None:
+        self._git("update-ref", f"refs/tags/{name}", commit)
+
+    def remove(self, branch: str) -> None:
+        self._git("update-ref", "-d", f"refs/heads/{branch}")
+
+    def subjects(self, branch: str) -> list[str]:
+        return self._git("log", "--format=%s", branch).splitlines()
+
+    def hook(self, name: str, script: str) -> None:
+        file = self.folder / "hooks" / name
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+        file.chmod(0o755)
+
+
+class Folder:
+    """Where somebody promotes from: a folder with a promote.toml, and the repositories that it names."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.origins: dict[str, Origin] = {}
+
+    @property
+    def config(self) -> Path:
+        return self.folder / "promote.toml"
+
+    def origin(self, name: str) -> Origin:
+        """A new repository with one commit, at which main and stable are."""
+        origin = self.origins[name] = Origin(self.folder / "forge" / f"{name}.git")
+        origin.move("stable", origin.commit(f"Begin {name}"))
+        return origin
+
+    def write(self, *tables: str, top: str = "") -> None:
+        """The configuration: more of it at its top, and a table for each repository that was made."""
+        self.config.write_text("\n".join([top, *tables]), encoding="utf-8")
+
+    def table(self, name: str, more: str = "") -> str:
+        return f'[[repository]]\nname = "{name}"\nurl = "{self.folder}/forge/{name}.git"\n{more}\n'
+
+    def promote(self, *arguments: str, **environment: str) -> Ended:
+        """Run `import-images promote` in the folder, with nobody at a terminal."""
+        with self.promoting(*arguments, **environment) as process:
+            return ended(process)
+
+    @contextmanager
+    def promoting(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+        """The same under way; whoever waits for it takes its output by `ended`."""
+        given = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **GIT, **environment}
+        with started([PROGRAM, "promote", *arguments], given, cwd=self.folder) as process:
+            yield process

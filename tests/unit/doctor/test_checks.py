@@ -1,0 +1,343 @@
+"""Findings from facts: the schedule, the clock, the horizon, the gateway and tags."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from job.config.settings import GatewaySettings
+from job.doctor.checks import Finding, Severity, clock, cronjob, gateway, in_order, rollback_targets, tags
+from job.doctor.checks.gateway import Probed
+from job.doctor.checks.rollback_targets import Horizon
+from job.doctor.checks.tags import Import, Looked
+from job.domain.holds import ANNOTATION
+from job.domain.model import By, Reason, TagName
+from job.imagestreams.api_types import stream_from
+from job.views.tables import lines_of
+from job.workloads.cronjob import CronJob, cron_job_from
+from tests.support.kustomize import OVERLAYS, build
+from tests.support.paths import MANIFESTS
+from tests.unit.scripted import digest, docker, spec_tag, stream_json
+
+NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
+TAG = TagName("packit-prod", "worker", "prod")
+JSON = dict[str, Any]
+
+
+def shipped(**spec: Any) -> CronJob:
+    """The CronJob of the overlay for prod, changed."""
+    data = json.loads(json.dumps(build("prod").one("CronJob")))
+    data["metadata"]["namespace"] = "packit-prod"
+    data["spec"] |= spec
+    found = cron_job_from(data)
+    assert found is not None
+    return found
+
+
+def with_environment(**settings: str) -> CronJob:
+    data = json.loads(json.dumps(build("prod").one("CronJob")))
+    container = data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+    container["env"] += [{"name": name, "value": value} for name, value in settings.items()]
+    found = cron_job_from(data)
+    assert found is not None
+    return found
+
+
+def of_job(job: CronJob) -> list[tuple[str, Severity]]:
+    return [(each.check, each.severity) for each in cronjob.findings(job, NOW)]
+
+
+E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+
+class TestSchedule:
+    @pytest.mark.parametrize("overlay", ["prod", "stg"])
+    def test_what_is_shipped_is_well(self, overlay: str) -> None:
+        job = cron_job_from(build(overlay).one("CronJob"))
+        assert job is not None
+        assert cronjob.findings(job, NOW) == []
+
+    @pytest.mark.parametrize(
+        ("spec", "found"),
+        [
+            ({"concurrencyPolicy": "Allow"}, ("cron-job-overlaps", W)),
+            ({"concurrencyPolicy": "Replace"}, ("cron-job-overlaps", W)),
+            ({"concurrencyPolicy": None}, ("cron-job-overlaps", W)),
+            ({"suspend": True}, ("cron-job-suspended", W)),
+            ({"timeZone": None}, ("cron-job-no-time-zone", W)),
+            ({"timeZone": "Europe/Nowhere"}, ("cron-job-never-runs", E)),
+            ({"schedule": "0 2 31 2 *"}, ("cron-job-never-runs", E)),
+            ({"schedule": "0 25 * * *"}, ("cron-job-never-runs", E)),
+            ({"schedule": "@every 1h"}, ("cron-job-every", W)),
+            ({"startingDeadlineSeconds": None}, ("cron-job-starting-deadline", W)),
+            ({"startingDeadlineSeconds": 599}, ("cron-job-starting-deadline", W)),
+            ({"startingDeadlineSeconds": 9}, ("cron-job-starting-deadline", E)),
+        ],
+    )
+    def test_what_is_wrong(self, spec: JSON, found: tuple[str, Severity]) -> None:
+        assert of_job(shipped(**spec)) == [found]
+
+    def test_just_enough_time_to_start(self) -> None:
+        assert of_job(shipped(startingDeadlineSeconds=600)) == []
+
+    def test_the_end(self) -> None:
+        # 45 minutes are shipped.
+        assert of_job(with_environment(DEADLINE="44m")) == []
+        assert of_job(with_environment(DEADLINE="44m30s")) == [("cron-job-active-deadline", W)]
+        assert of_job(with_environment(DEADLINE="45m")) == [("cron-job-active-deadline", E)]
+        assert of_job(with_environment(ON_BAD_ROLLOUT="rollback")) == []
+        assert of_job(with_environment(ON_BAD_ROLLOUT="rollback", ROLLOUT_TIMEOUT="20m")) == [
+            ("cron-job-active-deadline", W)
+        ]
+
+    @pytest.mark.parametrize("image", ["", "quay.io/packit/import-images", "localhost:5000/it:latest"])
+    def test_an_image_of_no_version(self, image: str) -> None:
+        data = json.loads(json.dumps(build("prod").one("CronJob")))
+        data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = image
+        job = cron_job_from(data)
+        assert job is not None
+        (found,) = cronjob.findings(job, NOW)
+        assert found.check == "cron-job-image"
+        assert found.mend[0].endswith(":0.1.0")
+
+    def test_one_that_is_not_ours(self) -> None:
+        assert cron_job_from({"metadata": {"name": "backup"}, "spec": {}}) is None
+
+    @pytest.mark.parametrize(
+        ("settings", "namespace", "deployment", "does"),
+        [
+            ({}, "packit-prod", "prod", True),
+            ({}, "packit-prod", None, True),
+            ({}, "packit-prod", "stg", False),
+            ({}, "other", "prod", False),
+            ({"NAMESPACE": "other, third"}, "third", "prod", True),
+            ({"NAMESPACE": "other"}, "packit-prod", "prod", False),
+            ({"NAMESPACE_SELECTOR": "a=b"}, "other", "prod", True),
+            ({"NAMESPACE_SELECTOR": "a=b"}, "other", "stg", False),
+            ({"SERVICE": "shop"}, "shop-prod", "prod", True),
+            ({"SERVICE": "shop"}, "packit-prod", "prod", False),
+        ],
+    )
+    def test_what_it_imports(self, settings: JSON, namespace: str, deployment: str | None, does: bool) -> None:
+        job = with_environment(**settings)
+        assert replace(job, namespace="packit-prod").imports(namespace, deployment) is does
+
+
+@pytest.mark.parametrize(
+    ("skew", "severity"), [(0.4, None), (-5.0, None), (5.5, W), (-60.0, W), (61.0, E), (-3600.0, E)]
+)
+def test_the_clock(skew: float, severity: Severity | None) -> None:
+    found = clock.findings(skew)
+    assert [each.severity for each in found] == ([severity] if severity else [])
+
+
+def test_a_clock_that_is_not_known() -> None:
+    (found,) = clock.findings(None)
+    assert (found.check, found.severity) == ("not-checked", N)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "there", "severity"),
+    [(2, 2, None), (5, 2, None), (5, 1, W), (5, 0, W), (0, 0, W), (1, 1, N), (1, 0, W), (3, None, W)],
+)
+def test_the_horizon(earlier: int, there: int | None, severity: Severity | None) -> None:
+    found = rollback_targets.finding(Horizon(TAG, f"quay.io/packit/worker@{digest('0' * 64)}", earlier, there))
+    assert (found.severity if found else None) is severity
+    if found and there is not None:
+        assert found.mend == (
+            f"skopeo copy --all docker://quay.io/packit/worker@{digest('0' * 64)}"
+            " docker://quay.io/packit/worker:prod-000000000000",
+        )
+
+
+class TestWithoutACronJob:
+    def test_a_deployment_with_an_overlay(self) -> None:
+        assert cronjob.OVERLAYS == OVERLAYS
+        for name in OVERLAYS:
+            assert build(name).environment["DEPLOYMENT"] == name
+            found = cronjob.missing("packit", name)
+            assert found.mend == (f"oc -n packit apply -k manifests/overlays/{name}",)
+            assert "overlay" not in found.message
+
+    @pytest.mark.parametrize(("deployment", "told"), [("stable", "DEPLOYMENT=stable"), (None, "the DEPLOYMENT that")])
+    def test_any_other_needs_one_of_its_own(self, deployment: str | None, told: str) -> None:
+        found = cronjob.missing("packit", deployment)
+        assert f"first make an overlay of your own with {told}" in found.message
+        assert found.mend == ("oc -n packit apply -k deploy",)
+        readme = (MANIFESTS.parent / "README.md").read_text(encoding="utf-8")
+        assert "#### Your own overlay" in readme and "`oc apply -k deploy`" in readme
+
+
+class TestGateway:
+    @pytest.mark.parametrize(
+        ("probed", "check"),
+        [
+            (Probed("u", False, deletes=True, value=1.0), None),
+            (Probed("u", False, deletes=True, value=2.0), "gateway-sums"),
+            (Probed("u", False, deletes=False), "gateway-sums"),
+            (Probed("u", True, deletes=False), None),
+            (Probed("u", True, deletes=True, value=2.0), None),
+            (Probed("u", True, deletes=True, value=1.0), "gateway-replaces"),
+            (Probed("u", False, deletes=True), "not-checked"),
+            (Probed("u", False, "HTTP 401", refused=True), "gateway-refuses"),
+            (Probed("u", False, "connection refused"), "gateway-unreachable"),
+            (Probed("u", False, deletes=True, value=1.0, left="/metrics/job/x"), "gateway-probe-left"),
+            (None, "gateway-not-set"),
+        ],
+    )
+    def test_what_is_wrong(self, probed: Probed | None, check: str | None) -> None:
+        assert [each.check for each in gateway.findings(probed, None)] == ([check] if check else [])
+
+    def test_where_it_is_set_right(self) -> None:
+        probed = Probed("u", False, deletes=False)
+        (by_hand,) = gateway.findings(probed, None)
+        assert by_hand.mend == ("export GATEWAY=aggregation",)
+        (in_the_job,) = gateway.findings(probed, replace(shipped(), name="imports"))
+        assert in_the_job.mend == ("oc -n packit-prod set env cronjob/imports GATEWAY=aggregation",)
+
+    def test_a_login_that_is_there_is_changed(self) -> None:
+        refused = Probed("u", False, "HTTP 401", refused=True)
+        by_name = GatewaySettings("u", username="me", password="old")
+        (found,) = gateway.findings(refused, shipped(), by_name)
+        login = "PUSHGATEWAY_USERNAME=USER PUSHGATEWAY_PASSWORD=PASSWORD"
+        assert found.mend == (f"oc -n packit-prod set data secret/import-images {login}",)
+        assert found.message == "it wants another login: HTTP 401"
+        (found,) = gateway.findings(refused, shipped(), GatewaySettings("u", token="old"))
+        assert found.mend == ("oc -n packit-prod set data secret/import-images PUSHGATEWAY_TOKEN=TOKEN",)
+        (found,) = gateway.findings(refused, shipped(), GatewaySettings("u"))
+        assert found.mend[0].startswith("oc -n packit-prod create secret generic import-images --from-literal=")
+        (found,) = gateway.findings(refused, None, by_name)
+        assert found.mend == (f"export {login}",)
+
+
+class TestTags:
+    @pytest.mark.parametrize(
+        ("reason", "severity", "check"),
+        [
+            (Reason.NOT_FOUND, E, "tag-cannot-be-imported"),
+            (Reason.UNAUTHORIZED, E, "tag-cannot-be-imported"),
+            (Reason.FORBIDDEN, E, "tag-cannot-be-imported"),
+            (Reason.INVALID, E, "tag-cannot-be-imported"),
+            (Reason.UNREACHABLE, W, "tag-cannot-be-imported"),
+            (Reason.RATE_LIMITED, W, "tag-cannot-be-imported"),
+            (Reason.TIMEOUT, W, "tag-cannot-be-imported"),
+            (Reason.API_ERROR, W, "not-checked"),
+            (Reason.ABORTED, W, "not-checked"),
+        ],
+    )
+    def test_one_that_cannot_be_imported(self, reason: Reason, severity: Severity, check: str) -> None:
+        found = tags.of_import(Import(TAG, "quay.io/packit/worker:prod", Looked(None, reason, "no")))
+        assert found is not None
+        assert (found.severity, found.check) == (severity, check)
+        assert found.mend
+
+    @pytest.mark.parametrize(
+        ("reason", "by", "words"),
+        [
+            (Reason.UNAUTHORIZED, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
+            # Whatever its words are.
+            (Reason.FORBIDDEN, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
+            (Reason.FORBIDDEN, By.API, "oc edit image.config.openshift.io/cluster"),
+        ],
+    )
+    def test_a_login_is_for_a_registry_that_refuses(self, reason: Reason, by: By, words: str) -> None:
+        found = tags.of_import(Import(TAG, "nginx:1.25", Looked(None, reason, "access denied", by)))
+        assert found is not None
+        assert words in found.mend[0]
+
+    def test_one_that_can(self) -> None:
+        assert tags.of_import(Import(TAG, "quay.io/packit/worker:prod", Looked("sha256:1"))) is None
+
+    def test_an_index_shows_by_its_two_digests(self) -> None:
+        one, index = Looked("sha256:one"), Looked("sha256:index")
+        assert Import(TAG, "s", one, index).is_cut
+        assert not Import(TAG, "s", one, one).is_cut
+        assert not Import(TAG, "s", one, None).is_cut
+        assert not Import(TAG, "s", Looked(None, Reason.NOT_FOUND), index).is_cut
+        assert not Import(TAG, "s", one, Looked(None, Reason.TIMEOUT)).is_cut
+
+    def test_what_tells_that_it_was_meant_whole(self) -> None:
+        whole = {"importMode": "PreserveOriginal"}
+        source = "quay.io/packit/worker"
+        alone = stream_json(spec_tag("prod", f"{source}:prod"))
+        stream = stream_from(alone)
+        assert tags.meant_whole(alone, stream, stream.tags[0]) is None
+        beside = stream_json(spec_tag("prod", f"{source}:prod"), spec_tag("stg", f"{source}:stg", importPolicy=whole))
+        stream = stream_from(beside)
+        assert "worker:stg" in (tags.meant_whole(beside, stream, stream.tags[0]) or "")
+        applied = {"spec": {"tags": [spec_tag("prod", importPolicy=whole)]}}
+        annotated = stream_json(spec_tag("prod"), annotations={tags.LAST_APPLIED: json.dumps(applied)})
+        stream = stream_from(annotated)
+        assert "manifest" in (tags.meant_whole(annotated, stream, stream.tags[0]) or "")
+
+    @pytest.mark.parametrize("text", ["", "[", "[]", "null", '{"spec": 1}', '{"spec": {"tags": [1]}}', "[" * 100_000])
+    def test_a_manifest_that_is_none(self, text: str) -> None:
+        data = stream_json(spec_tag("prod"), annotations={tags.LAST_APPLIED: text})
+        stream = stream_from(data)
+        assert tags.meant_whole(data, stream, stream.tags[0]) is None
+
+    def of_spec(self, data: JSON, job: str | None = "CronJob import-images") -> list[Finding]:
+        stream = stream_from(data)
+        return tags.of_spec(data, stream, stream.tags, NOW, job)
+
+    def test_scheduled(self) -> None:
+        data = stream_json(spec_tag("stg"), spec_tag("prod", importPolicy={"scheduled": True}))
+        (found,) = self.of_spec(data)
+        assert found.where == "worker:prod"
+        patch = '[{"op":"test","path":"/spec/tags/1/name","value":"prod"},{"op":"replace","path":'
+        patch += '"/spec/tags/1/importPolicy/scheduled","value":false}]'
+        assert found.mend == (f"oc -n packit-prod patch imagestream/worker --type=json -p '{patch}'",)
+        assert self.of_spec(data, None) == []
+
+    @pytest.mark.parametrize(("hours", "check"), [(-1, ["hold-past-its-end"]), (1, [])])
+    def test_a_hold_with_an_end(self, hours: int, check: list[str]) -> None:
+        source = docker("quay.io/packit/worker@sha256:old")
+        until = (NOW + timedelta(hours=hours)).isoformat()
+        hold = json.dumps({"from": source, "image": "sha256:old", "until": until})
+        found = self.of_spec(stream_json(spec_tag("prod", source, annotations={ANNOTATION: hold})))
+        assert [each.check for each in found] == check
+
+    def test_a_hold_that_is_over(self) -> None:
+        (found,) = self.of_spec(stream_json(spec_tag("prod", annotations={ANNOTATION: "{}"})))
+        assert found.check == "hold-over"
+        assert "import-images.dev~1hold" in found.mend[0]
+
+    def test_waves(self) -> None:
+        name = "import-images.dev/wave"
+        (found,) = self.of_spec(stream_json(spec_tag("prod", annotations={name: "first"})))
+        assert (found.check, found.where) == ("wave-no-number", "worker:prod")
+        data = stream_json(spec_tag("prod"), spec_tag("stg"), annotations={name: "1.5"})
+        (found,) = in_order(self.of_spec(data))
+        assert (found.where, found.mend[0].rpartition(" ")[2]) == ("ImageStream worker", f"{name}=1")
+        assert self.of_spec(stream_json(spec_tag("prod", annotations={name: "-3"}))) == []
+
+    def test_what_is_left_alone_keeps_its_annotations(self) -> None:
+        data = stream_json(spec_tag("prod", annotations={"note": "ours"}))
+        (command,) = tags.opt_out(data, TAG)
+        assert '"value":{"note":"ours","import-images.dev/skip":"true"}' in command
+
+
+def test_the_worst_comes_first() -> None:
+    note, error = Finding(N, "a", "n", "w", "m"), Finding(E, "z", "n", "w", "m")
+    assert in_order([note, error, note]) == (error, note)
+
+
+def test_what_is_put_for_a_password_stays() -> None:
+    (found,) = gateway.findings(Probed("u", False, "HTTP 401", refused=True), shipped())
+    assert "--from-literal=PUSHGATEWAY_PASSWORD=PASSWORD" in " ".join(lines_of(found.mend[0], 100))
+    assert lines_of("oc edit 'imagestream/a\x1b[2Jb'", 100) == ["    oc edit 'imagestream/a?[2Jb'"]
+
+
+@pytest.mark.parametrize("width", [60, 80])
+def test_a_command_can_be_pasted_as_it_is_shown(width: int) -> None:
+    command = 'oc -n packit-prod patch imagestream/worker --type=json -p \'[{"op":"test", "path": "/a b"}]\''
+    lines = lines_of(command, width)
+    assert all(len(line) <= width for line in lines)
+    # What a shell makes of a backslash at the end of a line.
+    assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(command)
+    assert len(lines) > 1
