@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from tests.support.paths import CONFORMANCE
+
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CREATED = "2026-11-20T10:00:00Z"
@@ -209,6 +211,11 @@ ANSWERS: dict[str, tuple[int, str, str]] = {
     "not-json": (200, MANIFEST, "<html>surprise</html>"),
     "unknown-type": (200, "application/x-unknown", "{}"),
     "empty": (200, MANIFEST, ""),
+}
+# Answers of real products: Quay, Harbor, Artifactory, Nexus, ECR, Azure.
+ANSWERS |= {
+    name: (recorded["http"], recorded["content_type"], recorded["body"])
+    for name, recorded in json.loads((CONFORMANCE / "registry-errors-field.json").read_text(encoding="utf-8")).items()
 }
 # Besides these: `slow-SECONDS`, which answers like manifest-unknown after that time.
 SPECIAL = ("reset", "token-refused", "token-unreachable", "redirect-away")

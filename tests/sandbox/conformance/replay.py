@@ -36,9 +36,16 @@ def recorded(name: str) -> list[Json]:
     return answers
 
 
-def recorded_errors() -> dict[str, Json]:
-    errors: dict[str, Json] = json.loads((HERE / "registry-errors.json").read_text())
+def field_errors() -> dict[str, Json]:
+    """What OpenShift made of the answers of real products, by name; the image of each is `REGISTRY/NAME/app:prod`."""
+    errors: dict[str, Json] = json.loads((HERE / "registry-errors-field.json").read_text())
     return errors
+
+
+def recorded_errors() -> dict[str, Json]:
+    """What OpenShift made of each way to fail, by its name: the made-up ones and those of real products."""
+    errors: dict[str, Json] = json.loads((HERE / "registry-errors.json").read_text())
+    return errors | {name: {"code": 201, "has_image": False, **each} for name, each in field_errors().items()}
 
 
 def play(name: str, api: Api, registry: Registry, namespace: str) -> list[Json]:

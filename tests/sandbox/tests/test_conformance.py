@@ -31,7 +31,9 @@ _TIMEOUTS = {"reset": "300ms", "slow-20-with-timeout-5s": "200ms"}
 @pytest.mark.parametrize("case", sorted(replay.recorded_errors()))
 def test_registry_error(case: str, sandbox: Sandbox, namespace: str, failing_registry: str) -> None:
     sandbox.change_settings(retry_rate_limited=0.05)
-    source = _SOURCES.get(case, f"REGISTRY/{case}:prod").replace("REGISTRY", failing_registry)
+    source = _SOURCES.get(case, f"REGISTRY/{case}{'/app' if case in replay.field_errors() else ''}:prod").replace(
+        "REGISTRY", failing_registry
+    )
     wanted = image(source, "prod", insecure=case != "plain-http-without-insecure")
     reply = sandbox.request(
         "POST",
