@@ -20,8 +20,8 @@ from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reaso
 from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.retag import let_go, put_back, read, who
-from job.journal.records import Journal, is_of
-from job.journal.store import Memory
+from job.journal.records import Journal, belongs_to
+from job.journal.store import JournalStore
 from job.publish.publisher import tell
 from job.run.context import Run, record_of, report_of
 from job.run.session import Place, place
@@ -161,7 +161,7 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, ar
 def _run(where: Place, found: Found, command: str) -> Run:
     """What a report is made from: of one tag, in the metrics group of the run that usually imports it."""
     name = found.name
-    memory = Memory(where.cluster, name.namespace)
+    memory = JournalStore(where.cluster, name.namespace)
     journal = memory.read()
     deployment, shard = _group(journal, name)
     wanted = Wanted(deployment, (Pattern(name.stream, name.tag),), (), shard)
@@ -189,7 +189,7 @@ def _group(journal: Journal | None, name: TagName) -> tuple[str | None, Shard | 
         for record in (journal.runs if journal else ())
         if record.command == "run"
         and not record.narrowed
-        and is_of(name.namespace, key, record.deployment, record.shard)
+        and belongs_to(name.namespace, key, record.deployment, record.shard)
     ]
     usual = next((record for record in runs if record.trigger == "scheduled"), runs[0] if runs else None)
     return (usual.deployment, usual.shard) if usual else (name.tag, None)

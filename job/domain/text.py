@@ -30,6 +30,6 @@ def clean(message: str, limit: int = 500) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def spoken(result: StrEnum) -> str:
+def humanize(result: StrEnum) -> str:
     """A result in words."""
     return str(result).replace("_", " ")

@@ -85,7 +85,7 @@ def group_key(deployment: str | None, shard: Shard | None) -> str:
     return (deployment or "*") + (f" {shard.index}/{shard.count}" if shard else "")
 
 
-def begun(journal: Journal, run: RunRecord, scope: Scope) -> tuple[Journal, tuple[RunRecord, ...]]:
+def start_run(journal: Journal, run: RunRecord, scope: Scope) -> tuple[Journal, tuple[RunRecord, ...]]:
     """The journal with a run that begins now, and the runs that never ended.
 
     Called by whoever holds the lock of that scope, so a run that overlaps it and is still `running` there was killed.
@@ -100,7 +100,7 @@ def begun(journal: Journal, run: RunRecord, scope: Scope) -> tuple[Journal, tupl
     return replace(journal, runs=_bounded((run, *runs))), killed
 
 
-def ended(journal: Journal, report: Report, namespace: str, run: RunRecord, *, narrowed: bool) -> Journal:
+def finish_run(journal: Journal, report: Report, namespace: str, run: RunRecord, *, narrowed: bool) -> Journal:
     """The journal with what a report says of a namespace.
 
     Args:
@@ -122,7 +122,7 @@ def ended(journal: Journal, report: Report, namespace: str, run: RunRecord, *, n
     tags = {
         key: record
         for key, record in journal.tags.items()
-        if narrowed or unseen or not is_of(namespace, key, report.deployment, report.shard)
+        if narrowed or unseen or not belongs_to(namespace, key, report.deployment, report.shard)
     }
     images = dict(journal.images)
     for key, tag in own.items():
@@ -165,7 +165,7 @@ def ended(journal: Journal, report: Report, namespace: str, run: RunRecord, *, n
 
 
 def is_overtaken(journal: Journal, run_id: str) -> bool:
-    """Whether a run began that found this one to be dead, though it was only suspended; see `begun`."""
+    """Whether a run began that found this one to be dead, though it was only suspended; see `start_run`."""
     return any(run.id == run_id and run.outcome == Outcome.ABORTED and not run.finished_at for run in journal.runs)
 
 
@@ -180,7 +180,7 @@ def _bounded(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     return tuple(kept[: 2 * MOST_RUNS])
 
 
-def is_of(namespace: str, key: TagKey, deployment: str | None, shard: Shard | None) -> bool:
+def belongs_to(namespace: str, key: TagKey, deployment: str | None, shard: Shard | None) -> bool:
     """Whether a run of that deployment and share would have met the tag if it were still there."""
     stream, tag = key
     return deployment in (None, tag) and in_share(namespace, stream, shard)

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 TRIES = 6
 
 
-class Memory:
+class JournalStore:
     """The journal of one namespace. What goes wrong with it is a warning: a run does not depend on it."""
 
     def __init__(self, cluster: Cluster, namespace: str, sleep: Callable[[float], None] = time.sleep) -> None:

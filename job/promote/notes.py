@@ -15,7 +15,7 @@ from job.domain.schedule import parse_zone
 from job.domain.text import clean
 from job.domain.times import iso
 from job.journal.records import RunRecord
-from job.journal.store import Memory
+from job.journal.store import JournalStore
 from job.promote.bench import Bench
 from job.promote.changes import Change, Since, changes_of, fed, parse_since, runs_of
 from job.promote.clone import Clone
@@ -125,7 +125,7 @@ def _changed(
     changes: list[Change] = []
     read = unknown = 0
     for namespace in namespaces_of(where):
-        journal = Memory(where.cluster, namespace).read()
+        journal = JournalStore(where.cluster, namespace).read()
         if journal is None:
             continue
         read += 1

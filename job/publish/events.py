@@ -16,7 +16,7 @@ from typing import Any
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import JOURNAL, Image, Involved, Outcome, Reason, Report, Result, Rollout, TagResult
-from job.domain.text import clean, spoken
+from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.views.documents import summary
 
@@ -62,7 +62,7 @@ def events_of(report: Report, run: Involved | None) -> tuple[Event, ...]:
 def _of_rollout(rollout: Rollout) -> Event:
     workload = Involved(_API_VERSIONS.get(rollout.kind, "apps/v1"), rollout.kind, rollout.namespace, rollout.name)
     tags = ", ".join(name.seen_from(rollout.namespace) for name in rollout.tags)
-    message = f"{spoken(rollout.result)} after the import of {tags}: {rollout.message or ''}"
+    message = f"{humanize(rollout.result)} after the import of {tags}: {rollout.message or ''}"
     return Event(workload, "RolloutNotHealthy", message, warning=True)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from job.config.settings import GatewaySettings
 from job.domain.model import Outcome, Report
-from job.journal.records import ended, is_overtaken
+from job.journal.records import finish_run, is_overtaken
 from job.publish.events import events_of, post
 from job.run.context import Run
 from job.views.documents import termination_message
@@ -62,7 +62,7 @@ def _guarded(what: str, call: Callable[[], object]) -> None:
 
 def _remember(run: Run, report: Report, namespace: str, overtaken: set[str]) -> None:
     change = functools.partial(
-        ended, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
+        finish_run, report=report, namespace=namespace, run=run.records[namespace], narrowed=run.settings.narrowed
     )
     journal = run.memories[namespace].update(change)
     if journal is not None and is_overtaken(journal, run.id):

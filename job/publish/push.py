@@ -12,8 +12,8 @@ from dataclasses import replace
 from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
 from job.domain.model import Report, Shard
-from job.journal.records import Journal, group_key, is_of
-from job.journal.store import Memory
+from job.journal.records import Journal, belongs_to, group_key
+from job.journal.store import JournalStore
 from job.publish.metrics import Past
 from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, push
 from job.run.context import Run
@@ -49,7 +49,7 @@ def push_metrics(
 def past_of(journal: Journal, namespace: str, deployment: str | None, shard: Shard | None) -> Past:
     """What the journal of a namespace knows of the metrics of a group."""
     last_success = journal.groups.get(group_key(deployment, shard))
-    tags = {key: record for key, record in journal.tags.items() if is_of(namespace, key, deployment, shard)}
+    tags = {key: record for key, record in journal.tags.items() if belongs_to(namespace, key, deployment, shard)}
     return Past(
         {
             "last_success_timestamp_seconds": {} if last_success is None else {(): last_success},
@@ -76,7 +76,7 @@ def _remove_stale(run: Run, report: Report, gateway: Gateway, home: str) -> None
     if report.shard:
         shards = [Shard(index, report.shard.count) for index in range(report.shard.count)]
     now = [group_of(namespace, report.deployment, shard) for namespace in report.namespaces for shard in shards]
-    memory = run.memories.get(home) or Memory(run.cluster, home)
+    memory = run.memories.get(home) or JournalStore(run.cluster, home)
     journal = memory.read()
     if journal is None:
         return

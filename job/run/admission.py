@@ -13,8 +13,8 @@ from job.domain.model import Outcome, Reason, Report, RunError
 from job.domain.outcome import LOCKED_STAGE
 from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.domain.times import iso
-from job.journal.records import Journal, begun
-from job.journal.store import Memory
+from job.journal.records import Journal, start_run
+from job.journal.store import JournalStore
 from job.run.context import Run, record_of, report_of, scope_of
 from job.run.lease import Holder, Keeper, Lock, LockedError
 from job.runtime.pool import Pool, wait_before
@@ -43,7 +43,7 @@ def frozen(run: Run) -> Report | None:
     log.warning("%s: nothing is imported", _told(freeze))
     for namespace in run.namespaces:
         # No lock is held, so what another run is doing there is none of this one's business.
-        memory = run.memories[namespace] = Memory(run.cluster, namespace)
+        memory = run.memories[namespace] = JournalStore(run.cluster, namespace)
         run.records[namespace] = record_of(run)
         if (journal := memory.read()) is not None:
             run.journals[namespace] = journal
@@ -124,7 +124,7 @@ class _Beginning:
     def __init__(self, run: Run, namespace: str) -> None:
         self._run = run
         self._namespace = namespace
-        self._memory = Memory(run.cluster, namespace)
+        self._memory = JournalStore(run.cluster, namespace)
         self._record = record_of(run)
         self._before: Journal | None = None
 
@@ -137,7 +137,7 @@ class _Beginning:
     def _change(self, journal: Journal) -> Journal:
         # What was known before; a change may be made twice, to what another writer left.
         self._before = journal
-        return begun(journal, self._record, scope_of(self._run.settings.wanted))[0]
+        return start_run(journal, self._record, scope_of(self._run.settings.wanted))[0]
 
     def take_over(self) -> None:
         """Let the run know of it. One that hangs still when the run is stopped is never known of."""

@@ -20,7 +20,7 @@ from job.domain.outcome import overall
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
 from job.journal.records import Journal, RunRecord
-from job.journal.store import Memory
+from job.journal.store import JournalStore
 from job.run.origin import Trigger
 from job.runtime.pool import Pool, persist, unless_stopped
 from job.runtime.shutdown import Stop
@@ -160,7 +160,7 @@ class Run(Context):
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
     id: str = ""
-    memories: dict[str, Memory] = field(default_factory=dict)
+    memories: dict[str, JournalStore] = field(default_factory=dict)
     records: dict[str, RunRecord] = field(default_factory=dict)
     journals: dict[str, Journal] = field(default_factory=dict)
 

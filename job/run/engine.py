@@ -12,7 +12,7 @@ from job.domain.outcome import WAVES_STAGE, exit_status, outcome_of, overall
 from job.domain.selection import Choice
 from job.domain.times import iso
 from job.imagestreams.listing import Chosen, Listing
-from job.journal.records import begun
+from job.journal.records import start_run
 from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of
 from job.run.expired_holds import release
 from job.run.origin import find_trigger
@@ -116,7 +116,7 @@ def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
 def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen], listed: Collection[str]) -> None:
     """A run that never ended left no report; what it imported is in the streams."""
     for namespace, journal in run.journals.items():
-        for killed in begun(journal, run.records[namespace], scope_of(run.settings.wanted))[1]:
+        for killed in start_run(journal, run.records[namespace], scope_of(run.settings.wanted))[1]:
             since = killed.started_at
             moved = [
                 f"{stream.name}:{choice.tag.name}"

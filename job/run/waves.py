@@ -16,7 +16,7 @@ from job.domain.errors import ImportImagesError
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
-from job.domain.text import clean, spoken
+from job.domain.text import clean, humanize
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.imagestreams.listing import Chosen
@@ -154,7 +154,7 @@ class Rounds:
             nonlocal done
             done += found.result is not None
             self._run.progress(done, len(followed), "rollouts")
-            told = ": ".join(filter(None, (spoken(found.result) if found.result else "", found.message)))
+            told = ": ".join(filter(None, (humanize(found.result) if found.result else "", found.message)))
             # On a terminal the line of progress tells enough.
             log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, "%s: %s", workload, told)
 

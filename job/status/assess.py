@@ -15,7 +15,7 @@ from job.domain.shell import command, ours, resuming
 from job.domain.text import clean
 from job.domain.times import from_unix, iso
 from job.imagestreams.api_types import login_secret
-from job.journal.records import RUNNING, Journal, RunRecord, TagRecord, is_of
+from job.journal.records import RUNNING, Journal, RunRecord, TagRecord, belongs_to
 from job.status.model import (
     OLD,
     Attention,
@@ -142,7 +142,9 @@ def _failing_since(seen: Seen, state: State, journal: Journal | None, record: Ta
         runs = [
             run
             for run in journal.runs
-            if run.command == "run" and run.finished_at and is_of(name.namespace, (name.stream, name.tag), *_kind(run))
+            if run.command == "run"
+            and run.finished_at
+            and belongs_to(name.namespace, (name.stream, name.tag), *_kind(run))
         ]
         times += [run.finished_at for run in runs[: record.failed_runs] if run.counts.get(Result.FAILED)]
     return min((time for time in times if time), default=None)
@@ -279,7 +281,7 @@ def _of_runs(
         part = kind if is_whole else (*kind, run.command, run.trigger == "scheduled")
         if kind in done or part in done or not _concerns(run.deployment, found):
             continue
-        if not any(is_of(namespace, (tag.name.stream, tag.name.tag), *kind) for tag in here):
+        if not any(belongs_to(namespace, (tag.name.stream, tag.name.tag), *kind) for tag in here):
             continue
         if run.outcome == RUNNING:
             if _hangs(run, found):

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from job.domain.model import Outcome, RolloutResult
 from job.domain.shell import resuming
-from job.domain.text import clean, spoken
+from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.journal.records import RUNNING, RunRecord
 from job.status.model import (
@@ -128,7 +128,7 @@ def _tag_table(tags: Sequence[TagStanding], now: datetime) -> Table:
     table.add_column("NOTE", overflow="fold")
     for tag in tags:
         image = tag.image
-        state = spoken(tag.reason) if tag.state is State.SKIPPED and tag.reason else str(tag.state)
+        state = humanize(tag.reason) if tag.state is State.SKIPPED and tag.reason else str(tag.state)
         cells = (
             str(tag.name),
             state,
@@ -278,5 +278,5 @@ def _print_workloads(console: Console, standing: Standing) -> None:
 
 def _state(look: Look, standing: Standing) -> str:
     if look.result is not None:
-        return spoken(look.result)
+        return humanize(look.result)
     return "under way" if is_rolling_out(look, standing.now, standing.rollout_timeout) else "stuck"

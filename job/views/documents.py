@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from job.domain.model import Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
-from job.domain.text import clean, spoken
+from job.domain.text import clean, humanize
 from job.domain.times import iso
 
 
@@ -117,14 +117,14 @@ def summary(report: Report) -> str:
     """One line that says what became of the run."""
     counts = Counter(tag.result for tag in report.tags)
     words = {Result.UPDATED: "would be updated"} if report.command == "plan" else {}
-    parts = [f"{counts[result]} {words.get(result, spoken(result))}" for result in Result if counts[result]]
+    parts = [f"{counts[result]} {words.get(result, humanize(result))}" for result in Result if counts[result]]
     seconds = (report.finished_at - report.started_at).total_seconds()
     names = report.namespaces
     told = ", ".join(names) if len(names) < 4 else f"{', '.join(names[:3])} and {len(names) - 3} more namespaces"
     where = told + (f", deployment {report.deployment}" if report.deployment else "")
     if report.rollouts:
         ends = Counter(rollout.result for rollout in report.rollouts)
-        parts.append("rollouts: " + ", ".join(f"{ends[each]} {spoken(each)}" for each in RolloutResult if ends[each]))
+        parts.append("rollouts: " + ", ".join(f"{ends[each]} {humanize(each)}" for each in RolloutResult if ends[each]))
     text = f"{where}: {report.outcome}: {', '.join(parts) or 'no tags'} in {seconds:.1f} s"
     return clean(text, 1000)
 
@@ -133,7 +133,7 @@ MOST_MESSAGE_BYTES = 4096
 
 
 def _of_tag(tag: TagResult) -> str:
-    parts = (spoken(tag.result), str(tag.reason) if tag.reason else "", clean(tag.message or "", 200))
+    parts = (humanize(tag.result), str(tag.reason) if tag.reason else "", clean(tag.message or "", 200))
     return f"{tag.namespace}/{tag.stream}:{tag.tag} " + ": ".join(filter(None, parts))
 
 
@@ -146,7 +146,7 @@ def termination_message(report: Report) -> str:
     lines += [f"{error.namespace}: {error.message}" for error in report.errors]
     lines += [_of_tag(tag) for tag in report.tags if tag.result in (Result.FAILED, Result.ROLLED_BACK)]
     lines += [
-        f"{rollout.namespace}/{rollout.kind}/{rollout.name} {spoken(rollout.result)}: "
+        f"{rollout.namespace}/{rollout.kind}/{rollout.name} {humanize(rollout.result)}: "
         + clean(rollout.message or "", 200)
         for rollout in report.rollouts
         if rollout.is_bad

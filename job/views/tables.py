@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
-from job.domain.text import clean, spoken
+from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.views.documents import summary
 
@@ -75,7 +75,7 @@ def _table(report: Report, namespace: str) -> Table:
         shown = tag.after or tag.before
         cells = (
             f"{tag.stream}:{tag.tag}",
-            "would update" if report.command == "plan" and tag.result is Result.UPDATED else spoken(tag.result),
+            "would update" if report.command == "plan" and tag.result is Result.UPDATED else humanize(tag.result),
             short_digest(tag.before),
             short_digest(tag.after),
             age(shown.created if shown else None, report.finished_at),
@@ -102,7 +102,7 @@ def _rollouts(report: Report) -> Table:
             "" if len(report.namespaces) == 1 and rollout.namespace in report.namespaces else rollout.namespace + "/"
         )
         after = "-" if rollout.seconds is None else f"{rollout.seconds:.0f}s"
-        cells = (f"{where}{rollout.kind}/{rollout.name}", spoken(rollout.result), after, rollout.message or "")
+        cells = (f"{where}{rollout.kind}/{rollout.name}", humanize(rollout.result), after, rollout.message or "")
         style = ROLLOUT_STYLES.get(rollout.result, "bold red")
         table.add_row(*(Text(clean(cell), style=style) for cell in cells))
     return table
@@ -130,7 +130,7 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print()
     for tag in report.tags:
         if tag.message:
-            told = f"{spoken(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else spoken(tag.result)
+            told = f"{humanize(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else humanize(tag.result)
             console.print(Text(clean(f"{tag.stream}:{tag.tag} {told}:"), style=STYLES[tag.result]))
             for line in textwrap.wrap(clean(tag.message), width - 4):
                 console.print(Text(f"    {line}"))

@@ -23,7 +23,7 @@ from job.domain.schedule import Schedule, frozen_at, parse_windows
 from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import import_of, put_of, reference_of, stream_from
-from job.journal.records import MOST_BYTES, Journal, RunRecord, TagRecord, begun, decode, encode, ended
+from job.journal.records import MOST_BYTES, Journal, RunRecord, TagRecord, decode, encode, finish_run, start_run
 from job.publish.metrics import PREFIX, Past, exposition, increments
 from job.runtime.pool import LONGEST_WAIT_SECONDS, persist, wait_before
 from tests.unit.reports import NAMESPACE, report_of, tag_result
@@ -316,7 +316,7 @@ def test_an_hourly_run_never_pushes_out_the_last_weekly_one(deployments: list[st
     journal = Journal()
     for number, deployment in enumerate(deployments):
         record = RunRecord(str(number), None, outcome="success", deployment=deployment)
-        journal = begun(journal, record, Scope(deployment))[0]
+        journal = start_run(journal, record, Scope(deployment))[0]
     for deployment in set(deployments):
         last = max(number for number, each in enumerate(deployments) if each == deployment)
         assert str(last) in {run.id for run in journal.runs}
@@ -333,7 +333,7 @@ def test_the_last_success_of_a_tag_is_that_of_its_last_success(results: list[Res
         report = report_of(
             tag_result("a", result=result, reason=reason), outcome=Outcome.PARTIAL, id=str(number), finished_at=finished
         )
-        journal = ended(journal, report, NAMESPACE, RunRecord(str(number), finished), narrowed=False)
+        journal = finish_run(journal, report, NAMESPACE, RunRecord(str(number), finished), narrowed=False)
         if result in (Result.UPDATED, Result.UNCHANGED):
             expected = finished.timestamp()
         in_a_row = in_a_row + 1 if result is Result.FAILED else 0

@@ -24,10 +24,10 @@ from job.journal.records import (
     Journal,
     RunRecord,
     TagRecord,
-    begun,
     decode,
     encode,
-    ended,
+    finish_run,
+    start_run,
 )
 from job.publish.push import past_of
 from tests.unit.objects import JSON, NAMESPACE, NOW, as_json, digest, failed, report, skipped, unchanged, updated
@@ -211,8 +211,8 @@ def takes(config_map: JSON) -> None:
         assert str(error)
         return
     mine = record("mine")
-    journal = begun(journal, mine, scope_of(mine))[0]
-    journal = ended(journal, report(updated("a"), failed("b"), run_id="mine"), NAMESPACE, mine, narrowed=False)
+    journal = start_run(journal, mine, scope_of(mine))[0]
+    journal = finish_run(journal, report(updated("a"), failed("b"), run_id="mine"), NAMESPACE, mine, narrowed=False)
     assert size(encode(journal)) <= MOST_BYTES
 
 
@@ -267,19 +267,19 @@ def test_a_bomb_is_not_unpacked_whole() -> None:
 
 
 def test_a_run_begins_as_running() -> None:
-    journal, killed = begun(Journal(), record("a"), PROD)
+    journal, killed = start_run(Journal(), record("a"), PROD)
     assert [(run.id, run.outcome) for run in journal.runs] == [("a", RUNNING)]
     assert killed == ()
 
 
 def test_a_run_of_its_kind_that_never_ended_was_killed() -> None:
-    journal, killed = begun(Journal(runs=(record("old"),)), record("new"), PROD)
+    journal, killed = start_run(Journal(runs=(record("old"),)), record("new"), PROD)
     assert [run.id for run in killed] == ["old"]
     assert [(run.id, run.outcome) for run in journal.runs] == [("new", RUNNING), ("old", "aborted")]
 
 
 def test_a_run_of_another_kind_may_be_alive() -> None:
-    journal, killed = begun(Journal(runs=(record("old", "stg"),)), record("new"), PROD)
+    journal, killed = start_run(Journal(runs=(record("old", "stg"),)), record("new"), PROD)
     assert killed == ()
     assert journal.runs[1].outcome == RUNNING
 
@@ -294,7 +294,7 @@ def test_a_run_of_another_kind_may_be_alive() -> None:
     ],
 )
 def test_whoever_holds_the_lock_knows_that_a_run_it_overlaps_was_killed(old: RunRecord, new: RunRecord) -> None:
-    journal, killed = begun(Journal(runs=(old,)), new, scope_of(new))
+    journal, killed = start_run(Journal(runs=(old,)), new, scope_of(new))
     assert [run.id for run in killed] == ["old"]
     assert journal.runs[1].outcome == "aborted"
 
@@ -302,17 +302,17 @@ def test_whoever_holds_the_lock_knows_that_a_run_it_overlaps_was_killed(old: Run
 def test_what_a_run_may_import_counts_and_not_only_its_deployment() -> None:
     """An argument that names a tag widens the scope beyond DEPLOYMENT, and so the lock that is held."""
     old, new = record("old", "stg"), record("new", "prod")
-    assert [run.id for run in begun(Journal(runs=(old,)), new, Scope())[1]] == ["old"]
+    assert [run.id for run in start_run(Journal(runs=(old,)), new, Scope())[1]] == ["old"]
 
 
 def test_a_run_that_has_ended_is_not_killed() -> None:
-    journal, killed = begun(Journal(runs=(record("old", outcome="partial"),)), record("new"), PROD)
+    journal, killed = start_run(Journal(runs=(record("old", outcome="partial"),)), record("new"), PROD)
     assert (killed, journal.runs[1].outcome) == ((), "partial")
 
 
 def test_beginning_twice_is_beginning_once() -> None:
-    once = begun(Journal(runs=(record("old"),)), record("new"), PROD)[0]
-    assert begun(once, record("new"), PROD)[0] == once
+    once = start_run(Journal(runs=(record("old"),)), record("new"), PROD)[0]
+    assert start_run(once, record("new"), PROD)[0] == once
 
 
 @pytest.mark.parametrize("more", [{"deployment": "stg"}, {"command": "rollback"}, {"narrowed": True}])
@@ -320,7 +320,7 @@ def test_what_comes_often_does_not_push_out_a_weekly_run(more: dict[str, object]
     journal = Journal(runs=(record("weekly", "prod", outcome="success"),))
     for number in range(3 * MOST_RUNS):
         often = replace(record(f"often-{number}", outcome="success"), **more)  # type: ignore[arg-type]
-        journal = begun(journal, often, Scope(often.deployment))[0]
+        journal = start_run(journal, often, Scope(often.deployment))[0]
     assert len(journal.runs) <= MOST_RUNS + 3
     assert any(run.id == "weekly" for run in journal.runs)
 
@@ -333,7 +333,9 @@ numbers = itertools.count()
 
 def after(journal: Journal, *tags: object, narrowed: bool = False, **more: object) -> Journal:
     found = report(*tags, run_id=f"run-{next(numbers)}", **more)  # type: ignore[arg-type]
-    return ended(journal, found, NAMESPACE, record(found.id, found.deployment, shard=found.shard), narrowed=narrowed)
+    return finish_run(
+        journal, found, NAMESPACE, record(found.id, found.deployment, shard=found.shard), narrowed=narrowed
+    )
 
 
 def test_success_is_remembered_and_survives_failures() -> None:
@@ -383,9 +385,9 @@ def test_a_frozen_run_and_one_that_could_not_list_change_no_tag() -> None:
 
 def test_the_run_is_told_with_what_it_did() -> None:
     mine = record("mine")
-    journal = begun(Journal(), mine, PROD)[0]
+    journal = start_run(Journal(), mine, PROD)[0]
     found = report(updated("a"), failed("b"), outcome=Outcome.PARTIAL, status=1, run_id="mine")
-    (run,) = ended(journal, found, NAMESPACE, mine, narrowed=False).runs
+    (run,) = finish_run(journal, found, NAMESPACE, mine, narrowed=False).runs
     assert (run.outcome, run.exit_status, run.counts) == ("partial", 1, {"updated": 1, "failed": 1})
     assert run.updated == (("a:prod", "1a2b3c", "4d5e6f"),)
     assert run.finished_at == NOW
@@ -395,8 +397,8 @@ def test_ending_twice_is_ending_once() -> None:
     """A write whose answer was lost is made again on what it left."""
     mine = record("mine")
     found = report(failed("a"), run_id="mine")
-    once = ended(begun(Journal(), mine, PROD)[0], found, NAMESPACE, mine, narrowed=False)
-    assert ended(once, found, NAMESPACE, mine, narrowed=False) == once
+    once = finish_run(start_run(Journal(), mine, PROD)[0], found, NAMESPACE, mine, narrowed=False)
+    assert finish_run(once, found, NAMESPACE, mine, narrowed=False) == once
 
 
 def test_ending_is_written_where_the_beginning_could_not_be() -> None:

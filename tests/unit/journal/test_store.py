@@ -11,13 +11,13 @@ import pytest
 from job.cluster import CONFIG_MAPS
 from job.domain.errors import ClusterError
 from job.domain.model import Scope
-from job.journal.records import NAME, Journal, RunRecord, begun, decode, ended
-from job.journal.store import Memory
+from job.journal.records import NAME, Journal, RunRecord, decode, finish_run, start_run
+from job.journal.store import JournalStore
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, config_map, connection_lost, failed, refusal, report
 
 
-def memory(objects: Objects) -> Memory:
-    return Memory(objects, NAMESPACE, sleep=lambda seconds: None)
+def memory(objects: Objects) -> JournalStore:
+    return JournalStore(objects, NAMESPACE, sleep=lambda seconds: None)
 
 
 def stored(objects: Objects) -> Journal:
@@ -81,10 +81,10 @@ def test_what_may_pass_is_tried_again(error: ClusterError) -> None:
 def test_a_write_whose_answer_was_lost_counts_no_failure_twice() -> None:
     objects = Objects()
     mine = RunRecord("mine", NOW, deployment="prod")
-    memory(objects).update(lambda journal: begun(journal, mine, Scope("prod"))[0])
+    memory(objects).update(lambda journal: start_run(journal, mine, Scope("prod"))[0])
     objects.script("update", "configmaps", connection_lost(), after=True)
     found = report(failed("a"), run_id="mine")
-    memory(objects).update(lambda journal: ended(journal, found, NAMESPACE, mine, narrowed=False))
+    memory(objects).update(lambda journal: finish_run(journal, found, NAMESPACE, mine, narrowed=False))
     assert stored(objects).tags["a", "prod"].failed_runs == 1
 
 
