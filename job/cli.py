@@ -116,8 +116,9 @@ def _main(command: str, options: argparse.Namespace, stop: Stop) -> int:
         return promote(options, settings, stop, as_table=as_table)
     if command in ("run", "plan"):
         from job.commands.run import run
+        from job.domain.model import Command
 
-        return run(command, settings, stop, as_table=as_table)
+        return run(Command(command), settings, stop, as_table=as_table)
     if command == "history":
         from job.commands.history import history
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from job.cluster import Cluster
 from job.config.settings import Settings
+from job.domain.model import Client
 
 
 def connect(settings: Settings, counted: Callable[[str, str], None]) -> Cluster:
@@ -18,7 +19,7 @@ def connect(settings: Settings, counted: Callable[[str, str], None]) -> Cluster:
     Raises:
         UsageError: there is no way to a cluster, or it cannot be read.
     """
-    if settings.client == "oc":
+    if settings.client is Client.OC:
         from job.cluster.oc import client
 
         return client.connect(settings, counted)

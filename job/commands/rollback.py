@@ -14,7 +14,20 @@ from job.commands.rollback_plan import Asked, Undoing, end_of_hold, plan_of, tar
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over
-from job.domain.model import Item, Report, Result, Rollout, Shard, Skip, Stream, Tag, TagName, TagResult
+from job.domain.model import (
+    Command,
+    Item,
+    Report,
+    Result,
+    Rollout,
+    Shard,
+    Skip,
+    Stream,
+    Tag,
+    TagName,
+    TagResult,
+    TriggerKind,
+)
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
 from job.imagestreams.api_types import image_of, stream_from
@@ -71,7 +84,7 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
             raise StoppedError(_STOPPED)
         stream = let_go(where.cluster, name, retries=settings.retries, stopping=where.stopping)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
-        run = _run(where, found, "resume")
+        run = _run(where, found, Command.RESUME)
         rounds = Rounds(run, around.workloads)
         tag = stream.tag(name.tag)
         choices = (Choice(tag, _skip(stream, tag)),) if tag else ()
@@ -119,7 +132,7 @@ def _show_plan(plan: Undoing, *, as_table: bool) -> None:
 
 def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, around: Survey, *, as_table: bool) -> int:
     name, settings = found.name, where.settings
-    run = _run(where, found, "rollback")
+    run = _run(where, found, Command.ROLLBACK)
     terms = Terms(run.started, who(where.cluster), plan.reason, plan.until, plan.until_newer)
     tag = put_back(
         where.cluster,
@@ -158,7 +171,7 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, ar
     return _end(where, run, [result], rollouts, around, as_table=as_table, more=more)
 
 
-def _run(where: Place, found: Found, command: str) -> Run:
+def _run(where: Place, found: Found, command: Command) -> Run:
     """What a report is made from: of one tag, in the metrics group of the run that usually imports it."""
     name = found.name
     memory = JournalStore(where.cluster, name.namespace)
@@ -187,11 +200,11 @@ def _group(journal: Journal | None, name: TagName) -> tuple[str | None, Shard | 
     runs = [
         record
         for record in (journal.runs if journal else ())
-        if record.command == "run"
+        if record.command is Command.RUN
         and not record.narrowed
         and belongs_to(name.namespace, key, record.deployment, record.shard)
     ]
-    usual = next((record for record in runs if record.trigger == "scheduled"), runs[0] if runs else None)
+    usual = next((record for record in runs if record.trigger is TriggerKind.SCHEDULED), runs[0] if runs else None)
     return (usual.deployment, usual.shard) if usual else (name.tag, None)
 
 

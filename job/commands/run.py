@@ -6,7 +6,7 @@ import logging
 import os
 
 from job.config.settings import Settings
-from job.domain.model import Report
+from job.domain.model import Command, Report
 from job.run.admission import frozen, locked
 from job.run.context import Run
 from job.run.engine import perform, start
@@ -17,13 +17,19 @@ from job.views.output import show
 log = logging.getLogger(__name__)
 
 
-def run(command: str, settings: Settings, stop: Stop, *, as_table: bool) -> int:
+def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Import, or for a plan look up, what was asked for; returns the exit status."""
-    if settings.gateway is None and command == "run":
+    if settings.gateway is None and command is Command.RUN:
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
     with place(settings, stop) as where:
-        run = start(where, command=command, environment=os.environ, progress=where.progress.show)
-        report = perform(run) if command == "plan" else _import(where, run)
+        run = start(
+            where,
+            command=command,
+            dry_run=command is Command.PLAN,
+            environment=os.environ,
+            progress=where.progress.show,
+        )
+        report = perform(run) if run.dry_run else _import(where, run)
     # All of it is on record and the lock is free, however long whoever reads this takes.
     return show(report, as_table=as_table)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -15,7 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from job.config.flags import SETTINGS
 from job.domain.durations import duration
 from job.domain.errors import UsageError
-from job.domain.model import Shard
+from job.domain.model import Client, GatewayKind, OnBadRollout, Shard
 from job.domain.schedule import Window, parse_windows, parse_zone
 from job.domain.selection import Pattern, Wanted
 
@@ -51,7 +52,7 @@ class Settings:
     host: str | None = None
     token: str | None = field(default=None, repr=False)
     verify_tls: bool = True
-    client: str = "api"
+    client: Client = Client.API
     gateway: GatewaySettings | None = None
     concurrency: int = 32
     retries: int = 4
@@ -59,7 +60,7 @@ class Settings:
     deadline: float = 1800.0
     watch_rollouts: bool = False
     rollout_timeout: float = 600.0
-    on_bad_rollout: str = "report"
+    on_bad_rollout: OnBadRollout = OnBadRollout.REPORT
     check_horizon: bool = False
     freeze: tuple[Window, ...] = ()
     time_zone: str | None = None
@@ -90,11 +91,14 @@ def _integer(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def _one_of(*choices: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text not in choices:
+E = TypeVar("E", bound=StrEnum)
+
+
+def _one_of(choices: type[E]) -> Callable[[str], E]:
+    def parse(text: str) -> E:
+        if text not in tuple(choices):
             raise ValueError(f"{text!r} is not {' or '.join(choices)}")
-        return text
+        return choices(text)
 
     return parse
 
@@ -262,8 +266,8 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
             reader.errors.append(
                 f"{name}: set without {missing}; set both, or neither to use the pod's service account or a kubeconfig"
             )
-    client = read("CLIENT", _one_of("api", "oc"), "api")
-    on_bad_rollout = read("ON_BAD_ROLLOUT", _one_of("report", "rollback"), "report")
+    client = read("CLIENT", _one_of(Client), Client.API)
+    on_bad_rollout = read("ON_BAD_ROLLOUT", _one_of(OnBadRollout), OnBadRollout.REPORT)
     return Settings(
         namespaces=namespaces,
         namespace_selector=namespace_selector,
@@ -275,11 +279,11 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
         verify_tls=not read("INSECURE_SKIP_TLS_VERIFY", _boolean, False),
         client=client,
         gateway=_gateway(reader),
-        concurrency=min(read("CONCURRENCY", _integer(1, 256), 32), OC_CONCURRENCY if client == "oc" else 256),
+        concurrency=min(read("CONCURRENCY", _integer(1, 256), 32), OC_CONCURRENCY if client is Client.OC else 256),
         retries=read("RETRIES", _integer(0, 20), 4),
         import_timeout=read("IMPORT_TIMEOUT", duration, 60.0),
         deadline=read("DEADLINE", duration, 1800.0),
-        watch_rollouts=read("WATCH_ROLLOUTS", _boolean, False) or on_bad_rollout == "rollback",
+        watch_rollouts=read("WATCH_ROLLOUTS", _boolean, False) or on_bad_rollout is OnBadRollout.ROLLBACK,
         rollout_timeout=read("ROLLOUT_TIMEOUT", duration, 600.0),
         on_bad_rollout=on_bad_rollout,
         check_horizon=read("CHECK_HORIZON", _boolean, False),
@@ -312,7 +316,7 @@ def _shard(reader: _Reader) -> Shard | None:
 
 
 def _gateway(reader: _Reader) -> GatewaySettings | None:
-    kind = reader.read("GATEWAY", _one_of("pushgateway", "aggregation"), "pushgateway")
+    kind = reader.read("GATEWAY", _one_of(GatewayKind), GatewayKind.PUSHGATEWAY)
     address = reader.read("PUSHGATEWAY_ADDRESS", lambda value: _http_url(value, "http"), None)
     username = reader.read("PUSHGATEWAY_USERNAME", _secret, None)
     password = reader.read("PUSHGATEWAY_PASSWORD", _secret, None)
@@ -326,4 +330,4 @@ def _gateway(reader: _Reader) -> GatewaySettings | None:
         reader.errors.append("PUSHGATEWAY_PASSWORD: set without PUSHGATEWAY_USERNAME")
     if token and username:
         reader.errors.append("PUSHGATEWAY_TOKEN: set together with a user name; choose one of them")
-    return GatewaySettings(url, kind == "aggregation", username, password, token, ca_file)
+    return GatewaySettings(url, kind is GatewayKind.AGGREGATION, username, password, token, ca_file)

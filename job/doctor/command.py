@@ -41,7 +41,7 @@ from job.doctor.collect import (
 )
 from job.domain.errors import ClusterError, StoppedError
 from job.domain.holds import hold_of
-from job.domain.model import Reason, Skip, TagName
+from job.domain.model import Command, OnBadRollout, Reason, Skip, TagName
 from job.domain.selection import aliases_of, wave_of
 from job.domain.shell import command
 from job.imagestreams.api_types import stream_from
@@ -118,7 +118,7 @@ class _Examination:
         """
         where, settings = self.where, self.where.settings
         try:
-            run = start(where, command="doctor", environment=os.environ)
+            run = start(where, command=Command.DOCTOR, environment=os.environ)
         except ClusterError as error:
             if error.reason is not Reason.FORBIDDEN:
                 raise
@@ -335,6 +335,8 @@ def _use(
     user: str | None, is_job: bool, told: Sequence[Settings], in_waves: str | None, ending: str | None
 ) -> rbac.Use:
     """What a user makes use of, by the settings of its runs."""
-    goes_back = "ON_BAD_ROLLOUT is rollback" if any(each.on_bad_rollout == "rollback" for each in told) else None
+    goes_back = (
+        "ON_BAD_ROLLOUT is rollback" if any(each.on_bad_rollout is OnBadRollout.ROLLBACK for each in told) else None
+    )
     watches = "WATCH_ROLLOUTS is set" if any(each.watch_rollouts for each in told) else None
     return rbac.Use(user, is_job, goes_back or watches or in_waves, goes_back or ending)

@@ -9,17 +9,81 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import StrEnum
-from typing import Any
+from enum import Enum, StrEnum
+from typing import Any, Self, TypeVar
 
-# The ConfigMap in which runs are remembered.
+# The ConfigMap that keeps what runs leave for later ones.
 JOURNAL = "import-images-journal"
-# Of an error of a namespace whose rollouts cannot be watched.
-ROLLOUTS_STAGE = "rollouts"
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+def member(kind: type[E], value: object, default: E) -> E:
+    """The member with that value, as another program may have written it; else `default`."""
+    return next((each for each in kind if each == value), default)
+
+
+class Command(StrEnum):
+    """What the program can be asked to do."""
+
+    RUN = "run"
+    PLAN = "plan"
+    STATUS = "status"
+    HISTORY = "history"
+    ROLLBACK = "rollback"
+    RESUME = "resume"
+    DOCTOR = "doctor"
+    PROMOTE = "promote"
+
+
+class TriggerKind(StrEnum):
+    """What started a run: the CronJob's schedule, a Job made from it by hand, or a person's own shell."""
+
+    SCHEDULED = "scheduled"
+    MANUAL = "manual"
+    LOCAL = "local"
+
+
+class Client(StrEnum):
+    """How the cluster is reached: by the kubernetes package, or by the user's own `oc`."""
+
+    API = "api"
+    OC = "oc"
+
+
+class GatewayKind(StrEnum):
+    """What receives the metrics: a Pushgateway, or one that sums what it is sent."""
+
+    PUSHGATEWAY = "pushgateway"
+    AGGREGATION = "aggregation"
+
+
+class OnBadRollout(StrEnum):
+    """What a run does about a rollout that its import made bad."""
+
+    REPORT = "report"
+    ROLLBACK = "rollback"
+
+
+class Stage(StrEnum):
+    """Which step of a run a namespace's error belongs to.
+
+    `SELECT`: nothing there matches. `LOCK`: the lock could not be read or written; `LOCKED`: another run holds it.
+    `WAVES`: nothing was imported, since there are waves and their rollouts cannot be watched. `ROLLOUTS`: imported,
+    but rollouts could not be watched.
+    """
+
+    LIST = "list"
+    SELECT = "select"
+    LOCK = "lock"
+    LOCKED = "locked"
+    WAVES = "waves"
+    ROLLOUTS = "rollouts"
 
 
 class Result(StrEnum):
-    """What became of a tag: what the cluster holds after the run, against what it held before."""
+    """What became of a tag: what the cluster holds after the run, compared with what it held before."""
 
     UPDATED = "updated"
     UNCHANGED = "unchanged"
@@ -28,51 +92,109 @@ class Result(StrEnum):
     ROLLED_BACK = "rolled_back"
 
 
-class Reason(StrEnum):
-    """Why something failed. The list is closed: dashboards and alerts name its members."""
+class RetryClass(Enum):
+    """Whether sending the same request again may help."""
 
-    NOT_FOUND = "not_found"
-    UNAUTHORIZED = "unauthorized"
-    FORBIDDEN = "forbidden"
-    RATE_LIMITED = "rate_limited"
-    REGISTRY_ERROR = "registry_error"
-    UNREACHABLE = "unreachable"
-    TIMEOUT = "timeout"
-    CONFLICT = "conflict"
-    INVALID = "invalid"
-    API_ERROR = "api_error"
-    ABORTED = "aborted"
+    NEVER = "never"
+    ONCE = "once"
+    BACKOFF = "backoff"
+
+
+class Reason(StrEnum):
+    """Why something failed. The list is closed: dashboards and alerts name its members.
+
+    Everything that depends on the reason alone stands in its line here.
+
+    Attributes:
+        meaning: one sentence for `explain` and the documentation.
+        retry_class: whether another try may help.
+        cluster_unusable: whether the cluster could not be used at all where the API refuses every import for it; the
+            other reasons are about one tag.
+    """
+
+    meaning: str
+    retry_class: RetryClass
+    cluster_unusable: bool
+
+    def __new__(
+        cls,
+        value: str,
+        meaning: str = "",
+        retry_class: RetryClass = RetryClass.NEVER,
+        cluster_unusable: bool = False,
+    ) -> Self:
+        """A member: its value, and what depends on it. The defaults are for a look-up by value: `Reason("timeout")`."""
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.meaning, member.retry_class, member.cluster_unusable = meaning, retry_class, cluster_unusable
+        return member
+
+    NOT_FOUND = "not_found", "The registry or the API does not have it.", RetryClass.NEVER
+    UNAUTHORIZED = "unauthorized", "The login is missing, wrong or expired.", RetryClass.NEVER, True
+    FORBIDDEN = "forbidden", "The login is valid and lacks the right.", RetryClass.NEVER, True
+    RATE_LIMITED = "rate_limited", "The registry or the API asked to slow down.", RetryClass.BACKOFF, True
+    REGISTRY_ERROR = "registry_error", "The registry failed in a way that may pass.", RetryClass.BACKOFF
+    UNREACHABLE = "unreachable", "No connection: DNS, network, proxy or TLS.", RetryClass.BACKOFF, True
+    TIMEOUT = "timeout", "There was no answer in time.", RetryClass.ONCE
+    CONFLICT = "conflict", "The object was changed by another client at the same time.", RetryClass.BACKOFF
+    INVALID = "invalid", "The request or the image reference is not valid.", RetryClass.NEVER
+    API_ERROR = "api_error", "The API failed in a way that may pass.", RetryClass.BACKOFF, True
+    ABORTED = "aborted", "The run was stopped before it was done.", RetryClass.NEVER
 
 
 class Skip(StrEnum):
-    """Why a tag that matches is left alone; the first that applies, in this order."""
+    """Why a matching tag is not imported; the first that applies, in this order.
 
-    HELD = "held"
-    OPTED_OUT = "opted_out"
-    REFERENCE = "reference"
-    ALIAS = "alias"
-    PINNED = "pinned"
-    NO_SOURCE = "no_source"
-    WAVE = "wave"
+    Attributes:
+        meaning: one sentence for `explain` and the documentation.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """A member: its value, and what it means. The default is for a look-up by value."""
+        member = str.__new__(cls, value)
+        member._value_, member.meaning = value, meaning
+        return member
+
+    HELD = "held", "A rollback holds the tag on an earlier image."
+    OPTED_OUT = "opted_out", "The annotation import-images.dev/skip is set on the tag or its stream."
+    REFERENCE = "reference", "A reference tag: nothing is imported for it."
+    ALIAS = "alias", "The tag follows another tag of its stream and is updated along with that one."
+    PINNED = "pinned", "The source is a digest, which always names the same image."
+    NO_SOURCE = "no_source", "The tag has no source; its images are pushed into the stream."
+    WAVE = "wave", "A wave before the tag's own was bad."
 
 
 class By(StrEnum):
-    """Who refused."""
+    """Which side refused."""
 
     API = "api"
     REGISTRY = "registry"
 
 
 class Outcome(StrEnum):
-    """What became of a run, in one namespace or over all."""
+    """What became of a run, in one namespace or over all.
 
-    SUCCESS = "success"
-    PARTIAL = "partial"
-    FAILURE = "failure"
-    UNHEALTHY = "unhealthy"
-    ABORTED = "aborted"
-    FROZEN = "frozen"
-    LOCKED = "locked"
+    Attributes:
+        meaning: one sentence for `explain` and the documentation.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """A member: its value, and what it means. The default is for a look-up by value."""
+        member = str.__new__(cls, value)
+        member._value_, member.meaning = value, meaning
+        return member
+
+    SUCCESS = "success", "Every chosen tag is as the registry has it."
+    PARTIAL = "partial", "Some tags or namespaces failed."
+    FAILURE = "failure", "All tags failed."
+    UNHEALTHY = "unhealthy", "Images were imported, and a rollout did not become healthy."
+    ABORTED = "aborted", "The run was stopped by a signal, its deadline or the loss of its lock."
+    FROZEN = "frozen", "The run was due inside a freeze window and imported nothing."
+    LOCKED = "locked", "Another run holds the lock."
 
 
 class RolloutResult(StrEnum):
@@ -278,7 +400,7 @@ class RunError:
     """Something that went wrong for a namespace as a whole."""
 
     namespace: str
-    stage: str
+    stage: Stage
     reason: Reason
     message: str
 
@@ -296,8 +418,8 @@ class Report:
     """All that is said about a run, by whatever means, is said from this."""
 
     id: str
-    command: str
-    trigger: str
+    command: Command
+    trigger: TriggerKind
     started_at: datetime
     finished_at: datetime
     outcome: Outcome
@@ -322,7 +444,7 @@ class Report:
     def unseen(self, namespace: str) -> bool:
         """Whether the run did not get to see the namespace's tags."""
         return self.outcomes[namespace] is Outcome.FROZEN or any(
-            error.namespace == namespace and error.stage not in ("select", ROLLOUTS_STAGE) for error in self.errors
+            error.namespace == namespace and error.stage not in (Stage.SELECT, Stage.ROLLOUTS) for error in self.errors
         )
 
     @property

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from job.domain.model import ROLLOUTS_STAGE, By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, TagResult
-
-# Every import refused for one of these means that the cluster could not be used at all. Others tell of a tag.
-UNUSABLE = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.UNREACHABLE, Reason.API_ERROR, Reason.RATE_LIMITED})
-LOCKED_STAGE = "locked"
-# Rollouts cannot be watched and there are waves, so that nothing is imported.
-WAVES_STAGE = "waves"
+from job.domain.model import By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, Stage, TagResult
 
 
 def outcome_of(
@@ -26,8 +20,8 @@ def outcome_of(
     `stopped` says whether the run was; a rollout that could not be watched for another reason is not healthy.
     """
     mine = [rollout for rollout in rollouts if any(name.namespace == namespace for name in rollout.tags)]
-    blind = any(error.namespace == namespace and error.stage == ROLLOUTS_STAGE for error in errors)
-    problems = [error for error in errors if error.namespace == namespace and error.stage != ROLLOUTS_STAGE]
+    blind = any(error.namespace == namespace and error.stage == Stage.ROLLOUTS for error in errors)
+    problems = [error for error in errors if error.namespace == namespace and error.stage != Stage.ROLLOUTS]
     taken = [tag for tag in tags if tag.namespace == namespace and tag.result is not Result.SKIPPED]
     failed = [tag for tag in taken if tag.result is Result.FAILED]
     if Reason.ABORTED in {*(problem.reason for problem in problems), *(tag.reason for tag in failed)}:
@@ -36,7 +30,7 @@ def outcome_of(
         return Outcome.ABORTED
     if any(rollout.is_bad for rollout in mine):
         return Outcome.UNHEALTHY
-    if any(problem.stage == LOCKED_STAGE for problem in problems):
+    if any(problem.stage == Stage.LOCKED for problem in problems):
         return Outcome.LOCKED
     if problems or (failed and len(failed) == len(taken)):
         return Outcome.FAILURE
@@ -72,7 +66,7 @@ def exit_status(
         outcome: of the whole run.
     """
     taken = [tag for tag in tags if tag.result is not Result.SKIPPED]
-    unread = [error for error in errors if error.stage not in ("select", ROLLOUTS_STAGE)]
+    unread = [error for error in errors if error.stage not in (Stage.SELECT, Stage.ROLLOUTS)]
     if outcome is Outcome.ABORTED:
         return 6
     if outcome is Outcome.LOCKED:
@@ -81,12 +75,17 @@ def exit_status(
         return 3
     if not matched and not unread:
         return 2
-    if taken and all(tag.result is Result.FAILED and tag.by is By.API and tag.reason in UNUSABLE for tag in taken):
+    if taken and all(_shows_unusable_cluster(tag) for tag in taken):
         return 3
     if any(rollout.is_bad for rollout in rollouts):
         return 5
-    if any(error.stage == ROLLOUTS_STAGE for error in errors):
+    if any(error.stage == Stage.ROLLOUTS for error in errors):
         return 1
     if unread or any(tag.result is Result.FAILED for tag in taken):
         return 1
     return 0
+
+
+def _shows_unusable_cluster(tag: TagResult) -> bool:
+    refused = tag.result is Result.FAILED and tag.by is By.API
+    return refused and isinstance(tag.reason, Reason) and tag.reason.cluster_unusable

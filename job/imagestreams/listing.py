@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
-from job.domain.model import Reason, RunError, Stream
+from job.domain.model import Reason, RunError, Stage, Stream
 from job.domain.selection import Choice, Wanted, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from
@@ -79,13 +79,13 @@ class Listing:
         if self._problem is None:
             return self.stopped(self.namespace)
         message = f"cannot list image streams in {self.namespace}: {self._problem}"
-        return RunError(self.namespace, "list", self._problem.reason, message)
+        return RunError(self.namespace, Stage.LIST, self._problem.reason, message)
 
     @staticmethod
     def stopped(namespace: str) -> RunError:
         """That the run was told to stop before there was a list."""
         return RunError(
-            namespace, "list", Reason.ABORTED, f"stopped before the image streams of {namespace} were listed"
+            namespace, Stage.LIST, Reason.ABORTED, f"stopped before the image streams of {namespace} were listed"
         )
 
     def nothing_matched(self) -> RunError:
@@ -100,4 +100,4 @@ class Listing:
             near = difflib.get_close_matches(wanted.deployment, names, n=3) or names[:5]
             if near:
                 message += f"; tags there: {', '.join(near)}"
-        return RunError(self.namespace, "select", Reason.NOT_FOUND, clean(message))
+        return RunError(self.namespace, Stage.SELECT, Reason.NOT_FOUND, clean(message))

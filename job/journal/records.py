@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from job.domain.model import JOURNAL, ImageFacts, Outcome, Report, Result, Scope, Shard
+from job.domain.model import JOURNAL, Command, ImageFacts, Outcome, Report, Result, Scope, Shard, TriggerKind, member
 from job.domain.selection import in_share
 from job.domain.text import writable
 from job.domain.times import iso, parse_time
@@ -55,12 +55,12 @@ class RunRecord:
     started_at: datetime | None
     outcome: str = RUNNING
     finished_at: datetime | None = None
-    trigger: str = "local"
+    trigger: TriggerKind = TriggerKind.LOCAL
     deployment: str | None = None
     shard: Shard | None = None
     job: str | None = None
     scheduled_at: datetime | None = None
-    command: str = "run"
+    command: Command = Command.RUN
     narrowed: bool = False
     exit_status: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
@@ -193,7 +193,7 @@ def _run_out(run: RunRecord) -> dict[str, Any]:
         "started_at": iso(run.started_at),
         "finished_at": iso(run.finished_at),
         "trigger": run.trigger,
-        "command": None if run.command == "run" else run.command,
+        "command": None if run.command is Command.RUN else run.command,
         "narrowed": run.narrowed or None,
         "deployment": run.deployment,
         "shard": [run.shard.index, run.shard.count] if run.shard else None,
@@ -217,8 +217,8 @@ def _run_in(data: Mapping[str, Any]) -> RunRecord:
         outcome=str(data["outcome"]),
         started_at=parse_time(data.get("started_at")),
         finished_at=parse_time(data.get("finished_at")),
-        trigger=str(data.get("trigger", "local")),
-        command=str(data.get("command", "run")),
+        trigger=member(TriggerKind, data.get("trigger"), TriggerKind.LOCAL),
+        command=member(Command, data.get("command"), Command.RUN),
         narrowed=data.get("narrowed") is True,
         deployment=_text(data.get("deployment")),
         shard=Shard(int(shard[0]), int(shard[1])) if shard else None,

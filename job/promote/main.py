@@ -207,8 +207,9 @@ def _run(session: Session) -> int:
         # Whoever promotes wants to see it come up.
         settings = replace(settings, watch_rollouts=True)
     from job.commands.run import run
+    from job.domain.model import Command
 
-    return run("run", settings, session.bench.stop, as_table=session.as_table)
+    return run(Command.RUN, settings, session.bench.stop, as_table=session.as_table)
 
 
 def _notes(session: Session) -> int:

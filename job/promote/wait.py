@@ -153,9 +153,9 @@ class Waiting:
         before = each.problem
         if answer is None or answer.image is None:
             message = answer.message if answer else None
-            if answer is not None and answer.by is By.API and answer.reason in _FOR_GOOD:
+            if answer is not None and answer.by is By.API and answer.reason and answer.reason in _FOR_GOOD:
                 told = f"{each.name} in {each.name.namespace} cannot be asked for: {message}"
-                raise ClusterError(Reason(answer.reason), told)
+                raise ClusterError(answer.reason, told)
             each.problem = clean(f"{answer.reason if answer else 'no answer'}: {message or 'not told why'}")
         else:
             each.has, each.problem = answer.image.revision, None

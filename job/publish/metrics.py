@@ -17,7 +17,7 @@ from prometheus_client import Counter as CounterMetric
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from job import VERSION
-from job.domain.model import Outcome, Report, Result, RolloutResult, TagResult
+from job.domain.model import Command, Outcome, Report, Result, RolloutResult, TagResult, TriggerKind
 from job.domain.text import writable
 
 PREFIX = "import_images_"
@@ -227,7 +227,7 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
 def _next_run(report: Report, past: Past) -> Values:
     """When the CronJob is due next: a run on a workstation knows of none, but does not change when it is."""
     if report.next_run is None:
-        return past.of("next_run_timestamp_seconds") if report.trigger == "local" else {}
+        return past.of("next_run_timestamp_seconds") if report.trigger is TriggerKind.LOCAL else {}
     return {(): report.next_run.timestamp()}
 
 
@@ -261,7 +261,7 @@ def _values(
     own = {(tag.stream, tag.tag) for tag in tags}
     of_run = _run_values(report, namespace, past)
     if narrowed:
-        changed = ("last_run_timestamp_seconds",) if report.command == "run" else ()
+        changed = ("last_run_timestamp_seconds",) if report.command is Command.RUN else ()
         of_workloads = {name: {**past.of(name), **of_run[name]} for name in ("rollout_healthy", "rollout_seconds")}
         of_run = {**past.families, **{name: of_run[name] for name in changed}, **of_workloads}
     for family in FAMILIES:
@@ -335,7 +335,7 @@ def increments(report: Report, namespace: str) -> bytes:
         buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
         registry=registry,
     )
-    if report.command == "run":
+    if report.command is Command.RUN:
         runs.labels(report.outcomes[namespace]).inc()
     for tag in report.tags:
         if tag.namespace == namespace:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
-from job.domain.model import Report, Shard
+from job.domain.model import Report, Shard, TriggerKind
 from job.journal.records import Journal, belongs_to, group_key
 from job.journal.store import JournalStore
 from job.publish.metrics import Past
@@ -67,7 +67,7 @@ def _remove_stale(run: Run, report: Report, gateway: Gateway, home: str) -> None
     The journal of the pod's own namespace lists them. Of several shards the first one does it for all.
     """
     owner = run.trigger.owner
-    if run.trigger.kind != "scheduled":
+    if run.trigger.kind is not TriggerKind.SCHEDULED:
         # A Job made by hand may have been given another deployment, once.
         return
     if owner is None or owner.kind != CRON_JOBS.kind or not home or (report.shard and report.shard.index):

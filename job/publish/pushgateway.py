@@ -19,7 +19,7 @@ import urllib3
 from urllib3.response import BaseHTTPResponse
 
 from job.config.settings import GatewaySettings, is_overheard
-from job.domain.model import Outcome, Reason, Report, Result, Shard, Skip
+from job.domain.model import Command, Outcome, Reason, Report, Result, Shard, Skip, TriggerKind
 from job.domain.text import clean
 from job.publish.metrics import (
     BY_NAME,
@@ -236,7 +236,7 @@ class Gateway:
 
 def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
     """Whether the gateway may know what is not remembered, and what this run does not tell: successes, the schedule."""
-    if report.trigger == "local" and report.next_run is None:
+    if report.trigger is TriggerKind.LOCAL and report.next_run is None:
         return True
     if not past.of("last_success_timestamp_seconds") and report.outcomes[namespace] is not Outcome.SUCCESS:
         return True
@@ -292,7 +292,7 @@ def _complete_alone(
 
     def keep(family: Family, values: Values) -> bool:
         if narrowed:
-            return family.name == "last_run_timestamp_seconds" and report.command == "run"
+            return family.name == "last_run_timestamp_seconds" and report.command is Command.RUN
         if unseen:
             return family.of_tag is None
         return whole or family.name not in ("tag_last_success_timestamp_seconds", "tag_failed_runs")

@@ -9,8 +9,7 @@ from contextlib import contextmanager
 
 from job.domain.errors import ClusterError, UsageError
 from job.domain.failures import PASSING
-from job.domain.model import Outcome, Reason, Report, RunError
-from job.domain.outcome import LOCKED_STAGE
+from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
 from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.domain.times import iso
 from job.journal.records import Journal, start_run
@@ -38,7 +37,7 @@ def frozen(run: Run) -> Report | None:
     freeze = frozen_at(settings.freeze, run.started, zone)
     if freeze is None:
         return None
-    if run.trigger.kind != "scheduled":
+    if run.trigger.kind is not TriggerKind.SCHEDULED:
         raise UsageError([f"{_told(freeze)}; to run all the same: --ignore-freeze, or IGNORE_FREEZE=true in the Job"])
     log.warning("%s: nothing is imported", _told(freeze))
     for namespace in run.namespaces:
@@ -112,10 +111,10 @@ class _Acquiring:
         if isinstance(self._problem, ClusterError):
             advice = " (grant get, list, create and update on leases)" if self._problem.code == 403 else ""
             message = f"the lock in {namespace} cannot be taken: {self._problem}{advice}"
-            return RunError(namespace, "lock", self._problem.reason, message)
+            return RunError(namespace, Stage.LOCK, self._problem.reason, message)
         if isinstance(self._problem, LockedError) and not self._run.stopping():
-            return RunError(namespace, LOCKED_STAGE, Reason.CONFLICT, f"{namespace}: {self._problem}")
-        return RunError(namespace, "lock", Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
+            return RunError(namespace, Stage.LOCKED, Reason.CONFLICT, f"{namespace}: {self._problem}")
+        return RunError(namespace, Stage.LOCK, Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
 
 
 class _Beginning:

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 from job.cluster import NAMESPACES, Cluster
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
-from job.domain.model import Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
+from job.domain.model import Command, Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
 from job.domain.outcome import overall
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
@@ -154,7 +154,8 @@ class Run(Context):
     """
 
     namespaces: tuple[str, ...]
-    command: str
+    command: Command
+    dry_run: bool = False
     trigger: Trigger = field(default_factory=Trigger)
     progress: Progress = lambda done, total, what: None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))

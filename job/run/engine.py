@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
-from job.domain.model import Report, RunError, Skip
-from job.domain.outcome import WAVES_STAGE, exit_status, outcome_of, overall
+from job.domain.model import Command, Report, RunError, Skip, Stage
+from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Choice
 from job.domain.times import iso
 from job.imagestreams.listing import Chosen, Listing
@@ -29,7 +29,8 @@ T = TypeVar("T")
 def start(
     context: Context,
     *,
-    command: str,
+    command: Command,
+    dry_run: bool = False,
     environment: Mapping[str, str],
     progress: Progress = lambda done, total, what: None,
 ) -> Run:
@@ -41,9 +42,9 @@ def start(
     """
     settings, cluster = context.settings, context.cluster
     # The deadline counts from here.
-    run = Run(settings, cluster, context.counts, context.stop, (), command, progress=progress)
+    run = Run(settings, cluster, context.counts, context.stop, (), command, dry_run=dry_run, progress=progress)
     run.namespaces = run.patient(lambda: namespaces_of(context))
-    if command == "run":
+    if command is Command.RUN:
         run.trigger = find_trigger(cluster, environment, run.patient, settings.time_zone)
     return run
 
@@ -69,11 +70,11 @@ def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
     found = _look_around(run, chosen)
     if found:
         errors += found.errors
-    may_import = chosen and not any(error.stage == WAVES_STAGE for error in errors)
+    may_import = chosen and not any(error.stage == Stage.WAVES for error in errors)
     rounds = Rounds(run, found.workloads if found else None)
     released = release(run, chosen) if may_import else None
     tags = rounds.take(released.chosen, released.notes) if released else []
-    if run.settings.check_horizon and run.command == "run" and tags:
+    if run.settings.check_horizon and not run.dry_run and tags:
         tags = count_targets(run, tags)
     nothing = [listing.nothing_matched() for listing in listings if not listing.matched and not listing.error()]
     if not matched and not errors:
@@ -94,7 +95,7 @@ def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
 
 def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     """The workloads that may follow the tags, where their rollouts are to be watched; waves imply that."""
-    if run.command == "plan" or not chosen:
+    if run.dry_run or not chosen:
         return None
     # A hold may be let go, and the tag then comes with its wave.
     maybe = [(s, tuple(Choice(c.tag, None if c.skip is Skip.HELD else c.skip) for c in each)) for s, each in chosen]
@@ -105,7 +106,7 @@ def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     if not waves:
         return found
     why = "nothing is imported: there are waves, and whether one is all right cannot be seen: "
-    errors = [RunError(e.namespace, WAVES_STAGE, e.reason, why + e.message) for e in found.errors]
+    errors = [RunError(e.namespace, Stage.WAVES, e.reason, why + e.message) for e in found.errors]
     if errors:
         # The waves go through all namespaces.
         others = [each for each in run.namespaces if each not in {error.namespace for error in errors}]

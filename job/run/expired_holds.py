@@ -56,7 +56,7 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
                     due[tag.name] = why
                 elif answer is not None:
                     notes[name] = _what_registry_has(hold, answer)
-        if run.command == "plan":
+        if run.dry_run:
             notes |= {
                 TagName(stream.namespace, stream.name, tag): f"{why}: a run would let it go" for tag, why in due.items()
             }
@@ -99,7 +99,7 @@ def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
     for stream, choices in chosen:
         for choice in choices:
             hold = hold_of(choice.tag) if choice.skip is Skip.HELD else None
-            if hold and (run.command == "plan" or hold.until_newer) and (before := source_before(choice.tag)):
+            if hold and (run.dry_run or hold.until_newer) and (before := source_before(choice.tag)):
                 question = Question(stream.namespace, stream.name, *before, tag=choice.tag.name)
                 questions[TagName(stream.namespace, stream.name, choice.tag.name)] = question
     if not questions:

@@ -16,7 +16,7 @@ from typing import Any
 
 from job.cluster import CRON_JOBS, JOBS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.model import Involved, Reason
+from job.domain.model import Involved, Reason, TriggerKind
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.text import clean
 from job.domain.times import parse_time
@@ -41,7 +41,7 @@ class Trigger:
         time_zone: the CronJob's.
     """
 
-    kind: str = "local"
+    kind: TriggerKind = TriggerKind.LOCAL
     job: str | None = None
     job_id: str | None = None
     scheduled_at: datetime | None = None
@@ -77,13 +77,13 @@ def find_trigger(
             _advice(error, "jobs"),
         )
         # Its name alone tells the pods of one Job from others.
-        return Trigger("manual", job, job_id=f"{namespace}/{job}")
+        return Trigger(TriggerKind.MANUAL, job, job_id=f"{namespace}/{job}")
     metadata: Mapping[str, Any] = data.get("metadata") or {}
     annotations = metadata.get("annotations") or {}
     scheduled_at = parse_time(annotations.get(SCHEDULED_ANNOTATION))
     uid = metadata.get("uid")
     trigger = Trigger(
-        kind="scheduled" if scheduled_at and MANUAL_ANNOTATION not in annotations else "manual",
+        kind=TriggerKind.SCHEDULED if scheduled_at and MANUAL_ANNOTATION not in annotations else TriggerKind.MANUAL,
         job=job,
         job_id=str(uid or f"{namespace}/{job}"),
         scheduled_at=scheduled_at if MANUAL_ANNOTATION not in annotations else None,

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from job.domain.errors import ImportImagesError
 from job.domain.holds import Terms, hold_of
-from job.domain.model import Image, Item, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
+from job.domain.model import Image, Item, OnBadRollout, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
 from job.domain.text import clean, humanize
 from job.imagestreams.descriptions import Describer
@@ -82,7 +82,7 @@ class Rounds:
                 describer.learn(digest, facts)
         self._around = Surroundings(
             cluster=run.cluster,
-            options=Options(run.command != "plan", settings.retries, settings.import_timeout, run.deadline),
+            options=Options(not run.dry_run, settings.retries, settings.import_timeout, run.deadline),
             describer=describer,
             pool=Pool(settings.concurrency),
             retried=run.counts.retried,
@@ -139,7 +139,7 @@ class Rounds:
             for tag in (result.tag, *result.moved_with)
         }
         rollouts = self.watch(moved, run.stopping)
-        if run.settings.on_bad_rollout == "rollback" and not run.stop:
+        if run.settings.on_bad_rollout is OnBadRollout.ROLLBACK and not run.stop:
             results, again = self._roll_back(results, rollouts)
             rollouts += again
         return results, rollouts

@@ -10,7 +10,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from job.domain.model import By, Outcome, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
+from job.domain.model import (
+    By,
+    Command,
+    Outcome,
+    Reason,
+    Result,
+    RolloutResult,
+    RunError,
+    Skip,
+    TagName,
+    TagResult,
+    TriggerKind,
+)
 from job.domain.shell import command, ours, resuming
 from job.domain.text import clean
 from job.domain.times import from_unix, iso
@@ -142,7 +154,7 @@ def _failing_since(seen: Seen, state: State, journal: Journal | None, record: Ta
         runs = [
             run
             for run in journal.runs
-            if run.command == "run"
+            if run.command is Command.RUN
             and run.finished_at
             and belongs_to(name.namespace, (name.stream, name.tag), *_kind(run))
         ]
@@ -210,7 +222,9 @@ def _stale_before(name: TagName, found: Findings) -> datetime | None:
     """Before when a last success is too long ago; None where it may be, since the runs are frozen."""
     journal = found.journals.get(name.namespace)
     runs = journal.runs if journal else ()
-    whole = (run for run in runs if run.command == "run" and (run.trigger == "scheduled" or not run.narrowed))
+    whole = (
+        run for run in runs if run.command is Command.RUN and (run.trigger is TriggerKind.SCHEDULED or not run.narrowed)
+    )
     last = next((run for run in whole if run.deployment in (None, name.tag)), None)
     if last is not None and last.outcome == Outcome.FROZEN:
         return None
@@ -276,9 +290,9 @@ def _of_runs(
     done: set[tuple[Any, ...]] = set()
     for run in journal.runs:
         kind = _kind(run)
-        is_whole = run.command == "run" and not run.narrowed
+        is_whole = run.command is Command.RUN and not run.narrowed
         # What a schedule narrows is the same each time, what a person does is not.
-        part = kind if is_whole else (*kind, run.command, run.trigger == "scheduled")
+        part = kind if is_whole else (*kind, run.command, run.trigger is TriggerKind.SCHEDULED)
         if kind in done or part in done or not _concerns(run.deployment, found):
             continue
         if not any(belongs_to(namespace, (tag.name.stream, tag.name.tag), *kind) for tag in here):
@@ -294,7 +308,7 @@ def _of_runs(
             continue
         done.add(part)
         if run.outcome in (Outcome.FAILURE, Outcome.ABORTED) or not past.get(run.outcome, True):
-            what = run.command if is_whole or run.command != "run" else "run of only some tags"
+            what = run.command if is_whole or run.command is not Command.RUN else "run of only some tags"
             message = f"the last {what} ended as {run.outcome}"
             if failed := run.counts.get(Result.FAILED):
                 message += f", with {failed} failed"

@@ -12,7 +12,7 @@ from job.cluster import CONFIG_MAPS, CRON_JOBS, IMAGE_STREAMS, PODS, Cluster
 from job.domain.errors import ClusterError, StoppedError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
-from job.domain.model import Item, Reason, RunError, Stream, Tag, TagName
+from job.domain.model import Item, Reason, RunError, Stage, Stream, Tag, TagName
 from job.domain.selection import aliases_of, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import import_problem, items_of, stream_from
@@ -113,7 +113,7 @@ def _streams(run: Run) -> tuple[_Streams, list[RunError]]:
     if not whole.matched and not refused:
         raise nothing_matches(run.namespaces, wanted)
     return whole, [
-        RunError(name, "list", error.reason, f"its image streams cannot be listed: {error}")
+        RunError(name, Stage.LIST, error.reason, f"its image streams cannot be listed: {error}")
         for name, error in refused.items()
     ]
 

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from job.config.settings import Settings
+from job.domain.model import Command
 from job.domain.times import iso
 from job.run.engine import start
 from job.run.session import place
@@ -22,7 +23,7 @@ def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Show how things stand; returns 0 where all is well, as far as can be told, and 1 where something is not."""
     with place(settings, stop) as where:
         # Asked as a plan asks, so that nothing is written.
-        run = start(where, command="plan", environment=os.environ, progress=where.progress.show)
+        run = start(where, command=Command.STATUS, dry_run=True, environment=os.environ, progress=where.progress.show)
         standing = judge(take_stock(run))
     if as_table:
         from job.status.table import print_status

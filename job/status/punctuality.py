@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from job.cluster.unstructured import object_in
+from job.domain.model import Command, TriggerKind
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.text import clean
 from job.domain.times import parse_time
@@ -123,8 +124,8 @@ def delay_of(run: RunRecord) -> float | None:
 
 def punctuality(timetable: Timetable, runs: Sequence[RunRecord] | None, now: datetime) -> Punctuality:
     """Judge a CronJob by the runs that the journal has, newest first; None where there is no journal to read."""
-    mine = [run for run in runs or () if run.command == "run" and _is_of(timetable, run)]
-    last = next((run for run in mine if run.trigger == "scheduled"), None)
+    mine = [run for run in runs or () if run.command is Command.RUN and _is_of(timetable, run)]
+    last = next((run for run in mine if run.trigger is TriggerKind.SCHEDULED), None)
     schedule = timetable.schedule
     if schedule is None or timetable.suspended:
         return Punctuality(timetable, run=last)
@@ -147,7 +148,7 @@ def _is_of(timetable: Timetable, run: RunRecord) -> bool:
 
 def _came_after(due: datetime, run: RunRecord) -> bool:
     # What a schedule runs may be narrowed by the CronJob's own arguments.
-    counts = run.trigger == "scheduled" or (run.trigger != "local" and not run.narrowed)
+    counts = run.trigger is TriggerKind.SCHEDULED or (run.trigger is not TriggerKind.LOCAL and not run.narrowed)
     # One that was still under way at the due time kept the scheduled one out.
     moments = (run.started_at, run.finished_at)
     return counts and any(moment is not None and moment >= due for moment in moments)

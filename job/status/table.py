@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.model import Outcome, RolloutResult
+from job.domain.model import Command, Outcome, RolloutResult, TriggerKind
 from job.domain.shell import resuming
 from job.domain.text import clean, humanize
 from job.domain.times import iso
@@ -173,7 +173,7 @@ def _print_runs(console: Console, standing: Standing, *, several: bool) -> None:
     cron_jobs = [each.timetable.cron_job for each in standing.schedules]
     covered = {name for name in standing.namespaces if any(each.imports(name) for each in cron_jobs)}
     # A CronJob elsewhere runs for them.
-    remote = {each.namespace for each in standing.runs if each.record.trigger == "scheduled"}
+    remote = {each.namespace for each in standing.runs if each.record.trigger is TriggerKind.SCHEDULED}
     lonely = [each for each in standing.namespaces if each not in covered | silent | remote]
     if lonely:
         told = ", ".join(lonely[:5]) + (" and others" if len(lonely) > 5 else "")
@@ -194,8 +194,8 @@ def _print_runs(console: Console, standing: Standing, *, several: bool) -> None:
     table.add_column("TAGS", overflow="fold")
     for past in runs:
         record = past.record
-        kind = record.trigger if record.command == "run" else record.command
-        kind += ", some" if record.command == "run" and record.narrowed else ""
+        kind: str = record.trigger if record.command is Command.RUN else record.command
+        kind += ", some" if record.command is Command.RUN and record.narrowed else ""
         shard = f" {record.shard.index}/{record.shard.count}" if record.shard else ""
         cells = [
             *([past.namespace] if several else []),

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from job.domain.model import Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
+from job.domain.model import Command, Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
 from job.domain.text import clean, humanize
 from job.domain.times import iso
 
@@ -116,7 +116,7 @@ def json_lines(report: Report) -> Iterator[str]:
 def summary(report: Report) -> str:
     """One line that says what became of the run."""
     counts = Counter(tag.result for tag in report.tags)
-    words = {Result.UPDATED: "would be updated"} if report.command == "plan" else {}
+    words = {Result.UPDATED: "would be updated"} if report.command is Command.PLAN else {}
     parts = [f"{counts[result]} {words.get(result, humanize(result))}" for result in Result if counts[result]]
     seconds = (report.finished_at - report.started_at).total_seconds()
     names = report.namespaces

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.model import Hold, Image, Report, Result, RolloutResult, Skip, TagResult
+from job.domain.model import Command, Hold, Image, Report, Result, RolloutResult, Skip, TagResult
 from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.views.documents import summary
@@ -63,7 +63,7 @@ def _table(report: Report, namespace: str) -> Table:
     table = new_table()
     # Of a narrow terminal only the names and the reasons are cut.
     table.add_column("TAG", overflow="ellipsis", no_wrap=True, max_width=38)
-    table.add_column("RESULT", no_wrap=True, min_width=12 if report.command == "plan" else 9)
+    table.add_column("RESULT", no_wrap=True, min_width=12 if report.command is Command.PLAN else 9)
     table.add_column("BEFORE", no_wrap=True, min_width=12)
     table.add_column("AFTER", no_wrap=True, min_width=12)
     table.add_column("BUILT", no_wrap=True, min_width=5, justify="right")
@@ -75,7 +75,7 @@ def _table(report: Report, namespace: str) -> Table:
         shown = tag.after or tag.before
         cells = (
             f"{tag.stream}:{tag.tag}",
-            "would update" if report.command == "plan" and tag.result is Result.UPDATED else humanize(tag.result),
+            "would update" if report.command is Command.PLAN and tag.result is Result.UPDATED else humanize(tag.result),
             short_digest(tag.before),
             short_digest(tag.after),
             age(shown.created if shown else None, report.finished_at),

@@ -11,7 +11,7 @@ from job.cluster import CRON_JOBS, PROJECTS, Cluster, Resource
 from job.cluster.unstructured import object_in
 from job.domain.errors import ClusterError
 from job.domain.failures import PASSING
-from job.domain.model import ROLLOUTS_STAGE, Reason, RunError
+from job.domain.model import Reason, RunError, Stage
 from job.runtime.pool import Pool, wait_before
 from job.workloads.cronjob import NAME
 from job.workloads.image_triggers import KINDS, Workload, workload_from
@@ -162,4 +162,4 @@ def _error_of(namespace: str, listings: Sequence[_Listing[Workload]]) -> RunErro
     reason, first = Reason.FORBIDDEN if forbidden else errors[0][1].reason, errors[0][1]
     plurals = ", ".join(forbidden or [plural for plural, _ in errors])
     advice = f"grant list on {plurals}, or add the rollouts component" if forbidden else str(first)
-    return RunError(namespace, ROLLOUTS_STAGE, reason, f"cannot list {plurals} in {namespace}: {advice}")
+    return RunError(namespace, Stage.ROLLOUTS, reason, f"cannot list {plurals} in {namespace}: {advice}")

@@ -14,7 +14,20 @@ from typing import Any
 
 from job.cluster import Resource
 from job.domain.errors import ClusterError
-from job.domain.model import By, Image, Outcome, Reason, Report, Result, RunError, Shard, Skip, TagResult
+from job.domain.model import (
+    By,
+    Command,
+    Image,
+    Outcome,
+    Reason,
+    Report,
+    Result,
+    RunError,
+    Shard,
+    Skip,
+    TagResult,
+    TriggerKind,
+)
 
 JSON = dict[str, Any]
 NAMESPACE = "packit-prod"
@@ -246,8 +259,8 @@ def report(
     """A report that ended at `at`."""
     return Report(
         id=run_id,
-        command="run",
-        trigger="scheduled",
+        command=Command.RUN,
+        trigger=TriggerKind.SCHEDULED,
         started_at=at - timedelta(seconds=seconds),
         finished_at=at,
         outcome=outcome,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from job.domain.model import (
     By,
+    Command,
     Hold,
     Image,
     Outcome,
@@ -19,8 +20,10 @@ from job.domain.model import (
     Result,
     RunError,
     Skip,
+    Stage,
     TagResult,
     Tally,
+    TriggerKind,
 )
 
 NAMESPACE = "packit-prod"
@@ -60,8 +63,8 @@ def report_of(*tags: TagResult, outcome: Outcome = Outcome.SUCCESS, **values: An
     """A report of a run of one namespace."""
     base = Report(
         id="20261124T020003Z-4f1c",
-        command="run",
-        trigger="local",
+        command=Command.RUN,
+        trigger=TriggerKind.LOCAL,
         started_at=STARTED,
         finished_at=FINISHED,
         outcome=outcome,
@@ -78,7 +81,7 @@ def report_of(*tags: TagResult, outcome: Outcome = Outcome.SUCCESS, **values: An
 
 def unlisted(**values: Any) -> Report:
     """A report of a run that could not list one of its two namespaces."""
-    error = RunError(NAMESPACE, "list", Reason.FORBIDDEN, "cannot list image streams")
+    error = RunError(NAMESPACE, Stage.LIST, Reason.FORBIDDEN, "cannot list image streams")
     told = {"outcome": Outcome.PARTIAL, "exit_status": 1, "errors": (error,), "namespaces": (NAMESPACE, "other")}
     outcomes = {NAMESPACE: Outcome.FAILURE, "other": Outcome.SUCCESS}
     return report_of(**{**told, "outcomes": outcomes, **values})
@@ -131,7 +134,7 @@ def reports(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES) -> Report:
     errors = st.builds(
         RunError,
         st.sampled_from([NAMESPACE, "other"]),
-        st.sampled_from(["list", "select"]),
+        st.sampled_from([Stage.LIST, Stage.SELECT]),
         st.sampled_from(Reason),
         TEXT,
     )
@@ -139,8 +142,8 @@ def reports(draw: st.DrawFn, names: st.SearchStrategy[str] = NAMES) -> Report:
     started = draw(TIMES)
     return Report(
         id=draw(TEXT),
-        command=draw(st.sampled_from(["run", "plan"])),
-        trigger=draw(st.sampled_from(["local", "manual", "scheduled"])),
+        command=draw(st.sampled_from([Command.RUN, Command.PLAN])),
+        trigger=draw(st.sampled_from(TriggerKind)),
         started_at=started,
         finished_at=started + timedelta(seconds=draw(st.integers(0, 3600))),
         outcome=draw(st.sampled_from(Outcome)),

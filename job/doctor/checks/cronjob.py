@@ -8,6 +8,7 @@ from datetime import datetime
 from job import VERSION
 from job.cluster.unstructured import object_in
 from job.doctor.checks import Finding, Severity
+from job.domain.model import OnBadRollout
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.shell import oc
 from job.workloads.cronjob import NAME, CronJob
@@ -88,7 +89,7 @@ def _of_end(job: CronJob) -> list[Finding]:
     if not isinstance(limit, int):
         return []
     deadline = job.settings.deadline
-    back = job.settings.rollout_timeout if job.settings.on_bad_rollout == "rollback" else 0.0
+    back = job.settings.rollout_timeout if job.settings.on_bad_rollout is OnBadRollout.ROLLBACK else 0.0
     needed = deadline + back + GRACE_SECONDS
     if limit >= needed:
         return []

@@ -21,7 +21,7 @@ from job.cluster import CONFIG_MAPS, IMAGE_STREAMS, Cluster
 from job.cluster.oc.client import connect
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, UsageError
-from job.domain.model import Reason
+from job.domain.model import Client, Reason
 from tests.integration.cluster.conftest import KUBECTL
 from tests.sandbox.client import Sandbox, until
 
@@ -69,7 +69,7 @@ def reach() -> Iterator[Callable[..., Cluster]]:
     made: list[Cluster] = []
 
     def by(**settings: Any) -> Cluster:
-        made.append(connect(Settings(client="oc", **settings), lambda *_: None))
+        made.append(connect(Settings(client=Client.OC, **settings), lambda *_: None))
         return made[-1]
 
     yield by

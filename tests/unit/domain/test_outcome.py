@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from job.domain.model import By, Outcome, Reason, Rollout, RolloutResult, RunError, TagName, TagResult
+from job.domain.model import By, Outcome, Reason, Rollout, RolloutResult, RunError, Stage, TagName, TagResult
 from job.domain.outcome import exit_status, outcome_of, overall
 from tests.unit.objects import NAMESPACE, failed, skipped, unchanged, updated
 
@@ -12,11 +12,11 @@ LOST = failed("x", reason=Reason.ABORTED, by=None)
 REFUSED = failed("x", reason=Reason.FORBIDDEN, by=By.API)
 
 
-def error(stage: str, reason: Reason = Reason.FORBIDDEN, namespace: str = NAMESPACE) -> RunError:
+def error(stage: Stage, reason: Reason = Reason.FORBIDDEN, namespace: str = NAMESPACE) -> RunError:
     return RunError(namespace, stage, reason, "no")
 
 
-LOCKED, STOPPED = error("locked", Reason.CONFLICT), error("list", Reason.ABORTED)
+LOCKED, STOPPED = error(Stage.LOCKED, Reason.CONFLICT), error(Stage.LIST, Reason.ABORTED)
 
 
 @pytest.mark.parametrize(
@@ -32,9 +32,9 @@ LOCKED, STOPPED = error("locked", Reason.CONFLICT), error("list", Reason.ABORTED
         ([updated("a"), LOST], [], Outcome.ABORTED, 6),
         ([failed("a"), LOST], [], Outcome.ABORTED, 6),
         ([], [STOPPED], Outcome.ABORTED, 6),
-        ([], [error("lock", Reason.ABORTED)], Outcome.ABORTED, 6),
-        ([], [error("list")], Outcome.FAILURE, 3),
-        ([], [error("lock")], Outcome.FAILURE, 3),
+        ([], [error(Stage.LOCK, Reason.ABORTED)], Outcome.ABORTED, 6),
+        ([], [error(Stage.LIST)], Outcome.FAILURE, 3),
+        ([], [error(Stage.LOCK)], Outcome.FAILURE, 3),
         ([], [LOCKED], Outcome.LOCKED, 4),
     ],
 )
@@ -45,7 +45,7 @@ def test_one_namespace(tags: list[TagResult], errors: list[RunError], outcome: O
 
 
 def test_nothing_matched() -> None:
-    errors = [error("select", Reason.NOT_FOUND)]
+    errors = [error(Stage.SELECT, Reason.NOT_FOUND)]
     outcome = outcome_of(NAMESPACE, [], errors)
     assert exit_status([], errors, 1, matched=False, outcome=outcome) == 2
 
@@ -53,9 +53,9 @@ def test_nothing_matched() -> None:
 @pytest.mark.parametrize(
     ("errors", "status"),
     [
-        ([error("list", namespace="b")], 1),
-        ([error("locked", Reason.CONFLICT, "b")], 1),
-        ([error("list", Reason.ABORTED, "b")], 6),
+        ([error(Stage.LIST, namespace="b")], 1),
+        ([error(Stage.LOCKED, Reason.CONFLICT, "b")], 1),
+        ([error(Stage.LIST, Reason.ABORTED, "b")], 6),
     ],
 )
 def test_one_namespace_of_two(errors: list[RunError], status: int) -> None:
@@ -66,7 +66,7 @@ def test_one_namespace_of_two(errors: list[RunError], status: int) -> None:
 
 
 def test_all_of_two_locked() -> None:
-    errors = [LOCKED, error("locked", Reason.CONFLICT, "b")]
+    errors = [LOCKED, error(Stage.LOCKED, Reason.CONFLICT, "b")]
     outcome = overall([outcome_of(namespace, [], errors) for namespace in (NAMESPACE, "b")])
     assert (outcome, exit_status([], errors, 2, matched=False, outcome=outcome)) == (Outcome.LOCKED, 4)
 
@@ -78,7 +78,7 @@ def rollout(result: RolloutResult, tag: TagName = TAG) -> Rollout:
     return Rollout("elsewhere", "Deployment", "a", (tag,), result)
 
 
-BLIND = error("rollouts")
+BLIND = error(Stage.ROLLOUTS)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ BLIND = error("rollouts")
         (["healthy"], False, [BLIND], Outcome.PARTIAL, 1),
         (["failed"], False, [BLIND], Outcome.UNHEALTHY, 5),
         ([], False, [BLIND], Outcome.PARTIAL, 1),
-        ([], False, [error("waves")], Outcome.FAILURE, 3),
+        ([], False, [error(Stage.WAVES)], Outcome.FAILURE, 3),
     ],
 )
 def test_rollouts(results: list[str], stopped: bool, errors: list[RunError], outcome: Outcome, status: int) -> None:

@@ -380,7 +380,7 @@ def test_a_window_that_would_begin_in_the_gap_does_not_begin() -> None:
 
 def test_no_schedule_needs_the_calendar_before_it_is_asked() -> None:
     code = (
-        "import sys; from job.schedule import *; Schedule.parse('@daily', None); parse_windows('@weekly 2h');"
+        "import sys; from job.domain.schedule import *; Schedule.parse('@daily', None); parse_windows('@weekly 2h');"
         "sys.exit('croniter' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.domain.model import ImageFacts, Outcome, Reason, RunError, Scope, Shard, Skip
+from job.domain.model import ImageFacts, Outcome, Reason, RunError, Scope, Shard, Skip, Stage
 from job.journal.records import (
     MOST_BYTES,
     MOST_RUNS,
@@ -376,7 +376,7 @@ def test_a_shard_forgets_only_its_own_share() -> None:
 
 def test_a_frozen_run_and_one_that_could_not_list_change_no_tag() -> None:
     journal = after(Journal(), updated("a"))
-    error = RunError(NAMESPACE, "list", Reason.FORBIDDEN, "no")
+    error = RunError(NAMESPACE, Stage.LIST, Reason.FORBIDDEN, "no")
     for more in ({"outcome": Outcome.FROZEN}, {"outcome": Outcome.FAILURE, "errors": [error]}):
         found = after(journal, at=NOW + timedelta(1), **more)
         assert (found.tags, found.groups) == (journal.tags, journal.groups)

@@ -13,7 +13,19 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from job import VERSION
-from job.domain.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName, TagResult, Tally
+from job.domain.model import (
+    Command,
+    Outcome,
+    Reason,
+    Report,
+    Result,
+    Rollout,
+    RolloutResult,
+    Skip,
+    TagName,
+    TagResult,
+    Tally,
+)
 from job.publish.metrics import CARRIED_FAMILIES, FAMILIES, PREFIX, RUN_FAMILIES, TAG, Past, exposition, increments
 from tests.unit.reports import (
     FINISHED,
@@ -400,7 +412,7 @@ def test_a_command_about_one_tag_changes_only_that() -> None:
         }
     )
     back = tag_result(result=Result.ROLLED_BACK, hold=held().hold)
-    told = replace(run, command="rollback", tags=(back,), rollouts=(came(RolloutResult.HEALTHY),))
+    told = replace(run, command=Command.ROLLBACK, tags=(back,), rollouts=(came(RolloutResult.HEALTHY),))
     found = read(exposition(told, NAMESPACE, past, narrowed=True))
     assert found["last_run_timestamp_seconds", ()] == found["last_success_timestamp_seconds", ()] == 1.0
     results = {dict(labels)["stream"]: dict(labels)["result"] for name, labels in found if name == "tag_result"}
@@ -412,6 +424,6 @@ def test_a_command_about_one_tag_changes_only_that() -> None:
 
 
 def test_a_command_about_one_tag_is_no_run_to_a_gateway_that_sums() -> None:
-    told = increments(report_of(tag_result(result=Result.ROLLED_BACK), command="rollback"), NAMESPACE).decode()
+    told = increments(report_of(tag_result(result=Result.ROLLED_BACK), command=Command.ROLLBACK), NAMESPACE).decode()
     assert "import_images_runs_total{" not in told
     assert 'result="rolled_back"' in told

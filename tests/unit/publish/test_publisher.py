@@ -11,7 +11,7 @@ import pytest
 
 from job.cluster import CONFIG_MAPS, EVENTS, LEASES
 from job.config.settings import Settings
-from job.domain.model import Involved, Outcome, Reason, Report, RunError, Scope, Shard
+from job.domain.model import Command, Involved, Outcome, Reason, Report, RunError, Scope, Shard, Stage, TriggerKind
 from job.domain.selection import Pattern, Wanted
 from job.journal.records import NAME, Journal, TagRecord, decode, group_key
 from job.publish.publisher import tell
@@ -30,8 +30,8 @@ HOME = "ops"
 def run_of(objects: Objects, wanted: Wanted | None = None, namespaces: tuple[str, ...] = (NAMESPACE,)) -> Run:
     settings = Settings(namespaces=namespaces, wanted=wanted or Wanted("prod"), retries=0)
     owner = Involved("batch/v1", "CronJob", HOME if len(namespaces) > 1 else NAMESPACE, "import-images")
-    trigger = Trigger("scheduled", "import-images-1", "uid", owner=owner)
-    return Run(settings, objects, Counts(), Stop(), namespaces, "run", trigger)
+    trigger = Trigger(TriggerKind.SCHEDULED, "import-images-1", "uid", owner=owner)
+    return Run(settings, objects, Counts(), Stop(), namespaces, Command.RUN, trigger=trigger)
 
 
 def told(objects: Objects, found: Report, run: Run | None = None, **environment: str) -> None:
@@ -58,7 +58,7 @@ def test_the_termination_message_has_the_summary_and_never_more_than_it_may(coun
 
 def test_the_message_of_many_namespaces_and_errors_is_bounded() -> None:
     namespaces = [f"ž-{'x' * 60}-{number}" for number in range(1000)]
-    errors = [RunError(each, "list", Reason.FORBIDDEN, "ř" * 500) for each in namespaces]
+    errors = [RunError(each, Stage.LIST, Reason.FORBIDDEN, "ř" * 500) for each in namespaces]
     text = termination_message(report(namespaces=namespaces, errors=errors, outcome=Outcome.FAILURE))
     assert len(text.encode()) <= 4096
 

@@ -17,7 +17,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from job.config.settings import GatewaySettings, read_settings
-from job.domain.model import Outcome, Reason, Report, RunError
+from job.domain.model import Outcome, Reason, Report, RunError, Stage
 from job.publish.metrics import PREFIX, RUN_FAMILIES
 from job.publish.pushgateway import Gateway, push
 from tests.unit.reports import FINISHED, NAMESPACE, failed, report_of, tag_result, unlisted
@@ -263,7 +263,7 @@ class TestWhatIsPushed:
         assert server.sent[0].families == set(RUN_FAMILIES)
 
     def test_when_nothing_matched_the_group_has_no_tags(self, server: Server) -> None:
-        error = RunError(NAMESPACE, "select", Reason.NOT_FOUND, "nothing matches")
+        error = RunError(NAMESPACE, Stage.SELECT, Reason.NOT_FOUND, "nothing matches")
         push_to(server, report_of(outcome=Outcome.FAILURE, exit_status=2, errors=(error,)))
         assert server.sent[0].method == "PUT"
         assert not any(name.startswith("tag_") for name in server.sent[0].families)

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.config.settings import Settings
-from job.domain.model import By, Outcome, Reason, Report, Result, RunError, Skip, TagResult
+from job.domain.model import By, Command, Outcome, Reason, Report, Result, RunError, Skip, Stage, TagResult
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Pattern, Wanted
 from job.run.context import Counts, Run
@@ -46,14 +46,24 @@ def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 def perform_on(
     cluster: ScriptedCluster,
     *namespaces: str,
-    command: str = "run",
+    command: Command = Command.RUN,
     stop: Stop | None = None,
     counts: Counts | None = None,
     **options: Any,
 ) -> Report:
     namespaces = namespaces or (NAMESPACE,)
     told = Settings(namespaces=namespaces, **options)
-    return perform(Run(told, cluster, counts or Counts(), Stop() if stop is None else stop, namespaces, command))
+    return perform(
+        Run(
+            told,
+            cluster,
+            counts or Counts(),
+            Stop() if stop is None else stop,
+            namespaces,
+            command,
+            dry_run=command is Command.PLAN,
+        )
+    )
 
 
 def deque_of(*turns: Turn) -> deque[Turn | None]:
@@ -93,7 +103,7 @@ class TestRuns:
 
     def test_a_plan_writes_nothing_and_ends_with_0_whatever_would_change(self) -> None:
         cluster = ScriptedCluster(stream_json(spec_tag("prod")))
-        report = perform_on(cluster, command="plan")
+        report = perform_on(cluster, command=Command.PLAN)
         assert results_of(report) == {"worker:prod": "updated"}
         assert (report.command, report.exit_status) == ("plan", 0)
         assert [request.body["spec"]["import"] for request in cluster.imports] == [False]
@@ -101,7 +111,7 @@ class TestRuns:
     def test_a_plan_whose_look_up_failed_ends_with_1(self) -> None:
         cluster = ScriptedCluster(stream_json(spec_tag("prod")))
         cluster.registry["quay.io/packit/prod:prod"] = NOT_FOUND
-        assert perform_on(cluster, command="plan").exit_status == 1
+        assert perform_on(cluster, command=Command.PLAN).exit_status == 1
 
     def test_its_id_is_its_time_and_a_little_chance(self) -> None:
         reports = [perform_on(ScriptedCluster(stream_json(spec_tag("prod")))) for _ in range(2)]
@@ -130,7 +140,7 @@ class TestRuns:
                 Counts(),
                 Stop(),
                 (NAMESPACE,),
-                "run",
+                Command.RUN,
                 progress=lambda done, total, what: seen.append((done, total)),
             )
         )
@@ -275,8 +285,8 @@ SKIPPED = tag_result(result=Result.SKIPPED, reason=Skip.ALIAS)
 UNCHANGED = tag_result(result=Result.UNCHANGED)
 UPDATED = tag_result()
 ABORTED = failed(reason=Reason.ABORTED, by=None)
-UNLISTED = RunError(NAMESPACE, "list", Reason.FORBIDDEN, "")
-STOPPED = RunError(NAMESPACE, "list", Reason.ABORTED, "")
+UNLISTED = RunError(NAMESPACE, Stage.LIST, Reason.FORBIDDEN, "")
+STOPPED = RunError(NAMESPACE, Stage.LIST, Reason.ABORTED, "")
 
 
 class TestOutcomes:
@@ -294,7 +304,7 @@ class TestOutcomes:
             ([], [STOPPED], Outcome.ABORTED),
             ([tag_result(namespace="other"), failed()], [], Outcome.FAILURE),
             ([UPDATED, failed(namespace="other")], [], Outcome.SUCCESS),
-            ([UPDATED], [RunError("other", "list", Reason.FORBIDDEN, "")], Outcome.SUCCESS),
+            ([UPDATED], [RunError("other", Stage.LIST, Reason.FORBIDDEN, "")], Outcome.SUCCESS),
         ],
     )
     def test_of_a_namespace(self, tags: list[TagResult], errors: list[RunError], outcome: Outcome) -> None:
@@ -349,10 +359,10 @@ class TestExitStatuses:
     @pytest.mark.parametrize(
         ("tags", "errors", "status"),
         [
-            ([UPDATED], [RunError("other", "list", Reason.FORBIDDEN, "")], 1),
-            ([], [RunError("other", "list", Reason.FORBIDDEN, "")], 1),
-            ([], [UNLISTED, RunError("other", "list", Reason.UNREACHABLE, "")], 3),
-            ([], [RunError(name, "select", Reason.NOT_FOUND, "") for name in (NAMESPACE, "other")], 2),
+            ([UPDATED], [RunError("other", Stage.LIST, Reason.FORBIDDEN, "")], 1),
+            ([], [RunError("other", Stage.LIST, Reason.FORBIDDEN, "")], 1),
+            ([], [UNLISTED, RunError("other", Stage.LIST, Reason.UNREACHABLE, "")], 3),
+            ([], [RunError(name, Stage.SELECT, Reason.NOT_FOUND, "") for name in (NAMESPACE, "other")], 2),
         ],
     )
     def test_of_two_namespaces(self, tags: list[TagResult], errors: list[RunError], status: int) -> None:

@@ -16,7 +16,19 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENTS, STATEFUL_SETS
-from job.domain.model import By, Hold, Reason, Result, RolloutResult, RunError, Skip, TagName, TagResult
+from job.domain.model import (
+    By,
+    Hold,
+    Reason,
+    Result,
+    RolloutResult,
+    RunError,
+    Skip,
+    Stage,
+    TagName,
+    TagResult,
+    TriggerKind,
+)
 from job.journal.records import Journal, RunRecord, TagRecord
 from job.status.assess import judge
 from job.status.command import status_document
@@ -61,7 +73,13 @@ def journal(*runs: RunRecord, stream: str = "web", **record: Any) -> Journal:
 
 
 def a_run(outcome: str = "success", at: datetime = DUE, **values: Any) -> RunRecord:
-    told = {"trigger": "scheduled", "deployment": "prod", "scheduled_at": at, "job": "import-images-1", **values}
+    told = {
+        "trigger": TriggerKind.SCHEDULED,
+        "deployment": "prod",
+        "scheduled_at": at,
+        "job": "import-images-1",
+        **values,
+    }
     return RunRecord("r1", at + timedelta(seconds=5), outcome, at + timedelta(seconds=20), **told)
 
 
@@ -207,7 +225,7 @@ class TestTags:
         then = (NOW - timedelta(days=60)).timestamp()
         assert stand(tag_result("web"), of=journal(a_run("frozen"), last_success=then), timetables=[table()]).is_well
         # Somebody imported one tag all the same.
-        other = a_run("success", NOW, trigger="local", narrowed=True)
+        other = a_run("success", NOW, trigger=TriggerKind.LOCAL, narrowed=True)
         runs = journal(other, a_run("frozen"), last_success=then)
         assert stand(tag_result("web"), of=runs, timetables=[table()]).is_well
 
@@ -233,7 +251,7 @@ class TestTags:
         assert verdict(standing) == "All is well: 2 current, 1 built more than 90 days ago."
 
     def test_a_namespace_that_cannot_be_read_needs_attention(self) -> None:
-        error = RunError("other", "list", Reason.FORBIDDEN, "no")
+        error = RunError("other", Stage.LIST, Reason.FORBIDDEN, "no")
         standing = stand(current(), errors=[error])
         assert problems(standing) == [Problem.UNREAD]
         assert standing.attention[0].command == "oc get imagestreams -n other"
@@ -276,7 +294,7 @@ class TestRuns:
         assert [each.message for each in standing.attention] == [f"the last run ended as {bad}"]
         # One that was well is not made worse, and a whole run by hand is the last word.
         assert stand(current(), of=journal(later, a_run(), a_run(bad))).is_well
-        by_hand = a_run("success", NOW, trigger="local", job=None, scheduled_at=None)
+        by_hand = a_run("success", NOW, trigger=TriggerKind.LOCAL, job=None, scheduled_at=None)
         assert stand(current(), of=journal(by_hand, a_run(bad))).is_well
 
     @pytest.mark.parametrize(
@@ -299,7 +317,7 @@ class TestRuns:
         assert stand(current(), of=journal(*some)).is_well
         assert problems(stand(current(), of=journal(*reversed(some)))) == [Problem.RUN_FAILED]
         # Somebody's run of one tag is not of the same.
-        by_hand = a_run("success", NOW, narrowed=True, trigger="local")
+        by_hand = a_run("success", NOW, narrowed=True, trigger=TriggerKind.LOCAL)
         assert problems(stand(current(), of=journal(by_hand, some[1]))) == [Problem.RUN_FAILED]
 
     def test_runs_of_other_deployments_do_not_count(self) -> None:
@@ -373,11 +391,11 @@ class TestSchedule:
             ([a_run()], False),
             ([a_run("frozen")], False),
             # By hand from the CronJob, some time later; or one that kept the scheduled one out.
-            ([a_run(at=DUE + timedelta(hours=3), trigger="manual", scheduled_at=None)], False),
+            ([a_run(at=DUE + timedelta(hours=3), trigger=TriggerKind.MANUAL, scheduled_at=None)], False),
             ([replace(a_run(at=DUE - timedelta(minutes=5)), finished_at=DUE + timedelta(minutes=1))], False),
             # From a shell, perhaps of one tag; of another deployment; no run at all.
-            ([a_run(at=DUE + timedelta(hours=3), trigger="local", scheduled_at=None)], True),
-            ([a_run(at=DUE + timedelta(hours=3), trigger="manual", scheduled_at=None, narrowed=True)], True),
+            ([a_run(at=DUE + timedelta(hours=3), trigger=TriggerKind.LOCAL, scheduled_at=None)], True),
+            ([a_run(at=DUE + timedelta(hours=3), trigger=TriggerKind.MANUAL, scheduled_at=None, narrowed=True)], True),
             # Its own arguments name tags.
             ([a_run(narrowed=True)], False),
             ([a_run(deployment="stg")], True),
@@ -546,7 +564,7 @@ class TestScreen:
 
     def test_a_namespace_that_is_called_like_a_part_of_a_tag_is_told_as_well(self) -> None:
         tags = [Seen(failed("web")), Seen(failed("web", namespace="prod"))]
-        error = RunError("web", "list", Reason.FORBIDDEN, "no")
+        error = RunError("web", Stage.LIST, Reason.FORBIDDEN, "no")
         text = shown(judge(Findings(NOW, "prod", (NAMESPACE, "prod", "web"), tags, errors=[error])))
         assert "! prod/web:prod" in text and "! namespace web: no" in text
 

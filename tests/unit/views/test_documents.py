@@ -11,7 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.domain.model import Outcome, Reason, Report, Result, Rollout, RolloutResult, RunError, TagResult
+from job.domain.model import (
+    Command,
+    Outcome,
+    Reason,
+    Report,
+    Result,
+    Rollout,
+    RolloutResult,
+    RunError,
+    Stage,
+    TagResult,
+)
 from job.domain.times import iso
 from job.views.documents import as_document, json_lines, summary, termination_message
 from tests.unit.reports import NAMESPACE, NEW, failed, held, report_of, reports, tag_result, unlisted
@@ -121,7 +132,7 @@ class TestSummary:
         ("report", "told"),
         [
             (report_of(tag_result()), "packit-prod, deployment prod: success: 1 updated in 12.5 s"),
-            (report_of(tag_result(), command="plan"), "1 would be updated"),
+            (report_of(tag_result(), command=Command.PLAN), "1 would be updated"),
             (report_of(tag_result(), failed(), held()), "1 updated, 1 failed, 1 skipped"),
             (report_of(deployment=None), "packit-prod: success: no tags"),
             (unlisted(), "packit-prod, other, deployment prod: partial"),
@@ -157,7 +168,7 @@ class TestTerminationMessage:
 
     @given(st.lists(st.text(max_size=2000), max_size=6))
     def test_it_fits_whatever_the_errors_say(self, messages: list[str]) -> None:
-        errors = tuple(RunError(NAMESPACE, "list", Reason.FORBIDDEN, text) for text in messages)
+        errors = tuple(RunError(NAMESPACE, Stage.LIST, Reason.FORBIDDEN, text) for text in messages)
         assert len(termination_message(report_of(errors=errors)).encode()) <= 4096
 
 

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from job.domain.model import Outcome, Report, Result, Skip
+from job.domain.model import Command, Outcome, Report, Result, Skip
 from job.views.tables import age, print_report
 from tests.unit.reports import NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
 
@@ -39,7 +39,7 @@ def test_a_tag_is_a_line_of_what_became_of_it() -> None:
 
 
 def test_a_plan_says_that_nothing_was_done() -> None:
-    assert "would update" in shown(report_of(tag_result(), command="plan"))
+    assert "would update" in shown(report_of(tag_result(), command=Command.PLAN))
 
 
 def test_aliases_that_moved_along_are_named() -> None:
