@@ -89,7 +89,7 @@ def runs(number: int) -> bool:
 
 
 def test_it_is_loaded_only_where_it_is_used() -> None:
-    program = "import sys, job.cli, job.clusters.connecting as c; from job.settings import Settings\n"
+    program = "import sys, job.cli, job.cluster.connect as c; from job.config.settings import Settings\n"
     program += (
         "c.connect(Settings(host='https://h', token='t'), print).close(); print('openshift_client' in sys.modules)"
     )
