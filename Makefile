@@ -32,7 +32,7 @@ given = [ -n "$$$(1)" ] || { echo "missing: $(1)=..., as in: make $@ $(1)=packit
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak
+.PHONY: help run test test-all status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak docs docs-tables
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -118,6 +118,13 @@ screenshots: $(VENV)/.tests packages ## draw the dashboard (docs/pictures) by Pe
 	@tests/support/install-packages chromium=chromium npm=npm node=nodejs
 	@$(BIN)/python -m tests.integration.monitoring.pictures
 
+docs: $(VENV)/.docs ## the documentation as a site, in build/site; a broken link is an error
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "open build/site/index.html"
+
+docs-tables: $(VENV)/.tests ## write the reference tables in docs/ from the code
+	@$(BIN)/python -m docs.tools.tables
+
 clean: ## remove the virtual environment and caches
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -143,6 +150,10 @@ $(VENV)/.tests: pyproject.toml tests/support/kubectl.py $(VENV)/.job
 	@$(BIN)/python -m tests.support.kubectl $(VENV)/kubectl $(BIN)/kubectl
 	@# Out of the way of the job: the kubernetes package loads this one wherever it finds it.
 	@$(PIP) install --upgrade --target $(VENV)/schemas 'kubernetes-validate>=1.37,<2'
+	@touch $@
+
+$(VENV)/.docs: pyproject.toml $(VENV)/.python
+	@$(PIP) install --group docs
 	@touch $@
 
 $(VENV)/.image: pyproject.toml $(VENV)/.job

@@ -1,6 +1,6 @@
 """From chosen tags to results: the imports of each stream, one request after another, streams side by side.
 
-Rules that come from OpenShift (measured; see the README, "How an import works"):
+Rules that come from OpenShift (measured; see docs/imports.md):
 
 - one request carries at most three images, since the server spends a budget of three at once and then two a second on
   each request; two images of one repository that differ in `insecure` never share one, since the server would use the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,49 +16,42 @@ from job.domain.text import clean
 from job.domain.times import iso
 from job.journal.records import RunRecord
 from job.journal.store import JournalStore
-from job.promote.changes import Change, Since, change_of, changes_of, parse_since, runs_since
+from job.promote.bench import Bench
+from job.promote.changes import Change, Since, changes_of, fed, parse_since, runs_of
 from job.promote.clone import Clone
-from job.promote.commits import (
-    SHORT_LENGTH,
-    Commit,
-    authors,
-    is_hash,
-    pull_requests,
-    pull_requests_of,
-    same,
-    web_address,
-)
+from job.promote.commits import SHOWN, Commit, authors, is_hash, pull_requests, pull_requests_of, same, web_address
 from job.promote.config import Repository
-from job.promote.deployed import feed_name
+from job.promote.deployed import named
 from job.promote.git import GitError
-from job.promote.workspace import Workspace
 from job.run.context import namespaces_of
 from job.run.session import Place, place
 
+log = logging.getLogger(__name__)
+
 
 class NoJournalError(ImportImagesError):
-    """No journal of runs can be read."""
+    """What runs did cannot be read."""
 
     exit_status = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A change of a repository's images: the commits that came and went, or why they are unknown.
+    """A change of a repository's images: the commits it brought, those it took back, or why that is not known.
 
     `failed`: the repository could not be read.
     """
 
     change: Change
     commits: tuple[Commit, ...] = ()
-    removed: tuple[Commit, ...] = ()
+    taken_back: tuple[Commit, ...] = ()
     message: str | None = None
     failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """The release notes, by repository name; `others` are changes of images that no repository feeds."""
+    """All that went out, by repository; `others` are images of none of them."""
 
     deployment: str | None
     namespaces: tuple[str, ...]
@@ -68,95 +62,88 @@ class Notes:
 
     @property
     def failed(self) -> bool:
-        """Whether a repository could not be read, so that its notes are missing."""
+        """Whether some is missing, since a repository could not be read."""
         return any(section.failed for sections in self.sections.values() for section in sections)
 
 
-def collect(workspace: Workspace, repositories: Sequence[Repository], settings: Settings, since: str | None) -> Notes:
-    """Read the journals, and the commits of the changed images.
+def take(bench: Bench, repositories: Sequence[Repository], settings: Settings, since: str | None) -> Notes:
+    """Read the journals, and the commits.
 
     Raises:
-        UsageError: `since` is invalid, or no journal has that run.
+        UsageError: `since` names nothing.
         NoJournalError: no journal can be read.
         ClusterError: the cluster cannot be used.
     """
-    period = parse_since(since, datetime.now(UTC), parse_zone(settings.time_zone))
-    every_repository = workspace.config.repositories
-    with place(settings, workspace.stop) as where:
-        runs, changes = _read_journals(where, every_repository, period)
+    asked = parse_since(since, datetime.now(UTC), parse_zone(settings.time_zone))
+    with place(settings, bench.stop) as where:
+        runs, changes = _changed(where, bench.config.repositories, asked)
         namespaces = namespaces_of(where)
-    by_repository = {
-        repository: own
-        for repository in repositories
-        if (own := [part for change in changes if (part := change_of(repository, change))])
+    parts = {
+        repository: [part for change in changes if (part := fed(repository, change))] for repository in repositories
     }
-    problems = workspace.fetch(list(by_repository))
+    wanted = [repository for repository, mine in parts.items() if mine]
+    problems = bench.fetch(wanted)
     sections = {
-        repository.name: tuple(_section_of(workspace, repository, change, problems) for change in own)
-        for repository, own in by_repository.items()
+        repository.name: tuple(
+            Section(change, message=problems[repository.name], failed=True)
+            if repository.name in problems
+            else _section(bench.clone(repository), change)
+            for change in parts[repository]
+        )
+        for repository in wanted
     }
+    known = {
+        name
+        for repository in bench.config.repositories
+        for c in changes
+        if (p := fed(repository, c))
+        for name in p.names
+    }
+    others = [
+        Change(change.namespace, tuple(rest), change.before, change.after)
+        for change in changes
+        if (rest := [name for name in change.names if name not in known])
+    ]
     return Notes(
         deployment=settings.wanted.deployment,
         namespaces=namespaces,
         runs=runs,
         sections=sections,
-        # A selection of repositories is not about the images of others.
-        others=_others(every_repository, changes) if len(repositories) == len(every_repository) else (),
-        web={repository.name: web_address(repository.url) for repository in by_repository},
+        # Whoever asks for one repository does not want to hear of the rest.
+        others=tuple(others) if len(repositories) == len(bench.config.repositories) else (),
+        web={repository.name: web_address(repository.url) for repository in wanted},
     )
 
 
-def _section_of(workspace: Workspace, repository: Repository, change: Change, problems: Mapping[str, str]) -> Section:
-    if repository.name in problems:
-        return Section(change, message=problems[repository.name], failed=True)
-    return _section(workspace.clone(repository), change)
-
-
-def _others(repositories: Sequence[Repository], changes: Sequence[Change]) -> tuple[Change, ...]:
-    """The changes of images that no repository feeds."""
-    fed = {
-        name
-        for repository in repositories
-        for change in changes
-        if (own := change_of(repository, change))
-        for name in own.names
-    }
-    return tuple(
-        Change(change.namespace, tuple(unfed), change.before, change.after)
-        for change in changes
-        if (unfed := [name for name in change.names if name not in fed])
-    )
-
-
-def _read_journals(
+def _changed(
     where: Place, repositories: Sequence[Repository], since: Since
 ) -> tuple[tuple[RunRecord, ...], tuple[Change, ...]]:
-    """The period's runs of the deployment, newest first, and their changes."""
     deployment = where.settings.wanted.deployment
-    explicit = {feed_name(feed, deployment) for each in repositories for feed in each.feeds if feed.tag}
+    explicit = {named(feed, deployment) for each in repositories for feed in each.feeds if feed.tag}
     tags = frozenset({f":{deployment}", *explicit}) if deployment else None
     runs: list[RunRecord] = []
     changes: list[Change] = []
-    readable = without_run = 0
+    read = unknown = 0
     for namespace in namespaces_of(where):
         journal = JournalStore(where.cluster, namespace).read()
         if journal is None:
             continue
-        readable += 1
-        of_deployment = [run for run in journal.runs if deployment is None or run.deployment in (None, deployment)]
+        read += 1
+        kept = [run for run in journal.runs if deployment is None or run.deployment in (None, deployment)]
         try:
-            matching = runs_since(of_deployment, since)
+            mine = runs_of(kept, since)
         except LookupError:
-            without_run += 1
+            unknown += 1
             continue
-        runs += matching
-        changes += changes_of(namespace, matching, tags)
-    names = ", ".join(namespaces_of(where))
-    if not readable:
-        raise NoJournalError(f"cannot read the journal of runs in {names}; is `get` on its ConfigMap allowed?")
-    if without_run == readable:
-        of = f" of {deployment}" if deployment else ""
-        raise UsageError([f"--since: the journal of {names} has no run {since.run}{of}"])
+        runs += mine
+        changes += changes_of(namespace, mine, tags)
+    if not read:
+        raise NoJournalError(
+            f"the journal of {', '.join(namespaces_of(where))} cannot be read, so nothing is known of runs"
+        )
+    if unknown == read:
+        told = f"--since: the journal of {', '.join(namespaces_of(where))} knows no run {since.run}"
+        raise UsageError([told + (f" of {deployment}" if deployment else "")])
     unique = {run.id: run for run in runs}
     return tuple(sorted(unique.values(), key=lambda run: run.id, reverse=True)), tuple(changes)
 
@@ -165,50 +152,51 @@ def _section(clone: Clone, change: Change) -> Section:
     """The commits of a change."""
     before, after = change.before, change.after
     if after is None:
-        return Section(change, message="the new image has no revision label")
-    commits = {revision: _resolve(clone, revision) for revision in (before, after) if revision}
-    unknown = [revision for revision, commit in commits.items() if commit is None]
+        return Section(change, message="the new image has no label that names its revision")
+    found = {revision: _resolved(clone, revision) for revision in (before, after) if revision}
+    unknown = [revision for revision, commit in found.items() if commit is None]
     if unknown:
-        return Section(change, message=f"not a commit of {clone.name}: {clean(', '.join(unknown))}")
-    new = commits[after]
+        return Section(change, message=f"not a commit that {clone.name} has: {clean(', '.join(unknown))}")
+    new = found[after]
     assert new is not None
-    old = commits[before] if before else None
+    old = found[before] if before else None
     if old is not None and same(old, new):
-        return Section(change, message="rebuilt from the same commit")
+        return Section(change, message="built anew from the same commit")
     try:
         if old is None:
-            message = "the revision of the previous image, if there was one, is unknown; the new image's last commit is"
-            return Section(change, (clone.describe(new),), message=message)
+            told = "the first image, or one whose revision is not known, was before; its last commit is"
+            return Section(change, (clone.describe(new),), message=told)
         return Section(change, clone.commits(old, new), clone.commits(new, old))
     except GitError as error:
         return Section(change, message=str(error), failed=True)
 
 
-def _resolve(clone: Clone, revision: str) -> str | None:
+def _resolved(clone: Clone, revision: str) -> str | None:
     return clone.resolve(revision.strip().lower()) if is_hash(revision) else None
 
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
-# A heading, a list or a quotation at the start of a line.
+# A heading, list or quotation where a line begins.
 _LEADING = re.compile(r"\A([#+>-])")
 
 
 def _plain(text: str) -> str:
-    """Markdown that shows a text literally."""
+    """A text in Markdown that is shown as it is."""
     return _LEADING.sub(r"\\\1", _SPECIAL.sub(r"\\\1", clean(text)))
 
 
 def as_markdown(notes: Notes) -> str:
-    """The notes as Markdown."""
-    title = f"Deployed to {notes.deployment or ', '.join(notes.namespaces)}"
+    """The notes for people."""
+    title = f"What went out to {notes.deployment or ', '.join(notes.namespaces)}"
     lines = [f"# {_plain(title)}", ""]
     if not notes.runs:
-        lines += ["Nothing: no run updated an image.", ""]
+        lines += ["Nothing: no run brought an image in.", ""]
         return "\n".join(lines)
-    runs = [
-        f"{_plain(run.id)} ({iso(run.finished_at or run.started_at) or 'unknown time'})" for run in reversed(notes.runs)
+    told = [
+        f"{_plain(run.id)} ({iso(run.finished_at or run.started_at) or 'time not known'})"
+        for run in reversed(notes.runs)
     ]
-    lines += [f"{'Run' if len(runs) == 1 else 'Runs'} {', '.join(runs)} in {', '.join(notes.namespaces)}.", ""]
+    lines += [f"{'Run' if len(told) == 1 else 'Runs'} {', '.join(told)} in {', '.join(notes.namespaces)}.", ""]
     for name, sections in notes.sections.items():
         lines += [f"## {_plain(name)}", ""]
         for section in sections:
@@ -221,7 +209,7 @@ def as_markdown(notes: Notes) -> str:
 
 def _headline(change: Change) -> str:
     names = ", ".join(_plain(name) for name in change.names)
-    return f"{names}: {clean(change.before or '?')[:SHORT_LENGTH]} → {clean(change.after or '?')[:SHORT_LENGTH]}"
+    return f"{names}: {clean(change.before or '?')[:SHOWN]} → {clean(change.after or '?')[:SHOWN]}"
 
 
 def _section_lines(section: Section, web: str | None) -> list[str]:
@@ -235,9 +223,9 @@ def _section_lines(section: Section, web: str | None) -> list[str]:
     lines += [_item(commit, web) for commit in shown]
     if requests := [_request(name, web) for name in pull_requests_of(section.commits)]:
         lines += ["", f"Pull requests: {', '.join(requests)}"]
-    if section.removed:
-        lines += ["", "Removed, since the new image does not have them:", ""]
-        lines += [_item(commit, web) for commit in section.removed]
+    if section.taken_back:
+        lines += ["", "Taken back, since the new image does not have them:", ""]
+        lines += [_item(commit, web) for commit in section.taken_back]
     return lines
 
 
@@ -247,8 +235,8 @@ def _item(commit: Commit, web: str | None) -> str:
 
 
 def _request(name: str, web: str | None) -> str:
-    is_on_github = web is not None and web.startswith("https://github.com/") and name.startswith("#")
-    return f"[{name}]({web}/pull/{name[1:]})" if is_on_github else name
+    known = web is not None and web.startswith("https://github.com/") and name.startswith("#")
+    return f"[{name}]({web}/pull/{name[1:]})" if known else name
 
 
 def as_document(notes: Notes) -> dict[str, Any]:
@@ -275,7 +263,7 @@ def _change(section: Section) -> dict[str, Any]:
         "before": change.before,
         "after": change.after,
         "commits": [_commit(commit) for commit in section.commits],
-        "taken_back": [_commit(commit) for commit in section.removed],
+        "taken_back": [_commit(commit) for commit in section.taken_back],
         "message": section.message,
     }
 

@@ -8,4 +8,3 @@ ROOT = Path(__file__).parents[2]
 MANIFESTS = ROOT / "manifests"
 MONITORING = MANIFESTS / "components" / "monitoring"
 CONFORMANCE = ROOT / "tests" / "sandbox" / "conformance"
-README = ROOT / "README.md"

@@ -30,7 +30,7 @@ def missing(namespace: str, deployment: str | None) -> Finding:
         overlay = f"manifests/overlays/{deployment}"
     else:
         what = f"DEPLOYMENT={deployment}" if deployment else "the DEPLOYMENT that you mean"
-        told += f"; first make an overlay of your own with {what} (README.md, Your own overlay)"
+        told += f"; first make an overlay of your own with {what} (docs/install.md, Your own overlay)"
     mend = oc(namespace, "apply", "-k", overlay)
     return Finding(Severity.NOTE, "cron-job-missing", namespace, "CronJob", told, (mend,))
 

@@ -374,7 +374,7 @@ def test_an_alert_has_a_severity_and_a_section_in_the_runbook(alert: Any) -> Non
     assert alert.description.endswith(f"See docs/alerts.md#{alert.name.lower()}.")
     sections = re.split(r"^## ", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     (section,) = [each for each in sections if each.splitlines()[0] == alert.name]
-    for part in ("What it means", "How to look", "What to do"):
+    for part in ("What it means", "How to check", "What to do"):
         assert f"**{part}.**" in section, part
     assert "```" in section, "what to do is a command"
 

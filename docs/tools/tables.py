@@ -1,0 +1,236 @@
+"""The reference tables of the documentation, generated from the code that they describe.
+
+`make docs-tables` writes them into the pages, between `<!-- table: NAME -->` and `<!-- end of table -->`; a test fails
+while a page differs from the code. A table holds what the code knows. What needs more words stands below it, by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from docs.tools import texts
+from job import cli
+from job.config import flags
+from job.domain.failures import PASSING
+from job.domain.model import Outcome, Reason, Result, RolloutResult, Skip
+from job.publish import metrics
+from manifests.dashboards.expressions import ON_REASON
+from tests.faults import catalogue
+
+ROOT = Path(__file__).parents[2]
+JOB = ROOT / "job"
+RULES = ROOT / "manifests" / "components" / "monitoring" / "prometheus-rule.yaml"
+_BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    return "\n".join([_row(headings), _row("---" for _ in headings), *map(_row, rows)])
+
+
+def _code(text: str | None) -> str:
+    return f"`{text}`" if text else ""
+
+
+def settings() -> str:
+    """Every setting: environment variable, flag, default and meaning."""
+    rows = []
+    for setting in flags.SETTINGS:
+        names = ", ".join(_code(name) for name in (setting.flag, setting.short) if name)
+        rows.append((_code(setting.name), names, _code(setting.default), _sentence(setting.help)))
+    return table(("Environment", "Flag", "Default", "Meaning"), rows)
+
+
+def _sentence(text: str) -> str:
+    return text[0].upper() + text[1:]
+
+
+def flags_of(command: str) -> str:
+    """The flags that only this command has."""
+    rows = [(f"`{flag.flag}`", _code(flag.metavar), _sentence(flag.help)) for flag in flags.FLAGS[command]]
+    return table(("Flag", "Value", "Meaning"), rows)
+
+
+def commands() -> str:
+    """Every command, with a link to its page."""
+    rows = []
+    for name, told in (cli.COMMANDS | cli.APART).items():
+        page = "../promote.md" if name == "promote" else f"{name}.md"
+        rows.append((f"[`{name}`]({page})", _sentence(told)))
+    return table(("Command", "What it does"), rows)
+
+
+def results() -> str:
+    """Every result of a tag."""
+    return table(("Result", "Meaning"), ((_code(result), texts.RESULTS[result]) for result in Result))
+
+
+def reasons() -> str:
+    """Every reason of a failure, whether it is tried again, and what to do."""
+    rows = []
+    for reason in Reason:
+        again = "once" if reason is Reason.TIMEOUT else "yes" if reason in PASSING else "no"
+        rows.append((_code(reason), texts.REASONS[reason], again, _sentence(ON_REASON[reason])))
+    return table(("Reason", "Meaning", "Retried", "What to do"), rows)
+
+
+def skips() -> str:
+    """Every reason for which a tag is skipped, in the order in which they are checked."""
+    return table(("Reason", "The tag"), ((_code(skip), texts.SKIPS[skip]) for skip in Skip))
+
+
+def outcomes() -> str:
+    """Every outcome of a run."""
+    return table(("Outcome", "Meaning"), ((_code(outcome), texts.OUTCOMES[outcome]) for outcome in Outcome))
+
+
+def rollouts() -> str:
+    """Every result of a rollout."""
+    return table(("Result", "Meaning"), ((_code(result), texts.ROLLOUTS[result]) for result in RolloutResult))
+
+
+def families() -> str:
+    """Every metric: name without the prefix, labels and help text."""
+    rows = ((_code(family.name), ", ".join(family.labels), family.help) for family in metrics.FAMILIES)
+    return table(("Name", "Labels", "Meaning"), rows)
+
+
+def alerts() -> str:
+    """Every alert, with a link to its section of the runbook."""
+    groups: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["spec"]["groups"]
+    rows = [
+        (
+            f"[`{rule['alert']}`](alerts.md#{rule['alert'].lower()})",
+            rule["labels"]["severity"],
+            rule["annotations"]["summary"],
+        )
+        for group in groups
+        for rule in group["rules"]
+    ]
+    return table(("Alert", "Severity", "When"), rows)
+
+
+def faults() -> str:
+    """What the fault matrix covers."""
+    number, gating = len(catalogue.cases()), len(catalogue.spread())
+    return (
+        f"{len(catalogue.faults())} faults at up to {len(catalogue.ALL)} moments of a run: {number} cases, of which\n"
+        f"`make test` runs {gating} and `make test-all` all."
+    )
+
+
+def contract() -> list[tuple[str, ...]]:
+    """The layers of import-linter's contract, top first, each with its packages."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    return [tuple(name.strip() for name in layer.split("|")) for layer in layers]
+
+
+def imports() -> dict[str, set[str]]:
+    """Which packages of `job` each package of it imports, wherever in its modules it does."""
+    found: dict[str, set[str]] = {name: set() for layer in contract() for name in layer}
+    for path in sorted(JOB.rglob("*.py")):
+        package = path.relative_to(JOB).with_suffix("").parts[0]
+        if package == "__init__":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for module in _modules(node):
+                parts = module.split(".")
+                if parts[0] == "job" and len(parts) > 1 and parts[1] != package:
+                    found.setdefault(package, set()).add(parts[1])
+    return found
+
+
+def _modules(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if not isinstance(node, ast.ImportFrom) or not node.module:
+        return []
+    # `from job import cli` names the package behind the word import; `from job import VERSION` names none.
+    modules = [f"job.{alias.name}" for alias in node.names] if node.module == "job" else [node.module]
+    return [module for module in modules if any((ROOT / part).exists() for part in _paths(module))]
+
+
+def _paths(module: str) -> tuple[str, str]:
+    path = module.replace(".", "/")
+    return path, f"{path}.py"
+
+
+def drawing() -> str:
+    """The layers as a drawing."""
+    width = 30
+    lines = ["```", f"┌{'─' * width}┐"]
+    for number, layer in enumerate(contract()):
+        if number:
+            lines.append(f"├{'─' * width}┤")
+        outside = "; ".join(filter(None, (texts.OUTSIDE.get(name) for name in layer)))
+        lines.append(f"│ {'   '.join(layer).ljust(width - 1)}│" + (f" ◄─► {outside}" if outside else ""))
+    return "\n".join([*lines, f"└{'─' * width}┘", "```"])
+
+
+def layers() -> str:
+    """The packages from the top layer to the bottom one, with what each is for."""
+    rows = [(f"`{name}`", texts.PACKAGES[name]) for layer in contract() for name in layer]
+    return table(("Package", "What belongs in it"), rows)
+
+
+def imported() -> str:
+    """What each package imports, in the order of the layers."""
+    found, order = imports(), [name for layer in contract() for name in layer]
+    rows = [(f"`{name}`", ", ".join(f"`{other}`" for other in order if other in found[name])) for name in order]
+    return table(("Package", "Imports"), rows)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "settings": settings,
+    "commands": commands,
+    **{f"flags of {command}": partial(flags_of, command) for command in flags.FLAGS},
+    "results": results,
+    "reasons": reasons,
+    "skips": skips,
+    "outcomes": outcomes,
+    "rollouts": rollouts,
+    "metrics": families,
+    "alerts": alerts,
+    "faults": faults,
+    "drawing": drawing,
+    "layers": layers,
+    "imports": imported,
+}
+
+
+def pages() -> list[Path]:
+    """The files that may hold tables."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def refreshed(text: str) -> str:
+    """The text of a page with every table as the code is now."""
+    return _BLOCK.sub(lambda match: f"{match[1]}\n{TABLES[match['name']]()}\n\n{match[3]}", text)
+
+
+def main() -> int:
+    """Write the tables into the pages."""
+    for page in pages():
+        text = page.read_text(encoding="utf-8")
+        if (new := refreshed(text)) != text:
+            page.write_text(new, encoding="utf-8")
+            print(f"{page.relative_to(ROOT)}: written")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

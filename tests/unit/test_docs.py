@@ -1,0 +1,77 @@
+"""The documentation agrees with the code: generated tables are fresh, and what pages name exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from docs.tools import tables
+from tests.support.paths import ROOT
+
+PAGES = tables.pages()
+TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
+MARKER = re.compile(r"<!-- table: ([a-z -]+) -->")
+README_LINES = 200
+
+
+def name_of(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_tables_are_as_the_code_is_now(page: Path) -> None:
+    assert TEXTS[page] == tables.refreshed(TEXTS[page]), "run `make docs-tables`"
+
+
+@pytest.mark.parametrize("name", tables.TABLES)
+def test_every_table_has_a_page(name: str) -> None:
+    assert any(name in MARKER.findall(text) for text in TEXTS.values())
+
+
+def test_a_stale_table_is_noticed() -> None:
+    page = ROOT / "docs" / "settings.md"
+    stale = TEXTS[page].replace("`--import-timeout`", "`--import-limit`")
+    assert stale != TEXTS[page]
+    assert tables.refreshed(stale) == TEXTS[page]
+
+
+def test_the_readme_is_short() -> None:
+    assert len(TEXTS[ROOT / "README.md"].splitlines()) <= README_LINES
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_files_that_a_page_names_exist(page: Path) -> None:
+    named = re.findall(r"`((?:job|tests|manifests|docs|examples)/[\w./-]*[\w/])`", TEXTS[page])
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_setting_with_more_to_say_is_a_setting() -> None:
+    entries = re.findall(r"^- ((?:`[A-Z_]+`(?:, )?)+): ", TEXTS[ROOT / "docs" / "settings.md"], re.MULTILINE)
+    described = {name for entry in entries for name in re.findall(r"`([A-Z_]+)`", entry)}
+    table = set(re.findall(r"^\| `([A-Z_]+)` \|", tables.settings(), re.MULTILINE))
+    # These come from Kubernetes or the manifests and are no settings of a person.
+    assert described - table == {"JOB_NAME", "POD_NAME", "POD_NAMESPACE", "TERMINATION_LOG"}
+    assert table - described == {"SERVICE"}
+
+
+def test_layers_hold_every_package_once() -> None:
+    packages = {path.stem for path in (ROOT / "job").iterdir() if not path.stem.startswith("__")} - {"py"}
+    layers = [name for layer in tables.contract() for name in layer]
+    assert len(layers) == len(set(layers))
+    assert set(layers) - {"__main__"} == packages
+
+
+def test_packages_import_only_what_stands_below_them() -> None:
+    level = {name: number for number, layer in enumerate(tables.contract()) for name in layer}
+    upward = {
+        (name, other) for name, others in tables.imports().items() for other in others if level[other] <= level[name]
+    }
+    assert upward == set()
+
+
+def test_the_drawing_shows_the_layers_in_order() -> None:
+    drawn = [tuple(line.strip("│ ").split("│")[0].split()) for line in tables.drawing().splitlines() if line[0] == "│"]
+    assert drawn == tables.contract()
+    assert tables.drawing() in TEXTS[ROOT / "docs" / "architecture.md"]
