@@ -1,4 +1,4 @@
-"""The step before a run: move `stable` branches, wait for the images of exactly those commits, tell what went out.
+"""The step before a run: move `stable` branches, wait for the images built from those commits, write release notes.
 
-It runs on a workstation: it needs the `git` program, and the cluster only for what it says of images.
+It runs on a workstation. It needs the `git` program; it needs the cluster only for questions about images.
 """

@@ -1,9 +1,8 @@
 """Whether the images of promoted commits have arrived.
 
-An image has arrived when its revision is the promoted commit, either of which may be written as but the beginning of
-the hash. It has also arrived when somebody moved stable on meanwhile: its revision then comes after the promoted
-commit, and lies on stable as it is now. Anything else, such as an image of the rolling branch that contains the commit,
-is not what was promoted and does not count.
+An image has arrived when its revision label is the promoted commit; either may be an abbreviated hash. It has also
+arrived when stable was moved on in the meantime: the image's commit contains the promoted one and is on stable. Any
+other image does not count, for example one of the rolling branch that contains the commit: it was not promoted.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from job.promote.commits import is_hash, same
 
 
 class State(StrEnum):
-    """How far an image is. `later`: of a commit to which stable was moved after the promoted one."""
+    """The state of an awaited image. `later`: its commit is one to which stable was moved after the promoted one."""
 
     WAITING = "waiting"
     ARRIVED = "arrived"
@@ -24,7 +23,7 @@ class State(StrEnum):
 
 
 class History(Protocol):
-    """What has to be known of a repository."""
+    """The questions about a repository that decide an arrival."""
 
     def fetch(self) -> None:
         """Bring it up to date."""
@@ -36,12 +35,12 @@ class History(Protocol):
         """The commit that a text names."""
 
     def contains(self, commit: str, older: str) -> bool:
-        """Whether `older` is the commit, or one of those before it."""
+        """Whether `older` is `commit` or one of its ancestors."""
 
 
 @dataclass(slots=True)
 class Judge:
-    """What is said of the images of one repository's promoted commit."""
+    """Decides about the images of one repository's promoted commit."""
 
     commit: str
     stable: str
@@ -49,32 +48,32 @@ class Judge:
     _unknown: set[str] = field(default_factory=set)
 
     def state(self, revision: str | None) -> State:
-        """Whether an image of this revision is what is waited for.
+        """The state of an image with this revision label.
 
         Raises:
-            GitError: a revision that is not known here cannot be looked into.
+            GitError: an unknown revision cannot be fetched.
         """
         if revision is None or not is_hash(revision):
             return State.WAITING
         if same(revision, self.commit):
             return State.ARRIVED
-        named = revision.strip().lower()
-        found = self.history.resolve(named)
-        if found is None:
-            if named in self._unknown:
-                return State.WAITING
-            self.history.fetch()
-            found = self.history.resolve(named)
-            if found is None:
-                # Of a repository of somebody else's, or a label that means something else.
-                self._unknown.add(named)
-                return State.WAITING
-        if not self.history.contains(found, self.commit):
+        commit = self._resolve(revision.strip().lower())
+        if commit is None or not self.history.contains(commit, self.commit):
             return State.WAITING
-        if not self._is_on_stable(found):
-            # Stable may have been moved to it since.
+        if not self._is_on_stable(commit):
+            # Stable may have been moved to it since the last fetch.
             self.history.fetch()
-        return State.LATER if self._is_on_stable(found) else State.WAITING
+        return State.LATER if self._is_on_stable(commit) else State.WAITING
+
+    def _resolve(self, revision: str) -> str | None:
+        """The commit of a revision. An unknown one is fetched for only once, since it may never resolve."""
+        if (commit := self.history.resolve(revision)) is not None or revision in self._unknown:
+            return commit
+        self.history.fetch()
+        commit = self.history.resolve(revision)
+        if commit is None:
+            self._unknown.add(revision)
+        return commit
 
     def _is_on_stable(self, commit: str) -> bool:
         stable = self.history.tip(self.stable)

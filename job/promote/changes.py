@@ -1,4 +1,4 @@
-"""What runs replaced, from the journal: the images that came in, by the revisions before and after."""
+"""What runs replaced, by the journal: for each tag the image revisions before and after."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from job.domain.schedule import parse_moment
 from job.journal.records import RunRecord
 from job.promote.config import Repository
 
-_RUN = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{4}")
+_RUN_ID = re.compile(r"[0-9]{8}T[0-9]{6}Z-[0-9a-f]{4}")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Tags of one namespace that went from one revision to another; None where a revision is not known."""
+    """Tags of one namespace that went from one revision to another; None where a revision is unknown."""
 
     namespace: str
     names: tuple[str, ...]
@@ -27,42 +27,42 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """From when on: a run, or a time; neither: the last run that brought something in."""
+    """The start of a period: a run, or a time; without either the last run that updated something."""
 
     run: str | None = None
     time: datetime | None = None
 
 
 def parse_since(text: str | None, now: datetime, zone: tzinfo) -> Since:
-    """Read a run's id, a time (of `zone` where it names none) or a duration.
+    """Parse a run's id, a time (in `zone` unless it names another) or a duration.
 
     Raises:
         UsageError: it is none of them.
     """
     if text is None:
         return Since()
-    if _RUN.fullmatch(text):
+    if _RUN_ID.fullmatch(text):
         return Since(run=text)
     try:
         moment = parse_moment(text, zone)
     except ValueError:
-        told = "neither a run's id, nor a time such as 2026-12-01T02:00, nor a duration such as 7d"
-        raise UsageError([f"--since: {text!r} is {told}"]) from None
+        expected = "neither a run's id, nor a time such as 2026-12-01T02:00, nor a duration such as 7d"
+        raise UsageError([f"--since: {text!r} is {expected}"]) from None
     return Since(time=now - moment if isinstance(moment, timedelta) else moment)
 
 
-def runs_of(runs: Sequence[RunRecord], since: Since) -> tuple[RunRecord, ...]:
-    """The runs from then on that brought something in, newest first.
+def runs_since(runs: Sequence[RunRecord], since: Since) -> tuple[RunRecord, ...]:
+    """The runs of the period that updated something, newest first.
 
     Raises:
-        LookupError: the journal knows no such run.
+        LookupError: the journal has no such run.
     """
     productive = [run for run in runs if run.updated]
     if since.run is not None:
-        asked = next((number for number, run in enumerate(runs) if run.id == since.run), None)
-        if asked is None:
+        position = next((number for number, run in enumerate(runs) if run.id == since.run), None)
+        if position is None:
             raise LookupError(since.run)
-        newer = {run.id for run in runs[: asked + 1]}
+        newer = {run.id for run in runs[: position + 1]}
         return tuple(run for run in productive if run.id in newer)
     if since.time is not None:
         return tuple(run for run in productive if run.started_at is not None and run.started_at >= since.time)
@@ -70,12 +70,12 @@ def runs_of(runs: Sequence[RunRecord], since: Since) -> tuple[RunRecord, ...]:
 
 
 def changes_of(namespace: str, runs: Sequence[RunRecord], tags: frozenset[str] | None) -> tuple[Change, ...]:
-    """What these runs (newest first) changed all in all: from before the first to after the last.
+    """The changes of all these runs together, from before the first to after the last.
 
     Args:
-        namespace: whose runs they are.
+        namespace: the runs' namespace.
         runs: newest first.
-        tags: only these, written STREAM:TAG or :TAG; None: all.
+        tags: the tags to consider, as STREAM:TAG or :TAG; None for all.
     """
     before: dict[str, str | None] = {}
     after: dict[str, str | None] = {}
@@ -91,12 +91,12 @@ def changes_of(namespace: str, runs: Sequence[RunRecord], tags: frozenset[str] |
     return tuple(Change(namespace, tuple(names), old, new) for (old, new), names in grouped.items())
 
 
-def fed(repository: Repository, change: Change) -> Change | None:
-    """The part of a change that is of a repository's images."""
-    mine = tuple(
+def change_of(repository: Repository, change: Change) -> Change | None:
+    """The part of a change that affects a repository's images; None if there is none."""
+    own_tags = tuple(
         name
         for name in change.names
         for stream, _, tag in [name.partition(":")]
         if any(feed.stream == stream and feed.tag in (None, tag) for feed in repository.feeds)
     )
-    return Change(change.namespace, mine, change.before, change.after) if mine else None
+    return Change(change.namespace, own_tags, change.before, change.after) if own_tags else None

@@ -1,4 +1,4 @@
-"""Commits: as git lists them, which pull requests they name, and where they can be read on the web."""
+"""Commits as git lists them, the pull requests they name, and a repository's web address."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from datetime import datetime
 
 from job.domain.times import from_unix
 
-# Hash, number of parents by their hashes, author, time of the commit, subject. Nothing of it holds a NUL.
+# Hash, parents, author, committer date, subject. None of these can contain NUL.
 LOG_FORMAT = "%H%x00%P%x00%an%x00%ct%x00%s"
 _FIELDS = 5
-# The least that is taken for the beginning of a commit's hash.
-LEAST = 7
-SHOWN = 9
-_HASH = re.compile(rf"[0-9a-f]{{{LEAST},64}}")
+# An abbreviated hash has at least this many digits.
+MIN_HASH_LENGTH = 7
+SHORT_LENGTH = 9
+_HASH = re.compile(rf"[0-9a-f]{{{MIN_HASH_LENGTH},64}}")
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One commit; `at` is None where its time is none that there can be, since anybody may write one."""
+    """One commit; `at` is None where its date is outside the calendar, since a commit may carry any number."""
 
     id: str
     author: str
@@ -30,12 +30,12 @@ class Commit:
 
     @property
     def short(self) -> str:
-        """The beginning of its hash."""
-        return self.id[:SHOWN]
+        """The abbreviated hash."""
+        return self.id[:SHORT_LENGTH]
 
 
-def commits_from(text: str) -> tuple[Commit, ...]:
-    """The commits that `git log -z --format=LOG_FORMAT` lists."""
+def parse_log(text: str) -> tuple[Commit, ...]:
+    """The commits in the output of `git log -z --format=LOG_FORMAT`."""
     fields = text.split("\0")
     rows = [fields[at : at + _FIELDS] for at in range(0, len(fields) - _FIELDS + 1, _FIELDS)]
     return tuple(
@@ -48,17 +48,17 @@ _PULL_REQUESTS = re.compile(r"\A(?:Merge pull request|Merged in .*\(pull request
 
 
 def pull_requests(subject: str) -> tuple[str, ...]:
-    """The merged pull requests that a subject names: `Merge pull request #12 from ...`, `Mend it (#12)`, `(!12)`."""
-    return tuple(dict.fromkeys(first or second for first, second in _PULL_REQUESTS.findall(subject)))
+    """The pull requests that a subject names: `Merge pull request #12 from ...`, `Fix it (#12)`, `Fix it (!12)`."""
+    return tuple(dict.fromkeys(merged or named for merged, named in _PULL_REQUESTS.findall(subject)))
 
 
 def pull_requests_of(commits: Iterable[Commit]) -> tuple[str, ...]:
-    """Those of all commits, each once, in their order."""
+    """The pull requests of all commits, each once, in the order of the commits."""
     return tuple(dict.fromkeys(name for commit in commits for name in pull_requests(commit.subject)))
 
 
 def same(one: str | None, other: str) -> bool:
-    """Whether both name one commit, where either may be but the beginning of its hash."""
+    """Whether both name one commit; either may be an abbreviated hash."""
     first, second = (one or "").strip().lower(), other.lower()
     if not (_HASH.fullmatch(first) and _HASH.fullmatch(second)):
         return False
@@ -66,7 +66,7 @@ def same(one: str | None, other: str) -> bool:
 
 
 def is_hash(text: str | None) -> bool:
-    """Whether it can be a commit's hash or its beginning."""
+    """Whether a text can be a commit's hash, full or abbreviated."""
     return bool(_HASH.fullmatch((text or "").strip().lower()))
 
 
@@ -76,12 +76,12 @@ _WEB = re.compile(
 
 
 def web_address(url: str) -> str | None:
-    """Where a repository can be read, without any login; None for one on a disk."""
+    """The https address of a repository's page, without a login; None for a local path."""
     found = _WEB.fullmatch(url.strip())
     return f"https://{found[1] or found[2]}/{found[3].removesuffix('.git')}" if found else None
 
 
 def authors(commits: Sequence[Commit]) -> tuple[str, ...]:
-    """Who wrote them, merges aside, the most first."""
+    """The authors, most commits first; merge commits do not count."""
     names = [commit.author for commit in commits if not commit.is_merge]
     return tuple(sorted(dict.fromkeys(names), key=lambda name: -names.count(name)))

@@ -1,4 +1,4 @@
-"""The cluster as a promotion sees it: the tags that repositories feed, and of which commit their images are."""
+"""The cluster as a promotion sees it: the tags that repositories feed, and the commits of their images."""
 
 from __future__ import annotations
 
@@ -15,79 +15,79 @@ from job.run.targets import Found, find
 
 
 @dataclass(frozen=True, slots=True)
-class Fed:
-    """A tag in the cluster, and the repository whose images come into it."""
+class FedTag:
+    """A tag in the cluster, and the repository whose images it gets."""
 
     repository: Repository
     found: Found
 
 
-def named(feed: Feed, deployment: str | None) -> str:
+def feed_name(feed: Feed, deployment: str | None) -> str:
     """A feed's STREAM:TAG."""
     return ":".join(filter(None, (feed.stream, feed.tag or deployment)))
 
 
-def asking_for(settings: Settings, repositories: Sequence[Repository]) -> Settings:
-    """The settings of a command about just the tags that these repositories feed.
+def settings_for_feeds(settings: Settings, repositories: Sequence[Repository]) -> Settings:
+    """The settings of a command about only the tags that these repositories feed.
 
     Raises:
-        UsageError: they feed none, or it is not known which tags.
+        UsageError: they feed none, or DEPLOYMENT is missing, so the tags are unknown.
     """
     feeds = [feed for repository in repositories for feed in repository.feeds]
     if not feeds:
         names = ", ".join(repository.name for repository in repositories)
-        raise UsageError([f"streams: {names} feed none, so there is no image to look for"])
+        raise UsageError([f"streams: {names} feed none, so there is no image to wait for"])
     deployment = settings.wanted.deployment
-    if deployment is None and (without := [feed.stream for feed in feeds if feed.tag is None]):
-        raise UsageError([f"DEPLOYMENT: not set, so the tag of {', '.join(without)} is not known; set --deployment"])
+    if deployment is None and (untagged := [feed.stream for feed in feeds if feed.tag is None]):
+        raise UsageError([f"DEPLOYMENT: not set, so the tag of {', '.join(untagged)} is unknown; set --deployment"])
     patterns = tuple(Pattern(feed.stream, feed.tag or deployment) for feed in feeds)
     return replace(settings, wanted=Wanted(deployment, patterns))
 
 
-def import_of(settings: Settings, repositories: Sequence[Repository]) -> Settings:
-    """The settings of a run that imports what has arrived.
+def run_settings(settings: Settings, repositories: Sequence[Repository]) -> Settings:
+    """The settings of the run that imports the arrived images.
 
-    That is the usual run of the deployment; beside it the tags that repositories feed and DEPLOYMENT does not name.
+    It is the deployment's usual run, plus the tags that repositories feed and DEPLOYMENT does not name.
     """
     wanted = settings.wanted
-    others = tuple(
+    extra = tuple(
         Pattern(feed.stream, feed.tag)
         for repository in repositories
         for feed in repository.feeds
         if feed.tag not in (None, wanted.deployment)
     )
-    if not others:
+    if not extra:
         return settings
-    patterns = (Pattern("*"), *others) if wanted.deployment else others
+    patterns = (Pattern("*"), *extra) if wanted.deployment else extra
     return replace(settings, wanted=replace(wanted, patterns=patterns), narrowed=True)
 
 
-def fed_by(place: Context, repositories: Sequence[Repository]) -> tuple[list[Fed], list[str]]:
-    """The tags that repositories feed, and those by name that are in none of the namespaces.
+def find_fed_tags(place: Context, repositories: Sequence[Repository]) -> tuple[list[FedTag], list[str]]:
+    """The tags that repositories feed, and the names of those that no namespace has.
 
     Raises:
-        UsageError: there are none at all.
+        UsageError: no namespace has any of them.
         ClusterError: the cluster cannot be read.
     """
     deployment = place.settings.wanted.deployment
-    found = find(place)
+    tags = find(place)
     fed, missing = [], []
     for repository in repositories:
         for feed in repository.feeds:
-            name = named(feed, deployment)
-            mine = [Fed(repository, each) for each in found if str(each.name) == name]
-            fed += mine
-            missing += [] if mine else [name]
+            name = feed_name(feed, deployment)
+            matches = [FedTag(repository, each) for each in tags if str(each.name) == name]
+            fed += matches
+            missing += [] if matches else [name]
     return fed, missing
 
 
-def revisions(place: Context, fed: Sequence[Fed]) -> Mapping[str, str | None]:
-    """The revisions that the current images of tags name, by digest."""
+def revisions(place: Context, fed: Sequence[FedTag]) -> Mapping[str, str | None]:
+    """The revision labels of the tags' current images, by digest; None for an image without one."""
     describer = Describer(place.cluster, place.stopping)
-    asked = {
+    images = {
         each.found.tag.current.digest: (each.found.name.namespace, each.found.name.stream)
         for each in fed
         if each.found.tag.current
     }
-    describer.describe_all([(*where, digest) for digest, where in asked.items()], place.settings.concurrency)
-    return {digest: facts.revision if (facts := describer.facts(digest)) else None for digest in asked}
+    describer.describe_all([(*stream, digest) for digest, stream in images.items()], place.settings.concurrency)
+    return {digest: facts.revision if (facts := describer.facts(digest)) else None for digest in images}

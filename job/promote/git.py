@@ -1,11 +1,11 @@
 """The `git` program, run without a shell.
 
-The program and not a library: who may push is known to the person's own git, with its credential helpers, ssh and its
-agent, `insteadOf`, proxies, signing and hooks, and `push --force-with-lease` is its own. GitPython only starts the same
-program; pygit2 and dulwich have ways of their own to log in, none of those helpers, and no lease. Nothing is installed
-for it, and the container image, which has no git, stays as it is.
+The program rather than a library: the user's own git has the login to push with (credential helpers, ssh and its
+agent), `insteadOf`, proxies, signing and hooks, and only it has `push --force-with-lease`. GitPython starts the same
+program; pygit2 and dulwich log in differently, support none of those helpers, and have no lease. The container image
+needs no git.
 
-A URL is handed over in the environment, never written to a clone or put on our command line: it may carry a login.
+A URL may carry a login, so it is passed in the environment, and never written to a clone or put on our command line.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from job.domain.errors import ImportImagesError, StoppedError, UsageError
 from job.domain.text import clean
 from job.runtime.terminal import is_there
 
-# The first that takes configuration from GIT_CONFIG_COUNT.
+# The first version that reads configuration from GIT_CONFIG_COUNT.
 OLDEST = (2, 31)
-_WAIT_SECONDS = 0.2
-_MOST_BYTES = 64 * 1024 * 1024
-# Those of a git that may have started us, as a hook or an alias does; they would point to another repository.
-_INHERITED = (
+_POLL_SECONDS = 0.2
+_MAX_BYTES = 64 * 1024 * 1024
+# A git that runs us as a hook or an alias sets these; they would point to another repository.
+_REPOSITORY_VARIABLES = (
     "GIT_DIR",
     "GIT_WORK_TREE",
     "GIT_INDEX_FILE",
@@ -45,64 +45,64 @@ _NOISE = re.compile(r"(?i)^(to |from |hint:|warning: filtering not recognized|er
 
 
 class GitError(ImportImagesError):
-    """Git did not do what it was asked for; the message says what, where and what git said."""
+    """A git command failed; the message says what failed, where, and git's reason."""
 
     exit_status = 1
-    # Whether it is known what became of the remote.
+    # False where the remote may have been changed.
     is_known = True
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A git that has ended."""
+class Completed:
+    """A git command that has ended: its exit status, its output, and the message it wrote to stderr on one line."""
 
     status: int
     out: str
-    words: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """How git is run for one clone: its folder, the configuration that is given for the network, and when to stop."""
+    """Runs git in one clone: the clone's folder, the configuration for network commands, and when to stop."""
 
     folder: Path
     network: Mapping[str, str] = field(repr=False)
-    stopping: Callable[[], bool]
+    is_stopping: Callable[[], bool]
 
-    def ask(
+    def output(
         self, *arguments: str, what: str, network: bool = False, environment: Mapping[str, str] | None = None
     ) -> str:
-        """What git prints.
+        """The output of a git command.
 
         Args:
-            arguments: of git.
-            what: what could not be done, for the message.
-            network: whether it goes to the remote, and so is told its URL. Without that a clone that lacks an object
-                cannot go and fetch it behind our back.
-            environment: more of it.
+            arguments: the command and its arguments.
+            what: the beginning of the error message, such as `worker: cannot be fetched`.
+            network: whether it contacts the remote. Without it git does not get the URL, so that a partial clone
+                cannot fetch missing objects unnoticed.
+            environment: additional variables.
 
         Raises:
             GitError: it failed.
-            StoppedError: it was told to stop.
+            StoppedError: the command was asked to stop.
         """
         done = self.run(*arguments, network=network, environment=environment)
         if done.status:
-            raise GitError(f"{what}: {done.words or f'git ended with {done.status}'}")
+            raise GitError(f"{what}: {done.message or f'git exited with status {done.status}'}")
         return done.out
 
-    def run(self, *arguments: str, network: bool = False, environment: Mapping[str, str] | None = None) -> Done:
-        """Run git to its end, whatever that is.
+    def run(self, *arguments: str, network: bool = False, environment: Mapping[str, str] | None = None) -> Completed:
+        """Run a git command to its end; a failure is the caller's to judge.
 
         Raises:
-            StoppedError: it was told to stop.
+            StoppedError: the command was asked to stop.
         """
-        surroundings = {**_environment(self.network if network else {}), **(environment or {})}
-        # Files and not pipes: a helper that stays behind, such as an ssh master, would keep a pipe open.
+        variables = {**_environment(self.network if network else {}), **(environment or {})}
+        # Files instead of pipes, since a background helper such as an ssh master would keep a pipe open.
         with _temporary() as out, _temporary() as err:
-            process = subprocess.Popen(  # noqa: S603 - no shell, and what a person names never stands for a flag
+            process = subprocess.Popen(  # noqa: S603 - no shell; values of users never take the place of a flag
                 [_program(), f"--git-dir={self.folder}", *arguments],
                 cwd=self.folder,
-                env=surroundings,
+                env=variables,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
@@ -110,23 +110,23 @@ class Git:
             stopped = False
             while True:
                 try:
-                    status = process.wait(_WAIT_SECONDS)
+                    status = process.wait(_POLL_SECONDS)
                     break
                 except subprocess.TimeoutExpired:
-                    if self.stopping() and not stopped:
+                    if self.is_stopping() and not stopped:
                         stopped = True
                         process.terminate()
             texts = []
             for file in (out, err):
                 file.seek(0)
-                texts.append(file.read(_MOST_BYTES).decode("utf-8", "replace"))
-        if status and self.stopping():
-            raise StoppedError(f"stopped while git was at work: {arguments[0]}")
-        return Done(status, texts[0], told(texts[1]))
+                texts.append(file.read(_MAX_BYTES).decode("utf-8", "replace"))
+        if status and self.is_stopping():
+            raise StoppedError(f"stopped during git {arguments[0]}")
+        return Completed(status, texts[0], summarize(texts[1]))
 
 
-def told(stderr: str) -> str:
-    """What git said, on one line: the remote's own words first, without hints and logins."""
+def summarize(stderr: str) -> str:
+    """Git's messages on one line: those of the remote first, without hints and logins."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", stderr) if not _NOISE.match(line)]
     remote = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
     rest = [line for line in lines if not line.startswith("remote:")]
@@ -137,12 +137,14 @@ def _temporary() -> IO[bytes]:
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
-        raise GitError(f"git needs a temporary file: {error}; make room, or set TMPDIR to another folder") from error
+        raise GitError(
+            f"git needs a temporary file: {error}; free some space, or set TMPDIR to another folder"
+        ) from error
 
 
 def _environment(config: Mapping[str, str]) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name not in _INHERITED}
-    # What it says is shown in the midst of our own words.
+    environment = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
+    # Its messages become part of ours, which are in English.
     environment["LC_ALL"] = "C"
     if not is_there():
         environment["GIT_TERMINAL_PROMPT"] = "0"
@@ -155,20 +157,20 @@ def _environment(config: Mapping[str, str]) -> dict[str, str]:
 
 
 def _program() -> str:
-    found = shutil.which("git")
-    if found is None:
-        raise UsageError(["git: the program is not there; promote runs where you push from, with your own git"])
-    return found
+    path = shutil.which("git")
+    if path is None:
+        raise UsageError(["git: not found on PATH; promote needs the git that you push with"])
+    return path
 
 
 def require_git() -> None:
-    """See that there is a git that is new enough.
+    """Check that git is installed and new enough.
 
     Raises:
-        UsageError: there is not.
+        UsageError: it is not.
     """
     done = subprocess.run([_program(), "version"], capture_output=True, text=True, check=False)  # noqa: S603 - as above
-    found = re.search(r"(\d+)\.(\d+)", done.stdout)
-    if found is None or (int(found[1]), int(found[2])) < OLDEST:
+    version = re.search(r"([0-9]+)\.([0-9]+)", done.stdout)
+    if version is None or (int(version[1]), int(version[2])) < OLDEST:
         wanted = ".".join(map(str, OLDEST))
-        raise UsageError([f"git: {clean(done.stdout) or 'it does not tell its version'}; at least {wanted} is needed"])
+        raise UsageError([f"git: {clean(done.stdout) or 'its version is unknown'}; {wanted} or newer is needed"])

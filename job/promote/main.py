@@ -1,4 +1,4 @@
-"""`promote`: its sub-commands, from options to exit status."""
+"""The sub-commands of `promote`: from options to exit status."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from job.config.settings import Settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
-from job.promote.bench import Bench, tip_of
-from job.promote.commits import SHOWN
+from job.promote.commits import SHORT_LENGTH
 from job.promote.config import Repository, read_config
-from job.promote.deployed import asking_for, import_of
+from job.promote.deployed import run_settings, settings_for_feeds
 from job.promote.git import GitError, require_git
-from job.promote.moves import aims, as_document, columns, table
-from job.promote.wait import Awaited, Waiting, awaited_in, rows
+from job.promote.move import MoveOptions, Mover, Outcome
+from job.promote.moves import as_document, parse_targets, result_rows, write_table
+from job.promote.wait import AwaitedImage, Waiter, images_to_await, rows
+from job.promote.workspace import Workspace, require_tip
 from job.run.session import Place, place
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
@@ -31,98 +32,104 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One `promote`: what was asked for, of which repositories, and how to show it."""
+    """One call of `promote`: its options, the selected repositories, and the form of its output."""
 
     options: argparse.Namespace
-    bench: Bench
+    workspace: Workspace
     repositories: Sequence[Repository]
     settings: Settings
     as_table: bool
 
     def say(self, text: str) -> None:
-        """Tell a person; a document on stdout stays alone there."""
+        """Show text to a person; on stderr if stdout is for a document."""
         if self.as_table:
             write(lambda: sys.stdout.write(text + "\n"))
         else:
             sys.stderr.write(text + "\n")
+
+    def print_table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Write a table to stdout."""
+        write(lambda: write_table(rows, sys.stdout.write))
 
 
 def promote(options: argparse.Namespace, settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Run a sub-command; returns the exit status.
 
     Raises:
-        ImportImagesError: it came to an early end.
+        ImportImagesError: it could not be completed.
     """
     config = read_config(options.config)
-    repositories = config.chosen(options.repositories)
+    repositories = config.select(options.repositories)
     require_git()
-    session = Session(options, Bench(config, stop), repositories, settings, as_table)
+    session = Session(options, Workspace(config, stop), repositories, settings, as_table)
     return {"status": _status, "move": _move, "wait": _wait, "notes": _notes}[options.promote](session)
 
 
 def _status(session: Session) -> int:
     from job.promote import status
 
-    found, problem = status.look(session.bench, session.repositories, session.settings)
+    statuses, cluster_problem = status.collect(session.workspace, session.repositories, session.settings)
     if session.as_table:
-        write(lambda: columns(status.branches(found, datetime.now(UTC)), sys.stdout.write))
-        if len(images := status.images(found)) > 1:
+        session.print_table(status.branch_rows(statuses, datetime.now(UTC)))
+        if len(images := status.image_rows(statuses)) > 1:
             session.say("")
-            write(lambda: columns(images, sys.stdout.write))
+            session.print_table(images)
     else:
-        document("PromoteStatus", status.as_document(found, problem))
-    if problem:
-        log.warning("what runs in the cluster is not shown: %s", problem)
-    for each in found:
+        document("PromoteStatus", status.as_document(statuses, cluster_problem))
+    if cluster_problem:
+        log.warning("the cluster's images are not shown: %s", cluster_problem)
+    for each in statuses:
         if each.problem:
             log.error("%s", each.problem)
-    return status.status_of(found)
+    return status.exit_status(statuses)
 
 
 def _move(session: Session) -> int:
-    from job.promote.move import Asked, Promotion
-
     options, errors = session.options, list[str]()
-    to = aims(options.to, [repository.name for repository in session.repositories], errors)
+    targets = parse_targets(options.to, [repository.name for repository in session.repositories], errors)
     wait = options.wait or options.run
     if wait and options.dry_run:
-        errors.append("--dry-run: nothing is moved, so there is nothing to wait for; leave out --wait and --run")
+        errors.append("--dry-run: nothing is moved, so there is nothing to wait for; remove --wait and --run")
     if not (is_there() or options.dry_run or options.yes):
-        errors.append("promote move asks before it does anything, and nobody is there to answer: add --yes")
+        errors.append("promote move asks before it pushes, but there is no terminal; add --yes")
     times = _times(options, errors)
     if errors:
         raise UsageError(errors)
-    person = Terminal(session.bench.stopping) if is_there() and not options.dry_run else None
-    asked = Asked(to, person, options.yes, options.force, options.dry_run)
-    promotion = Promotion(session.bench, session.repositories, asked, session.say)
+    person = Terminal(session.workspace.is_stopping) if is_there() and not options.dry_run else None
+    move_options = MoveOptions(targets, person, options.yes, options.force, options.dry_run)
+    mover = Mover(session.workspace, session.repositories, move_options, session.say)
     with ExitStack() as stack:
-        # What would be missing for the rest of the way is missed before anything is moved.
-        ahead = _Ahead.of(session, stack) if wait else None
-        moved, status = promotion.perform(), promotion.status
-        # Of all that could have been moved those that feed streams may have been left.
-        awaited = ahead.those_of(promotion.stable()) if ahead else []
-        if session.as_table:
-            session.say("")
-            write(lambda: columns(table(moved), sys.stdout.write))
-            session.say("")
-        elif status or not awaited:
-            record = {"commit": promotion.recorded, "message": promotion.problem}
-            monorepo = record if session.bench.config.monorepo else None
-            document("Moves", {"repositories": as_document(moved), "monorepo": monorepo})
-        if promotion.recorded and not options.dry_run:
-            log.info("recorded in the monorepo by %s", promotion.recorded[:SHOWN])
-        if ahead is None:
-            return status
-        if status:
+        # A mistake in the settings of the wait must be found before anything is moved.
+        cluster = _Cluster.connect(session, stack) if wait else None
+        outcome = mover.perform()
+        images = cluster.images_of(outcome.stable()) if cluster else []
+        _show_outcome(session, outcome, is_last=bool(outcome.exit_status or not images))
+        if cluster is None:
+            return outcome.exit_status
+        if outcome.exit_status:
             log.error(
-                "not waiting for images, since not all was moved; to wait all the same: import-images promote wait"
+                "not waiting for images, since not everything was moved; to wait anyway: import-images promote wait"
             )
-            return status
-        if not awaited:
+            return outcome.exit_status
+        if not images:
             log.info("there is no image to wait for")
             return 0
-        ahead.arrive(session, awaited, promotion.stable(), times)
-    return _run(session)
+        cluster.wait(session, images, outcome.stable(), times)
+    return _import(session)
+
+
+def _show_outcome(session: Session, outcome: Outcome, *, is_last: bool) -> None:
+    """Show a move; as a document only if no other one follows."""
+    if session.as_table:
+        session.say("")
+        session.print_table(result_rows(outcome.results))
+        session.say("")
+    elif is_last:
+        record = {"commit": outcome.recorded, "message": outcome.monorepo_problem}
+        monorepo = record if session.workspace.config.monorepo else None
+        document("Moves", {"repositories": as_document(outcome.results), "monorepo": monorepo})
+    if outcome.recorded and not session.options.dry_run:
+        log.info("recorded in the monorepo as %s", outcome.recorded[:SHORT_LENGTH])
 
 
 def _wait(session: Session) -> int:
@@ -131,58 +138,58 @@ def _wait(session: Session) -> int:
     if errors:
         raise UsageError(errors)
     with ExitStack() as stack:
-        ahead = _Ahead.of(session, stack)
+        cluster = _Cluster.connect(session, stack)
         feeding = [repository for repository in session.repositories if repository.feeds]
-        problems = session.bench.fetch(feeding)
+        problems = session.workspace.fetch(feeding)
         if problems:
             raise GitError("; ".join(problems.values()))
-        commits = {each.name: tip_of(session.bench.clone(each), each.stable, "stable") for each in feeding}
-        ahead.arrive(session, ahead.awaited, commits, times)
-    return _run(session)
+        commits = {each.name: require_tip(session.workspace.clone(each), each.stable, "stable") for each in feeding}
+        cluster.wait(session, cluster.images, commits, times)
+    return _import(session)
 
 
 @dataclass(frozen=True, slots=True)
-class _Ahead:
-    """The way to the cluster, and the images that will be waited for."""
+class _Cluster:
+    """A connection to the cluster, and the images that a wait would be for."""
 
     place: Place
-    awaited: Sequence[Awaited]
+    images: Sequence[AwaitedImage]
 
     @classmethod
-    def of(cls, session: Session, stack: ExitStack) -> _Ahead:
-        """Find them out.
+    def connect(cls, session: Session, stack: ExitStack) -> _Cluster:
+        """Connect, and list the images.
 
         Raises:
-            UsageError: there is nothing to wait for, or no way to the cluster.
+            UsageError: there is no image to wait for, or no cluster is configured.
             ClusterError: the cluster cannot be read.
         """
         repositories = [repository for repository in session.repositories if repository.feeds]
-        wanted = asking_for(session.settings, repositories or session.repositories)
-        where = stack.enter_context(place(wanted, session.bench.stop))
-        return cls(where, awaited_in(where, repositories))
+        wanted = settings_for_feeds(session.settings, repositories or session.repositories)
+        where = stack.enter_context(place(wanted, session.workspace.stop))
+        return cls(where, images_to_await(where, repositories))
 
-    def those_of(self, names: Collection[str]) -> list[Awaited]:
+    def images_of(self, names: Collection[str]) -> list[AwaitedImage]:
         """The images of these repositories."""
-        return [each for each in self.awaited if each.repository.name in names]
+        return [each for each in self.images if each.repository.name in names]
 
-    def arrive(
-        self, session: Session, awaited: Sequence[Awaited], commits: Mapping[str, str], times: tuple[float, float]
+    def wait(
+        self, session: Session, images: Sequence[AwaitedImage], commits: Mapping[str, str], times: tuple[float, float]
     ) -> None:
-        """Wait for these images of the commits, by repository, and show them."""
-        waiting = Waiting(session.bench, self.place, awaited, commits, *times)
+        """Wait for these images of the commits, by repository name, and show them."""
+        waiter = Waiter(session.workspace, self.place, images, commits, *times)
         try:
-            waiting.perform()
+            waiter.perform()
         finally:
             if session.as_table:
-                write(lambda: columns(rows(awaited), sys.stdout.write))
+                session.print_table(rows(images))
                 session.say("")
-            elif not (session.options.run and waiting.is_over):
-                # Else the report of the run is the one document.
-                document("Arrivals", {"images": [each.as_document() for each in awaited]})
+            elif not (session.options.run and waiter.is_over):
+                # Otherwise the report of the run is the only document.
+                document("Arrivals", {"images": [each.as_document() for each in images]})
 
 
 def _times(options: argparse.Namespace, errors: list[str]) -> tuple[float, float]:
-    """How long to wait, and how often to ask, in seconds; what is wrong goes to `errors`."""
+    """The timeout and the interval of a wait, in seconds; mistakes are added to `errors`."""
     times = []
     for flag, text in (("--timeout", options.timeout), ("--interval", options.interval)):
         try:
@@ -193,31 +200,31 @@ def _times(options: argparse.Namespace, errors: list[str]) -> tuple[float, float
     return times[0], times[1]
 
 
-def _run(session: Session) -> int:
-    """Import what has arrived, if that is wanted."""
-    settings = import_of(session.settings, session.repositories)
+def _import(session: Session) -> int:
+    """Import the arrived images, with --run or after a question."""
+    settings = run_settings(session.settings, session.repositories)
     if not session.options.run:
-        # Who reads a document has it already, and would get a second one.
+        # A document is already on stdout, and the run would add a second one.
         if not (session.as_table and is_there()):
-            log.info("all images are there; to import them: import-images run")
+            log.info("all images have arrived; to import them: import-images run")
             return 0
-        if not agreed(Terminal(session.bench.stopping).ask("All images are there. Import them now? [y/N] ")):
+        if not agreed(Terminal(session.workspace.is_stopping).ask("All images have arrived. Import them now? [y/N] ")):
             return 0
     if not os.environ.get("WATCH_ROLLOUTS", "").strip():
-        # Whoever promotes wants to see it come up.
+        # A promotion is complete only when the new images run.
         settings = replace(settings, watch_rollouts=True)
     from job.commands.run import run
     from job.domain.model import Command
 
-    return run(Command.RUN, settings, session.bench.stop, as_table=session.as_table)
+    return run(Command.RUN, settings, session.workspace.stop, as_table=session.as_table)
 
 
 def _notes(session: Session) -> int:
     from job.promote import notes
 
-    found = notes.take(session.bench, session.repositories, session.settings, session.options.since)
+    collected = notes.collect(session.workspace, session.repositories, session.settings, session.options.since)
     if session.options.output == "json":
-        document("Notes", notes.as_document(found))
+        document("Notes", notes.as_document(collected))
     else:
-        write(lambda: sys.stdout.write(notes.as_markdown(found)))
-    return 1 if found.failed else 0
+        write(lambda: sys.stdout.write(notes.as_markdown(collected)))
+    return 1 if collected.failed else 0

@@ -1,6 +1,6 @@
-"""The monorepo: where stable branches are, recorded as its submodules' commits by one commit of its own.
+"""The monorepo: one commit records the stable branches as submodule commits.
 
-Nothing is checked out: a tree is read into an index of its own, changed there and written.
+There is no work tree: a tree is read into a temporary index, changed there and written.
 """
 
 from __future__ import annotations
@@ -14,36 +14,36 @@ from job.promote.clone import Clone, RefusedError
 from job.promote.config import Monorepo, Repository
 from job.promote.git import GitError
 
-# Somebody else may push there in between.
+# Another client may push between the fetch and our push.
 TRIES = 4
-_SUBMODULE = "160000"
+_SUBMODULE_MODE = "160000"
 
 
 @dataclass(frozen=True, slots=True)
 class Recorder:
-    """Who records: the monorepo, its clone, and the paths that are submodules, by the name of their repository."""
+    """Records moves: the monorepo, its clone, and the submodule paths by repository name."""
 
     monorepo: Monorepo
     clone: Clone
     paths: Mapping[str, str]
 
     def changed(self, commits: Mapping[str, str]) -> dict[str, str]:
-        """Of the commits of repositories those that the monorepo, as it was fetched, does not have."""
-        tip = self._tip()
+        """Those of the repositories' commits that the monorepo, as of the last fetch, does not record."""
+        tip = _tip(self.clone, self.monorepo)
         return {
             name: commit
             for name, commit in commits.items()
-            if name in self.paths and _recorded(self.clone, tip, self.paths[name]) not in (None, commit)
+            if name in self.paths and _submodule_commit(self.clone, tip, self.paths[name]) not in (None, commit)
         }
 
     def record(self, commits: Mapping[str, str], *, dry_run: bool = False) -> str | None:
-        """Record commits of repositories, and push; returns the new commit, None where it had them already.
+        """Record the repositories' commits, and push; returns the new commit, None if there was nothing to change.
 
         Raises:
             GitError: it could not be written or pushed.
         """
-        for tries in range(1, TRIES + 1):
-            tip = self._tip()
+        for attempt in range(1, TRIES + 1):
+            tip = _tip(self.clone, self.monorepo)
             changed = self.changed(commits)
             if not changed:
                 return None
@@ -53,61 +53,63 @@ class Recorder:
                 return new
             except RefusedError:
                 self.clone.fetch()
-                if tries == TRIES or self._tip() == tip:
+                if attempt == TRIES or _tip(self.clone, self.monorepo) == tip:
                     raise
-        raise AssertionError("never ends without a result")
-
-    def _tip(self) -> str:
-        tip = self.clone.tip(self.monorepo.branch)
-        if tip is None:
-            raise GitError(f"monorepo: there is no branch {self.monorepo.branch}; correct branch in [monorepo]")
-        return tip
+        raise AssertionError("the last attempt returns or raises")
 
     def _commit(self, tip: str, commits: Mapping[str, str]) -> str:
-        git, what = self.clone.git, "monorepo: the commit cannot be made"
+        git, what = self.clone.git, "monorepo: cannot create the commit"
         try:
             temporary = tempfile.TemporaryDirectory()
         except OSError as error:
-            raise GitError(f"{what}: it needs a temporary folder: {error}; make room, or set TMPDIR") from error
+            raise GitError(f"{what}: no temporary folder: {error}; free some space, or set TMPDIR") from error
         with temporary as folder:
             index = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
-            git.ask("read-tree", tip, what=what, environment=index)
+            git.output("read-tree", tip, what=what, environment=index)
             for name, commit in commits.items():
-                entry = f"{_SUBMODULE},{commit},{self.paths[name]}"
-                git.ask("update-index", "--cacheinfo", entry, what=what, environment=index)
-            # The contents of files are not here, and are not needed.
-            tree = git.ask("write-tree", "--missing-ok", what=what, environment=index).strip()
-        signing = git.run("config", "--type=bool", "--get", "commit.gpgSign").out.strip() == "true"
+                entry = f"{_SUBMODULE_MODE},{commit},{self.paths[name]}"
+                git.output("update-index", "--cacheinfo", entry, what=what, environment=index)
+            # The clone has no file contents, and none are needed.
+            tree = git.output("write-tree", "--missing-ok", what=what, environment=index).strip()
+        signed = git.run("config", "--type=bool", "--get", "commit.gpgSign").out.strip() == "true"
         names = sorted(commits)
         title = f"Move {names[0] if len(names) == 1 else f'{len(names)} submodules'} to stable"
         body = "\n".join(f"{self.paths[name]}: {commits[name]}" for name in names)
-        arguments = ("commit-tree", *(["-S"] if signing else []), "-p", tip, "-m", title, "-m", body, tree)
-        return git.ask(*arguments, what=what).strip()
+        arguments = ("commit-tree", *(["-S"] if signed else []), "-p", tip, "-m", title, "-m", body, tree)
+        return git.output(*arguments, what=what).strip()
 
 
 def recorder(monorepo: Monorepo, clone: Clone, repositories: Sequence[Repository]) -> Recorder:
-    """Fetch the monorepo, and see that it can be written before anything is moved.
+    """Fetch the monorepo, and check that it can be written before anything is moved.
 
     Raises:
-        GitError: it cannot be read, a submodule is not there, or git does not know who commits.
+        GitError: it cannot be read, a submodule is missing, or git has no name and email for the commit.
     """
     clone.fetch()
-    found = Recorder(monorepo, clone, {})
-    tip = found._tip()
+    tip = _tip(clone, monorepo)
     paths = {}
     for repository in repositories:
         path = repository.submodule or repository.name
-        if _recorded(clone, tip, path) is not None:
+        if _submodule_commit(clone, tip, path) is not None:
             paths[repository.name] = path
         elif repository.submodule:
-            raise GitError(f"monorepo: {path} is not a submodule in it; correct submodule of {repository.name}")
-    for ident in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
-        clone.git.ask("var", ident, what="monorepo: git does not know who commits; set user.name and user.email")
+            raise GitError(f"monorepo: {path} is not a submodule; correct submodule of {repository.name}")
+    for identity in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
+        clone.git.output(
+            "var", identity, what="monorepo: no author for the commit; set user.name and user.email in git"
+        )
     return Recorder(monorepo, clone, paths)
 
 
-def _recorded(clone: Clone, tip: str, path: str) -> str | None:
-    """The commit that is recorded for a submodule; None where there is no submodule at that path."""
-    out = clone.git.ask("ls-tree", "-z", tip, "--", path, what=f"monorepo: {path} cannot be looked at").rstrip("\0")
+def _tip(clone: Clone, monorepo: Monorepo) -> str:
+    tip = clone.tip(monorepo.branch)
+    if tip is None:
+        raise GitError(f"monorepo: there is no branch {monorepo.branch}; correct branch in [monorepo]")
+    return tip
+
+
+def _submodule_commit(clone: Clone, tip: str, path: str) -> str | None:
+    """The recorded commit of the submodule at a path; None if there is no submodule."""
+    out = clone.git.output("ls-tree", "-z", tip, "--", path, what=f"monorepo: cannot read {path}").rstrip("\0")
     mode, _, rest = out.partition(" ")
-    return rest.partition("\t")[0].split()[-1] if mode == _SUBMODULE else None
+    return rest.partition("\t")[0].split()[-1] if mode == _SUBMODULE_MODE else None

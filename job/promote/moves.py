@@ -1,4 +1,4 @@
-"""What is to become of stable branches, and what became of them."""
+"""Planned moves of stable branches, and their results."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from job.domain.text import clean
 from job.promote.commits import Commit, authors, pull_requests_of
 from job.promote.config import Repository
 
-MOST_SHOWN = 50
+MAX_COMMITS_SHOWN = 50
 
 
-class Fate(StrEnum):
-    """What became of a stable branch. `behind`: it was not tried, since what it comes after was not done."""
+class Result(StrEnum):
+    """The result of one repository. `behind`: not tried, since a repository in its `after` failed."""
 
     MOVED = "moved"
     WOULD_MOVE = "would_move"
@@ -27,24 +27,24 @@ class Fate(StrEnum):
     STOPPED = "stopped"
 
 
-# It is where it was asked to be.
-DONE = frozenset({Fate.MOVED, Fate.UP_TO_DATE})
-# What comes after it is not moved either.
-BAD = frozenset({Fate.FAILED, Fate.UNKNOWN, Fate.BEHIND, Fate.STOPPED})
+# Stable is at the requested commit.
+DONE = frozenset({Result.MOVED, Result.UP_TO_DATE})
+# The repositories that come after it are not moved.
+BAD = frozenset({Result.FAILED, Result.UNKNOWN, Result.BEHIND, Result.STOPPED})
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A stable branch, and where it is to go.
+    """A planned move of a stable branch.
 
     Attributes:
-        repository: whose branch.
-        old: where it is.
-        new: where it is to go.
-        tip: where the rolling branch is.
-        commits: what it gets, newest first, at most `MOST_SHOWN`.
-        count: how many that are in all.
-        lost: what it loses; none in a fast-forward.
+        repository: the branch's repository.
+        old: the current commit.
+        new: the target.
+        tip: the tip of the rolling branch.
+        commits: what the branch gets, newest first, at most `MAX_COMMITS_SHOWN`.
+        count: the number of all commits it gets.
+        lost: what it loses; empty for a fast-forward.
     """
 
     repository: Repository
@@ -58,24 +58,24 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """What became of one; `old` and `new` are None where they are not known."""
+    """The result of one repository; `old` and `new` are None where they are unknown."""
 
     name: str
-    fate: Fate
+    result: Result
     old: str | None = None
     new: str | None = None
     count: int = 0
     message: str | None = None
 
 
-def obstacle(repository: Repository, fates: Mapping[str, Fate]) -> str | None:
-    """Why a repository must wait: one that it comes after was not done."""
-    bad = [name for name in repository.after if fates.get(name) in BAD]
-    return f"{repository.name} comes after {', '.join(bad)}, which could not be done" if bad else None
+def blocked_by(repository: Repository, results: Mapping[str, Result]) -> str | None:
+    """Why a repository must not be moved: a repository in its `after` was not done."""
+    bad = [name for name in repository.after if results.get(name) in BAD]
+    return f"{repository.name} comes after {', '.join(bad)}, which was not done" if bad else None
 
 
-def described(move: Move, log_command: str) -> list[str]:
-    """What moves, as lines for a person."""
+def describe_move(move: Move, log_command: str) -> list[str]:
+    """A move as lines for a person."""
     repository = move.repository
     rolling = f"{repository.rolling} " if move.new == move.tip else ""
     lines = [f"{repository.name}: {repository.stable} {move.old[:9]} -> {rolling}{move.new[:9]}"]
@@ -93,30 +93,30 @@ def described(move: Move, log_command: str) -> list[str]:
     return lines
 
 
-def status_of(moved: Collection[Moved]) -> int:
-    """The exit status of what became of all of them."""
-    fates = {each.fate for each in moved}
-    if Fate.STOPPED in fates:
+def exit_status(moved: Collection[Moved]) -> int:
+    """The exit status for these results."""
+    results = {each.result for each in moved}
+    if Result.STOPPED in results:
         return 6
-    return 1 if fates & BAD else 0
+    return 1 if results & BAD else 0
 
 
-def table(moved: Sequence[Moved]) -> list[tuple[str, ...]]:
-    """What became of them, as rows with a heading."""
+def result_rows(moved: Sequence[Moved]) -> list[tuple[str, ...]]:
+    """The results as the rows of a table, with a heading."""
     rows: list[tuple[str, ...]] = [("REPOSITORY", "STABLE", "FROM", "TO", "COMMITS")]
     for each in moved:
         count = str(each.count) if each.count else "-"
-        told = str(each.fate).replace("_", " ") if each.fate is not Fate.BEHIND else "not tried"
-        rows.append((each.name, told, (each.old or "-")[:9], (each.new or "-")[:9], count))
+        result = str(each.result).replace("_", " ") if each.result is not Result.BEHIND else "not tried"
+        rows.append((each.name, result, (each.old or "-")[:9], (each.new or "-")[:9], count))
     return rows
 
 
 def as_document(moved: Sequence[Moved]) -> list[dict[str, Any]]:
-    """The same as JSON."""
+    """The results as JSON."""
     return [
         {
             "repository": each.name,
-            "result": str(each.fate),
+            "result": str(each.result),
             "from": each.old,
             "to": each.new,
             "commits": each.count,
@@ -126,30 +126,30 @@ def as_document(moved: Sequence[Moved]) -> list[dict[str, Any]]:
     ]
 
 
-def aims(texts: Sequence[str], names: Sequence[str], errors: list[str]) -> dict[str, str]:
-    """Where each repository is to go, from the values of `--to`; what is wrong goes to `errors`."""
-    found: dict[str, str] = {}
+def parse_targets(texts: Sequence[str], names: Sequence[str], errors: list[str]) -> dict[str, str]:
+    """The target of each repository, by the values of `--to`; mistakes are added to `errors`."""
+    targets: dict[str, str] = {}
     for text in texts:
         name, equals, commit = text.partition("=")
         if not equals or name not in names:
             if len(names) != 1:
-                told = f"name one repository, or say which: --to REPO={text}"
-                errors.append(f"--to: {clean(text)!r} is for one repository, and {len(names)} are asked for; {told}")
+                fix = f"name one repository, or write --to REPO={text}"
+                errors.append(f"--to: {clean(text)!r} is for one repository, but {len(names)} are selected; {fix}")
                 continue
             name, commit = names[0], text
         if not commit:
-            errors.append(f"--to: {name} is to go to no commit")
-        elif name in found:
-            errors.append(f"--to: {name} is named twice")
-        found[name] = commit
-    return found
+            errors.append(f"--to: {name} has no commit")
+        elif name in targets:
+            errors.append(f"--to: {name} is given twice")
+        targets[name] = commit
+    return targets
 
 
-def columns(rows: Sequence[Sequence[str]], write: Callable[[str], object], width: int = 100) -> None:
-    """Write rows as a table; the first column gives way where it gets too wide."""
+def write_table(rows: Sequence[Sequence[str]], write: Callable[[str], object], width: int = 100) -> None:
+    """Write rows as a table; the first column is shortened where the table is too wide."""
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    rest = sum(widths[1:]) + 2 * len(widths[1:])
-    widths[0] = max(10, min(widths[0], width - rest))
+    others = sum(widths[1:]) + 2 * len(widths[1:])
+    widths[0] = max(10, min(widths[0], width - others))
     for row in rows:
         first = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 1] + "…"
         cells = [first.ljust(widths[0]), *(cell.ljust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,42 +15,49 @@ from job.domain.text import clean
 from job.domain.times import iso
 from job.journal.records import RunRecord
 from job.journal.store import JournalStore
-from job.promote.bench import Bench
-from job.promote.changes import Change, Since, changes_of, fed, parse_since, runs_of
+from job.promote.changes import Change, Since, change_of, changes_of, parse_since, runs_since
 from job.promote.clone import Clone
-from job.promote.commits import SHOWN, Commit, authors, is_hash, pull_requests, pull_requests_of, same, web_address
+from job.promote.commits import (
+    SHORT_LENGTH,
+    Commit,
+    authors,
+    is_hash,
+    pull_requests,
+    pull_requests_of,
+    same,
+    web_address,
+)
 from job.promote.config import Repository
-from job.promote.deployed import named
+from job.promote.deployed import feed_name
 from job.promote.git import GitError
+from job.promote.workspace import Workspace
 from job.run.context import namespaces_of
 from job.run.session import Place, place
 
-log = logging.getLogger(__name__)
-
 
 class NoJournalError(ImportImagesError):
-    """What runs did cannot be read."""
+    """No journal of runs can be read."""
 
     exit_status = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A change of a repository's images: the commits it brought, those it took back, or why that is not known.
+    """A change of a repository's images: the commits that came and went, or why they are unknown.
 
     `failed`: the repository could not be read.
     """
 
     change: Change
     commits: tuple[Commit, ...] = ()
-    taken_back: tuple[Commit, ...] = ()
+    removed: tuple[Commit, ...] = ()
     message: str | None = None
     failed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """All that went out, by repository; `others` are images of none of them."""
+    """The release notes, by repository name; `others` are changes of images that no repository feeds."""
 
     deployment: str | None
     namespaces: tuple[str, ...]
@@ -62,88 +68,95 @@ class Notes:
 
     @property
     def failed(self) -> bool:
-        """Whether some is missing, since a repository could not be read."""
+        """Whether a repository could not be read, so that its notes are missing."""
         return any(section.failed for sections in self.sections.values() for section in sections)
 
 
-def take(bench: Bench, repositories: Sequence[Repository], settings: Settings, since: str | None) -> Notes:
-    """Read the journals, and the commits.
+def collect(workspace: Workspace, repositories: Sequence[Repository], settings: Settings, since: str | None) -> Notes:
+    """Read the journals, and the commits of the changed images.
 
     Raises:
-        UsageError: `since` names nothing.
+        UsageError: `since` is invalid, or no journal has that run.
         NoJournalError: no journal can be read.
         ClusterError: the cluster cannot be used.
     """
-    asked = parse_since(since, datetime.now(UTC), parse_zone(settings.time_zone))
-    with place(settings, bench.stop) as where:
-        runs, changes = _changed(where, bench.config.repositories, asked)
+    period = parse_since(since, datetime.now(UTC), parse_zone(settings.time_zone))
+    every_repository = workspace.config.repositories
+    with place(settings, workspace.stop) as where:
+        runs, changes = _read_journals(where, every_repository, period)
         namespaces = namespaces_of(where)
-    parts = {
-        repository: [part for change in changes if (part := fed(repository, change))] for repository in repositories
+    by_repository = {
+        repository: own
+        for repository in repositories
+        if (own := [part for change in changes if (part := change_of(repository, change))])
     }
-    wanted = [repository for repository, mine in parts.items() if mine]
-    problems = bench.fetch(wanted)
+    problems = workspace.fetch(list(by_repository))
     sections = {
-        repository.name: tuple(
-            Section(change, message=problems[repository.name], failed=True)
-            if repository.name in problems
-            else _section(bench.clone(repository), change)
-            for change in parts[repository]
-        )
-        for repository in wanted
+        repository.name: tuple(_section_of(workspace, repository, change, problems) for change in own)
+        for repository, own in by_repository.items()
     }
-    known = {
-        name
-        for repository in bench.config.repositories
-        for c in changes
-        if (p := fed(repository, c))
-        for name in p.names
-    }
-    others = [
-        Change(change.namespace, tuple(rest), change.before, change.after)
-        for change in changes
-        if (rest := [name for name in change.names if name not in known])
-    ]
     return Notes(
         deployment=settings.wanted.deployment,
         namespaces=namespaces,
         runs=runs,
         sections=sections,
-        # Whoever asks for one repository does not want to hear of the rest.
-        others=tuple(others) if len(repositories) == len(bench.config.repositories) else (),
-        web={repository.name: web_address(repository.url) for repository in wanted},
+        # A selection of repositories is not about the images of others.
+        others=_others(every_repository, changes) if len(repositories) == len(every_repository) else (),
+        web={repository.name: web_address(repository.url) for repository in by_repository},
     )
 
 
-def _changed(
+def _section_of(workspace: Workspace, repository: Repository, change: Change, problems: Mapping[str, str]) -> Section:
+    if repository.name in problems:
+        return Section(change, message=problems[repository.name], failed=True)
+    return _section(workspace.clone(repository), change)
+
+
+def _others(repositories: Sequence[Repository], changes: Sequence[Change]) -> tuple[Change, ...]:
+    """The changes of images that no repository feeds."""
+    fed = {
+        name
+        for repository in repositories
+        for change in changes
+        if (own := change_of(repository, change))
+        for name in own.names
+    }
+    return tuple(
+        Change(change.namespace, tuple(unfed), change.before, change.after)
+        for change in changes
+        if (unfed := [name for name in change.names if name not in fed])
+    )
+
+
+def _read_journals(
     where: Place, repositories: Sequence[Repository], since: Since
 ) -> tuple[tuple[RunRecord, ...], tuple[Change, ...]]:
+    """The period's runs of the deployment, newest first, and their changes."""
     deployment = where.settings.wanted.deployment
-    explicit = {named(feed, deployment) for each in repositories for feed in each.feeds if feed.tag}
+    explicit = {feed_name(feed, deployment) for each in repositories for feed in each.feeds if feed.tag}
     tags = frozenset({f":{deployment}", *explicit}) if deployment else None
     runs: list[RunRecord] = []
     changes: list[Change] = []
-    read = unknown = 0
+    readable = without_run = 0
     for namespace in namespaces_of(where):
         journal = JournalStore(where.cluster, namespace).read()
         if journal is None:
             continue
-        read += 1
-        kept = [run for run in journal.runs if deployment is None or run.deployment in (None, deployment)]
+        readable += 1
+        of_deployment = [run for run in journal.runs if deployment is None or run.deployment in (None, deployment)]
         try:
-            mine = runs_of(kept, since)
+            matching = runs_since(of_deployment, since)
         except LookupError:
-            unknown += 1
+            without_run += 1
             continue
-        runs += mine
-        changes += changes_of(namespace, mine, tags)
-    if not read:
-        raise NoJournalError(
-            f"the journal of {', '.join(namespaces_of(where))} cannot be read, so nothing is known of runs"
-        )
-    if unknown == read:
-        told = f"--since: the journal of {', '.join(namespaces_of(where))} knows no run {since.run}"
-        raise UsageError([told + (f" of {deployment}" if deployment else "")])
+        runs += matching
+        changes += changes_of(namespace, matching, tags)
+    names = ", ".join(namespaces_of(where))
+    if not readable:
+        raise NoJournalError(f"cannot read the journal of runs in {names}; is `get` on its ConfigMap allowed?")
+    if without_run == readable:
+        of = f" of {deployment}" if deployment else ""
+        raise UsageError([f"--since: the journal of {names} has no run {since.run}{of}"])
     unique = {run.id: run for run in runs}
     return tuple(sorted(unique.values(), key=lambda run: run.id, reverse=True)), tuple(changes)
 
@@ -152,51 +165,50 @@ def _section(clone: Clone, change: Change) -> Section:
     """The commits of a change."""
     before, after = change.before, change.after
     if after is None:
-        return Section(change, message="the new image has no label that names its revision")
-    found = {revision: _resolved(clone, revision) for revision in (before, after) if revision}
-    unknown = [revision for revision, commit in found.items() if commit is None]
+        return Section(change, message="the new image has no revision label")
+    commits = {revision: _resolve(clone, revision) for revision in (before, after) if revision}
+    unknown = [revision for revision, commit in commits.items() if commit is None]
     if unknown:
-        return Section(change, message=f"not a commit that {clone.name} has: {clean(', '.join(unknown))}")
-    new = found[after]
+        return Section(change, message=f"not a commit of {clone.name}: {clean(', '.join(unknown))}")
+    new = commits[after]
     assert new is not None
-    old = found[before] if before else None
+    old = commits[before] if before else None
     if old is not None and same(old, new):
-        return Section(change, message="built anew from the same commit")
+        return Section(change, message="rebuilt from the same commit")
     try:
         if old is None:
-            told = "the first image, or one whose revision is not known, was before; its last commit is"
-            return Section(change, (clone.describe(new),), message=told)
+            message = "the revision of the previous image, if there was one, is unknown; the new image's last commit is"
+            return Section(change, (clone.describe(new),), message=message)
         return Section(change, clone.commits(old, new), clone.commits(new, old))
     except GitError as error:
         return Section(change, message=str(error), failed=True)
 
 
-def _resolved(clone: Clone, revision: str) -> str | None:
+def _resolve(clone: Clone, revision: str) -> str | None:
     return clone.resolve(revision.strip().lower()) if is_hash(revision) else None
 
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
-# A heading, list or quotation where a line begins.
+# A heading, a list or a quotation at the start of a line.
 _LEADING = re.compile(r"\A([#+>-])")
 
 
 def _plain(text: str) -> str:
-    """A text in Markdown that is shown as it is."""
+    """Markdown that shows a text literally."""
     return _LEADING.sub(r"\\\1", _SPECIAL.sub(r"\\\1", clean(text)))
 
 
 def as_markdown(notes: Notes) -> str:
-    """The notes for people."""
-    title = f"What went out to {notes.deployment or ', '.join(notes.namespaces)}"
+    """The notes as Markdown."""
+    title = f"Deployed to {notes.deployment or ', '.join(notes.namespaces)}"
     lines = [f"# {_plain(title)}", ""]
     if not notes.runs:
-        lines += ["Nothing: no run brought an image in.", ""]
+        lines += ["Nothing: no run updated an image.", ""]
         return "\n".join(lines)
-    told = [
-        f"{_plain(run.id)} ({iso(run.finished_at or run.started_at) or 'time not known'})"
-        for run in reversed(notes.runs)
+    runs = [
+        f"{_plain(run.id)} ({iso(run.finished_at or run.started_at) or 'unknown time'})" for run in reversed(notes.runs)
     ]
-    lines += [f"{'Run' if len(told) == 1 else 'Runs'} {', '.join(told)} in {', '.join(notes.namespaces)}.", ""]
+    lines += [f"{'Run' if len(runs) == 1 else 'Runs'} {', '.join(runs)} in {', '.join(notes.namespaces)}.", ""]
     for name, sections in notes.sections.items():
         lines += [f"## {_plain(name)}", ""]
         for section in sections:
@@ -209,7 +221,7 @@ def as_markdown(notes: Notes) -> str:
 
 def _headline(change: Change) -> str:
     names = ", ".join(_plain(name) for name in change.names)
-    return f"{names}: {clean(change.before or '?')[:SHOWN]} → {clean(change.after or '?')[:SHOWN]}"
+    return f"{names}: {clean(change.before or '?')[:SHORT_LENGTH]} → {clean(change.after or '?')[:SHORT_LENGTH]}"
 
 
 def _section_lines(section: Section, web: str | None) -> list[str]:
@@ -223,9 +235,9 @@ def _section_lines(section: Section, web: str | None) -> list[str]:
     lines += [_item(commit, web) for commit in shown]
     if requests := [_request(name, web) for name in pull_requests_of(section.commits)]:
         lines += ["", f"Pull requests: {', '.join(requests)}"]
-    if section.taken_back:
-        lines += ["", "Taken back, since the new image does not have them:", ""]
-        lines += [_item(commit, web) for commit in section.taken_back]
+    if section.removed:
+        lines += ["", "Removed, since the new image does not have them:", ""]
+        lines += [_item(commit, web) for commit in section.removed]
     return lines
 
 
@@ -235,8 +247,8 @@ def _item(commit: Commit, web: str | None) -> str:
 
 
 def _request(name: str, web: str | None) -> str:
-    known = web is not None and web.startswith("https://github.com/") and name.startswith("#")
-    return f"[{name}]({web}/pull/{name[1:]})" if known else name
+    is_on_github = web is not None and web.startswith("https://github.com/") and name.startswith("#")
+    return f"[{name}]({web}/pull/{name[1:]})" if is_on_github else name
 
 
 def as_document(notes: Notes) -> dict[str, Any]:
@@ -263,7 +275,7 @@ def _change(section: Section) -> dict[str, Any]:
         "before": change.before,
         "after": change.after,
         "commits": [_commit(commit) for commit in section.commits],
-        "taken_back": [_commit(commit) for commit in section.taken_back],
+        "taken_back": [_commit(commit) for commit in section.removed],
         "message": section.message,
     }
 

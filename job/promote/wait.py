@@ -1,4 +1,4 @@
-"""`promote wait`: ask for the images of promoted commits, through the cluster, until all of them are there."""
+"""`promote wait`: ask the cluster for the images of promoted commits until all have arrived."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from job.domain.selection import skip_reason
 from job.domain.text import clean
 from job.imagestreams.lookup import Answer, Question
 from job.promote.arrivals import Judge, State
-from job.promote.bench import Bench
-from job.promote.commits import SHOWN
+from job.promote.commits import SHORT_LENGTH
 from job.promote.config import Repository
-from job.promote.deployed import fed_by
+from job.promote.deployed import find_fed_tags
 from job.promote.git import GitError
+from job.promote.workspace import Workspace
 from job.run.context import Context, namespaces_of
 from job.runtime.pool import pause
 from job.runtime.terminal import Line
@@ -27,35 +27,47 @@ from job.runtime.terminal import Line
 log = logging.getLogger(__name__)
 
 LOG_EVERY_SECONDS = 60.0
-# What the API itself refuses, it refuses the next time, too.
-_FOR_GOOD = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.INVALID})
+# The API's own refusals, which do not pass by waiting.
+_PERMANENT = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.INVALID})
 
 
-class LateError(ImportImagesError):
+class TimedOutError(ImportImagesError):
     """Some images did not arrive in time."""
 
     exit_status = 6
 
 
 @dataclass(slots=True)
-class Awaited:
-    """An image that is waited for, and what is known of it; `has` is the revision that the registry has instead."""
+class AwaitedImage:
+    """An awaited image: the expected commit, and what the last check found.
+
+    Attributes:
+        repository: it is built from.
+        name: of its tag.
+        question: asks the registry, through the cluster.
+        commit: the expected one.
+        state: whether it has arrived.
+        revision: label of the registry's image.
+        problem: why the check found nothing.
+        seconds: from the start of the wait to its arrival.
+    """
 
     repository: Repository
     name: TagName
     question: Question
     commit: str = ""
     state: State = State.WAITING
-    has: str | None = None
+    revision: str | None = None
     problem: str | None = None
     seconds: float | None = None
 
-    def told(self) -> str:
+    def describe(self) -> str:
         """What the registry has instead, for a person."""
-        return self.problem or f"the registry has {self.has[:SHOWN] if self.has else 'an image without revision label'}"
+        image = self.revision[:SHORT_LENGTH] if self.revision else "an image without a revision label"
+        return self.problem or f"the registry has {image}"
 
     def as_document(self) -> dict[str, Any]:
-        """The same as JSON."""
+        """It as JSON."""
         return {
             "repository": self.repository.name,
             "namespace": self.name.namespace,
@@ -63,150 +75,175 @@ class Awaited:
             "tag": self.name.tag,
             "commit": self.commit,
             "state": str(self.state),
-            "revision": self.has,
+            "revision": self.revision,
             "message": self.problem,
             "seconds": None if self.seconds is None else round(self.seconds, 1),
         }
 
 
-def awaited_in(place: Context, repositories: Sequence[Repository]) -> list[Awaited]:
-    """The images of repositories that a run would import; what it would leave alone is warned of.
+def images_to_await(place: Context, repositories: Sequence[Repository]) -> list[AwaitedImage]:
+    """The images of repositories that a run would import; a warning names those that it would skip.
 
     Raises:
-        UsageError: there is none, or a stream is not there.
+        UsageError: there is none, or a stream does not exist.
         ClusterError: the cluster cannot be read.
     """
-    fed, missing = fed_by(place, repositories)
+    fed, missing = find_fed_tags(place, repositories)
     if missing:
         where = ", ".join(namespaces_of(place))
-        raise UsageError([f"streams: there is no {', '.join(missing)} in {where}; correct it, or name the namespace"])
-    found = []
+        fix = "correct streams in promote.toml, or the namespace"
+        raise UsageError([f"streams: {', '.join(missing)} not found in {where}; {fix}"])
+    images = []
     for each in fed:
         tag, name = each.found.tag, each.found.name
         skip = skip_reason(each.found.stream, tag)
         if skip is not None or tag.source is None:
-            log.warning("%s/%s is not waited for: a run leaves it alone (%s)", name.namespace, name, skip)
+            log.warning("%s/%s: not waiting for it, since a run skips it (%s)", name.namespace, name, skip)
             continue
-        # As a run asks: an annotation of the tag may say which architecture of several is meant.
+        # With the import policy of the tag, as a run asks: it decides how a multi-architecture image is read.
         question = Question(name.namespace, name.stream, tag.source.name, tag.import_policy or {}, tag.name)
-        found.append(Awaited(each.repository, name, question))
-    if not found:
-        raise UsageError(["streams: a run would import none of them, so there is no image to wait for"])
-    return found
+        images.append(AwaitedImage(each.repository, name, question))
+    if not images:
+        raise UsageError(["streams: a run would skip all of these tags, so there is no image to wait for"])
+    return images
 
 
 @dataclass(slots=True)
-class Waiting:
-    """A wait: for which images, of which commits (by repository), how long, and how often to ask."""
+class Waiter:
+    """Waits for images.
 
-    bench: Bench
+    Attributes:
+        workspace: has the clones that decide arrivals.
+        place: the cluster.
+        images: the awaited ones; their state is updated.
+        commits: the expected commits, by repository name.
+        timeout: of the whole wait, in seconds.
+        interval: between two checks, in seconds.
+    """
+
+    workspace: Workspace
     place: Context
-    awaited: Sequence[Awaited]
+    images: Sequence[AwaitedImage]
     commits: Mapping[str, str]
     timeout: float
     interval: float
     _judges: dict[str, Judge] = field(default_factory=dict)
-    _begun: float = field(default_factory=time.monotonic)
+    _started: float = field(default_factory=time.monotonic)
 
     def perform(self) -> None:
-        """Wait until every image is there.
+        """Wait until every image has arrived.
 
         Raises:
-            LateError: the timeout passed; the message tells what has not arrived.
-            ClusterError: the cluster refuses to ask.
-            StoppedError: it was told to stop.
+            TimedOutError: the timeout passed; the message names the missing images.
+            ClusterError: the cluster refuses to check.
+            StoppedError: the command was asked to stop.
         """
-        for each in self.awaited:
-            each.commit = self.commits[each.repository.name]
+        for image in self.images:
+            image.commit = self.commits[image.repository.name]
         line, logged = Line(sys.stderr), float("-inf")
         try:
             while True:
-                self._look(line)
-                left = [each for each in self.awaited if each.state is State.WAITING]
-                if not left:
+                self._check(line)
+                remaining = self._remaining()
+                if not remaining:
                     return
-                passed = time.monotonic() - self._begun
-                if passed >= self.timeout:
-                    raise LateError(self._late(left, passed))
+                elapsed = time.monotonic() - self._started
+                if elapsed >= self.timeout:
+                    raise TimedOutError(self._timeout_message(remaining, elapsed))
                 if not line.is_there and time.monotonic() - logged >= LOG_EVERY_SECONDS:
                     logged = time.monotonic()
-                    log.info("waiting for %d of %d images: %s", len(left), len(self.awaited), _told(left[:5]))
-                self._pause(min(self.interval, self.timeout - passed), line, left)
+                    total = len(self.images)
+                    log.info("waiting for %d of %d images: %s", len(remaining), total, _progress(remaining[:5]))
+                self._pause(min(self.interval, self.timeout - elapsed), line, remaining)
         finally:
             line.clear()
 
     @property
     def is_over(self) -> bool:
-        """Whether every image is there."""
-        return all(each.state is not State.WAITING for each in self.awaited)
+        """Whether every image has arrived."""
+        return not self._remaining()
 
-    def _look(self, line: Line) -> None:
-        """Ask once for those that have not arrived."""
-        left = [each for each in self.awaited if each.state is State.WAITING]
-        answers = self.place.look_up([each.question for each in left])
+    def _remaining(self) -> list[AwaitedImage]:
+        return [image for image in self.images if image.state is State.WAITING]
+
+    def _check(self, line: Line) -> None:
+        """Ask once for the remaining images."""
+        remaining = self._remaining()
+        answers = self.place.look_up([image.question for image in remaining])
         if self.place.stop:
             raise StoppedError("stopped while waiting; nothing was imported")
-        for each in left:
-            self._take(each, answers.get(each.question), line)
+        for image in remaining:
+            before = image.problem
+            self._update(image, answers.get(image.question))
+            self._report(image, before, line)
 
-    def _take(self, each: Awaited, answer: Answer | None, line: Line) -> None:
-        before = each.problem
+    def _update(self, image: AwaitedImage, answer: Answer | None) -> None:
         if answer is None or answer.image is None:
             message = answer.message if answer else None
-            if answer is not None and answer.by is By.API and answer.reason and answer.reason in _FOR_GOOD:
-                told = f"{each.name} in {each.name.namespace} cannot be asked for: {message}"
-                raise ClusterError(answer.reason, told)
-            each.problem = clean(f"{answer.reason if answer else 'no answer'}: {message or 'not told why'}")
-        else:
-            each.has, each.problem = answer.image.revision, None
-            try:
-                each.state = self._judge(each).state(each.has)
-            except GitError as error:
-                each.problem = str(error)
-            if each.state is State.WAITING and each.has is None:
-                each.problem = "its image has no label that names a revision, so it cannot be told"
-        if each.state is not State.WAITING:
-            each.seconds, each.problem = time.monotonic() - self._begun, None
-            line.clear()
-            later = f", which comes after {each.commit[:SHOWN]} on stable" if each.state is State.LATER else ""
-            log.info("%s is there: %s%s", each.name, (each.has or "")[:SHOWN], later)
-        elif each.problem and each.problem != before:
-            line.clear()
-            log.warning("%s: %s", each.name, each.problem)
+            if answer is not None and answer.by is By.API and answer.reason and answer.reason in _PERMANENT:
+                problem = f"{image.name} in {image.name.namespace} cannot be checked: {message}"
+                raise ClusterError(answer.reason, problem)
+            image.problem = clean(f"{answer.reason if answer else 'no answer'}: {message or 'no reason given'}")
+            return
+        image.revision, image.problem = answer.image.revision, None
+        try:
+            image.state = self._judge(image).state(image.revision)
+        except GitError as error:
+            image.problem = str(error)
+        if image.state is not State.WAITING:
+            image.seconds, image.problem = time.monotonic() - self._started, None
+        elif image.revision is None:
+            image.problem = "the registry's image has no revision label, so its commit is unknown"
 
-    def _judge(self, each: Awaited) -> Judge:
-        repository = each.repository
+    def _report(self, image: AwaitedImage, before: str | None, line: Line) -> None:
+        """Log an arrival, or a problem that is new."""
+        if image.state is not State.WAITING:
+            line.clear()
+            later = f", which comes after {image.commit[:SHORT_LENGTH]} on stable" if image.state is State.LATER else ""
+            log.info("%s has arrived: %s%s", image.name, (image.revision or "")[:SHORT_LENGTH], later)
+        elif image.problem and image.problem != before:
+            line.clear()
+            log.warning("%s: %s", image.name, image.problem)
+
+    def _judge(self, image: AwaitedImage) -> Judge:
+        repository = image.repository
         if repository.name not in self._judges:
-            clone = self.bench.clone(repository)
-            self._judges[repository.name] = Judge(each.commit, repository.stable, clone)
+            clone = self.workspace.clone(repository)
+            self._judges[repository.name] = Judge(image.commit, repository.stable, clone)
         return self._judges[repository.name]
 
-    def _pause(self, seconds: float, line: Line, left: Sequence[Awaited]) -> None:
+    def _pause(self, seconds: float, line: Line, remaining: Sequence[AwaitedImage]) -> None:
         until = time.monotonic() + seconds
         while (now := time.monotonic()) < until:
-            passed = int(now - self._begun)
-            done = len(self.awaited) - len(left)
-            line.show(f"{passed // 60}:{passed % 60:02}  {done}/{len(self.awaited)} images; waiting for {_told(left)}")
+            elapsed = int(now - self._started)
+            total = len(self.images)
+            counts = f"{elapsed // 60}:{elapsed % 60:02}  {total - len(remaining)}/{total} images"
+            line.show(f"{counts}; waiting for {_progress(remaining)}")
             pause(min(1.0, until - now), self.place.stopping)
             if self.place.stop:
                 raise StoppedError("stopped while waiting; nothing was imported")
 
-    def _late(self, left: Sequence[Awaited], passed: float) -> str:
-        told = "; ".join(f"{each.name} of {each.commit[:SHOWN]}: {each.told()}" for each in left[:10])
-        more = f" and {len(left) - 10} more" if len(left) > 10 else ""
-        advice = "look at the builds, then go on: import-images promote wait"
-        return f"after {int(passed)} s {len(left)} of {len(self.awaited)} images are not there: {told}{more}; {advice}"
+    def _timeout_message(self, remaining: Sequence[AwaitedImage], elapsed: float) -> str:
+        missing = "; ".join(
+            f"{each.name} of {each.commit[:SHORT_LENGTH]}: {each.describe()}" for each in remaining[:10]
+        )
+        more = f" and {len(remaining) - 10} more" if len(remaining) > 10 else ""
+        counts = f"after {int(elapsed)} s {len(remaining)} of {len(self.images)} images have not arrived"
+        return f"{counts}: {missing}{more}; check the builds, then continue: import-images promote wait"
 
 
-def _told(left: Sequence[Awaited]) -> str:
-    return ", ".join(f"{each.name} ({(each.has or '?')[:SHOWN]}, not yet {each.commit[:SHOWN]})" for each in left)
+def _progress(remaining: Sequence[AwaitedImage]) -> str:
+    return ", ".join(
+        f"{each.name} ({(each.revision or '?')[:SHORT_LENGTH]}, not yet {each.commit[:SHORT_LENGTH]})"
+        for each in remaining
+    )
 
 
-def rows(awaited: Sequence[Awaited]) -> list[tuple[str, ...]]:
-    """What became of them, as a table."""
+def rows(images: Sequence[AwaitedImage]) -> list[tuple[str, ...]]:
+    """The images as the rows of a table, with a heading."""
     table: list[tuple[str, ...]] = [("TAG", "COMMIT", "IMAGE", "REVISION", "AFTER")]
-    for each in awaited:
-        after = "-" if each.seconds is None else f"{each.seconds:.0f}s"
-        cells = (each.commit[:SHOWN], str(each.state), clean(each.has or "-")[:SHOWN], after)
-        table.append((str(each.name), *cells))
+    for image in images:
+        after = "-" if image.seconds is None else f"{image.seconds:.0f}s"
+        revision = clean(image.revision or "-")[:SHORT_LENGTH]
+        table.append((str(image.name), image.commit[:SHORT_LENGTH], str(image.state), revision, after))
     return table

@@ -18,7 +18,16 @@ from job.config.flags import SETTINGS
 from job.config.settings import Settings, read_settings
 from job.domain.durations import duration
 from job.domain.schedule import Schedule
-from tests.support.kustomize import COMPONENTS, OVERLAYS, Built, Object, build, build_with
+from tests.support.kustomize import (
+    COMPONENTS,
+    OVERLAYS,
+    Built,
+    Object,
+    build,
+    build_with,
+    cron_jobs,
+    recorded_cron_jobs,
+)
 from tests.support.pod_security import violations
 from tests.support.schemas import kubernetes_validate
 
@@ -249,6 +258,10 @@ def test_an_overlay_says_what_is_imported_and_when(overlay: str, dues: list[date
     found = schedule.next_after(datetime(2026, 11, 21, 23, 30, tzinfo=UTC))
     assert found == dues[0]
     assert schedule.next_after(found) == dues[1]
+
+
+def test_unit_tests_know_the_cron_jobs_as_they_are_built() -> None:
+    assert recorded_cron_jobs() == cron_jobs(), "python -m tests.support.kustomize writes them anew"
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

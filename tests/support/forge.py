@@ -1,4 +1,4 @@
-"""Real git repositories on disk, as a forge has them: bare, with branches that others push to."""
+"""Real git repositories on disk, as on a forge: bare, with branches that others push to."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support.place import PROGRAM, Ended, ended, started
 
-# Nothing of the person's own git matters.
+# Isolated from the git configuration of the user who runs the tests.
 GIT = {
     "GIT_CONFIG_GLOBAL": "/dev/null",
     "GIT_CONFIG_NOSYSTEM": "1",
@@ -28,7 +28,7 @@ class Origin:
         self.folder = folder
         folder.mkdir(parents=True)
         self._git("init", "--quiet", "--bare", "--initial-branch=main")
-        # Whoever asks for less gets less, as at the usual forges.
+        # Partial clones work, as on the usual forges.
         self._git("config", "uploadpack.allowFilter", "true")
 
     def _git(self, *arguments: str, text: str | None = None, **more: str) -> str:
@@ -52,7 +52,7 @@ class Origin:
         author: str = "Jane Doe",
         tree: str | None = None,
     ) -> str:
-        """A commit at the tip of a branch; other parents make a merge or another line."""
+        """Commit at the tip of a branch; `parents` makes a merge, or a diverged branch."""
         before = self.tip(branch)
         kept = parents if parents is not None else [before] if before else []
         blob = self._git("hash-object", "-w", "--stdin", text=subject)
@@ -63,22 +63,22 @@ class Origin:
         return commit
 
     def submodules(self, commits: Mapping[str, str]) -> str:
-        """A commit of main with these submodules, and with a file beside them."""
+        """Commit these submodules and a file to main."""
         blob = self._git("hash-object", "-w", "--stdin", text="readme")
         lines = [f"160000 commit {commit}\t{path}" for path, commit in commits.items()]
         tree = self._git("mktree", "--missing", text="\n".join([*lines, f"100644 blob {blob}\tREADME"]) + "\n")
         return self.commit("Add submodules", tree=tree)
 
     def submodule(self, path: str, branch: str = "main") -> str:
-        """The commit that is recorded for a submodule."""
+        """The recorded commit of a submodule."""
         return self._git("rev-parse", f"{branch}:{path}")
 
     def paths(self, branch: str = "main") -> list[str]:
         return self._git("ls-tree", "--name-only", branch).splitlines()
 
     def tip(self, branch: str) -> str | None:
-        found = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
-        return found or None
+        commit = self._git("for-each-ref", "--format=%(objectname)", f"refs/heads/{branch}")
+        return commit or None
 
     def move(self, branch: str, commit: str) -> None:
         self._git("update-ref", f"refs/heads/{branch}", commit)
@@ -100,7 +100,7 @@ class Origin:
 
 
 class Folder:
-    """Where somebody promotes from: a folder with a promote.toml, and the repositories that it names."""
+    """A folder with a promote.toml, and the repositories that it names."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -111,26 +111,26 @@ class Folder:
         return self.folder / "promote.toml"
 
     def origin(self, name: str) -> Origin:
-        """A new repository with one commit, at which main and stable are."""
+        """A new repository with one commit, which main and stable point to."""
         origin = self.origins[name] = Origin(self.folder / "forge" / f"{name}.git")
         origin.move("stable", origin.commit(f"Begin {name}"))
         return origin
 
     def write(self, *tables: str, top: str = "") -> None:
-        """The configuration: more of it at its top, and a table for each repository that was made."""
+        """Write the configuration: top-level keys, then tables."""
         self.config.write_text("\n".join([top, *tables]), encoding="utf-8")
 
     def table(self, name: str, more: str = "") -> str:
         return f'[[repository]]\nname = "{name}"\nurl = "{self.folder}/forge/{name}.git"\n{more}\n'
 
     def promote(self, *arguments: str, **environment: str) -> Ended:
-        """Run `import-images promote` in the folder, with nobody at a terminal."""
+        """Run `import-images promote` in the folder, without a terminal."""
         with self.promoting(*arguments, **environment) as process:
             return ended(process)
 
     @contextmanager
     def promoting(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
-        """The same under way; whoever waits for it takes its output by `ended`."""
+        """The running process; `ended` waits for it and returns its output."""
         given = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **GIT, **environment}
         with started([PROGRAM, "promote", *arguments], given, cwd=self.folder) as process:
             yield process

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import subprocess
 import sys
@@ -14,12 +15,15 @@ from typing import Any
 
 import yaml
 
-from tests.support.paths import MANIFESTS
+from tests.support.paths import MANIFESTS, ROOT
 
 OVERLAYS = ("prod", "stg")
 COMPONENTS = ("rollouts", "rollback", "monitoring", "sharded", "fleet")
 
 Object = dict[str, Any]
+
+# The CronJob of each overlay, so that unit tests need no kubectl: `python -m tests.support.kustomize` writes it anew.
+RECORDED = ROOT / "tests" / "unit" / "doctor" / "cron-jobs.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +88,18 @@ def _kustomize(folder: Path) -> Iterator[Object]:
     for found in yaml.load_all(done.stdout, yaml.CSafeLoader):
         assert isinstance(found, dict)
         yield found
+
+
+def cron_jobs() -> dict[str, Object]:
+    """The CronJob of each overlay, as it is built now."""
+    return {overlay: build(overlay).one("CronJob") for overlay in OVERLAYS}
+
+
+def recorded_cron_jobs() -> dict[str, Object]:
+    """The CronJob of each overlay, as it was built when RECORDED was written."""
+    found: dict[str, Object] = json.loads(RECORDED.read_text(encoding="utf-8"))
+    return found
+
+
+if __name__ == "__main__":
+    RECORDED.write_text(json.dumps(cron_jobs(), indent=1) + "\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Promotion with real git repositories, and with the sandbox for what it asks of a cluster."""
+"""Promotion with real git repositories, and with the sandbox as the cluster."""
 
 from __future__ import annotations
 

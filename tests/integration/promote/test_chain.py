@@ -1,4 +1,4 @@
-"""The whole way: move, build, wait, run, notes; with real repositories, a real registry, and the sandbox."""
+"""A complete promotion (move, build, wait, run, notes) with real repositories, a real registry, and the sandbox."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ FAST = ("--interval", "1s", "--timeout", "60s")
 
 @dataclass
 class Shop:
-    """Two repositories, their streams in a namespace, and a registry that builds when the test says so."""
+    """Three repositories, their streams in a namespace, and a registry that gets an image when the test pushes one."""
 
     folder: Folder
     place: Place
 
     def build(self, name: str, commit: str | None, *, stream: str = "", label: str = REVISION) -> str:
-        """What a build would push: an image that is labelled with its commit."""
+        """Push what a build would push: an image with its commit as label."""
         assert commit
         return self.place.push(stream or name, f"{name} at {commit}", labels={label: commit})
 
@@ -36,8 +36,8 @@ class Shop:
     def environment(self, **more: str | None) -> dict[str, str]:
         return self.place.environment(**{"PUSHGATEWAY_ADDRESS": None, **more})
 
-    def asked_again(self, stream: str, times: int = 2) -> None:
-        """Wait until an image has been asked for that often again, so that at least one question came after now."""
+    def wait_for_checks(self, stream: str, times: int = 2) -> None:
+        """Wait for further checks of an image; with two, at least one began after this call."""
         before = len(self.place.imports(stream))
         until(lambda: len(self.place.imports(stream)) >= before + times, seconds=40)
 
@@ -55,27 +55,27 @@ def place(sandbox: Sandbox) -> Iterator[Place]:
 
 @pytest.fixture
 def shop(folder: Folder, place: Place) -> Shop:
-    found = Shop(folder, place)
+    shop = Shop(folder, place)
     for name in ("library", "worker", "web"):
         folder.origin(name)
     for name in ("worker", "web"):
-        found.build(name, found.tip(name, "stable"))
+        shop.build(name, shop.tip(name, "stable"))
         place.stream(name)
         place.sandbox.import_tag(place.namespace, name, "prod")
-    found.build("worker", found.tip("worker", "stable"), stream="beat")
+    shop.build("worker", shop.tip("worker", "stable"), stream="beat")
     place.stream("beat")
     place.sandbox.import_tag(place.namespace, "beat", "prod")
     for name in ("library", "worker", "web"):
-        folder.origins[name].commit(f"Mend {name} (#7)", author="Jim <jim>")
+        folder.origins[name].commit(f"Fix {name} (#7)", author="Jim <jim>")
     folder.write(
         folder.table("library"),
         folder.table("worker", 'streams = ["worker", "beat"]\nafter = ["library"]'),
         folder.table("web", 'streams = ["web:prod"]'),
     )
-    return found
+    return shop
 
 
-def test_all_of_it_in_one_command(shop: Shop) -> None:
+def test_everything_in_one_command(shop: Shop) -> None:
     shop.place.sandbox.create_workload(shop.place.namespace, "Deployment", "worker", tag="worker:prod", replicas=1)
     old = shop.tip("worker", "stable")
     new = shop.tip("worker")
@@ -83,8 +83,8 @@ def test_all_of_it_in_one_command(shop: Shop) -> None:
     with shop.folder.promoting(*arguments, **shop.environment()) as process:
         until(lambda: shop.tip("worker", "stable") == new and shop.tip("web", "stable") == shop.tip("web"))
         digest = shop.build("worker", new)
-        # As long as one is missing nothing is imported.
-        shop.asked_again("web")
+        # Nothing is imported while an image is missing.
+        shop.wait_for_checks("web")
         assert process.poll() is None
         assert shop.place.current("worker") != digest
         shop.build("worker", new[:12], stream="beat", label="vcs-ref")
@@ -93,23 +93,23 @@ def test_all_of_it_in_one_command(shop: Shop) -> None:
     assert done.status == 0, done.stderr
     assert done.results == {"beat:prod": "updated", "web:prod": "updated", "worker:prod": "updated"}
     assert [rollout["result"] for rollout in done.report["rollouts"]] == ["healthy"]
-    assert f"worker:prod is there: {new[:9]}" in done.stderr
+    assert f"worker:prod has arrived: {new[:9]}" in done.stderr
 
     notes = shop.promote("notes", "--output", "json")
     assert notes.status == 0, notes.stderr
     assert [run["id"] for run in notes.report["runs"]] == [done.report["run"]["id"]]
     by_name = {each["name"]: each["changes"] for each in notes.report["repositories"]}
     assert set(by_name) == {"worker", "web"}
-    # One of the images names its commit by the beginning of the hash.
+    # The label of one image is an abbreviated hash.
     assert sorted(change["tags"] for change in by_name["worker"]) == [["beat:prod"], ["worker:prod"]]
     for change in by_name["worker"]:
         assert change["before"] == old and new.startswith(change["after"])
-        assert [commit["subject"] for commit in change["commits"]] == ["Mend worker (#7)"]
+        assert [commit["subject"] for commit in change["commits"]] == ["Fix worker (#7)"]
         assert change["commits"][0]["pull_requests"] == ["#7"]
-    told = shop.promote("notes").stdout
-    assert "# What went out to prod" in told
-    assert f"worker:prod: {old[:9]} → {new[:9]}, 1 commit by Jim" in told
-    assert f"- Mend worker (#7) (`{new[:9]}`, Jim" in told
+    markdown = shop.promote("notes").stdout
+    assert "# Deployed to prod" in markdown
+    assert f"worker:prod: {old[:9]} → {new[:9]}, 1 commit by Jim" in markdown
+    assert f"- Fix worker (#7) (`{new[:9]}`, Jim" in markdown
 
 
 def test_status_before_and_after(shop: Shop) -> None:
@@ -119,8 +119,8 @@ def test_status_before_and_after(shop: Shop) -> None:
     worker = next(each for each in before.report["repositories"] if each["name"] == "worker")
     assert (worker["between"], worker["only_on_stable"]) == (1, 0)
     assert {run["tag"]: run["place"] for run in worker["running"]} == {
-        "worker:prod": "as stable",
-        "beat:prod": "as stable",
+        "worker:prod": "same as stable",
+        "beat:prod": "same as stable",
     }
     assert shop.promote("move", "--yes").status == 0
     after = shop.promote("status", "--output", "table")
@@ -132,14 +132,14 @@ def test_status_before_and_after(shop: Shop) -> None:
 
 
 def test_status_without_a_cluster(shop: Shop) -> None:
-    for more, told in (
+    for more, message in (
         ({"HOST": "http://127.0.0.1:1"}, "127.0.0.1"),
         ({"HOST": None, "TOKEN": None, "KUBECONFIG": "/nowhere"}, "no cluster to talk to"),
         ({"DEPLOYMENT": None}, "DEPLOYMENT: not set"),
     ):
         done = shop.promote("status", "--output", "json", **more)
         assert done.status == 0, done.stderr
-        assert "what runs in the cluster is not shown: " in done.stderr and told in done.stderr
+        assert "the cluster's images are not shown: " in done.stderr and message in done.stderr
         assert [each["between"] for each in done.report["repositories"]] == [1, 1, 1]
 
 
@@ -153,14 +153,14 @@ def test_status_of_broken_repositories(shop: Shop) -> None:
     shop.folder.origins["web"].folder.rename(shop.folder.folder / "gone")
     done = shop.promote("status", "--output", "json")
     assert done.status == 1 and "web: cannot be fetched" in done.stderr
-    assert "not known here" not in done.stdout
+    assert "unknown commit" not in done.stdout
 
 
 def test_wait_by_itself_and_its_timeout(shop: Shop) -> None:
     assert shop.promote("move", "worker", "web", "--yes").status == 0
     done = shop.promote("wait", "--interval", "1s", "--timeout", "2s", "--output", "json")
     assert done.status == 6
-    assert "after 2 s 3 of 3 images are not there: worker:prod of " in done.stderr
+    assert "after 2 s 3 of 3 images have not arrived: worker:prod of " in done.stderr
     assert {image["state"] for image in done.report["images"]} == {"waiting"}
     shop.build("worker", shop.tip("worker"))
     shop.build("worker", shop.tip("worker"), stream="beat")
@@ -168,21 +168,21 @@ def test_wait_by_itself_and_its_timeout(shop: Shop) -> None:
     assert done.status == 0, done.stderr
     assert [line.split()[2] for line in done.stdout.strip().splitlines()[1:]] == ["arrived", "arrived"]
     assert "to import them: import-images run" in done.stderr
-    # It only looked.
+    # The wait did not import anything.
     assert shop.place.current("worker") != shop.place.push(
         "worker", f"worker at {shop.tip('worker')}", labels={REVISION: shop.tip("worker")}
     )
 
 
-def test_wait_takes_what_stable_was_moved_to_meanwhile(shop: Shop) -> None:
+def test_wait_accepts_a_commit_that_stable_was_moved_to_meanwhile(shop: Shop) -> None:
     assert shop.promote("move", "web", "--yes").status == 0
     web = shop.folder.origins["web"]
     with shop.folder.promoting("wait", "web", *FAST, "--output", "json", **shop.environment()) as process:
-        shop.asked_again("web")
+        shop.wait_for_checks("web")
         later = web.commit("Later")
         shop.build("web", later)
-        # An image of the rolling branch is not what was promoted, though it has the commit.
-        shop.asked_again("web")
+        # An image of the rolling branch was not promoted, although it contains the commit.
+        shop.wait_for_checks("web")
         assert process.poll() is None
         web.move("stable", later)
         done = ended(process)
@@ -191,25 +191,25 @@ def test_wait_takes_what_stable_was_moved_to_meanwhile(shop: Shop) -> None:
     assert "which comes after" in done.stderr
 
 
-def test_wait_goes_on_through_trouble(shop: Shop) -> None:
+def test_wait_continues_after_temporary_problems(shop: Shop) -> None:
     assert shop.promote("move", "web", "--yes").status == 0
     shop.place.sandbox.registry.delete(f"{shop.place.namespace}/web", str(shop.place.current("web")))
     with shop.folder.promoting("wait", "web", *FAST, "--output", "json", **shop.environment()) as process:
-        shop.asked_again("web")
+        shop.wait_for_checks("web")
         shop.place.push("web", "without a label")
-        shop.asked_again("web")
+        shop.wait_for_checks("web")
         shop.build("web", shop.tip("web"))
         done = ended(process)
     assert done.status == 0, done.stderr
     assert "web:prod: not_found: " in done.stderr
-    assert "has no label that names a revision" in done.stderr
+    assert "has no revision label" in done.stderr
 
 
-def test_wait_ends_where_the_cluster_refuses_for_good(shop: Shop) -> None:
+def test_wait_ends_on_a_permanent_refusal(shop: Shop) -> None:
     shop.place.import_fault(status={"code": 403, "message": "you may not"})
     done = shop.promote("wait", *FAST)
     assert done.status == 3
-    assert "cannot be asked for: " in done.stderr
+    assert "cannot be checked: " in done.stderr
 
 
 def test_wait_is_stopped_by_a_signal(shop: Shop) -> None:
@@ -232,18 +232,18 @@ def test_held_tags_are_not_waited_for(shop: Shop) -> None:
     done = shop.promote("wait", "worker", *FAST, "--output", "json")
     assert done.status == 0, done.stderr
     assert [image["stream"] for image in done.report["images"]] == ["beat"]
-    assert "worker:prod is not waited for: a run leaves it alone (held)" in done.stderr
+    assert "worker:prod: not waiting for it, since a run skips it (held)" in done.stderr
 
 
-def test_what_is_wrong_with_the_rest_of_the_way_is_found_before_anything_is_moved(shop: Shop) -> None:
-    for more, told in (
+def test_mistakes_that_concern_later_steps_are_found_before_anything_is_moved(shop: Shop) -> None:
+    for more, message in (
         ({"DEPLOYMENT": None}, "DEPLOYMENT: not set"),
-        ({"DEPLOYMENT": "stg"}, "streams: there is no worker:stg, beat:stg"),
+        ({"DEPLOYMENT": "stg"}, "streams: worker:stg, beat:stg not found in "),
         ({"HOST": None, "TOKEN": None, "KUBECONFIG": "/nowhere"}, "no cluster to talk to"),
     ):
         done = shop.promote("move", "--yes", "--wait", **more)
         assert done.status == 2, done.stderr
-        assert told in done.stderr
+        assert message in done.stderr
     assert shop.promote("move", "--yes", "--wait", "--dry-run").status == 2
     assert shop.promote("move", "--yes", "--wait", "--timeout", "soon").status == 2
     assert shop.promote("wait", "library").status == 2
@@ -251,16 +251,16 @@ def test_what_is_wrong_with_the_rest_of_the_way_is_found_before_anything_is_move
         assert shop.tip(name, "stable") != shop.tip(name)
 
 
-def test_nothing_is_waited_for_where_not_all_was_moved(shop: Shop) -> None:
+def test_no_wait_unless_everything_was_moved(shop: Shop) -> None:
     shop.folder.origins["library"].hook("update", "exit 1")
     done = shop.promote("move", "--yes", "--wait", "--run", *FAST, "--output", "json")
     assert done.status == 1
-    assert "not waiting for images, since not all was moved" in done.stderr
+    assert "not waiting for images, since not everything was moved" in done.stderr
     results = {each["repository"]: each["result"] for each in done.report["repositories"]}
     assert results == {"library": "failed", "worker": "behind", "web": "moved"}
 
 
-def test_the_run_also_takes_tags_that_deployment_does_not_name(shop: Shop) -> None:
+def test_the_run_includes_tags_that_deployment_does_not_name(shop: Shop) -> None:
     shop.place.push("api", "api 1", tag="live", labels={REVISION: shop.tip("web", "stable")})
     shop.place.stream("api", {"live": shop.place.source("api", "live"), "old": shop.place.source("api", "old")})
     text = shop.folder.config.read_text(encoding="utf-8").replace('["web:prod"]', '["web:prod", "api:live"]')
@@ -279,7 +279,7 @@ def test_notes_of_several_runs(shop: Shop) -> None:
         shop.build("web", commit)
         done = shop.place.run(PUSHGATEWAY_ADDRESS=None)
         runs.append(done.report["run"])
-        # Since when is told by the second, so each begins in another.
+        # --since has a resolution of a second, so each run starts in another one.
         began = datetime.fromisoformat(runs[-1]["started_at"])
         until(lambda began=began: datetime.now(UTC) >= began + timedelta(seconds=1))  # type: ignore[misc]
     everything = shop.promote("notes", "--since", runs[0]["id"], "--output", "json").report
@@ -290,24 +290,23 @@ def test_notes_of_several_runs(shop: Shop) -> None:
     for since, count in ((runs[1]["id"], 2), (runs[2]["started_at"], 1), ("1h", 3)):
         assert len(shop.promote("notes", "--since", since, "--output", "json").report["runs"]) == count
     assert r"Number 2 \*x\*" in shop.promote("notes").stdout
-    # Back to an older one: its commits are out again.
+    # Back to an older image, which removes its commits.
     shop.build("web", first)
     assert shop.place.run(PUSHGATEWAY_ADDRESS=None).status == 0
     (change,) = shop.promote("notes", "--output", "json").report["repositories"][0]["changes"]
     assert (len(change["commits"]), len(change["taken_back"])) == (0, 4)
-    told = shop.promote("notes").stdout
-    assert "Taken back, since the new image does not have them:" in told
+    assert "Removed, since the new image does not have them:" in shop.promote("notes").stdout
 
 
-def test_notes_of_what_is_not_known(shop: Shop) -> None:
-    assert shop.promote("notes").stdout.endswith("Nothing: no run brought an image in.\n")
+def test_notes_without_commits(shop: Shop) -> None:
+    assert shop.promote("notes").stdout.endswith("Nothing: no run updated an image.\n")
     shop.build("web", "1234567890abcdef")
     shop.place.push("redis", "redis 7")
     shop.place.stream("redis")
     assert shop.place.run(PUSHGATEWAY_ADDRESS=None).status == 0
-    told = shop.promote("notes").stdout
-    assert "Not a commit that web has: 1234567890abcdef" in told
-    assert "## Other images\n\n- redis:prod: ? → ?" in told
+    markdown = shop.promote("notes").stdout
+    assert "Not a commit of web: 1234567890abcdef" in markdown
+    assert "## Other images\n\n- redis:prod: ? → ?" in markdown
     assert shop.promote("notes", "--since", "20200101T000000Z-0000").status == 2
     assert shop.promote("notes", "--since", "soon").status == 2
     shop.folder.origins["web"].folder.rename(shop.folder.folder / "gone")

@@ -1,4 +1,4 @@
-"""The monorepo: moved commits as submodule references, by one commit, whatever others push meanwhile."""
+"""The monorepo: one commit records the moves as submodule commits, even while others push there."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from tests.support.forge import Folder, Origin
 
 @pytest.fixture
 def all_in_one(folder: Folder) -> Folder:
-    """A monorepo with two submodules, and a third repository that is none of it."""
+    """A monorepo with two submodules, and a third repository that is not a submodule."""
     for name in ("library", "worker", "other"):
         folder.origin(name)
-        folder.origins[name].commit(f"Mend {name}")
+        folder.origins[name].commit(f"Fix {name}")
     mono = folder.origins["mono"] = Origin(folder.folder / "forge" / "mono.git")
     mono.submodules({f"{name}": str(folder.origins[name].tip("stable")) for name in ("library", "worker")})
     folder.write(
@@ -38,7 +38,7 @@ def test_one_commit_for_all(all_in_one: Folder) -> None:
     assert again.report["monorepo"] == {"commit": None, "message": None}
 
 
-def test_only_what_was_asked_for(all_in_one: Folder) -> None:
+def test_only_selected_repositories(all_in_one: Folder) -> None:
     mono = all_in_one.origins["mono"]
     assert all_in_one.promote("move", "worker", "--yes").status == 0
     assert mono.submodule("worker") == all_in_one.origins["worker"].tip("main")
@@ -54,18 +54,18 @@ def test_a_dry_run_records_nothing(all_in_one: Folder) -> None:
     assert all_in_one.origins["mono"].tip("main") == before
 
 
-def test_somebody_else_pushes_at_the_same_time(all_in_one: Folder) -> None:
+def test_another_client_pushes_at_the_same_time(all_in_one: Folder) -> None:
     mono = all_in_one.origins["mono"]
     tree = mono._git("rev-parse", "main^{tree}")
     theirs = mono.commit("Theirs", "theirs", parents=[str(mono.tip("main"))], tree=tree)
-    # The first push that comes meets a branch that has just moved.
+    # The first push meets a branch that has just moved.
     mono.hook("pre-receive", f"[ -e once ] || {{ touch once; echo {theirs} > refs/heads/main; exit 1; }}")
     done = all_in_one.promote("move", "--yes")
     assert done.status == 0, done.stderr
     assert mono.subjects("main") == ["Move 2 submodules to stable", "Theirs", "Add submodules"]
 
 
-def test_a_monorepo_that_refuses_is_told_and_caught_up_later(all_in_one: Folder) -> None:
+def test_a_refused_record_is_reported_and_made_up_for_later(all_in_one: Folder) -> None:
     mono = all_in_one.origins["mono"]
     mono.hook("pre-receive", "echo closed >&2; exit 1")
     done = all_in_one.promote("move", "--yes", "--output", "json")
@@ -80,18 +80,18 @@ def test_a_monorepo_that_refuses_is_told_and_caught_up_later(all_in_one: Folder)
     assert mono.submodule("worker") == all_in_one.origins["worker"].tip("stable")
 
 
-def test_what_is_no_submodule_is_noticed_before_anything_is_moved(all_in_one: Folder) -> None:
+def test_a_wrong_submodule_is_found_before_anything_is_moved(all_in_one: Folder) -> None:
     text = all_in_one.config.read_text(encoding="utf-8").replace('"worker"\n\n', '"README"\n\n')
     all_in_one.config.write_text(text.replace('submodule = "worker"', 'submodule = "README"'), encoding="utf-8")
     before = all_in_one.origins["library"].tip("stable")
     done = all_in_one.promote("move", "--yes")
     assert done.status == 1
-    assert "README is not a submodule in it; correct submodule of worker" in done.stderr
+    assert "README is not a submodule; correct submodule of worker" in done.stderr
     assert all_in_one.origins["library"].tip("stable") == before
 
 
 @pytest.mark.parametrize(("old", "new"), [('/mono.git"', '/nix.git"'), ('/mono.git"', '/mono.git"\nbranch = "nix"')])
-def test_a_monorepo_that_is_not_there(all_in_one: Folder, old: str, new: str) -> None:
+def test_a_missing_monorepo(all_in_one: Folder, old: str, new: str) -> None:
     text = all_in_one.config.read_text(encoding="utf-8").replace(old, new)
     all_in_one.config.write_text(text, encoding="utf-8")
     before = all_in_one.origins["library"].tip("stable")
@@ -100,10 +100,10 @@ def test_a_monorepo_that_is_not_there(all_in_one: Folder, old: str, new: str) ->
     assert all_in_one.origins["library"].tip("stable") == before
 
 
-def test_nobody_who_commits(all_in_one: Folder) -> None:
+def test_no_author_for_the_commit(all_in_one: Folder) -> None:
     nobody = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "user.useConfigOnly", "GIT_CONFIG_VALUE_0": "true"}
     kept = {"GIT_COMMITTER_NAME": "", "GIT_COMMITTER_EMAIL": ""}
     done = all_in_one.promote("move", "--yes", **nobody, **kept)
     assert done.status == 1
-    assert "git does not know who commits" in done.stderr
+    assert "no author for the commit" in done.stderr
     assert all_in_one.origins["library"].subjects("stable") == ["Begin library"]

@@ -1,4 +1,4 @@
-"""`promote move` on real repositories: what is pushed, what never is, and what is told of it."""
+"""`promote move` on real repositories: what is pushed, what is refused, and what is reported."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import pty
 import select
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
 from job.domain.errors import UsageError
-from job.promote.bench import Bench
 from job.promote.config import read_config
-from job.promote.move import Asked, Promotion
-from job.promote.moves import Fate, Move, Moved, status_of
+from job.promote.move import MoveOptions, Mover, Outcome
+from job.promote.moves import Move, Moved, Result
+from job.promote.workspace import Workspace
 from job.runtime.shutdown import Stop
 from tests.support.forge import GIT, Folder
 from tests.support.place import PATIENCE, PROGRAM, started
 
 
 class Script:
-    """Somebody whose answers are known; before each of them something may happen elsewhere."""
+    """A person with prepared answers; before the last one something may happen elsewhere."""
 
     def __init__(self, *answers: str, meanwhile: Callable[[], object] = lambda: None) -> None:
         self.answers = list(answers)
@@ -37,14 +37,16 @@ class Script:
         return self.answers.pop(0)
 
 
-def promotion(folder: Folder, person: Script | None = None, stop: Stop | None = None, **asked: bool) -> Promotion:
+def mover(folder: Folder, person: Script | None = None, stop: Stop | None = None, **options: bool) -> Mover:
     config = read_config(str(folder.config))
-    said: list[str] = []
-    return Promotion(Bench(config, stop or Stop()), config.repositories, Asked({}, person, **asked), said.append)
+    shown: list[str] = []
+    return Mover(
+        Workspace(config, stop or Stop()), config.repositories, MoveOptions({}, person, **options), shown.append
+    )
 
 
-def fates(moved: list[Moved]) -> dict[str, Fate]:
-    return {each.name: each.fate for each in moved}
+def by_name(outcome: Outcome) -> dict[str, Result]:
+    return {each.name: each.result for each in outcome.results}
 
 
 def results(document: dict[str, object]) -> dict[str, str]:
@@ -55,10 +57,10 @@ def results(document: dict[str, object]) -> dict[str, str]:
 
 @pytest.fixture
 def two(folder: Folder) -> Folder:
-    """A library and a worker that comes after it, both with something to promote."""
+    """A library and a worker that comes after it; both have commits to promote."""
     for name in ("library", "worker"):
         folder.origin(name)
-        folder.origins[name].commit(f"Mend {name} (#7)", author="Jim")
+        folder.origins[name].commit(f"Fix {name} (#7)", author="Jim")
     folder.write(folder.table("worker", 'after = ["library"]\nstreams = ["worker"]'), folder.table("library"))
     return folder
 
@@ -71,7 +73,7 @@ def test_fast_forward_in_order(two: Folder) -> None:
     lines = done.stdout.strip().splitlines()
     assert [line.split()[0] for line in lines[-2:]] == ["library", "worker"]
     assert all("moved" in line for line in lines[-2:])
-    assert "Mend worker (#7) (Jim)" in done.stdout and "pull requests: #7" in done.stdout
+    assert "Fix worker (#7) (Jim)" in done.stdout and "pull requests: #7" in done.stdout
     assert "authors: Jim" in done.stdout
     again = two.promote("move", "--yes", "--output", "json")
     assert (again.status, results(again.report)) == (0, {"library": "up_to_date", "worker": "up_to_date"})
@@ -84,7 +86,7 @@ def test_nothing_is_pushed_by_a_dry_run(two: Folder) -> None:
     assert {name: origin.tip("stable") for name, origin in two.origins.items()} == before
 
 
-def test_one_repository_to_a_chosen_commit(two: Folder) -> None:
+def test_one_repository_to_a_given_commit(two: Folder) -> None:
     worker = two.origins["worker"]
     chosen = worker.tip("main")
     assert chosen
@@ -106,75 +108,75 @@ def test_a_commit_that_rolling_does_not_have(two: Folder) -> None:
     worker.commit("Elsewhere", "feature", parents=[str(worker.tip("stable"))])
     done = two.promote("move", "worker", "--yes", "--to", "feature")
     assert done.status == 2
-    assert "is not on main; to move there all the same: --force" in done.stderr
+    assert "is not on main; to move there anyway: --force" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--to", "main"], ["--to", "worker="], ["--to", "worker=a", "--to", "worker=b"]])
-def test_bad_aims(two: Folder, arguments: list[str]) -> None:
+def test_invalid_targets(two: Folder, arguments: list[str]) -> None:
     done = two.promote("move", "--yes", *arguments)
     assert done.status == 2 and "--to: " in done.stderr
 
 
-def test_nobody_to_ask(two: Folder) -> None:
+def test_no_terminal(two: Folder) -> None:
     done = two.promote("move")
     assert done.status == 2 and "add --yes" in done.stderr
     assert not (two.folder / ".promote").exists()
 
 
-def test_nobody_to_type_a_name(two: Folder) -> None:
+def test_a_loss_is_confirmed_at_a_terminal_only(two: Folder) -> None:
     library = two.origins["library"]
-    fix = library.commit("Mend it on stable", "stable")
+    fix = library.commit("Fix it on stable", "stable")
     done = two.promote("move", "--force", "--yes")
     assert done.status == 2
-    assert "stable of library loses 1 commit, so library must be typed, and nobody is there to do so" in done.stderr
+    assert "stable of library loses 1 commit; this must be confirmed at a terminal by typing library" in done.stderr
     assert library.tip("stable") == fix
-    # What loses nothing is no question.
+    # A fast-forward needs no confirmation.
     assert two.promote("move", "worker", "--force", "--yes").status == 0
 
 
-def test_a_branch_that_somebody_moved_meanwhile(two: Folder) -> None:
+def test_a_branch_moved_by_another_client_meanwhile(two: Folder) -> None:
     worker, library = two.origins["worker"], two.origins["library"]
     before = str(worker.tip("stable"))
     theirs = worker.commit("Theirs", "theirs", parents=[before])
     person = Script("", "", "y", meanwhile=lambda: worker.move("stable", theirs))
-    moved = promotion(two, person).perform()
-    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.FAILED}
+    outcome = mover(two, person).perform()
+    assert by_name(outcome) == {"library": Result.MOVED, "worker": Result.FAILED}
     assert worker.tip("stable") == theirs
     assert library.tip("stable") == library.tip("main")
-    message = str(next(each.message for each in moved if each.name == "worker"))
-    assert f"somebody else moved it from {before[:12]} meanwhile, it is at {theirs[:12]}" in message
+    message = str(next(each.message for each in outcome.results if each.name == "worker"))
+    assert f"another client moved it from {before[:12]} in the meantime, it is now at {theirs[:12]}" in message
 
 
 def test_a_branch_that_was_moved_to_the_same_commit_meanwhile(two: Folder) -> None:
     worker = two.origins["worker"]
-    moved = promotion(
-        two, Script("", "", "y", meanwhile=lambda: worker.move("stable", str(worker.tip("main"))))
-    ).perform()
-    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.MOVED}
+    person = Script("", "", "y", meanwhile=lambda: worker.move("stable", str(worker.tip("main"))))
+    assert by_name(mover(two, person).perform()) == {"library": Result.MOVED, "worker": Result.MOVED}
 
 
 def test_a_diverged_branch(two: Folder) -> None:
     library = two.origins["library"]
-    fix = library.commit("Mend it on stable", "stable")
+    fix = library.commit("Fix it on stable", "stable")
     done = two.promote("move", "--yes", "--output", "json")
     assert (done.status, results(done.report)) == (1, {"library": "failed", "worker": "behind"})
     assert f"it has {fix[:9]}, which" in done.stderr
-    assert "worker comes after library, which could not be done" in done.stderr
+    assert "worker comes after library, which was not done" in done.stderr
     assert library.tip("stable") == fix
     assert two.origins["worker"].subjects("stable") == ["Begin worker"]
 
 
 def test_a_diverged_branch_by_force(two: Folder) -> None:
     library = two.origins["library"]
-    fix = library.commit("Mend it on stable", "stable")
+    fix = library.commit("Fix it on stable", "stable")
     for typed in ("", "y", "worker"):
-        with pytest.raises(UsageError, match="library: not confirmed"):
-            promotion(two, Script("", "", typed), force=True).perform()
+        with pytest.raises(UsageError, match="library: aborted"):
+            mover(two, Script("", "", typed), force=True).perform()
         assert library.tip("stable") == fix
     person = Script("library", "y")
-    moved = promotion(two, person, force=True, yes=True).perform()
-    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.MOVED}
-    assert person.questions == ["stable of library loses 1 commit. Type library to move it all the same: "]
+    assert by_name(mover(two, person, force=True, yes=True).perform()) == {
+        "library": Result.MOVED,
+        "worker": Result.MOVED,
+    }
+    assert person.questions == ["stable of library loses 1 commit. Type library to move it anyway: "]
     assert library.tip("stable") == library.tip("main")
 
 
@@ -184,7 +186,7 @@ def test_moving_back_takes_force(two: Folder) -> None:
     worker.move("stable", str(new))
     done = two.promote("move", "worker", "--yes", "--to", str(old))
     assert done.status == 1
-    assert "is ahead of it by 1; to move it back: --force" in done.stderr
+    assert "it is 1 ahead of it; to move it back: --force" in done.stderr
     assert worker.tip("stable") == new
 
 
@@ -211,7 +213,7 @@ def test_a_protected_branch(two: Folder) -> None:
     assert two.origins["worker"].tip("stable") == before
 
 
-def test_what_was_pushed_before_a_failure_is_told(two: Folder) -> None:
+def test_pushes_before_a_failure_are_reported(two: Folder) -> None:
     two.origins["worker"].hook("pre-receive", "echo no entry >&2; exit 1")
     done = two.promote("move", "--yes", "--output", "json")
     assert (done.status, results(done.report)) == (1, {"library": "moved", "worker": "failed"})
@@ -219,7 +221,7 @@ def test_what_was_pushed_before_a_failure_is_told(two: Folder) -> None:
 
 
 def test_a_failure_stops_only_what_depends_on_it(two: Folder) -> None:
-    two.origin("other").commit("Mend other")
+    two.origin("other").commit("Fix other")
     with two.config.open("a", encoding="utf-8") as file:
         file.write(two.table("other"))
     two.origins["library"].remove("main")
@@ -244,31 +246,32 @@ def test_answers(two: Folder) -> None:
     first = str(worker.tip("main"))
     worker.commit("Not yet")
     person = Script("n", "nix", first[:8], "y")
-    moved = promotion(two, person).perform()
-    assert fates(moved) == {"library": Fate.LEFT, "worker": Fate.MOVED}
+    outcome = mover(two, person).perform()
+    assert by_name(outcome) == {"library": Result.LEFT, "worker": Result.MOVED}
     assert worker.tip("stable") == first
     assert person.questions[-1] == "Push this? [y/N] "
-    with pytest.raises(UsageError, match="not confirmed: nothing was moved"):
-        promotion(two, Script("", "", "")).perform()
-    assert promotion(two, Script("n", "no")).perform()
+    with pytest.raises(UsageError, match="aborted; nothing was moved"):
+        mover(two, Script("", "", "")).perform()
+    assert mover(two, Script("n", "no")).perform().exit_status == 0
 
 
-class Interrupted(Promotion):
-    """One that is told to stop after its first push."""
+class Interrupted(Mover):
+    """One that gets a signal during its first push."""
 
-    def _push(self, move: Move) -> None:
-        super()._push(move)
-        self.bench.stop.request("SIGTERM")
+    def _push(self, move: Move, results: Mapping[str, Moved]) -> Moved:
+        moved = super()._push(move, results)
+        self.workspace.stop.request("SIGTERM")
+        return moved
 
 
 def test_a_stop_between_two_pushes(two: Folder) -> None:
     config = read_config(str(two.config))
-    asked = Asked({}, Script("", "", "y"))
-    moved = Interrupted(Bench(config, Stop()), config.repositories, asked, lambda text: None).perform()
-    assert fates(moved) == {"library": Fate.MOVED, "worker": Fate.STOPPED}
-    assert status_of(moved) == 6
+    options = MoveOptions({}, Script("", "", "y"))
+    outcome = Interrupted(Workspace(config, Stop()), config.repositories, options, lambda text: None).perform()
+    assert by_name(outcome) == {"library": Result.MOVED, "worker": Result.STOPPED}
+    assert outcome.exit_status == 6
     assert [two.origins[name].subjects("stable")[0] for name in ("library", "worker")] == [
-        "Mend library (#7)",
+        "Fix library (#7)",
         "Begin worker",
     ]
 
@@ -284,11 +287,11 @@ def test_clones_have_no_contents(two: Folder) -> None:
         text=True,
         check=True,
     )
-    # A question mark is what is not there: the contents of two files.
+    # A question mark marks a missing object: here the contents of two files.
     assert len([line for line in listed.stdout.splitlines() if line.startswith("?")]) == 2
 
 
-def test_a_git_that_started_us_does_not_matter(two: Folder) -> None:
+def test_variables_of_a_calling_git_are_ignored(two: Folder) -> None:
     done = two.promote("move", "--yes", GIT_DIR="/nowhere", GIT_INDEX_FILE="/nowhere")
     assert done.status == 0, done.stderr
 
@@ -296,16 +299,16 @@ def test_a_git_that_started_us_does_not_matter(two: Folder) -> None:
 def test_without_git(two: Folder) -> None:
     done = two.promote("move", "--yes", PATH="/nowhere")
     assert done.status == 2
-    assert "git: the program is not there" in done.stderr
+    assert "git: not found on PATH" in done.stderr
 
 
-def test_a_folder_where_no_clone_can_be(two: Folder) -> None:
+def test_a_clone_that_cannot_be_created(two: Folder) -> None:
     (two.folder / ".promote").write_text("", encoding="utf-8")
     done = two.promote("move", "--yes")
     assert done.status == 2 and "clones: " in done.stderr
 
 
-def test_long_lists_are_cut(two: Folder) -> None:
+def test_long_lists_are_shortened(two: Folder) -> None:
     for number in range(60):
         two.origins["worker"].commit(f"Number {number} " + "x" * 120)
     done = two.promote("move", "worker", "--dry-run", "--output", "table")
@@ -314,7 +317,7 @@ def test_long_lists_are_cut(two: Folder) -> None:
 
 
 QUESTION = "another commit, or n to leave it: "
-# What a person types at each prompt.
+# What is typed at each prompt.
 CONVERSATIONS = {
     "yes": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"y\n")], 0),
     "no": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"\n")], 2),
@@ -359,7 +362,7 @@ def _until(terminal: int, text: str) -> str:
     return seen
 
 
-def test_paths_in_the_configuration_are_seen_from_its_folder(two: Folder, tmp_path: Path) -> None:
+def test_paths_in_the_configuration_start_at_its_folder(two: Folder, tmp_path: Path) -> None:
     two.write('[[repository]]\nname = "worker"\nurl = "./forge/worker.git"\n', top='clones = "kept"')
     done = two.promote("move", "--yes", "--config", str(two.config))
     assert done.status == 0, done.stderr

@@ -1,4 +1,4 @@
-"""The notes as people read them."""
+"""Release notes as Markdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from job.journal.records import RunRecord
 from job.promote.notes import Notes, as_markdown
 
 
-def test_what_a_journal_says_is_fit_to_be_shown() -> None:
+def test_texts_of_a_journal_are_escaped() -> None:
     run = RunRecord("\x1b]0;owned\x07<b>[x](y)", datetime(2026, 11, 24, 2, tzinfo=UTC))
     text = as_markdown(Notes("prod", ("packit-prod",), (run,), {}, (), {}))
     assert "\x1b" not in text and "\x07" not in text

@@ -20,7 +20,7 @@ from job.domain.model import By, Reason, TagName
 from job.imagestreams.api_types import stream_from
 from job.views.tables import lines_of
 from job.workloads.cronjob import CronJob, cron_job_from
-from tests.support.kustomize import OVERLAYS, build
+from tests.support.kustomize import OVERLAYS, recorded_cron_jobs
 from tests.support.paths import MANIFESTS
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 
@@ -31,7 +31,7 @@ JSON = dict[str, Any]
 
 def shipped(**spec: Any) -> CronJob:
     """The CronJob of the overlay for prod, changed."""
-    data = json.loads(json.dumps(build("prod").one("CronJob")))
+    data = recorded_cron_jobs()["prod"]
     data["metadata"]["namespace"] = "packit-prod"
     data["spec"] |= spec
     found = cron_job_from(data)
@@ -40,7 +40,7 @@ def shipped(**spec: Any) -> CronJob:
 
 
 def with_environment(**settings: str) -> CronJob:
-    data = json.loads(json.dumps(build("prod").one("CronJob")))
+    data = recorded_cron_jobs()["prod"]
     container = data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
     container["env"] += [{"name": name, "value": value} for name, value in settings.items()]
     found = cron_job_from(data)
@@ -58,7 +58,7 @@ E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 class TestSchedule:
     @pytest.mark.parametrize("overlay", ["prod", "stg"])
     def test_what_is_shipped_is_well(self, overlay: str) -> None:
-        job = cron_job_from(build(overlay).one("CronJob"))
+        job = cron_job_from(recorded_cron_jobs()[overlay])
         assert job is not None
         assert cronjob.findings(job, NOW) == []
 
@@ -97,7 +97,7 @@ class TestSchedule:
 
     @pytest.mark.parametrize("image", ["", "quay.io/packit/import-images", "localhost:5000/it:latest"])
     def test_an_image_of_no_version(self, image: str) -> None:
-        data = json.loads(json.dumps(build("prod").one("CronJob")))
+        data = recorded_cron_jobs()["prod"]
         data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = image
         job = cron_job_from(data)
         assert job is not None
@@ -159,7 +159,9 @@ class TestWithoutACronJob:
     def test_a_deployment_with_an_overlay(self) -> None:
         assert cronjob.OVERLAYS == OVERLAYS
         for name in OVERLAYS:
-            assert build(name).environment["DEPLOYMENT"] == name
+            job = cron_job_from(recorded_cron_jobs()[name])
+            assert job is not None
+            assert job.deployment == name
             found = cronjob.missing("packit", name)
             assert found.mend == (f"oc -n packit apply -k manifests/overlays/{name}",)
             assert "overlay" not in found.message

@@ -1,4 +1,4 @@
-"""What `promote` makes of its arguments, and what its help tells."""
+"""The arguments of `promote`, and its help."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ import pytest
 
 from job.config.flags import SETTINGS
 from job.promote.arguments import parse
-from job.promote.moves import aims, columns
+from job.promote.moves import parse_targets, write_table
 
 COMMANDS = ("status", "move", "wait", "notes")
 
 
-def test_help_tells_of_every_sub_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_sub_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse(["--help"])
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     assert caught.value.code == 0
-    assert all(f"\n  {name} " in told for name in COMMANDS)
-    assert "examples:" in told and max(map(len, told.splitlines())) <= 100
+    assert all(f"\n  {name} " in shown for name in COMMANDS)
+    assert "examples:" in shown and max(map(len, shown.splitlines())) <= 100
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_sub_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse([command, "--help"])
-    told = capsys.readouterr().out
+    shown = capsys.readouterr().out
     assert caught.value.code == 0
-    assert f"import-images promote {command}" in told and "exit status:" in told
+    assert f"import-images promote {command}" in shown and "exit status:" in shown
     for flag in ("--config", "--output", "--deployment", "--namespace"):
-        assert flag in told.split() or f"{flag}," in told
+        assert flag in shown.split() or f"{flag}," in shown
     if command in ("move", "wait"):
-        assert all(setting.flag in told for setting in SETTINGS if setting.flag)
+        assert all(setting.flag in shown for setting in SETTINGS if setting.flag)
 
 
 @pytest.mark.parametrize("arguments", [[], ["nix"], ["move", "--nix"], ["status", "--to", "x"], ["wait", "--yes"]])
@@ -60,17 +60,17 @@ def test_help_loads_nothing_heavy() -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
-def test_aims() -> None:
+def test_targets() -> None:
     errors: list[str] = []
-    assert aims(["main~2"], ["worker"], errors) == {"worker": "main~2"}
-    assert aims(["web=v1", "worker=a=b"], ["worker", "web"], errors) == {"web": "v1", "worker": "a=b"}
+    assert parse_targets(["main~2"], ["worker"], errors) == {"worker": "main~2"}
+    assert parse_targets(["web=v1", "worker=a=b"], ["worker", "web"], errors) == {"web": "v1", "worker": "a=b"}
     assert not errors
-    aims(["v1", "web="], ["worker", "web"], errors)
+    parse_targets(["v1", "web="], ["worker", "web"], errors)
     assert [error.partition(":")[0] for error in errors] == ["--to", "--to"]
 
 
-def test_columns_give_way() -> None:
+def test_wide_columns_are_shortened() -> None:
     written: list[str] = []
-    columns([("A", "B"), ("x" * 120, "yes")], written.append)
+    write_table([("A", "B"), ("x" * 120, "yes")], written.append)
     assert [len(line) for line in written] == [99, 101]
     assert written[1].endswith("…  yes\n")

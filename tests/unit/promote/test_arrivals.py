@@ -1,4 +1,4 @@
-"""Which image is the one that was promoted."""
+"""Which images count as promoted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ OTHER = "f" * 40
 
 
 class History:
-    """Five commits in a row; stable is at one of them, and more are known after a fetch."""
+    """Five commits in a row; stable is at one of them, and a fetch makes the remaining ones known."""
 
     def __init__(self, stable: int, known: int = 5) -> None:
         self.stable = self.stable_after = stable
@@ -43,7 +43,7 @@ def test_the_commit_itself() -> None:
     assert history.fetches == 0
 
 
-def test_what_was_there_before() -> None:
+def test_other_revisions() -> None:
     history = History(2)
     for revision in (None, "v1.2", "", LINE[1], OTHER):
         assert judge(history).state(revision) is State.WAITING
@@ -53,18 +53,18 @@ def test_what_was_there_before() -> None:
 def test_a_later_commit_of_stable_counts() -> None:
     history = History(2)
     history.stable_after = 4
-    found = judge(history)
-    assert found.state(LINE[3][:12]) is State.LATER
+    decision = judge(history)
+    assert decision.state(LINE[3][:12]) is State.LATER
     assert history.fetches == 1
 
 
-def test_a_commit_that_is_new_here_is_looked_into_once() -> None:
+def test_an_unknown_commit_is_fetched_once() -> None:
     history = History(2, known=3)
     history.stable_after = 4
     assert judge(history).state(LINE[4]) is State.LATER
     history = History(2)
-    found = judge(history)
-    assert [found.state("1234567") for _ in range(3)] == [State.WAITING] * 3
+    decision = judge(history)
+    assert [decision.state("1234567") for _ in range(3)] == [State.WAITING] * 3
     assert history.fetches == 1
 
 
@@ -75,7 +75,7 @@ def test_a_commit_of_rolling_does_not_count() -> None:
 
 def test_stable_may_be_moved_to_a_commit_of_rolling() -> None:
     history = History(2)
-    found = judge(history)
-    assert found.state(LINE[4]) is State.WAITING
+    decision = judge(history)
+    assert decision.state(LINE[4]) is State.WAITING
     history.stable_after = 4
-    assert found.state(LINE[4]) is State.LATER
+    assert decision.state(LINE[4]) is State.LATER

@@ -1,4 +1,4 @@
-"""Which runs are meant, and what they changed all in all."""
+"""The runs of a period, and their changes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from job.domain.errors import UsageError
 from job.journal.records import RunRecord
-from job.promote.changes import Change, Since, changes_of, fed, parse_since, runs_of
+from job.promote.changes import Change, Since, change_of, changes_of, parse_since, runs_since
 from job.promote.config import Feed, Repository
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -39,14 +39,14 @@ def test_since() -> None:
 
 
 def test_runs() -> None:
-    assert runs_of(RUNS, Since()) == (RUNS[1],)
-    assert runs_of(RUNS, Since(run=RUNS[3].id)) == (RUNS[1], RUNS[3])
-    assert runs_of(RUNS, Since(run=RUNS[2].id)) == (RUNS[1],)
-    assert runs_of(RUNS, Since(run=RUNS[0].id)) == ()
-    assert runs_of(RUNS, Since(time=NOW - timedelta(days=7))) == (RUNS[1],)
-    assert runs_of((), Since()) == ()
+    assert runs_since(RUNS, Since()) == (RUNS[1],)
+    assert runs_since(RUNS, Since(run=RUNS[3].id)) == (RUNS[1], RUNS[3])
+    assert runs_since(RUNS, Since(run=RUNS[2].id)) == (RUNS[1],)
+    assert runs_since(RUNS, Since(run=RUNS[0].id)) == ()
+    assert runs_since(RUNS, Since(time=NOW - timedelta(days=7))) == (RUNS[1],)
+    assert runs_since((), Since()) == ()
     with pytest.raises(LookupError):
-        runs_of(RUNS, Since(run="20200101T000000Z-0000"))
+        runs_since(RUNS, Since(run="20200101T000000Z-0000"))
 
 
 def test_changes_from_before_the_first_to_after_the_last() -> None:
@@ -58,8 +58,8 @@ def test_changes_from_before_the_first_to_after_the_last() -> None:
     assert len(changes_of("shop", (RUNS[3],), None)) == 3
 
 
-def test_whose_images() -> None:
+def test_the_part_of_a_repository() -> None:
     change = Change("shop", ("beat:prod", "web:prod", "worker:prod"), "a", "c")
     repository = Repository("worker", "x", feeds=(Feed("worker"), Feed("beat", "prod"), Feed("web", "live")))
-    assert fed(repository, change) == Change("shop", ("beat:prod", "worker:prod"), "a", "c")
-    assert fed(Repository("library", "x"), change) is None
+    assert change_of(repository, change) == Change("shop", ("beat:prod", "worker:prod"), "a", "c")
+    assert change_of(Repository("library", "x"), change) is None

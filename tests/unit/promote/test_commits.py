@@ -1,4 +1,4 @@
-"""Commits as git lists them, and what they are called elsewhere."""
+"""Commits as git lists them, pull requests, and web addresses."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from job.promote.commits import (
     Commit,
     authors,
-    commits_from,
     is_hash,
+    parse_log,
     pull_requests,
     pull_requests_of,
     same,
@@ -27,29 +27,29 @@ def commit(subject: str, author: str = "Jane Doe", *, is_merge: bool = False) ->
 
 def test_a_list_of_commits() -> None:
     rows = ["a" * 40, "b" * 40, "Jane", "1763596800", "One", "b" * 40, "c d", "Jim", "1763596801", "Merge it"]
-    found = commits_from("\0".join(rows) + "\0")
-    assert [(each.id[0], each.author, each.subject, each.is_merge) for each in found] == [
+    commits = parse_log("\0".join(rows) + "\0")
+    assert [(each.id[0], each.author, each.subject, each.is_merge) for each in commits] == [
         ("a", "Jane", "One", False),
         ("b", "Jim", "Merge it", True),
     ]
-    assert found[0].at == datetime(2025, 11, 20, tzinfo=UTC)
-    assert commits_from("") == ()
+    assert commits[0].at == datetime(2025, 11, 20, tzinfo=UTC)
+    assert parse_log("") == ()
 
 
 @pytest.mark.parametrize(
-    ("subject", "named"),
+    ("subject", "names"),
     [
-        ("Mend it (#123)", ("#123",)),
-        ("Merge pull request #12 from jane/mend-it", ("#12",)),
-        ("Revert 'Mend it (#12)' (#13)", ("#12", "#13")),
+        ("Fix it (#123)", ("#123",)),
+        ("Merge pull request #12 from jane/fix-it", ("#12",)),
+        ("Revert 'Fix it (#12)' (#13)", ("#12", "#13")),
         ("Merged in fix/x (pull request #7)", ("#7",)),
-        ("Mend it (!45)", ("!45",)),
-        ("Mend issue #12", ()),
-        ("Mend it", ()),
+        ("Fix it (!45)", ("!45",)),
+        ("Fix issue #12", ()),
+        ("Fix it", ()),
     ],
 )
-def test_pull_requests(subject: str, named: tuple[str, ...]) -> None:
-    assert pull_requests(subject) == named
+def test_pull_requests(subject: str, names: tuple[str, ...]) -> None:
+    assert pull_requests(subject) == names
 
 
 def test_pull_requests_of_several() -> None:
@@ -57,7 +57,7 @@ def test_pull_requests_of_several() -> None:
 
 
 @pytest.mark.parametrize(
-    ("one", "other", "wanted"),
+    ("one", "other", "expected"),
     [
         (FULL, FULL, True),
         (FULL[:7], FULL, True),
@@ -71,11 +71,11 @@ def test_pull_requests_of_several() -> None:
         (FULL + "-dirty", FULL, False),
     ],
 )
-def test_the_beginning_of_a_hash_counts(one: str | None, other: str, wanted: bool) -> None:
-    assert same(one, other) is wanted
+def test_abbreviated_hashes(one: str | None, other: str, expected: bool) -> None:
+    assert same(one, other) is expected
 
 
-def test_what_can_be_a_hash() -> None:
+def test_is_hash() -> None:
     assert is_hash(FULL) and is_hash(" 4d5e6f7 ")
     assert not is_hash("stable") and not is_hash(None) and not is_hash("4d5e6f")
 
@@ -93,10 +93,10 @@ def test_what_can_be_a_hash() -> None:
         ("file:///srv/git/worker.git", None),
     ],
 )
-def test_where_it_can_be_read(url: str, web: str | None) -> None:
+def test_web_address(url: str, web: str | None) -> None:
     assert web_address(url) == web
 
 
 def test_authors() -> None:
-    found = authors([commit("a", "Jim"), commit("b"), commit("c"), commit("d", "Bot", is_merge=True)])
-    assert found == ("Jane Doe", "Jim")
+    names = authors([commit("a", "Jim"), commit("b"), commit("c"), commit("d", "Bot", is_merge=True)])
+    assert names == ("Jane Doe", "Jim")

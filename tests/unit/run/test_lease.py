@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import example, given, settings
@@ -409,29 +410,45 @@ def test_the_keeper_renews_tells_of_a_loss_and_releases(monkeypatch: pytest.Monk
 
 def test_locks_are_released_side_by_side_and_never_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each API request may hang, and the pod has only so much time."""
-    monkeypatch.setattr("job.run.lease.RELEASE_SECONDS", 0.5)
-    objects, hanging = Objects(), threading.Event()
+    objects, hanging, released = Objects(), threading.Event(), threading.Semaphore(0)
     locks = [lock(objects, scope=Scope(f"d{number}")) for number in range(8)]
     for each in locks:
         each.acquire()
+    # Seven requests pass only when all of them are under way.
+    together = threading.Barrier(7)
 
     def hang(asked: Asked) -> None:
         if asked.verb == "update" and asked.name == "import-images-d0":
-            hanging.wait(20)
+            hanging.wait(60)
         elif asked.verb == "update":
-            hanging.wait(0.2)
+            together.wait(60)
 
-    objects.before = hang
-    begun = time.monotonic()
+    def count(asked: Asked) -> None:
+        if asked.verb == "update":
+            released.release()
+
+    objects.before, objects.after = hang, count
+    # The time is over once seven are released, however long that takes here.
+    over = threading.Event()
+
+    def wait_for_seven() -> None:
+        if all(released.acquire(timeout=60) for _ in range(7)):
+            over.set()
+
+    watcher = threading.Thread(target=wait_for_seven)
+    watcher.start()
+    clock = SimpleNamespace(monotonic=lambda: 1000.0 if over.is_set() else 0.0)
     try:
         with Keeper(lambda namespace: None, 8) as keeper:
             for each in locks:
                 keeper.keep(each)
-        assert time.monotonic() - begun < 3
+            monkeypatch.setattr("job.run.lease.time", clock)
+        assert over.is_set()
         holders = {each["metadata"]["name"]: each["spec"]["holderIdentity"] for each in objects.all(LEASES)}
         assert holders == {f"import-images-d{number}": "" if number else "me" for number in range(8)}
     finally:
         hanging.set()
+        watcher.join()
 
 
 def test_the_keeper_tells_of_a_lock_that_ran_out_beside_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""What the sub-commands work with: the configuration and its clones."""
+"""What the sub-commands share: the configuration, its clones, and the request to stop."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from job.runtime.terminal import Line
 
 
 @dataclass(frozen=True, slots=True)
-class Bench:
-    """The configuration, and the clones as they are needed."""
+class Workspace:
+    """The configuration, and the clones opened so far."""
 
     config: Config
     stop: Stop
     clones: dict[str, Clone] = field(default_factory=dict)
 
-    def stopping(self) -> bool:
-        """Whether the command was told to stop."""
+    def is_stopping(self) -> bool:
+        """Whether the command was asked to stop."""
         return bool(self.stop)
 
     def clone(self, repository: Repository) -> Clone:
-        """The clone of a repository, as it was fetched last."""
+        """The clone of a repository, as of its last fetch."""
         if repository.name not in self.clones:
-            self.clones[repository.name] = clone_of(self.config, repository.name, repository.url, self.stopping)
+            self.clones[repository.name] = clone_of(self.config, repository.name, repository.url, self.is_stopping)
         return self.clones[repository.name]
 
     def monorepo(self) -> Clone | None:
-        """The clone of the monorepo, if there is one; no repository's can have that folder."""
-        found = self.config.monorepo
-        return clone_of(self.config, "monorepo", found.url, self.stopping, "_monorepo") if found else None
+        """The clone of the monorepo; None without a `[monorepo]`. No repository can have this folder's name."""
+        monorepo = self.config.monorepo
+        return clone_of(self.config, "monorepo", monorepo.url, self.is_stopping, "_monorepo") if monorepo else None
 
     def fetch(self, repositories: Sequence[Repository]) -> dict[str, str]:
-        """Fetch repositories, one after the other, as a login may be asked for; returns what went wrong, by name.
+        """Fetch repositories one after the other, since git may ask for a login; returns errors by repository name.
 
         Raises:
-            StoppedError: the command was told to stop.
+            StoppedError: the command was asked to stop.
         """
         line, problems = Line(sys.stderr), {}
         try:
             for number, repository in enumerate(repositories, 1):
                 line.show(f"fetching {repository.name}, {number} of {len(repositories)}")
                 if self.stop:
-                    raise StoppedError("stopped before anything was done")
+                    raise StoppedError("stopped; nothing was changed")
                 try:
                     self.clone(repository).fetch()
                 except GitError as error:
@@ -58,14 +58,14 @@ class Bench:
         return problems
 
 
-def tip_of(clone: Clone, branch: str, key: str) -> str:
-    """The commit of a repository's branch.
+def require_tip(clone: Clone, branch: str, key: str) -> str:
+    """The commit of a repository's branch, which the configuration names under `key`.
 
     Raises:
         GitError: there is no such branch.
     """
     tip = clone.tip(branch)
     if tip is None:
-        advice = f"correct {key} of it in the configuration, or push that branch once"
-        raise GitError(f"{clone.name}: there is no branch {branch}; {advice}")
+        fix = f"correct {key} in its configuration, or push that branch once"
+        raise GitError(f"{clone.name}: there is no branch {branch}; {fix}")
     return tip
