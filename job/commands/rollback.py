@@ -32,7 +32,7 @@ from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
 from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer
-from job.imagestreams.retag import let_go, put_back, read, who
+from job.imagestreams.retag import current_user, read_stream, release_hold, roll_back
 from job.journal.records import Journal, belongs_to
 from job.journal.store import JournalStore
 from job.publish.publisher import tell
@@ -82,7 +82,7 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
         around = where.survey([name.namespace])
         if stop:
             raise StoppedError(_STOPPED)
-        stream = let_go(where.cluster, name, retries=settings.retries, stopping=where.stopping)
+        stream = release_hold(where.cluster, name, where.retrier)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
         run = _run(where, found, Command.RESUME)
         rounds = Rounds(run, around.workloads)
@@ -107,7 +107,7 @@ def _moved(where: Place, rounds: Rounds, result: TagResult) -> TagResult:
         return result
     name = TagName(result.namespace, result.stream, result.tag)
     try:
-        stream = stream_from(read(where.cluster, name, where.settings.retries, where.stopping))
+        stream = stream_from(read_stream(where.cluster, name, where.retrier))
     except ClusterError as error:
         # The tag is let go already, so that this may not end as if nothing was done.
         log.warning("which image %s/%s has now is not known: %s", name.namespace, name, error)
@@ -133,16 +133,15 @@ def _show_plan(plan: Undoing, *, as_table: bool) -> None:
 def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, around: Survey, *, as_table: bool) -> int:
     name, settings = found.name, where.settings
     run = _run(where, found, Command.ROLLBACK)
-    terms = Terms(run.started, who(where.cluster), plan.reason, plan.until, plan.until_newer)
-    tag = put_back(
+    terms = Terms(run.started, current_user(where.cluster), plan.reason, plan.until, plan.until_newer)
+    tag = roll_back(
         where.cluster,
         name,
         target,
         terms,
         bad=plan.now.digest,
-        retries=settings.retries,
+        retrier=where.retrier,
         timeout=settings.import_timeout,
-        stopping=where.stopping,
     )
     hold = hold_of(tag)
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)

@@ -45,7 +45,7 @@ from job.domain.model import Command, OnBadRollout, Reason, Skip, TagName
 from job.domain.selection import aliases_of, wave_of
 from job.domain.shell import command
 from job.imagestreams.api_types import stream_from
-from job.imagestreams.retag import who
+from job.imagestreams.retag import current_user
 from job.run.context import nothing_matches
 from job.run.engine import start
 from job.run.session import Place, place
@@ -122,7 +122,7 @@ class _Examination:
         except ClusterError as error:
             if error.reason is not Reason.FORBIDDEN:
                 raise
-            self.findings.append(rbac.fleet(who(where.cluster), str(error)))
+            self.findings.append(rbac.fleet(current_user(where.cluster), str(error)))
             return
         self.namespaces = run.namespaces
         streams, errors = read_streams(where, self.namespaces)
@@ -163,7 +163,7 @@ class _Examination:
     def _rights(self, chosen: Sequence[ChosenStream], jobs: Sequence[CronJob]) -> set[str]:
         """Tell of rights that are missing; the namespaces in which this login may ask for images."""
         where, deployment = self.where, self.where.settings.wanted.deployment
-        self.me = me = who(where.cluster)
+        self.me = me = current_user(where.cluster)
         waves = {wave_of(each.stream, tag) for each in chosen for tag in each.those(None)}
         in_waves = "there are waves" if len(waves) > 1 else None
         ending = self._hold_that_ends(chosen)

@@ -52,8 +52,6 @@ _HTTP_REASONS = {
     429: Reason.RATE_LIMITED,
     504: Reason.TIMEOUT,
 }
-# What another try may change. A timeout has a rule of its own: once more.
-PASSING = frozenset({Reason.CONFLICT, Reason.RATE_LIMITED, Reason.REGISTRY_ERROR, Reason.API_ERROR, Reason.UNREACHABLE})
 
 
 def of_image(status_reason: str, message: str) -> tuple[Reason, By]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -10,7 +11,8 @@ from job.cluster import IMAGE_STREAM_IMAGES, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import ImageFacts, Reason
 from job.imagestreams.api_types import facts_from
-from job.runtime.pool import Pool, persist
+from job.runtime.pool import gather
+from job.runtime.retry import retrier
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +63,8 @@ class Describer:
 
     def describe_all(self, wanted: Iterable[tuple[str, str, str]], concurrency: int) -> None:
         """Ask for images, each given as namespace, stream and digest, several at a time."""
-        tasks = [_Asking(self, *each) for each in dict.fromkeys(wanted)]
-        Pool(concurrency).run(tasks, self._stopping, grace=0.0)
+        calls = {each: functools.partial(self.describe, *each) for each in wanted}
+        gather(calls, concurrency, self._stopping)
 
     def _refused_in(self, namespace: str, error: ClusterError) -> None:
         with self._lock:
@@ -73,20 +75,8 @@ class Describer:
         log.warning("earlier images are shown without build time and revision: %s (%s)", error, advice)
 
     def _ask(self, namespace: str, stream: str, digest: str) -> ImageFacts:
-        answer = persist(
-            lambda: self._cluster.get(IMAGE_STREAM_IMAGES, namespace, f"{stream}@{digest}"), 1, self._stopping
+        answer = retrier(1, self._stopping).call(
+            lambda: self._cluster.get(IMAGE_STREAM_IMAGES, namespace, f"{stream}@{digest}")
         )
         image = answer.get("image")
         return facts_from(image if isinstance(image, dict) else {})
-
-
-class _Asking:
-    """One image that is asked for."""
-
-    def __init__(self, describer: Describer, namespace: str, stream: str, digest: str) -> None:
-        self._describer = describer
-        self._asked = namespace, stream, digest
-
-    def step(self) -> None:
-        """See `pacing.Task`."""
-        self._describer.describe(*self._asked)

@@ -13,22 +13,22 @@ Rules that come from OpenShift (measured; see docs/imports.md):
 
 from __future__ import annotations
 
-import random
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING, of_image
+from job.domain.failures import of_image
 from job.domain.holds import hold_of
 from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
+from job.domain.retries import Attempts, RetryPolicy
 from job.domain.selection import Choice, aliases_of, skip_reason
 from job.domain.text import clean
 from job.imagestreams.api_types import Imported, answer_from, image_of, import_of, repository_of, stream_from
 from job.imagestreams.descriptions import Describer
-from job.runtime.pool import Pool, wait_before
+from job.runtime.clock import SYSTEM, Clock
+from job.runtime.pool import Throttle, gather, run_tasks
 
 IMAGES_A_REQUEST = 3
 GRACE_SECONDS = 30.0
@@ -41,14 +41,14 @@ class Options:
 
     Attributes:
         write: False asks only what would be imported.
-        retries: more tries of what may pass.
+        policy: when an import is tried again.
         timeout: seconds of one request, sent to the server too.
         deadline: the monotonic time at which no further request is begun.
         chosen_here: the tags are those of the stream, so that reading it again tells what became of them.
     """
 
     write: bool
-    retries: int
+    policy: RetryPolicy
     timeout: float
     deadline: float
     chosen_here: bool = True
@@ -64,9 +64,7 @@ class _Pending:
     seconds: float = 0.0
     ready: float = 0.0
     alone: bool = False
-    # What was spent of RETRIES, and how many timeouts there were, of which the first is tried once more.
-    retries: int = 0
-    timeouts: int = 0
+    spent: Attempts = field(default_factory=Attempts)
     failed: Reason | None = None
     # An answer was lost, so that the import may have taken effect all the same.
     doubtful: bool = False
@@ -95,11 +93,10 @@ class Surroundings:
     cluster: Cluster
     options: Options
     describer: Describer
-    pool: Pool
+    throttle: Throttle
     retried: Callable[[str, str], None]
     settled: Callable[[], None]
-    chance: Callable[[], float] = random.random
-    clock: Callable[[], float] = field(default=time.monotonic)
+    clock: Clock = SYSTEM
     grace: Callable[[], float] = lambda: GRACE_SECONDS
 
 
@@ -124,7 +121,7 @@ class StreamImport:
         self._undescribed: list[str] | None = None
 
     def step(self) -> float | None:
-        """Do one request; see `pacing.Task`."""
+        """Do one request; see `pool.Task`."""
         if self._pending:
             if self._stale:
                 self._read_again()
@@ -140,12 +137,12 @@ class StreamImport:
 
     def _wait(self) -> float | None:
         if self._pending:
-            return max(0.0, min(pending.ready for pending in self._pending) - self._around.clock())
+            return max(0.0, min(pending.ready for pending in self._pending) - self._around.clock.monotonic())
         return 0.0 if self._doubtful or self._undescribed is None or self._undescribed else None
 
     def _batch(self) -> list[_Pending]:
         """The next images that may go together."""
-        now = self._around.clock()
+        now = self._around.clock.monotonic()
         batch: list[_Pending] = []
         insecure: dict[str, bool] = {}
         for pending in self._pending:
@@ -166,7 +163,7 @@ class StreamImport:
         if not batch:
             return
         body = import_of(self._stream, [pending.tag for pending in batch], write=around.options.write)
-        begun = around.clock()
+        begun = around.clock.monotonic()
         again = next((pending.failed for pending in batch if pending.failed), None)
         if again:
             around.retried(self._stream.namespace, again)
@@ -184,7 +181,7 @@ class StreamImport:
             self._refused(batch, error)
             return
         self._spend(batch, begun)
-        around.pool.went_well()
+        around.throttle.succeeded()
         if answer.stream is not None:
             self._stream = answer.stream
         for pending, imported in zip(batch, answer.images, strict=True):
@@ -200,7 +197,7 @@ class StreamImport:
         return (stream.namespace, stream.name) == (self._stream.namespace, self._stream.name)
 
     def _spend(self, batch: Sequence[_Pending], begun: float) -> None:
-        spent = self._around.clock() - begun
+        spent = self._around.clock.monotonic() - begun
         for pending in batch:
             pending.seconds += spent
 
@@ -216,7 +213,8 @@ class StreamImport:
         if (error.code == 422 or error.reason is Reason.TIMEOUT) and len(batch) > 1:
             for pending in batch:
                 pending.alone, pending.failed = True, error.reason
-                pending.timeouts += error.reason is Reason.TIMEOUT
+                if error.reason is Reason.TIMEOUT:
+                    pending.spent = replace(pending.spent, timeouts=pending.spent.timeouts + 1)
             self._stale = not error.answered and around.options.chosen_here
             return
         for pending in batch:
@@ -229,14 +227,14 @@ class StreamImport:
     def _pace(self, error: ClusterError) -> None:
         """Go easy on an API that is in trouble."""
         if error.code in (429, 503):
-            self._around.pool.slow_down()
+            self._around.throttle.slow_down()
         if error.reason in (Reason.RATE_LIMITED, Reason.UNREACHABLE, Reason.API_ERROR):
-            self._around.pool.refused()
+            self._around.throttle.refused()
 
     def _not_imported(self, pending: _Pending, imported: Imported) -> None:
         reason, by = of_image(imported.reason, imported.message)
         if reason is Reason.RATE_LIMITED:
-            self._around.pool.slow_down()
+            self._around.throttle.slow_down()
         if not imported.reason:
             # What spoils it may be another image of the same request.
             pending.alone = True
@@ -245,16 +243,10 @@ class StreamImport:
     def _try_again_or_fail(self, pending: _Pending, error: ClusterError, by: By) -> None:
         around = self._around
         pending.failed = error.reason
-        if error.reason is Reason.TIMEOUT:
-            pending.timeouts += 1
-            again = pending.timeouts < 2 and pending.retries < around.options.retries
-        else:
-            again = error.reason in PASSING and pending.retries < around.options.retries
-        pending.retries += again
-        tries = max(1, pending.retries)
-        ready = around.clock() + wait_before(tries, error.reason, error.retry_after, around.chance)
-        if again and ready < around.options.deadline:
-            pending.ready = ready
+        now = around.clock.monotonic()
+        retry = around.options.policy.decide(error, pending.spent, around.clock.chance())
+        if retry and now + retry.wait < around.options.deadline:
+            pending.ready, pending.spent = now + retry.wait, retry.attempts
         elif pending.doubtful or (
             around.options.chosen_here and by is By.API and error.reason in (Reason.CONFLICT, Reason.NOT_FOUND)
         ):
@@ -270,7 +262,7 @@ class StreamImport:
             self._stream = self.read()
         except ClusterError as error:
             self._pace(error)
-            for pending in [p for p in self._pending if p.ready <= self._around.clock()]:
+            for pending in [p for p in self._pending if p.ready <= self._around.clock.monotonic()]:
                 self._try_again_or_fail(pending, error, By.API)
             return
         self._stale = False
@@ -429,22 +421,6 @@ class StreamImport:
             )
 
 
-class _ReadAfterwards:
-    """One read of a stream whose import was abandoned while under way."""
-
-    def __init__(self, stream: StreamImport) -> None:
-        self.stream = stream
-        self.found: Stream | None = None
-
-    def step(self) -> float | None:
-        """See `pacing.Task`."""
-        try:
-            self.found = self.stream.read()
-        except ClusterError:
-            self.found = None
-        return None
-
-
 def run_imports(
     chosen: Sequence[tuple[Stream, tuple[Choice, ...]]],
     around: Surroundings,
@@ -463,17 +439,17 @@ def run_imports(
     tasks = [StreamImport(stream, choices, around) for stream, choices in chosen]
 
     def stop() -> bool:
-        return stopping() or around.clock() >= around.options.deadline
+        return stopping() or around.clock.monotonic() >= around.options.deadline
 
-    left = around.pool.run(tasks, stop, around.grace)
+    left = run_tasks(tasks, around.throttle, stop, around.grace)
     found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))
     return [result for task in tasks for result in task.results()]
 
 
-def _read_afterwards(left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream | None]:
-    reads = [_ReadAfterwards(stream) for stream in left]
-    until = time.monotonic() + READ_AFTERWARDS_SECONDS
-    Pool(32).run(reads, lambda: time.monotonic() > until, 0)
-    return {read.stream: read.found for read in reads}
+def _read_afterwards(left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream]:
+    """The streams of imports that were abandoned while under way, as far as they can be read in a few seconds."""
+    until = SYSTEM.monotonic() + READ_AFTERWARDS_SECONDS
+    answers = gather({task: task.read for task in left}, 32, lambda: SYSTEM.monotonic() > until)
+    return {task: answer for task, answer in answers.items() if isinstance(answer, Stream)}

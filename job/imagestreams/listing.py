@@ -3,101 +3,98 @@
 from __future__ import annotations
 
 import difflib
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING
 from job.domain.model import Reason, RunError, Stage, Stream
 from job.domain.selection import Choice, Wanted, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from
-from job.runtime.pool import wait_before
+from job.runtime.retry import Retrier
 
 Chosen = tuple[Stream, tuple[Choice, ...]]
 
 
+@dataclass(frozen=True, slots=True)
 class Listing:
-    """The streams of one namespace: all of them, or an error. A list that breaks is begun once more."""
+    """What was found in one namespace.
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        namespace: str,
-        wanted: Wanted,
-        selector: str | None,
-        retried: Callable[[str, str], None],
-    ) -> None:
-        self.namespace = namespace
-        self._cluster = cluster
-        self._wanted = wanted
-        self._selector = selector
-        self._retried = retried
-        self._looked_at = 0
-        self._matched = False
-        self._tags: set[str] = set()
-        self._chosen: list[Chosen] | None = None
-        self._problem: ClusterError | None = None
+    Attributes:
+        namespace: its name.
+        matched: whether any tag there matches, also one in another shard's share.
+        chosen: the streams of which tags were chosen; none where `error` is set.
+        error: why there is no list.
+        nothing_matched: where nothing matches, that, with a hint at what is there.
+    """
 
-    def step(self) -> float | None:
-        """List the streams, all pages; see `pacing.Task`."""
-        chosen: list[Chosen] = []
-        self._looked_at, self._matched = 0, False
-        try:
-            for item in self._cluster.list(IMAGE_STREAMS, self.namespace, self._selector):
-                stream = stream_from(item)
-                self._looked_at += 1
-                self._tags.update(tag.name for tag in stream.tags)
-                if choices := choose(stream, self._wanted):
-                    self._matched = True
-                    if in_share(stream.namespace, stream.name, self._wanted.shard):
-                        chosen.append((stream, choices))
-        except ClusterError as error:
-            again = self._problem is None and (error.reason in PASSING or error.reason is Reason.TIMEOUT)
-            self._problem = error
-            if not again:
-                return None
-            self._retried(self.namespace, error.reason)
-            return wait_before(1, error.reason, error.retry_after, random.random)
-        self._chosen, self._problem = chosen, None
-        return None
+    namespace: str
+    matched: bool = False
+    chosen: tuple[Chosen, ...] = ()
+    error: RunError | None = None
+    nothing_matched: RunError | None = None
 
-    @property
-    def matched(self) -> bool:
-        """Whether any tag was asked for here, be it in another shard's share."""
-        return self._matched
 
-    def chosen(self) -> Sequence[Chosen]:
-        """The streams of which tags were chosen; none where the list broke."""
-        return self._chosen or ()
+def list_chosen(
+    cluster: Cluster,
+    namespace: str,
+    wanted: Wanted,
+    selector: str | None,
+    *,
+    retrier: Retrier,
+    retried: Callable[[str, str], None],
+) -> Listing:
+    """List the streams of a namespace, all pages, and choose tags in them. A list that breaks is begun once more.
 
-    def error(self) -> RunError | None:
-        """Why there is no list, if there is none."""
-        if self._chosen is not None:
-            return None
-        if self._problem is None:
-            return self.stopped(self.namespace)
-        message = f"cannot list image streams in {self.namespace}: {self._problem}"
-        return RunError(self.namespace, Stage.LIST, self._problem.reason, message)
-
-    @staticmethod
-    def stopped(namespace: str) -> RunError:
-        """That the run was told to stop before there was a list."""
-        return RunError(
-            namespace, Stage.LIST, Reason.ABORTED, f"stopped before the image streams of {namespace} were listed"
+    Args:
+        cluster: the cluster.
+        namespace: where.
+        wanted: what the run is to import.
+        selector: a label selector on streams.
+        retrier: when to give up; of its tries one more is used at most.
+        retried: called with namespace and reason when the list is begun once more.
+    """
+    once_more = replace(retrier, policy=replace(retrier.policy, retries=1))
+    try:
+        return once_more.call(
+            lambda: _list(cluster, namespace, wanted, selector), lambda reason: retried(namespace, reason)
         )
+    except ClusterError as error:
+        message = f"cannot list image streams in {namespace}: {error}"
+        return Listing(namespace, error=RunError(namespace, Stage.LIST, error.reason, message))
 
-    def nothing_matched(self) -> RunError:
-        """That nothing was asked for here, with a hint at what there is."""
-        wanted = self._wanted
-        asked = ", ".join(f"{p.stream}:{p.tag or wanted.deployment or '*'}" for p in wanted.patterns) or (
-            f"tag {wanted.deployment}" if wanted.deployment else "any tag"
-        )
-        message = f"nothing in {self.namespace} matches {asked}: {self._looked_at} image streams were looked at"
-        if wanted.deployment and wanted.deployment not in self._tags:
-            names = sorted(self._tags)
-            near = difflib.get_close_matches(wanted.deployment, names, n=3) or names[:5]
-            if near:
-                message += f"; tags there: {', '.join(near)}"
-        return RunError(self.namespace, Stage.SELECT, Reason.NOT_FOUND, clean(message))
+
+def stopped(namespace: str) -> Listing:
+    """What is known of a namespace whose list had not ended when the run was told to stop."""
+    message = f"stopped before the image streams of {namespace} were listed"
+    return Listing(namespace, error=RunError(namespace, Stage.LIST, Reason.ABORTED, message))
+
+
+def _list(cluster: Cluster, namespace: str, wanted: Wanted, selector: str | None) -> Listing:
+    chosen: list[Chosen] = []
+    tags: set[str] = set()
+    matched, count = False, 0
+    for item in cluster.list(IMAGE_STREAMS, namespace, selector):
+        stream = stream_from(item)
+        count += 1
+        tags.update(tag.name for tag in stream.tags)
+        if choices := choose(stream, wanted):
+            matched = True
+            if in_share(stream.namespace, stream.name, wanted.shard):
+                chosen.append((stream, choices))
+    nothing = None if matched else _nothing_matched(namespace, wanted, tags, count)
+    return Listing(namespace, matched, tuple(chosen), nothing_matched=nothing)
+
+
+def _nothing_matched(namespace: str, wanted: Wanted, tags: Collection[str], count: int) -> RunError:
+    asked = ", ".join(f"{p.stream}:{p.tag or wanted.deployment or '*'}" for p in wanted.patterns) or (
+        f"tag {wanted.deployment}" if wanted.deployment else "any tag"
+    )
+    message = f"nothing in {namespace} matches {asked}: {count} image streams were looked at"
+    if wanted.deployment and wanted.deployment not in tags:
+        names = sorted(tags)
+        near = difflib.get_close_matches(wanted.deployment, names, n=3) or names[:5]
+        if near:
+            message += f"; tags there: {', '.join(near)}"
+    return RunError(namespace, Stage.SELECT, Reason.NOT_FOUND, clean(message))

@@ -8,10 +8,11 @@ from typing import Any
 
 from job.cluster import Cluster
 from job.domain.model import By, Image, Item, Reason, Source, Stream, Tag
+from job.domain.retries import RetryPolicy
 from job.domain.selection import Choice
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import Options, Surroundings, run_imports
-from job.runtime.pool import Pool
+from job.runtime.pool import Throttle
 
 # The whole of an image, also where it is an index.
 WHOLE: Mapping[str, Any] = {"importMode": "PreserveOriginal"}
@@ -104,9 +105,9 @@ def look_up(
         chosen.append((stream, tuple(Choice(tag, None) for tag in tags)))
     around = Surroundings(
         cluster=cluster,
-        options=Options(False, retries, timeout, deadline, chosen_here=False),
+        options=Options(False, RetryPolicy(retries), timeout, deadline, chosen_here=False),
         describer=Describer(cluster, stopping),
-        pool=Pool(concurrency),
+        throttle=Throttle(concurrency),
         retried=retried,
         settled=lambda: None,
         grace=lambda: 0.0,

@@ -7,16 +7,13 @@ imported from where the tag takes its images from.
 
 from __future__ import annotations
 
-import itertools
 import logging
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
 from job.domain.errors import ClusterError, ImportImagesError
-from job.domain.failures import PASSING
 from job.domain.history import came_first
 from job.domain.holds import (
     ANNOTATION,
@@ -29,6 +26,7 @@ from job.domain.holds import (
     without_annotation,
 )
 from job.domain.model import Item, Reason, Source, Stream, Tag, TagName
+from job.domain.retries import Attempts
 from job.domain.text import clean
 from job.imagestreams.api_types import (
     answer_from,
@@ -40,7 +38,7 @@ from job.imagestreams.api_types import (
     spelt_repository,
     stream_from,
 )
-from job.runtime.pool import pause, persist, wait_before
+from job.runtime.retry import Retrier
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +65,7 @@ class UncertainError(ImportImagesError):
     """The tag was changed, and what came of it nobody could be asked."""
 
 
-def who(cluster: Cluster) -> str | None:
+def current_user(cluster: Cluster) -> str | None:
     """The user name that the API knows this program by; None where it does not tell."""
     body = {
         "apiVersion": SELF_SUBJECT_REVIEWS.api_version,
@@ -85,21 +83,20 @@ def who(cluster: Cluster) -> str | None:
     return clean(str(name), 200) if name else None
 
 
-def read(cluster: Cluster, name: TagName, retries: int, stopping: Callable[[], bool]) -> Json:
+def read_stream(cluster: Cluster, name: TagName, retrier: Retrier) -> Json:
     """The JSON of the tag's stream."""
-    return persist(lambda: cluster.get(IMAGE_STREAMS, name.namespace, name.stream), retries, stopping)
+    return retrier.call(lambda: cluster.get(IMAGE_STREAMS, name.namespace, name.stream))
 
 
-def put_back(
+def roll_back(
     cluster: Cluster,
     name: TagName,
     target: Item | str,
     terms: Terms,
     *,
     bad: str,
-    retries: int,
+    retrier: Retrier,
     timeout: float,
-    stopping: Callable[[], bool],
 ) -> Tag:
     """Move a tag to an image and hold it there.
 
@@ -109,9 +106,8 @@ def put_back(
         target: an item of the tag's history, or the digest of an image that only the registry has.
         terms: who, when, why, until when.
         bad: the image that the tag must still have; a tag that has moved on is left alone.
-        retries: more tries of what may pass.
+        retrier: sends a request again where that may help.
         timeout: seconds of one import request, where one is needed.
-        stopping: whether to give up trying.
 
     Returns:
         The tag as it is then, and held.
@@ -143,10 +139,10 @@ def put_back(
             raise moved
         return before
 
-    stream = _rewrite(cluster, name, change, is_ours, retries, stopping)
+    stream = _rewrite(cluster, name, change, is_ours, retrier)
     if isinstance(target, str):
         try:
-            stream = _import(cluster, name, stream, target, retries, timeout, stopping)
+            stream = _import(cluster, name, stream, target, retrier, timeout)
         except ClusterError as error:
             look = f"look: import-images history {name} -n {name.namespace}"
             told = f"{name} follows {target} and is held, but whether that came in is not known: {error}; {look}"
@@ -158,7 +154,7 @@ def put_back(
         return tag
     if isinstance(target, Item):
         raise moved
-    _rewrite(cluster, name, undo, lambda stream, tag: not is_ours(stream, tag), retries, lambda: False)
+    _rewrite(cluster, name, undo, lambda stream, tag: not is_ours(stream, tag), _to_the_end(retrier))
     raise NotThereError(f"{name} was put as it was before: {target} did not come in from the registry")
 
 
@@ -196,7 +192,7 @@ def source_in_registry(reference: Json, tag: Tag, digest: str) -> Source | None:
     return Source("DockerImage", f"{spelt_repository(str(origin.get('name')))}@{digest}")
 
 
-def let_go(cluster: Cluster, name: TagName, *, retries: int, stopping: Callable[[], bool]) -> Stream:
+def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
     """Put back what a held tag was before its hold, all but `generation`, which only the server sets.
 
     The server then begins an import of its own, so that a conflict soon after is normal.
@@ -223,12 +219,12 @@ def let_go(cluster: Cluster, name: TagName, *, retries: int, stopping: Callable[
             raise NoHoldError(f"the hold on {name} does not tell what was there before; {advice}")
         return freed
 
-    after = _rewrite(cluster, name, change, lambda stream, tag: hold_of(tag) is None, retries, stopping)
+    after = _rewrite(cluster, name, change, lambda stream, tag: hold_of(tag) is None, retrier)
     had = {tag.name: tag.current for tag in before[0].tags}
     return replace(after, tags=tuple(replace(tag, current=had.get(tag.name, tag.current)) for tag in after.tags))
 
 
-def forget(cluster: Cluster, name: TagName, *, retries: int, stopping: Callable[[], bool]) -> Stream:
+def remove_stale_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
     """Remove the annotation of a hold that is over, and nothing else."""
 
     def change(data: Json, stream: Stream, tag: Tag) -> Json:
@@ -237,7 +233,7 @@ def forget(cluster: Cluster, name: TagName, *, retries: int, stopping: Callable[
             raise NoHoldError(f"{name}: the annotation of its hold has gone already")
         return without_annotation(reference)
 
-    return _rewrite(cluster, name, change, lambda stream, tag: not is_over(tag), retries, stopping)
+    return _rewrite(cluster, name, change, lambda stream, tag: not is_over(tag), retrier)
 
 
 def _rewrite(
@@ -245,16 +241,16 @@ def _rewrite(
     name: TagName,
     change: Callable[[Json, Stream, Tag], Json],
     is_done: Callable[[Stream, Tag], bool],
-    retries: int,
-    stopping: Callable[[], bool],
+    retrier: Retrier,
 ) -> Stream:
     """Write a spec tag at the version that was read; after a lost answer a read tells whether it took effect.
 
     What was written stays written where nobody can read the stream afterwards: it is then told as far as it is known.
     """
     doubtful = False
-    for tries in itertools.count(1):
-        data = read(cluster, name, retries, stopping)
+    attempts = Attempts()
+    while True:
+        data = read_stream(cluster, name, retrier)
         stream = stream_from(data)
         tag = stream.tag(name.tag)
         if tag is None:
@@ -268,21 +264,21 @@ def _rewrite(
             lost = error.may_have_taken_effect
             if error.code == 403:
                 raise ClusterError(Reason.FORBIDDEN, f"{error} ({RIGHT})", code=403) from error
-            if not (lost or error.reason in PASSING) or tries > retries or stopping():
-                found = stream_from(read(cluster, name, retries, stopping)) if lost else None
+            try:
+                attempts = retrier.wait(error, attempts)
+            except ClusterError:
+                found = stream_from(read_stream(cluster, name, retrier)) if lost else None
                 left = found.tag(name.tag) if found else None
                 if found and left and is_done(found, left):
                     return found
                 raise
             doubtful |= lost
-            pause(wait_before(tries, error.reason, error.retry_after, random.random), stopping)
             continue
         try:
-            return stream_from(read(cluster, name, retries, lambda: False))
+            return stream_from(read_stream(cluster, name, _to_the_end(retrier)))
         except ClusterError as error:
             log.warning("%s/%s was changed, but cannot be read any more: %s", name.namespace, name, error)
             return as_written(data, reference, answer)
-    raise AssertionError("never ends without a result")
 
 
 def _import(
@@ -290,12 +286,12 @@ def _import(
     name: TagName,
     stream: Stream,
     digest: str,
-    retries: int,
+    retrier: Retrier,
     timeout: float,
-    stopping: Callable[[], bool],
 ) -> Stream:
     """Bring in the image that the tag's source names by digest; the server may do so by itself at the same time."""
-    for tries in range(1, retries + 2):
+    attempts = Attempts()
+    while True:
         tag = stream.tag(name.tag)
         if tag is None or tag.source is None or digest not in tag.source.name:
             return stream
@@ -310,11 +306,16 @@ def _import(
                 return answer.stream
             if answer and not answer.images[0].digest:
                 log.error("%s: %s", name, clean(answer.images[0].message))
-                return stream_from(read(cluster, name, retries, stopping))
+                return stream_from(read_stream(cluster, name, retrier))
         except ClusterError as error:
-            if error.reason not in PASSING | {Reason.TIMEOUT} or tries > retries or stopping():
+            try:
+                attempts = retrier.wait(error, attempts)
+            except ClusterError:
                 log.error("%s: %s", name, error)
-                return stream_from(read(cluster, name, retries, stopping))
-            pause(wait_before(tries, error.reason, error.retry_after, random.random), stopping)
-        stream = stream_from(read(cluster, name, retries, stopping))
-    return stream
+                return stream_from(read_stream(cluster, name, retrier))
+        stream = stream_from(read_stream(cluster, name, retrier))
+
+
+def _to_the_end(retrier: Retrier) -> Retrier:
+    """The same, whatever signal comes: what was begun is not left half done."""
+    return replace(retrier, stopping=lambda: False)

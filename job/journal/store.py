@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 import logging
-import random
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from job.cluster import CONFIG_MAPS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING
 from job.domain.model import Reason
+from job.domain.retries import Attempts, RetryPolicy
 from job.domain.text import clean
 from job.journal.records import NAME, Journal, decode, encode
-from job.runtime.pool import wait_before
+from job.runtime.clock import SYSTEM, Clock
 
 log = logging.getLogger(__name__)
 
-TRIES = 6
+# A journal is small and written often by several runs, so that conflicts are usual and waits are short.
+POLICY = RetryPolicy(retries=5, longest_wait=5.0, patience=5.0)
 
 
 class JournalStore:
     """The journal of one namespace. What goes wrong with it is a warning: a run does not depend on it."""
 
-    def __init__(self, cluster: Cluster, namespace: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, cluster: Cluster, namespace: str, clock: Clock = SYSTEM) -> None:
         self.namespace = namespace
         self._cluster = cluster
-        self._sleep = sleep
+        self._clock = clock
         self._warned = False
 
     def read(self) -> Journal | None:
@@ -43,20 +43,20 @@ class JournalStore:
         Returns:
             The journal as it is now, or None where it could not be written.
         """
-        for tries in range(1, TRIES + 1):
+        attempts = Attempts()
+        while True:
             try:
                 journal, version = self._get()
                 changed = change(journal)
                 self._put(changed, version)
                 return changed
             except ClusterError as error:
-                # A timeout is tried once more; and one that was deleted since it was read is made anew.
-                once_more = tries == 1 and error.code in (404, 504)
-                if tries == TRIES or not (error.reason in PASSING or once_more):
+                retry = POLICY.decide(error, attempts, self._clock.chance())
+                if retry is None:
                     self._warn("cannot be written", error)
                     return None
-                self._sleep(min(5.0, wait_before(tries, error.reason, error.retry_after, random.random)))
-        return None
+                self._clock.sleep(retry.wait)
+                attempts = retry.attempts
 
     def _get(self) -> tuple[Journal, str | None]:
         try:
@@ -90,7 +90,16 @@ class JournalStore:
             self._cluster.create(CONFIG_MAPS, self.namespace, body)
         else:
             metadata["resourceVersion"] = version
+            self._replace(body)
+
+    def _replace(self, body: Mapping[str, Any]) -> None:
+        try:
             self._cluster.replace(CONFIG_MAPS, self.namespace, body)
+        except ClusterError as error:
+            if error.code != 404:
+                raise
+            # It was deleted since it was read, which is one more way in which another client came first.
+            raise ClusterError(Reason.CONFLICT, str(error), code=409) from error
 
     def _warn(self, what: str, error: ClusterError) -> None:
         if self._warned:

@@ -21,7 +21,7 @@ from job.promote.deployed import find_fed_tags
 from job.promote.git import GitError
 from job.promote.workspace import Workspace
 from job.run.context import Context, namespaces_of
-from job.runtime.pool import pause
+from job.runtime.clock import SYSTEM
 from job.runtime.terminal import Line
 
 log = logging.getLogger(__name__)
@@ -219,7 +219,7 @@ class Waiter:
             total = len(self.images)
             counts = f"{elapsed // 60}:{elapsed % 60:02}  {total - len(remaining)}/{total} images"
             line.show(f"{counts}; waiting for {_progress(remaining)}")
-            pause(min(1.0, until - now), self.place.stopping)
+            SYSTEM.pause(min(1.0, until - now), self.place.stopping)
             if self.place.stop:
                 raise StoppedError("stopped while waiting; nothing was imported")
 

@@ -20,6 +20,7 @@ from urllib3.response import BaseHTTPResponse
 
 from job.config.settings import GatewaySettings, is_overheard
 from job.domain.model import Command, Outcome, Reason, Report, Result, Shard, Skip, TriggerKind
+from job.domain.retries import backoff
 from job.domain.text import clean
 from job.publish.metrics import (
     BY_NAME,
@@ -32,7 +33,6 @@ from job.publish.metrics import (
     exposition,
     increments,
 )
-from job.runtime.pool import wait_before
 
 log = logging.getLogger(__name__)
 
@@ -204,7 +204,7 @@ class Gateway:
                 problem = error if isinstance(error, GatewayError) else _lost(error)
                 if tries == TRIES or not problem.passing or (problem.taken is None and not twice):
                     raise problem from error
-                wait = wait_before(tries, Reason.UNREACHABLE, None, random.random)
+                wait = backoff(tries, Reason.UNREACHABLE, None, random.random())
                 if wait >= self._left():
                     raise problem from error
                 log.info("%s: %s; trying again", self.url, problem)

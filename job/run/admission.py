@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from job.domain.errors import ClusterError, UsageError
-from job.domain.failures import PASSING
 from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
 from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.domain.times import iso
-from job.journal.records import Journal, start_run
+from job.journal.records import Journal, RunRecord, start_run
 from job.journal.store import JournalStore
 from job.run.context import Run, record_of, report_of, scope_of
 from job.run.lease import Holder, Keeper, Lock, LockedError
-from job.runtime.pool import Pool, wait_before
+from job.runtime.pool import gather
 
 log = logging.getLogger(__name__)
 
@@ -62,85 +62,76 @@ def locked(run: Run) -> Iterator[list[RunError]]:
         run.stop.request(f"the lock in {namespace} was lost", at_once=True)
 
     with Keeper(lost, run.settings.concurrency) as keeper:
-        asked = [_Acquiring(run, namespace, keeper) for namespace in run.namespaces]
-        left = Pool(run.settings.concurrency).run(asked, run.stopping, grace=5)
-        taken = [each for each in asked if each not in left and each.taken]
-        begun_in = [_Beginning(run, each.lock.namespace) for each in taken]
-        hanging = Pool(run.settings.concurrency).run(begun_in, run.stopping, grace=2)
-        for beginning in begun_in:
-            if beginning not in hanging:
-                beginning.take_over()
-        yield [each.error() for each in asked if each not in taken]
+        taking = {namespace: functools.partial(_take_lock, run, namespace, keeper) for namespace in run.namespaces}
+        taken = gather(taking, run.settings.concurrency, run.stopping, grace=5)
+        refused = [error for name in run.namespaces if (error := _lock_error(run, name, taken.get(name, _LATE)))]
+        lost_in = {error.namespace for error in refused}
+        locked_in = [namespace for namespace in run.namespaces if namespace not in lost_in]
+        starting = {namespace: functools.partial(_write_start, run, namespace) for namespace in locked_in}
+        # The journal may hang like everything else; one that hangs still when the run is stopped stays unknown.
+        for namespace, started in gather(starting, run.settings.concurrency, run.stopping, grace=2).items():
+            if not isinstance(started, ClusterError):
+                _remember_start(run, namespace, started)
+        yield refused
 
 
-class _Acquiring:
-    """The lock of one namespace on its way."""
+_LATE = ClusterError(Reason.ABORTED, "stopped before the lock was taken")
 
-    def __init__(self, run: Run, namespace: str, keeper: Keeper) -> None:
-        scope = scope_of(run.settings.wanted)
-        holder = Holder("/".join(filter(None, (run.trigger.job, run.id))), run.trigger.job_id)
-        self.lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping)
-        self.taken = False
-        self._run = run
-        self._keeper = keeper
-        self._tries = 0
-        self._problem: Exception | None = None
 
-    def step(self) -> float | None:
-        """Take the lock; see `pacing.Task`."""
-        self._tries += 1
-        try:
-            self.lock.acquire()
-            # Others may be watched for a minute, in which this one must not stand still.
-            self._keeper.keep(self.lock)
-            self.taken = True
-        except LockedError as error:
-            self._problem = error
-        except ClusterError as error:
-            self._problem = error
-            # As everywhere: a timeout is tried once more.
-            again = min(1, self._run.settings.retries) if error.reason is Reason.TIMEOUT else self._run.settings.retries
-            if error.reason in {*PASSING, Reason.TIMEOUT} and self._tries <= again:
-                self._run.counts.retried(self.lock.namespace, error.reason)
-                return wait_before(self._tries, error.reason, error.retry_after, random.random)
+def _take_lock(run: Run, namespace: str, keeper: Keeper) -> LockedError | None:
+    """Take the lock of one namespace; the error where another run holds it.
+
+    Raises:
+        ClusterError: Leases cannot be read or written there.
+    """
+    scope = scope_of(run.settings.wanted)
+    holder = Holder("/".join(filter(None, (run.trigger.job, run.id))), run.trigger.job_id)
+    lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping)
+    try:
+        run.retrier.call(lock.acquire, lambda reason: run.counts.retried(namespace, reason))
+    except LockedError as error:
+        return error
+    # Other namespaces may wait for a minute, in which this lock has to be renewed already.
+    keeper.keep(lock)
+    return None
+
+
+def _lock_error(run: Run, namespace: str, answer: LockedError | ClusterError | None) -> RunError | None:
+    """Why there is no lock."""
+    if answer is None:
         return None
-
-    def error(self) -> RunError:
-        """Why there is no lock."""
-        namespace = self.lock.namespace
-        if isinstance(self._problem, ClusterError):
-            advice = " (grant get, list, create and update on leases)" if self._problem.code == 403 else ""
-            message = f"the lock in {namespace} cannot be taken: {self._problem}{advice}"
-            return RunError(namespace, Stage.LOCK, self._problem.reason, message)
-        if isinstance(self._problem, LockedError) and not self._run.stopping():
-            return RunError(namespace, Stage.LOCKED, Reason.CONFLICT, f"{namespace}: {self._problem}")
+    if isinstance(answer, LockedError) and not run.stopping():
+        return RunError(namespace, Stage.LOCKED, Reason.CONFLICT, f"{namespace}: {answer}")
+    if isinstance(answer, LockedError) or answer is _LATE:
         return RunError(namespace, Stage.LOCK, Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
+    advice = " (grant get, list, create and update on leases)" if answer.code == 403 else ""
+    return RunError(namespace, Stage.LOCK, answer.reason, f"the lock in {namespace} cannot be taken: {answer}{advice}")
 
 
-class _Beginning:
-    """The journal of one namespace, which may hang like everything else."""
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """That the run has begun, as one journal has it; `before` is what the journal held, None where it is unknown."""
 
-    def __init__(self, run: Run, namespace: str) -> None:
-        self._run = run
-        self._namespace = namespace
-        self._memory = JournalStore(run.cluster, namespace)
-        self._record = record_of(run)
-        self._before: Journal | None = None
+    store: JournalStore
+    record: RunRecord
+    before: Journal | None
 
-    def step(self) -> float | None:
-        """Write that the run has begun; see `pacing.Task`."""
-        if self._memory.update(self._change) is None:
-            self._before = None
-        return None
 
-    def _change(self, journal: Journal) -> Journal:
-        # What was known before; a change may be made twice, to what another writer left.
-        self._before = journal
-        return start_run(journal, self._record, scope_of(self._run.settings.wanted))[0]
+def _write_start(run: Run, namespace: str) -> _Started:
+    """Write into the journal of one namespace that the run has begun."""
+    store, record = JournalStore(run.cluster, namespace), record_of(run)
+    before: list[Journal] = []
 
-    def take_over(self) -> None:
-        """Let the run know of it. One that hangs still when the run is stopped is never known of."""
-        run, namespace = self._run, self._namespace
-        run.memories[namespace], run.records[namespace] = self._memory, self._record
-        if self._before is not None:
-            run.journals[namespace] = self._before
+    def change(journal: Journal) -> Journal:
+        # A change may be made again, to what another writer left.
+        before[:] = [journal]
+        return start_run(journal, record, scope_of(run.settings.wanted))[0]
+
+    written = store.update(change)
+    return _Started(store, record, before[0] if written is not None else None)
+
+
+def _remember_start(run: Run, namespace: str, started: _Started) -> None:
+    run.memories[namespace], run.records[namespace] = started.store, started.record
+    if started.before is not None:
+        run.journals[namespace] = started.before

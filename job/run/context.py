@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import secrets
 import threading
@@ -10,7 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from job.cluster import NAMESPACES, Cluster
 from job.config.settings import Settings
@@ -22,7 +23,8 @@ from job.imagestreams.lookup import Answer, Question, look_up
 from job.journal.records import Journal, RunRecord
 from job.journal.store import JournalStore
 from job.run.origin import Trigger
-from job.runtime.pool import Pool, persist, unless_stopped
+from job.runtime.pool import gather, interruptible
+from job.runtime.retry import Retrier, retrier
 from job.runtime.shutdown import Stop
 from job.workloads.discovery import Survey, survey
 
@@ -61,22 +63,6 @@ class Counts:
             self.tallies[namespace].retries[reason] += 1
 
 
-class _Asking(Generic[T]):
-    """One request, of one page or several, and its answer or why there is none."""
-
-    def __init__(self, call: Callable[[], T], context: Context) -> None:
-        self.answer: T | ClusterError = ClusterError(Reason.ABORTED, "no answer before the deadline")
-        self._call = call
-        self._context = context
-
-    def step(self) -> None:
-        """See `pacing.Task`."""
-        try:
-            self.answer = persist(self._call, self._context.settings.retries, self._context.stopping)
-        except ClusterError as error:
-            self.answer = error
-
-
 @dataclass(slots=True)
 class Context:
     """What every command works with: what it was told, the cluster, what it costs there, and whether to stop."""
@@ -95,6 +81,11 @@ class Context:
         """The monotonic time at which nothing new is begun."""
         return time.monotonic() + self.settings.deadline
 
+    @property
+    def retrier(self) -> Retrier:
+        """Sends a request again where that may help, until it is time to stop."""
+        return retrier(self.settings.retries, self.stopping)
+
     def patient(self, call: Callable[[], T]) -> T:
         """What `call` returns, trying again what may pass, until it is time to stop.
 
@@ -102,7 +93,7 @@ class Context:
             StoppedError: it was.
             ClusterError: the last one.
         """
-        return unless_stopped(lambda: persist(call, self.settings.retries, self.stopping), self.stopping)
+        return interruptible(lambda: self.retrier.call(call), self.stopping)
 
     def ask_all(self, calls: Mapping[K, Callable[[], T]], at_once: int | None = None) -> dict[K, T | ClusterError]:
         """The answers to many requests, any of which may be refused: that error then is its answer.
@@ -110,12 +101,13 @@ class Context:
         Raises:
             StoppedError: the command was told to stop.
         """
-        tasks = {key: _Asking(call, self) for key, call in calls.items()}
         limit = self.settings.concurrency
-        Pool(min(limit, at_once or limit)).run(list(tasks.values()), self.stopping, 0.0)
+        patient = {key: functools.partial(self.retrier.call, call) for key, call in calls.items()}
+        answers = gather(patient, min(limit, at_once or limit), self.stopping)
         if self.stop:
             raise StoppedError("stopped before everything was looked at")
-        return {key: task.answer for key, task in tasks.items()}
+        late = ClusterError(Reason.ABORTED, "no answer before the deadline")
+        return {key: answers.get(key, late) for key in calls}
 
     def look_up(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
         """Ask for images of registries."""
@@ -137,8 +129,7 @@ class Context:
         return survey(
             self.cluster,
             namespaces,
-            retries=settings.retries,
-            stopping=self.stopping,
+            retrier=self.retrier,
             concurrency=settings.concurrency,
         )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -11,14 +12,14 @@ from job.domain.model import Command, Report, RunError, Skip, Stage
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Choice
 from job.domain.times import iso
-from job.imagestreams.listing import Chosen, Listing
+from job.imagestreams.listing import Chosen, Listing, list_chosen, stopped
 from job.journal.records import start_run
 from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of
 from job.run.expired_holds import release
 from job.run.origin import find_trigger
 from job.run.rollback_targets import count_targets
 from job.run.waves import Rounds, unreadable_waves, waves_of
-from job.runtime.pool import Pool
+from job.runtime.pool import gather
 from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)
@@ -52,19 +53,11 @@ def start(
 def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
     """List, choose and import (for a plan: look up) in every namespace but those that were refused."""
     lost = {error.namespace for error in refused}
-    listings = [
-        Listing(run.cluster, namespace, run.settings.wanted, run.settings.selector, run.counts.retried)
-        for namespace in run.namespaces
-        if namespace not in lost
-    ]
-    left = Pool(run.settings.concurrency).run(listings, run.stopping, grace=0)
-    # One that is still under way may come to an end at any moment: it is not looked at any more.
-    errors = [*refused, *(Listing.stopped(listing.namespace) for listing in listings if listing in left)]
-    listings = [listing for listing in listings if listing not in left]
-    errors += [error for listing in listings if (error := listing.error())]
-    chosen = [pair for listing in listings for pair in listing.chosen()]
+    listings = _list(run, [namespace for namespace in run.namespaces if namespace not in lost])
+    errors = [*refused, *(listing.error for listing in listings if listing.error)]
+    chosen = [pair for listing in listings for pair in listing.chosen]
     matched = any(listing.matched for listing in listings)
-    _tell_of_killed_runs(run, chosen, {listing.namespace for listing in listings if not listing.error()})
+    _tell_of_killed_runs(run, chosen, {listing.namespace for listing in listings if not listing.error})
     for told in unreadable_waves(chosen):
         log.warning("%s", told)
     found = _look_around(run, chosen)
@@ -76,21 +69,41 @@ def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
     tags = rounds.take(released.chosen, released.notes) if released else []
     if run.settings.check_horizon and not run.dry_run and tags:
         tags = count_targets(run, tags)
-    nothing = [listing.nothing_matched() for listing in listings if not listing.matched and not listing.error()]
+    nothing = [listing.nothing_matched for listing in listings if listing.nothing_matched]
     if not matched and not errors:
         errors = nothing
     else:
         for error in nothing:
             log.warning("%s", error.message)
     rollouts = rounds.rollouts
-    stopped = run.stopping()
+    was_stopped = run.stopping()
     outcomes = {
-        namespace: outcome_of(namespace, tags, errors, rollouts, stopped=stopped) for namespace in run.namespaces
+        namespace: outcome_of(namespace, tags, errors, rollouts, stopped=was_stopped) for namespace in run.namespaces
     }
     status = exit_status(
         tags, errors, len(run.namespaces), rollouts, matched=matched, outcome=overall(list(outcomes.values()))
     )
     return report_of(run, tags, errors, outcomes, status, rollouts)
+
+
+def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:
+    """The listing of each namespace; of one that had not ended when the run was stopped, just that."""
+    settings = run.settings
+    calls = {
+        namespace: functools.partial(
+            list_chosen,
+            run.cluster,
+            namespace,
+            settings.wanted,
+            settings.selector,
+            retrier=run.retrier,
+            retried=run.counts.retried,
+        )
+        for namespace in namespaces
+    }
+    answers = gather(calls, settings.concurrency, run.stopping)
+    found = {name: answer for name, answer in answers.items() if isinstance(answer, Listing)}
+    return [found.get(namespace) or stopped(namespace) for namespace in namespaces]
 
 
 def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:

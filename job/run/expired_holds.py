@@ -18,9 +18,9 @@ from job.domain.selection import Choice, choose
 from job.domain.times import iso
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
-from job.imagestreams.retag import forget, let_go
+from job.imagestreams.retag import release_hold, remove_stale_hold
 from job.run.context import Run
-from job.runtime.pool import Pool
+from job.runtime.pool import gather
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
     """Let go of what is due; a plan only says what a run would do."""
     newer = _newer(run, chosen)
     notes: dict[TagName, str] = {}
-    tasks: list[_Release] = []
+    ended: dict[tuple[str, str], _Ended] = {}
     for stream, choices in chosen:
         due: dict[str, str] = {}
         over: list[str] = []
@@ -58,17 +58,17 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
                     notes[name] = _what_registry_has(hold, answer)
         if run.dry_run:
             notes |= {
-                TagName(stream.namespace, stream.name, tag): f"{why}: a run would let it go" for tag, why in due.items()
+                TagName(stream.namespace, stream.name, tag): f"{why}: a run would release it"
+                for tag, why in due.items()
             }
         elif due or over:
-            tasks.append(_Release(run, stream, choices, due, over))
-    if not tasks:
-        return Released(chosen, notes)
-    left = Pool(run.settings.concurrency).run(tasks, run.stopping, GRACE_SECONDS)
-    changed = {(each.stream.namespace, each.stream.name): each for each in tasks if each not in left}
+            ended[stream.namespace, stream.name] = _Ended(stream, choices, due, over)
+    calls = {key: functools.partial(_end_holds, run, each) for key, each in ended.items()}
+    answers = gather(calls, run.settings.concurrency, run.stopping, GRACE_SECONDS) if calls else {}
+    freed = {key: answer for key, answer in answers.items() if isinstance(answer, _Freed)}
     after = []
     for stream, choices in chosen:
-        found = changed.get((stream.namespace, stream.name))
+        found = freed.get((stream.namespace, stream.name))
         after.append((found.stream, found.choices) if found else (stream, choices))
         notes |= found.notes if found else {}
     return Released(after, notes)
@@ -108,53 +108,61 @@ def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
     return {name: answers[question] for name, question in questions.items()}
 
 
-class _Release:
-    """The holds of one stream."""
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """The holds of one stream that are to end: those that are due with why, and annotations left by ended ones."""
 
-    def __init__(
-        self, run: Run, stream: Stream, choices: tuple[Choice, ...], due: Mapping[str, str], over: Sequence[str]
-    ) -> None:
-        self.stream = stream
-        self.choices = choices
-        self.notes: dict[TagName, str] = {}
-        self._run = run
-        self._due = dict(due)
-        self._over = list(over)
-        # What the tags had before the first was let go: from then on the server imports by itself.
-        self._had: dict[str, Item | None] | None = None
+    stream: Stream
+    choices: tuple[Choice, ...]
+    due: Mapping[str, str]
+    over: Sequence[str]
 
-    def step(self) -> float | None:
-        """Deal with one tag; see `pacing.Task`."""
-        retries, stopping = self._run.settings.retries, self._run.stopping
-        if self._due:
-            tag, why = self._due.popitem()
-            self._write(tag, why, functools.partial(let_go, retries=retries, stopping=stopping))
-        elif self._over:
-            self._write(self._over.pop(), None, functools.partial(forget, retries=retries, stopping=stopping))
-        return 0.0 if self._due or self._over else None
 
-    def _write(self, tag: str, why: str | None, act: functools.partial[Stream]) -> None:
-        name = TagName(self.stream.namespace, self.stream.name, tag)
+@dataclass(frozen=True, slots=True)
+class _Freed:
+    """The stream after its holds ended, and what there is to report of its tags."""
+
+    stream: Stream
+    choices: tuple[Choice, ...]
+    notes: Mapping[TagName, str]
+
+
+def _end_holds(run: Run, ended: _Ended) -> _Freed:
+    """Write one tag after the other; the first write that is refused concerns only its tag."""
+    stream, choices, notes = ended.stream, ended.choices, {}
+    # What the tags had before the first was released: from then on the server imports by itself.
+    before: Mapping[str, Item | None] | None = None
+    for tag in (*ended.due, *ended.over):
+        why = ended.due.get(tag)
+        name = TagName(stream.namespace, stream.name, tag)
         try:
-            stream = act(self._run.cluster, name)
-        except ImportImagesError as error:
-            because = "no right" if isinstance(error, ClusterError) and error.code == 403 else "not possible"
             if why is None:
-                self.notes[name] = f"{OVER}; its annotation stays: {because}: {error}"
-                log.info("%s/%s: %s", name.namespace, name, self.notes[name])
-                return
-            self.notes[name] = f"{why}, not released: {because}: {error}"
-            log.warning("%s/%s: %s", name.namespace, name, self.notes[name])
-            return
-        if self._had is not None:
-            had = self._had
-            tags = (replace(each, current=had.get(each.name, each.current)) for each in stream.tags)
-            stream = replace(stream, tags=tuple(tags))
+                stream = remove_stale_hold(run.cluster, name, run.retrier)
+            else:
+                stream = release_hold(run.cluster, name, run.retrier)
+        except ImportImagesError as error:
+            notes[name] = _not_released(name, why, error)
+            continue
+        if before is not None:
+            stream = replace(
+                stream, tags=tuple(replace(each, current=before.get(each.name, each.current)) for each in stream.tags)
+            )
         if why is not None:
-            self._had = {each.name: each.current for each in stream.tags}
-            self.notes[name] = f"{why}: let go"
-            log.info("%s/%s: %s", name.namespace, name, self.notes[name])
-        wanted = self._run.settings.wanted
-        asked = {choice.tag.name for choice in self.choices}
+            before = {each.name: each.current for each in stream.tags}
+            notes[name] = f"{why}: released"
+            log.info("%s/%s: %s", name.namespace, name, notes[name])
         # Tags that appeared meanwhile are the next run's.
-        self.stream, self.choices = stream, tuple(c for c in choose(stream, wanted) if c.tag.name in asked)
+        matched = {choice.tag.name for choice in choices}
+        choices = tuple(choice for choice in choose(stream, run.settings.wanted) if choice.tag.name in matched)
+    return _Freed(stream, choices, notes)
+
+
+def _not_released(name: TagName, why: str | None, error: ImportImagesError) -> str:
+    because = "no right" if isinstance(error, ClusterError) and error.code == 403 else "not possible"
+    if why is None:
+        note = f"{OVER}; its annotation stays: {because}: {error}"
+        log.info("%s/%s: %s", name.namespace, name, note)
+    else:
+        note = f"{why}, not released: {because}: {error}"
+        log.warning("%s/%s: %s", name.namespace, name, note)
+    return note

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import random
 import re
 import threading
 import time
@@ -21,9 +20,9 @@ from typing import Any
 
 from job.cluster import LEASES, Cluster
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING
-from job.domain.model import Reason, Scope, Shard
-from job.runtime.pool import Pool
+from job.domain.model import Reason, RetryClass, Scope, Shard
+from job.runtime.clock import SYSTEM, Clock
+from job.runtime.pool import gather
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +107,7 @@ class Lock:
         holder: Holder,
         *,
         stopping: Callable[[], bool],
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
+        clock: Clock = SYSTEM,
     ) -> None:
         self.namespace = namespace
         self._cluster = cluster
@@ -117,7 +115,6 @@ class Lock:
         self._holder = holder
         self._stopping = stopping
         self._clock = clock
-        self._sleep = sleep
         self._lease: Mapping[str, Any] | None = None
         self._renewed = 0.0
 
@@ -143,7 +140,7 @@ class Lock:
             self.release()
             if number + 1 == ROUNDS or self._stopping():
                 raise LockedError(f"locked by {late[0].holder}")
-            self._sleep(2 * random.random())
+            self._clock.sleep(2 * self._clock.chance())
         raise LockedError("locked: others took the lock first")
 
     def _others(self) -> list[_Seen]:
@@ -167,11 +164,11 @@ class Lock:
         if others:
             told = f"{others[0].holder} holds the lock in {self.namespace}"
             log.info("%s: watching for up to %d s whether it is alive", told, LEASE_SECONDS)
-        until = self._clock() + LEASE_SECONDS
-        while others and self._clock() < until:
+        until = self._clock.monotonic() + LEASE_SECONDS
+        while others and self._clock.monotonic() < until:
             if self._stopping():
                 raise LockedError(f"locked by {others[0].holder}; stopped while watching it")
-            self._sleep(WATCH_SECONDS)
+            self._clock.sleep(WATCH_SECONDS)
             now = {lease.name: lease for lease in self._leases()}
             for lease in others:
                 if lease.name in now and now[lease.name].mark != lease.mark:
@@ -196,7 +193,7 @@ class Lock:
             if error.reason is Reason.CONFLICT:
                 return False
             raise
-        self._renewed = self._clock()
+        self._renewed = self._clock.monotonic()
         return True
 
     def _own(self) -> Mapping[str, Any] | None:
@@ -247,7 +244,7 @@ class Lock:
     @property
     def expired(self) -> bool:
         """Whether it was not renewed for so long that others may soon take it."""
-        return self._clock() - self._renewed >= LOST_SECONDS
+        return self._clock.monotonic() - self._renewed >= LOST_SECONDS
 
     def renew(self) -> bool:
         """Say that the run is alive; False once the lock is lost."""
@@ -259,7 +256,7 @@ class Lock:
             if error.code == 404:
                 return False
             return not self.expired
-        self._renewed = self._clock()
+        self._renewed = self._clock.monotonic()
         return True
 
     def _still_ours(self) -> bool:
@@ -270,7 +267,7 @@ class Lock:
             return not self.expired
         if lease is None or _seen(lease).holder != self._holder.name:
             return False
-        self._lease, self._renewed = lease, self._clock()
+        self._lease, self._renewed = lease, self._clock.monotonic()
         return True
 
     def release(self) -> None:
@@ -286,10 +283,10 @@ class Lock:
             self._write(holder="")
             return
         except ClusterError as error:
-            if error.reason not in PASSING and error.code != 504:
+            if error.reason.retry_class is RetryClass.NEVER:
                 raise
             if error.reason is not Reason.CONFLICT:
-                self._sleep(RELEASE_WAIT_SECONDS)
+                self._clock.sleep(RELEASE_WAIT_SECONDS)
             # This or a renewal may have taken effect although its answer was lost.
             lease = self._own()
             holder = _seen(lease).holder if lease else None
@@ -323,16 +320,16 @@ class Keeper:
         self._ended.set()
         self._thread.join(RELEASE_SECONDS)
         until = time.monotonic() + RELEASE_SECONDS
-        asked = [_Releasing(lock) for lock in self._locks]
+        releases = {lock: lock.release for lock in self._locks}
         try:
-            left = Pool(self._at_once).run(asked, lambda: time.monotonic() > until, grace=0)
+            released = gather(releases, self._at_once, lambda: time.monotonic() > until)
         except Exception as error:  # Nothing of what was done may go untold for it.
             name = type(error).__name__
             log.error("a lock was not released (%s: %s); it expires by itself; please report it", name, error)
             return
-        for each in asked:
-            if each in left:
-                log.info("the lock in %s was not released in time; it expires by itself", each.namespace)
+        for lock in releases:
+            if lock not in released:
+                log.info("the lock in %s was not released in time; it expires by itself", lock.namespace)
 
     def _renew(self) -> None:
         while not self._ended.wait(RENEW_SECONDS):
@@ -344,16 +341,6 @@ class Keeper:
                 if late or not lock.renew():
                     self._lost((late or lock).namespace)
                     return
-
-
-class _Releasing:
-    def __init__(self, lock: Lock) -> None:
-        self.namespace = lock.namespace
-        self._lock = lock
-
-    def step(self) -> float | None:
-        self._lock.release()
-        return None
 
 
 def _now() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,7 +15,7 @@ from job.domain.model import TagResult
 from job.imagestreams.api_types import items_of, reference_of, stream_from
 from job.imagestreams.lookup import Question, question_of_item
 from job.run.context import Run
-from job.runtime.pool import Pool, persist
+from job.runtime.pool import gather
 
 log = logging.getLogger(__name__)
 
@@ -22,36 +23,21 @@ log = logging.getLogger(__name__)
 MOST = 5
 
 
-class _Reading:
-    """The earlier images of the tags of one stream."""
+Questions = dict[str, list[Question]]
 
-    def __init__(self, run: Run, namespace: str, stream: str, tags: Sequence[str]) -> None:
-        self.questions: dict[str, list[Question]] = {}
-        self._run = run
-        self._namespace = namespace
-        self._stream = stream
-        self._tags = tags
 
-    def step(self) -> float | None:
-        """Read the stream; see `pacing.Task`."""
-        run = self._run
-        try:
-            data = persist(
-                lambda: run.cluster.get(IMAGE_STREAMS, self._namespace, self._stream),
-                run.settings.retries,
-                run.stopping,
-            )
-        except ClusterError as error:
-            log.warning("%s/%s: its earlier images are not known: %s", self._namespace, self._stream, error)
-            return None
-        stream = stream_from(data)
-        for name in self._tags:
-            if tag := stream.tag(name):
-                policy = (reference_of(data, name) or {}).get("importPolicy")
-                earlier = earlier_than_current(items_of(data, name), hold_of(tag))[:MOST]
-                asked = (question_of_item(self._namespace, self._stream, item, policy) for item in earlier)
-                self.questions[name] = [question for question in asked if question]
-        return None
+def _questions(run: Run, namespace: str, stream_name: str, tags: Sequence[str]) -> Questions:
+    """By tag of one stream: whether the registry still has each of its earlier images."""
+    data = run.retrier.call(lambda: run.cluster.get(IMAGE_STREAMS, namespace, stream_name))
+    stream = stream_from(data)
+    questions: Questions = {}
+    for name in tags:
+        if tag := stream.tag(name):
+            policy = (reference_of(data, name) or {}).get("importPolicy")
+            earlier = earlier_than_current(items_of(data, name), hold_of(tag))[:MOST]
+            asked = (question_of_item(namespace, stream_name, item, policy) for item in earlier)
+            questions[name] = [question for question in asked if question]
+    return questions
 
 
 def count_targets(run: Run, tags: Sequence[TagResult]) -> list[TagResult]:
@@ -59,16 +45,20 @@ def count_targets(run: Run, tags: Sequence[TagResult]) -> list[TagResult]:
     by_stream: dict[tuple[str, str], list[str]] = {}
     for tag in tags:
         by_stream.setdefault((tag.namespace, tag.stream), []).append(tag.tag)
-    readings = {key: _Reading(run, *key, names) for key, names in by_stream.items()}
-    left = Pool(run.settings.concurrency).run(list(readings.values()), run.stopping, grace=0)
-    known = {key: reading.questions for key, reading in readings.items() if reading not in left}
+    calls = {key: functools.partial(_questions, run, *key, names) for key, names in by_stream.items()}
+    known: dict[tuple[str, str], Questions] = {}
+    for key, found in gather(calls, run.settings.concurrency, run.stopping).items():
+        if isinstance(found, ClusterError):
+            log.warning("%s/%s: its earlier images are not known: %s", *key, found)
+        else:
+            known[key] = found
     answers = run.look_up(
         [question for questions in known.values() for mine in questions.values() for question in mine]
     )
     counted = []
     for tag in tags:
         mine = known.get((tag.namespace, tag.stream), {}).get(tag.tag)
-        found = [answers[question] for question in mine] if mine is not None else []
-        sure = mine is not None and all(a.image or a.is_gone for a in found)
-        counted.append(replace(tag, rollback_targets=sum(a.image is not None for a in found)) if sure else tag)
+        images = [answers[question] for question in mine] if mine is not None else []
+        sure = mine is not None and all(a.image or a.is_gone for a in images)
+        counted.append(replace(tag, rollback_targets=sum(a.image is not None for a in images)) if sure else tag)
     return counted

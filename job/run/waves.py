@@ -15,14 +15,16 @@ from dataclasses import replace
 from job.domain.errors import ImportImagesError
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Image, Item, OnBadRollout, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
+from job.domain.retries import RetryPolicy
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
 from job.domain.text import clean, humanize
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.imagestreams.listing import Chosen
-from job.imagestreams.retag import put_back, who
+from job.imagestreams.retag import current_user, roll_back
 from job.run.context import Run
-from job.runtime.pool import Pool
+from job.runtime.pool import Throttle
+from job.runtime.retry import retrier
 from job.workloads.health import Health
 from job.workloads.image_triggers import Workload
 from job.workloads.rollouts import Moved, followed_by, watch
@@ -82,9 +84,9 @@ class Rounds:
                 describer.learn(digest, facts)
         self._around = Surroundings(
             cluster=run.cluster,
-            options=Options(not run.dry_run, settings.retries, settings.import_timeout, run.deadline),
+            options=Options(not run.dry_run, RetryPolicy(settings.retries), settings.import_timeout, run.deadline),
             describer=describer,
-            pool=Pool(settings.concurrency),
+            throttle=Throttle(settings.concurrency),
             retried=run.counts.retried,
             settled=self._settled,
             grace=lambda: GRACE_AT_ONCE_SECONDS if run.stop.at_once else GRACE_SECONDS,
@@ -129,7 +131,7 @@ class Rounds:
 
     def _round(self, wave: Sequence[Chosen]) -> tuple[list[TagResult], list[Rollout]]:
         run = self._run
-        results = run_imports(wave, replace(self._around, pool=Pool(run.settings.concurrency)), run.stopping)
+        results = run_imports(wave, self._around, run.stopping)
         if self._workloads is None:
             return results, []
         moved = {
@@ -182,7 +184,7 @@ class Rounds:
         after: list[TagResult] = []
         moved: dict[TagName, Moved] = {}
         images: dict[TagName, Image] = {}
-        by = who(self._run.cluster) if blamed else None
+        by = current_user(self._run.cluster) if blamed else None
         for result in results:
             names = [TagName(result.namespace, result.stream, tag) for tag in (result.tag, *result.moved_with)]
             why = [told for name in names for told in blamed.get(name, ())]
@@ -207,15 +209,15 @@ class Rounds:
         settings = run.settings
         log.error("%s/%s: %s; putting back %s", name.namespace, name, why, target.digest)
         try:
-            tag = put_back(
+            tag = roll_back(
                 run.cluster,
                 name,
                 target,
                 terms,
                 bad=result.after.digest,
-                retries=settings.retries,
+                # The deadline does not cut it short, only a signal does.
+                retrier=retrier(settings.retries, lambda: bool(run.stop)),
                 timeout=settings.import_timeout,
-                stopping=lambda: bool(run.stop),
             )
         except ImportImagesError as error:
             log.error("%s/%s was not put back: %s", name.namespace, name, error)

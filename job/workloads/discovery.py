@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from job.cluster import CRON_JOBS, PROJECTS, Cluster, Resource
 from job.cluster.unstructured import object_in
 from job.domain.errors import ClusterError
-from job.domain.failures import PASSING
 from job.domain.model import Reason, RunError, Stage
-from job.runtime.pool import Pool, wait_before
+from job.runtime.pool import gather
+from job.runtime.retry import Retrier
 from job.workloads.cronjob import NAME
 from job.workloads.image_triggers import KINDS, Workload, workload_from
 
@@ -36,41 +36,14 @@ class Survey:
     left_out: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
 class _Listing(Generic[T]):
-    """What `read` makes of every object of a kind in a namespace, or an error."""
+    """What was made of every object of a kind in a namespace, or why they could not be listed."""
 
-    def __init__(
-        self,
-        cluster: Cluster,
-        resource: Resource,
-        namespace: str,
-        read: Callable[[Mapping[str, Any]], T | None],
-        retries: int,
-    ) -> None:
-        self.resource = resource
-        self.namespace = namespace
-        self.found: tuple[T, ...] = ()
-        self.error: ClusterError | None = ClusterError(Reason.ABORTED, "stopped before the answer came")
-        self._cluster = cluster
-        self._read = read
-        self._retries = retries
-        self._tries = 0
-
-    def step(self) -> float | None:
-        """List them, all pages; see `pacing.Task`."""
-        self._tries += 1
-        try:
-            read = map(self._read, self._cluster.list(self.resource, self.namespace))
-            self.found = tuple(each for each in read if each is not None)
-        except ClusterError as error:
-            self.error = error
-            # As everywhere: a timeout is tried once more.
-            again = self._retries if error.reason in PASSING else min(1, self._retries)
-            if self._tries > again or error.reason not in {*PASSING, Reason.TIMEOUT}:
-                return None
-            return wait_before(self._tries, error.reason, error.retry_after, random.random)
-        self.error = None
-        return None
+    resource: Resource
+    namespace: str
+    found: tuple[T, ...] = ()
+    error: ClusterError | None = None
 
     @property
     def is_refused(self) -> bool:
@@ -82,8 +55,7 @@ def survey(
     cluster: Cluster,
     namespaces: Sequence[str],
     *,
-    retries: int,
-    stopping: Callable[[], bool],
+    retrier: Retrier,
     concurrency: int,
     everywhere: bool = True,
 ) -> Survey:
@@ -92,33 +64,35 @@ def survey(
     Args:
         cluster: the cluster.
         namespaces: where all of them must be seen.
-        retries: more tries of what may pass.
-        stopping: whether the run was told to stop; what is not known by then is an error.
+        retrier: sends a request again where that may help; what is not known when it is to stop is an error.
         concurrency: requests at a time, at most.
         everywhere: look in every other namespace too, as far as that is allowed.
     """
 
-    def run(listings: Collection[_Listing[T]], at_once: int) -> list[T]:
-        Pool(max(1, min(concurrency, at_once))).run(listings, stopping, 0.0)
-        return [each for listing in listings for each in listing.found]
-
-    def listing(kind: Resource, namespace: str) -> _Listing[Workload]:
-        return _Listing(cluster, kind, namespace, lambda data: workload_from(kind, data), retries)
+    def list_all(wanted: Sequence[tuple[Resource, str]], at_once: int) -> list[_Listing[Workload]]:
+        calls = {
+            (kind, namespace): functools.partial(
+                retrier.call,
+                functools.partial(_list, cluster, kind, namespace, functools.partial(workload_from, kind)),
+            )
+            for kind, namespace in wanted
+        }
+        answers = gather(calls, min(concurrency, at_once), retrier.stopping)
+        stopped = ClusterError(Reason.ABORTED, "stopped before the answer came")
+        return [_listing(kind, namespace, answers.get((kind, namespace), stopped)) for kind, namespace in wanted]
 
     found: list[Workload] = []
     kinds: Sequence[Resource] = KINDS
     others: Sequence[str] = ()
     if everywhere:
         # One list a kind, where that is allowed; else a service account still sees its own projects.
-        whole = [listing(kind, "") for kind in KINDS]
-        run(whole, WHOLE_LISTS_AT_ONCE)
+        whole = list_all([(kind, "") for kind in KINDS], WHOLE_LISTS_AT_ONCE)
         found += [each for listing in whole if not listing.is_refused for each in listing.found]
         kinds = [listing.resource for listing in whole if listing.is_refused]
         if kinds:
-            names = run([_Listing(cluster, PROJECTS, "", _name_of, retries)], 1)
-            others = [name for name in names if name not in namespaces]
-    single = [listing(kind, namespace) for namespace in (*namespaces, *others) for kind in kinds]
-    found += run(single, LISTS_AT_ONCE)
+            others = [name for name in _projects(cluster, retrier) if name not in namespaces]
+    single = list_all([(kind, name) for name in (*namespaces, *others) for kind in kinds], LISTS_AT_ONCE)
+    found += [each for listing in single for each in listing.found]
     refused = {each.namespace: [one for one in single if one.namespace == each.namespace] for each in single}
     errors = [_error_of(name, refused[name]) for name in namespaces if name in refused]
     order = {kind: number for number, kind in enumerate(KINDS)}
@@ -147,6 +121,26 @@ def cron_jobs_in(cluster: Cluster, namespace: str) -> list[Mapping[str, Any]]:
         if error.code == 404:
             return []
         raise refused from error
+
+
+def _list(
+    cluster: Cluster, kind: Resource, namespace: str, read: Callable[[Mapping[str, Any]], T | None]
+) -> tuple[T, ...]:
+    return tuple(each for each in map(read, cluster.list(kind, namespace)) if each is not None)
+
+
+def _listing(kind: Resource, namespace: str, answer: tuple[T, ...] | ClusterError) -> _Listing[T]:
+    if isinstance(answer, ClusterError):
+        return _Listing(kind, namespace, error=answer)
+    return _Listing(kind, namespace, answer)
+
+
+def _projects(cluster: Cluster, retrier: Retrier) -> Sequence[str]:
+    """The names of the projects that this login may see; none where the cluster does not tell."""
+    try:
+        return retrier.call(lambda: _list(cluster, PROJECTS, "", _name_of))
+    except ClusterError:
+        return ()
 
 
 def _name_of(data: Mapping[str, Any]) -> str:

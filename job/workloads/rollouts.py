@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,8 @@ from job.cluster.unstructured import object_in, objects_in
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, Rollout, RolloutResult, TagName
 from job.domain.text import clean
-from job.runtime.pool import Pool
+from job.runtime.clock import SYSTEM, Clock
+from job.runtime.pool import Throttle, run_tasks
 from job.workloads.health import Health, health, runs, stuck_pods
 from job.workloads.image_triggers import Follows, Workload, digest_in, template_image
 from job.workloads.pods import Pod, pod_from
@@ -139,9 +139,9 @@ class _Around:
     """What all that is watched shares; `telling` guards `watched` and the calls of `changed`."""
 
     cluster: Cluster
-    pool: Pool
+    throttle: Throttle
     changed: Changed
-    clock: Callable[[], float]
+    clock: Clock
     pace: Callable[[int, int], float]
     begun: float
     timeout: float
@@ -173,21 +173,21 @@ class _Watched:
         self._note: str | None = None
 
     def step(self) -> float | None:
-        """Look once: at the workload and at its pods; see `pacing.Task`."""
+        """Look once: at the workload and at its pods; see `pool.Task`."""
         around, waited = self._around, 0.0
         self._looks += 1
         try:
             found = self._look()
-            around.pool.went_well()
+            around.throttle.succeeded()
         except ClusterError as error:
             if error.code in (429, 503):
-                around.pool.slow_down()
+                around.throttle.slow_down()
             waited = error.retry_after or 0.0
             found = self._not_seen(error)
         if found is None:
             self._leave()
             return None
-        now = around.clock()
+        now = around.clock.monotonic()
         if now < around.until:
             found = self._held_back(found)
         elif found.result is None:
@@ -200,7 +200,7 @@ class _Watched:
     def end(self) -> None:
         """Give a verdict, since it is looked at no longer."""
         last = self._told or Health(None, "it was not looked at yet")
-        if self._around.clock() >= self._around.until:
+        if self._around.clock.monotonic() >= self._around.until:
             self._tell(self._overdue(last))
         else:
             self._tell(Health(RolloutResult.ABORTED, f"watched no longer: {last.message}"))
@@ -221,7 +221,7 @@ class _Watched:
             pods = [pod_from(each) for each in cluster.list(PODS, workload.namespace, selector)]
         self._heal(data, pods)
         found = verdict(self._followed, data, pods)
-        self._seen, self._seen_at = found.message, self._around.clock()
+        self._seen, self._seen_at = found.message, self._around.clock.monotonic()
         restarts = sum(container.restarts for pod in pods for container in pod.containers)
         self._steady = not pods or (self._last is RolloutResult.HEALTHY and restarts <= self._restarts)
         self._restarts = restarts
@@ -265,7 +265,7 @@ class _Watched:
 
     def _overdue(self, last: Health) -> Health:
         # What was not seen of late is nothing that the image could be blamed for.
-        fresh = self._around.clock() - self._seen_at <= FRESH_SECONDS
+        fresh = self._around.clock.monotonic() - self._seen_at <= FRESH_SECONDS
         result = RolloutResult.TIMED_OUT if fresh else RolloutResult.ABORTED
         return Health(result, f"after {self._around.timeout:.0f} s: {last.message}")
 
@@ -292,7 +292,7 @@ class _Watched:
                     tags=self._followed.tags,
                     result=found.result,
                     message=found.message,
-                    seconds=around.clock() - around.begun,
+                    seconds=around.clock.monotonic() - around.begun,
                 )
             around.changed(workload, found)
 
@@ -305,7 +305,7 @@ def watch(
     stopping: Callable[[], bool],
     concurrency: int,
     changed: Changed = lambda workload, found: None,
-    clock: Callable[[], float] = time.monotonic,
+    clock: Clock = SYSTEM,
     pace: Callable[[int, int], float] = pace,
 ) -> tuple[Rollout, ...]:
     """Watch workloads until each came up, failed, waits for a person, or the time is over. No API error is raised.
@@ -320,21 +320,23 @@ def watch(
         stopping: asked several times a second; once true, what has no verdict is `aborted`.
         concurrency: looks at a time, at most.
         changed: called with each thing that becomes known of a workload, one call at a time; the verdict comes last.
-        clock: seconds that pass.
+        clock: the time.
         pace: seconds to the next look, after so many looks, while so many workloads are watched.
 
     Returns:
         The verdicts, in the order given. A workload that was deleted meanwhile has none. One that cannot be looked
         at, for want of a right or for an API that fails, is `aborted`, since its image is not to blame.
     """
-    pool = Pool(max(1, min(concurrency, LOOKS_AT_ONCE)))
-    around = _Around(cluster, pool, changed, clock, pace, clock(), timeout, len(followed), threading.Lock())
+    throttle = Throttle(max(1, min(concurrency, LOOKS_AT_ONCE)))
+    around = _Around(
+        cluster, throttle, changed, clock, pace, clock.monotonic(), timeout, len(followed), threading.Lock()
+    )
     tasks = [_Watched(each, around) for each in followed]
 
     def stop() -> bool:
-        return stopping() or clock() >= around.until + OVERTIME_SECONDS
+        return stopping() or clock.monotonic() >= around.until + OVERTIME_SECONDS
 
-    pool.run(tasks, stop, GRACE_SECONDS)
+    run_tasks(tasks, throttle, stop, GRACE_SECONDS)
     for task in tasks:
         task.end()
     return tuple(task.rollout for task in tasks if task.rollout)

@@ -28,6 +28,7 @@ from job.domain.model import (
     TagResult,
     TriggerKind,
 )
+from job.runtime.clock import Clock
 
 JSON = dict[str, Any]
 NAMESPACE = "packit-prod"
@@ -188,13 +189,14 @@ class Objects:
         """Nothing to close."""
 
 
-class Clock:
-    """Time that passes only while somebody sleeps; `ticks` says what else happens meanwhile."""
+class ManualClock:
+    """Time that passes only while somebody sleeps; `tick` says what else happens meanwhile."""
 
     def __init__(self, tick: Callable[[float], None] = lambda now: None) -> None:
         self.now = 1000.0
         self.slept: list[float] = []
         self.tick = tick
+        self.clock = Clock(monotonic=lambda: self.now, sleep=self.sleep, chance=lambda: 0.5)
 
     def __call__(self) -> float:
         return self.now

@@ -16,11 +16,13 @@ from typing import Any
 from job.cluster import IMAGE_STREAM_IMAGES, IMAGE_STREAM_IMPORTS, Resource
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, TagResult
+from job.domain.retries import RetryPolicy
 from job.domain.selection import Wanted, choose
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import Options, StreamImport, Surroundings
-from job.runtime.pool import Pool
+from job.runtime.clock import Clock
+from job.runtime.pool import Throttle
 
 NAMESPACE = "packit-prod"
 STREAM = "worker"
@@ -332,8 +334,8 @@ def _taken(script: deque[Turn | None], usual: Usual) -> Mapping[str, Any]:
     return usual() if turn is None else turn(usual)
 
 
-class CountingPool(Pool):
-    """A pool that counts how often it was asked to slow down."""
+class CountingThrottle(Throttle):
+    """Counts how often it was asked to slow down."""
 
     def __init__(self) -> None:
         super().__init__(32)
@@ -361,16 +363,15 @@ class World:
         self.waits: list[float] = []
         self.retried: list[str] = []
         self.settled = 0
-        self.pool = CountingPool()
+        self.throttle = CountingThrottle()
         self.around = Surroundings(
             cluster=self.cluster,
-            options=Options(write, retries, timeout, deadline),
+            options=Options(write, RetryPolicy(retries), timeout, deadline),
             describer=Describer(self.cluster),
-            pool=self.pool,
+            throttle=self.throttle,
             retried=lambda namespace, reason: self.retried.append(str(reason)),
             settled=self._settled,
-            chance=lambda: chance,
-            clock=lambda: self.now,
+            clock=Clock(monotonic=lambda: self.now, chance=lambda: chance),
         )
 
     def _settled(self) -> None:

@@ -10,22 +10,33 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from job.domain.errors import ClusterError
-from job.domain.failures import PASSING, of_http, of_image
+from job.domain.failures import of_http, of_image
 from job.domain.holds import ANNOTATION, Terms, freed_reference, held_reference, hold_of, is_over
-from job.domain.model import Image, ImageFacts, Item, Outcome, Reason, Result, Scope, Shard, Skip, Source, Stream, Tag
+from job.domain.model import (
+    Image,
+    ImageFacts,
+    Item,
+    Outcome,
+    Reason,
+    Result,
+    RetryClass,
+    Scope,
+    Shard,
+    Skip,
+    Source,
+    Stream,
+    Tag,
+)
 from job.domain.schedule import Schedule, frozen_at, parse_windows
 from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import import_of, put_of, reference_of, stream_from
 from job.journal.records import MOST_BYTES, Journal, RunRecord, TagRecord, decode, encode, finish_run, start_run
 from job.publish.metrics import PREFIX, Past, exposition, increments
-from job.runtime.pool import LONGEST_WAIT_SECONDS, persist, wait_before
 from tests.unit.reports import NAMESPACE, report_of, tag_result
 
 # Any text that a JSON string can hold, halves of characters included.
@@ -115,42 +126,6 @@ def test_a_share_that_goes_away_moves_only_its_own_streams(namespace: str, strea
     assert after == before or before == count - 1
 
 
-# Retry budget
-
-
-@given(st.lists(st.sampled_from(Reason), max_size=8), st.integers(0, 6))
-def test_no_call_is_made_more_often_than_allowed_and_none_after_a_failure_that_stays(
-    failures: list[Reason], retries: int
-) -> None:
-    calls: list[Reason | None] = []
-
-    def call() -> str:
-        failure = failures[len(calls)] if len(calls) < len(failures) else None
-        calls.append(failure)
-        if failure:
-            raise ClusterError(failure, "no", retry_after=0)
-        return "done"
-
-    with pytest.MonkeyPatch.context() as patch:
-        # What is waited is the subject of other tests.
-        patch.setattr("job.runtime.pool.wait_before", lambda *_: 0.0)
-        try:
-            assert persist(call, retries, lambda: False) == "done"
-            assert calls[-1] is None
-        except ClusterError as error:
-            assert error.reason is calls[-1]
-            assert len(calls) == retries + 1 or error.reason not in PASSING
-    assert len(calls) <= retries + 1
-    assert all(reason in PASSING for reason in calls[:-1])
-
-
-@given(st.integers(0, 20), st.sampled_from(sorted(PASSING)), st.floats(0, 1, exclude_max=True))
-def test_all_waits_of_a_budget_are_bounded(retries: int, reason: Reason, chance: float) -> None:
-    waits = [wait_before(tries, reason, None, lambda: chance) for tries in range(1, retries + 1)]
-    assert sum(waits) <= LONGEST_WAIT_SECONDS * retries
-    assert waits == sorted(waits)
-
-
 # Reasons
 
 
@@ -160,7 +135,7 @@ def test_any_answer_that_is_no_success_has_a_reason(code: int) -> None:
     assert reason in Reason
     assert reason not in (Reason.ABORTED, Reason.REGISTRY_ERROR)
     # What the server itself got wrong may pass; what it refused does not.
-    assert (reason in PASSING) or code < 500 or reason is Reason.TIMEOUT
+    assert reason.retry_class is RetryClass.BACKOFF or code < 500 or reason is Reason.TIMEOUT
 
 
 @given(ANY, ANY)

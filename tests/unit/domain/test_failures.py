@@ -10,8 +10,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from job.domain.failures import PASSING, of_http, of_image
-from job.domain.model import By, Reason
+from job.domain.failures import of_http, of_image
+from job.domain.model import By, Reason, RetryClass
 from job.domain.text import clean
 from tests.support.paths import CONFORMANCE
 
@@ -177,7 +177,7 @@ def test_a_refusal_of_the_api(code: int, reason: Reason) -> None:
 
 def test_what_another_try_may_change() -> None:
     lasting = {Reason.NOT_FOUND, Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.INVALID, Reason.ABORTED, Reason.TIMEOUT}
-    assert set(Reason) - PASSING == lasting
+    assert {reason for reason in Reason if reason.retry_class is not RetryClass.BACKOFF} == lasting
 
 
 TEXTS = st.text(max_size=3000) | st.text("a \n\x1b\u202e:/@=&\"'bearer token=", max_size=3000)

@@ -15,12 +15,14 @@ from hypothesis import strategies as st
 
 from job.domain.errors import ClusterError
 from job.domain.model import By, Image, Reason, Result, Skip, TagResult
+from job.domain.retries import RetryPolicy
 from job.domain.selection import Pattern, Wanted, choose
 from job.domain.times import parse_time
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import Options, Surroundings, run_imports
-from job.runtime.pool import Pool
+from job.runtime.clock import Clock
+from job.runtime.pool import Throttle
 from tests.unit.scripted import (
     JSON,
     NAMESPACE,
@@ -695,27 +697,27 @@ class TestPacing:
         world = world_of("prod")
         world.cluster.on_create.append(refuse(api_error(code)))
         world.run()
-        assert world.pool.slowed_down == 1
+        assert world.throttle.slowed_down == 1
 
     def test_a_registry_that_limits_slows_all_streams_down(self) -> None:
         world = world_of("prod", retries=0)
         world.cluster.registry["quay.io/packit/prod:prod"] = RATE_LIMITED
         world.run()
-        assert world.pool.slowed_down == 1
+        assert world.throttle.slowed_down == 1
 
     def test_a_read_that_the_api_limits_slows_all_streams_down(self) -> None:
         world = world_of("prod")
         world.cluster.on_create.append(after(world.cluster.change))
         world.cluster.on_get.append(refuse(api_error(429)))
         world.run()
-        assert world.pool.slowed_down == 1
+        assert world.throttle.slowed_down == 1
 
     @pytest.mark.parametrize("error", [api_error(409), api_error(422), connection_lost()])
     def test_other_errors_slow_nobody_down(self, error: ClusterError) -> None:
         world = world_of("prod")
         world.cluster.on_create.append(refuse(error))
         world.run()
-        assert world.pool.slowed_down == 0
+        assert world.throttle.slowed_down == 0
 
     def test_a_request_that_is_sent_again_is_one_retry(self) -> None:
         world = world_of("a", "b", "c")
@@ -1042,16 +1044,15 @@ class TestProperties:
         assert world.now < deadline + 1e-3
 
 
-def surroundings(cluster: ScriptedCluster, deadline: float = 1e9, clock: Callable[[], float] | None = None) -> Any:
+def surroundings(cluster: ScriptedCluster, deadline: float = 1e9, clock: Callable[[], float] = lambda: 0.0) -> Any:
     return Surroundings(
         cluster=cluster,
-        options=Options(True, 4, 60.0, deadline),
+        options=Options(True, RetryPolicy(4), 60.0, deadline),
         describer=Describer(cluster),
-        pool=Pool(4),
+        throttle=Throttle(4),
         retried=lambda namespace, reason: None,
         settled=lambda: None,
-        chance=lambda: 0.0,
-        clock=clock or (lambda: 0.0),
+        clock=Clock(monotonic=clock, chance=lambda: 0.0),
     )
 
 

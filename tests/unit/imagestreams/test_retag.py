@@ -15,7 +15,17 @@ from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, Terms, hold_of
 from job.domain.model import Item, Reason, Tag, TagName
 from job.imagestreams import retag
-from job.imagestreams.retag import MovedError, NoHoldError, NotThereError, UncertainError, forget, let_go, put_back
+from job.imagestreams.retag import (
+    MovedError,
+    NoHoldError,
+    NotThereError,
+    UncertainError,
+    release_hold,
+    remove_stale_hold,
+    roll_back,
+)
+from job.runtime.retry import Retrier, retrier
+from tests.unit.objects import ManualClock
 from tests.unit.scripted import (
     JSON,
     NAMESPACE,
@@ -96,22 +106,19 @@ class Cluster(ScriptedCluster):
         self.push("prod", digest("else"))
 
 
-@pytest.fixture(autouse=True)
-def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("job.imagestreams.retag", "job.runtime.pool"):
-        monkeypatch.setattr(f"{module}.wait_before", lambda *told: 0.0)
+def patient(retries: int = 2) -> Retrier:
+    return retrier(retries, lambda: False, ManualClock().clock)
 
 
 def back(cluster: Cluster, target: Item | str = OLD, retries: int = 2) -> Tag:
-    return put_back(
+    return roll_back(
         cluster,
         NAME,
         target,
         TERMS,
         bad=digest("bad"),
-        retries=retries,
+        retrier=patient(retries),
         timeout=5.0,
-        stopping=lambda: False,
     )
 
 
@@ -263,7 +270,7 @@ class TestLetGo:
         cluster = Cluster()
         back(cluster)
         cluster.after = [lambda: cluster.push("prod", digest("newest"))]
-        stream = let_go(cluster, NAME, retries=2, stopping=lambda: False)
+        stream = release_hold(cluster, NAME, retrier=patient(2))
         tag = stream.tag("prod")
         assert tag and tag.current
         assert (tag.current.digest, cluster.current) == (OLD.digest, digest("newest"))
@@ -274,14 +281,14 @@ class TestLetGo:
         cluster = Cluster()
         back(cluster)
         cluster.after = [lost]
-        let_go(cluster, NAME, retries=2, stopping=lambda: False)
+        release_hold(cluster, NAME, retrier=patient(2))
         assert len(cluster.written) == 2
 
     def test_what_was_written_counts_where_it_cannot_be_read_afterwards(self) -> None:
         cluster = Cluster()
         back(cluster)
         cluster.after = [cluster.fall_silent]
-        tag = let_go(cluster, NAME, retries=2, stopping=lambda: False).tag("prod")
+        tag = release_hold(cluster, NAME, retrier=patient(2)).tag("prod")
         assert tag and tag.source and (tag.source.kind, hold_of(tag)) == ("DockerImage", None)
         assert cluster.reference["from"]["kind"] == "DockerImage"
 
@@ -290,7 +297,7 @@ class TestLetGo:
         back(cluster)
         cluster.before = [cluster.retag]
         with pytest.raises(NoHoldError) as told:
-            let_go(cluster, NAME, retries=2, stopping=lambda: False)
+            release_hold(cluster, NAME, retrier=patient(2))
         assert told.value.exit_status == 2
         assert cluster.current == digest("else")
 
@@ -300,7 +307,7 @@ class TestLetGo:
         value = json.loads(cluster.reference["annotations"][ANNOTATION])
         cluster.change_tag("prod", annotations={ANNOTATION: json.dumps({**value, "original": None})})
         with pytest.raises(NoHoldError, match="oc tag --source=docker"):
-            let_go(cluster, NAME, retries=2, stopping=lambda: False)
+            release_hold(cluster, NAME, retrier=patient(2))
 
 
 def test_the_annotation_of_a_hold_that_is_over_goes_alone() -> None:
@@ -309,19 +316,19 @@ def test_the_annotation_of_a_hold_that_is_over_goes_alone() -> None:
     kept = {**cluster.reference["annotations"], "note": "ours"}
     cluster.change_tag("prod", annotations=kept, **{"from": docker("quay.io/packit/prod:prod")})
     before = cluster.reference
-    forget(cluster, NAME, retries=0, stopping=lambda: False)
+    remove_stale_hold(cluster, NAME, retrier=patient(0))
     assert cluster.reference == {**before, "annotations": {"note": "ours"}}
     with pytest.raises(NoHoldError):
-        forget(cluster, NAME, retries=0, stopping=lambda: False)
+        remove_stale_hold(cluster, NAME, retrier=patient(0))
 
 
 def test_who_it_is_may_stay_unknown() -> None:
     cluster = ScriptedCluster()
     cluster.on_create.extend([lambda usual: {"status": {"userInfo": {"username": "jane\n"}}}, lambda usual: {}])
-    assert retag.who(cluster) == "jane"
-    assert retag.who(cluster) is None
+    assert retag.current_user(cluster) == "jane"
+    assert retag.current_user(cluster) is None
     cluster.on_create.append(_refused)
-    assert retag.who(cluster) is None
+    assert retag.current_user(cluster) is None
 
 
 def _refused(usual: object) -> Mapping[str, Any]:

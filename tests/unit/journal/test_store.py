@@ -13,11 +13,12 @@ from job.domain.errors import ClusterError
 from job.domain.model import Scope
 from job.journal.records import NAME, Journal, RunRecord, decode, finish_run, start_run
 from job.journal.store import JournalStore
+from job.runtime.clock import Clock
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, config_map, connection_lost, failed, refusal, report
 
 
 def memory(objects: Objects) -> JournalStore:
-    return JournalStore(objects, NAMESPACE, sleep=lambda seconds: None)
+    return JournalStore(objects, NAMESPACE, clock=Clock(sleep=lambda seconds: None))
 
 
 def stored(objects: Objects) -> Journal:

@@ -22,7 +22,7 @@ from job.run.lease import Holder, Lock, _seen
 from job.run.origin import Trigger
 from job.runtime.shutdown import Stop
 from job.views.documents import summary, termination_message
-from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, failed, report, updated
+from tests.unit.objects import NAMESPACE, Asked, ManualClock, Objects, failed, report, updated
 
 HOME = "ops"
 
@@ -208,8 +208,8 @@ def test_a_run_for_another_deployments_tags_overlaps_that_deployment(pattern: st
 def test_a_lock_is_renewed_while_another_namespaces_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("LEASE_SECONDS", 1.0), ("RENEW_SECONDS", 0.05), ("WATCH_SECONDS", 0.02)):
         monkeypatch.setattr(f"job.run.lease.{name}", seconds)
-    objects, clock = Objects(), Clock()
-    dead = Lock(objects, "b", Scope("prod"), Holder("dead"), stopping=lambda: False, clock=clock, sleep=clock.sleep)
+    objects, clock = Objects(), ManualClock()
+    dead = Lock(objects, "b", Scope("prod"), Holder("dead"), stopping=lambda: False, clock=clock.clock)
     dead.acquire()
     before, threads = len(objects.asked), threading.active_count()
     with locked(run_of(objects, namespaces=("a", "b"))) as refused:

@@ -143,7 +143,7 @@ class Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    monkeypatch.setattr("job.publish.pushgateway.wait_before", lambda *told: 0.0)
+    monkeypatch.setattr("job.publish.pushgateway.backoff", lambda *told: 0.0)
     server = Server()
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()

@@ -17,7 +17,7 @@ from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Pattern, Wanted
 from job.run.context import Counts, Run
 from job.run.engine import perform
-from job.runtime.pool import Pool
+from job.runtime.pool import gather
 from job.runtime.shutdown import Stop
 from tests.unit.reports import failed, held, tag_result
 from tests.unit.scripted import (
@@ -39,8 +39,7 @@ from tests.unit.scripted import (
 
 @pytest.fixture(autouse=True)
 def _no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("job.imagestreams.importer", "job.imagestreams.listing"):
-        monkeypatch.setattr(f"{module}.wait_before", lambda *told: 0.0)
+    monkeypatch.setattr("job.domain.retries.backoff", lambda *args: 0.0)
 
 
 def perform_on(
@@ -264,13 +263,11 @@ class TestCounts:
     def test_none_is_lost_when_many_count_at_once(self) -> None:
         counts = Counts()
 
-        class Counting:
-            def step(self) -> float | None:
-                for number in range(200):
-                    counts.requested(f"namespace-{number}", "200")
-                return None
+        def count() -> None:
+            for number in range(200):
+                counts.requested(f"namespace-{number}", "200")
 
-        Pool(8).run([Counting() for _ in range(8)], lambda: False, 1)
+        gather(dict.fromkeys(range(8), count), 8, lambda: False)
         assert {tally.requests["200"] for tally in counts.tallies.values()} == {8}
 
     def test_what_comes_later_does_not_change_the_report(self) -> None:

@@ -18,7 +18,8 @@ from job.cluster import LEASES
 from job.domain.errors import ClusterError
 from job.domain.model import Scope, Shard
 from job.run.lease import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Keeper, Lock, LockedError, lease_name
-from tests.unit.objects import JSON, NAMESPACE, Asked, Clock, Objects, connection_lost, refusal
+from job.runtime.clock import Clock
+from tests.unit.objects import JSON, NAMESPACE, Asked, ManualClock, Objects, connection_lost, refusal
 
 PROD, STG, ALL = Scope("prod"), Scope("stg"), Scope()
 NAME = "import-images-prod"
@@ -29,14 +30,14 @@ scopes = st.builds(Scope, st.none() | st.sampled_from(["prod", "stg"]), st.none(
 
 def lock(
     objects: Objects,
-    clock: Clock | None = None,
+    clock: ManualClock | None = None,
     scope: Scope = PROD,
     name: str = "me",
     job: str | None = None,
     stop: bool = False,
 ) -> Lock:
-    clock = clock or Clock()
-    return Lock(objects, NAMESPACE, scope, Holder(name, job), stopping=lambda: stop, clock=clock, sleep=clock.sleep)
+    clock = clock or ManualClock()
+    return Lock(objects, NAMESPACE, scope, Holder(name, job), stopping=lambda: stop, clock=clock.clock)
 
 
 def held(objects: Objects, scope: Scope = PROD, holder: str = "other", job: str | None = None, **spec: str) -> JSON:
@@ -52,7 +53,7 @@ def spec(objects: Objects, name: str = NAME) -> JSON:
     return found
 
 
-def alive(objects: Objects, scope: Scope = PROD) -> Clock:
+def alive(objects: Objects, scope: Scope = PROD) -> ManualClock:
     """A clock by which the holder renews its Lease every 15 seconds."""
     renewals = itertools.count(1)
 
@@ -60,7 +61,7 @@ def alive(objects: Objects, scope: Scope = PROD) -> Clock:
         if (now - 1000) // 15 >= 1:
             objects.change(LEASES, lease_name(scope), renewTime=f"2026-11-24T02:00:{next(renewals):02}.000000Z")
 
-    return Clock(tick)
+    return ManualClock(tick)
 
 
 # Scopes and names
@@ -141,7 +142,7 @@ def test_a_deployment_called_all_is_not_all_deployments() -> None:
 
 
 def test_takes_a_free_lock_without_waiting_and_releases_it() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     mine = lock(objects, clock, job="uid-1")
     mine.acquire()
     lease = objects.there(LEASES, NAME)
@@ -155,7 +156,7 @@ def test_takes_a_free_lock_without_waiting_and_releases_it() -> None:
 
 
 def test_takes_a_released_lock_at_once() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, holderIdentity="")
     lock(objects, clock).acquire()
     assert (spec(objects)["holderIdentity"], spec(objects)["leaseTransitions"], clock.slept) == ("me", 1, [])
@@ -175,7 +176,7 @@ def test_a_live_holder_is_left_alone(scope: Scope) -> None:
 
 @pytest.mark.parametrize("scope", [STG, Scope("stg", Shard(0, 2))])
 def test_what_does_not_overlap_is_no_hindrance(scope: Scope) -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, scope)
     lock(objects, clock).acquire()
     assert clock.slept == []
@@ -184,7 +185,7 @@ def test_what_does_not_overlap_is_no_hindrance(scope: Scope) -> None:
 @pytest.mark.parametrize("scope", [PROD, ALL, Scope("prod", Shard(0, 2))])
 @pytest.mark.parametrize("renewed", ["2026-11-24T02:00:00.000000Z", "1999-01-01T00:00:00Z", "2999-01-01T00:00:00Z", ""])
 def test_a_dead_holder_is_outlived_by_ones_own_clock(scope: Scope, renewed: str) -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, scope, renewTime=renewed)
     lock(objects, clock).acquire()
     assert LEASE_SECONDS <= sum(clock.slept) < LEASE_SECONDS + 5
@@ -192,7 +193,7 @@ def test_a_dead_holder_is_outlived_by_ones_own_clock(scope: Scope, renewed: str)
 
 
 def test_a_holder_that_renews_at_the_last_moment_is_alive() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, ALL)
 
     def tick(now: float) -> None:
@@ -206,7 +207,7 @@ def test_a_holder_that_renews_at_the_last_moment_is_alive() -> None:
 
 def test_a_holder_that_lets_go_while_watched_was_alive() -> None:
     """It was alive a moment ago, so that it may just have imported: whoever comes second ends locked, always."""
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, ALL)
     clock.tick = lambda now: objects.change(LEASES, lease_name(ALL), holderIdentity="")
     with pytest.raises(LockedError, match="other"):
@@ -216,7 +217,7 @@ def test_a_holder_that_lets_go_while_watched_was_alive() -> None:
 
 
 def test_a_lease_that_vanishes_while_watched_is_no_hindrance() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, ALL)
     clock.tick = lambda now: objects.remove(LEASES, lease_name(ALL)) if len(clock.slept) == 1 else None
     lock(objects, clock).acquire()
@@ -225,7 +226,7 @@ def test_a_lease_that_vanishes_while_watched_is_no_hindrance() -> None:
 
 
 def test_a_holder_that_comes_back_between_look_and_write_is_noticed() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, ALL)
 
     def hook(asked: Asked) -> None:
@@ -240,7 +241,7 @@ def test_a_holder_that_comes_back_between_look_and_write_is_noticed() -> None:
 
 
 def test_a_retried_pod_of_the_same_job_takes_over_at_once() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects, job="uid-1")
     lock(objects, clock, job="uid-1").acquire()
     assert clock.slept == []
@@ -288,7 +289,7 @@ def test_who_creates_the_lease_first_has_it() -> None:
 
 
 def test_a_stop_ends_the_watching() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     held(objects)
     with pytest.raises(LockedError, match="stopped"):
         lock(objects, clock, stop=True).acquire()
@@ -345,7 +346,7 @@ def test_a_deleted_lease_is_a_lost_lock() -> None:
 
 
 def test_a_renewal_whose_answer_was_lost_is_no_loss() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     mine = lock(objects, clock)
     mine.acquire()
     for _ in range(4):
@@ -367,7 +368,7 @@ def test_a_release_after_a_renewal_whose_answer_was_lost_takes_effect() -> None:
 
 
 def test_a_lock_that_cannot_be_renewed_is_given_up_before_others_may_take_it() -> None:
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     mine = lock(objects, clock)
     mine.acquire()
     objects.refused["update", "leases"] = 500
@@ -381,7 +382,7 @@ def test_a_lock_that_cannot_be_renewed_is_given_up_before_others_may_take_it() -
 
 def test_a_holder_that_slept_past_its_lease_does_not_go_on_beside_another() -> None:
     """The Lease of another scope is another object, so that no conflict tells."""
-    objects, clock = Objects(), Clock()
+    objects, clock = Objects(), ManualClock()
     mine = lock(objects, clock)
     mine.acquire()
     other = lock(objects, clock, ALL, "other")
@@ -453,9 +454,9 @@ def test_locks_are_released_side_by_side_and_never_for_long(monkeypatch: pytest.
 
 def test_the_keeper_tells_of_a_lock_that_ran_out_beside_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("job.run.lease.RENEW_SECONDS", 0.01)
-    objects, clock, lost = Objects(), Clock(), threading.Event()
+    objects, clock, lost = Objects(), ManualClock(), threading.Event()
     told: list[str] = []
-    mine, theirs = lock(objects, clock), lock(objects, Clock(), scope=STG)
+    mine, theirs = lock(objects, clock), lock(objects, ManualClock(), scope=STG)
     mine.acquire()
     theirs.acquire()
     clock.now += LEASE_SECONDS
@@ -539,8 +540,7 @@ class _Contender:
             scope,
             Holder(name),
             stopping=lambda: False,
-            clock=lambda: world.now,
-            sleep=self.sleep,
+            clock=Clock(monotonic=lambda: world.now, sleep=self.sleep),
         )
 
     def sleep(self, seconds: float) -> None:

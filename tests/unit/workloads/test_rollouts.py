@@ -21,12 +21,13 @@ from job.cluster import (
 )
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, Rollout, RolloutResult, TagName
+from job.runtime.retry import retrier
 from job.workloads.discovery import Survey, survey
 from job.workloads.health import Health
 from job.workloads.image_triggers import KINDS, Follows, Workload, workload_from
 from job.workloads.pods import pod_from
 from job.workloads.rollouts import FRESH_SECONDS, Followed, Moved, Part, followed_by, pace, selector_of, verdict, watch
-from tests.unit.objects import NAMESPACE, Asked, Clock, Objects, connection_lost, refusal
+from tests.unit.objects import NAMESPACE, Asked, ManualClock, Objects, connection_lost, refusal
 from tests.unit.workload_objects import (
     BAD,
     CRASH_LOOP,
@@ -63,8 +64,7 @@ class TestSurvey:
         return survey(
             cluster,
             namespaces or (NAMESPACE,),
-            retries=retries,
-            stopping=lambda: False,
+            retrier=retrier(retries, lambda: False, ManualClock().clock),
             concurrency=4,
             everywhere=everywhere,
         )
@@ -159,16 +159,14 @@ class TestSurvey:
         assert (NAMESPACE, "web") in self.names(found)
         assert (found.errors, found.left_out) == ((), ())
 
-    def test_what_may_pass_is_tried_again(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.workloads.discovery.wait_before", lambda *rest: 0.0)
+    def test_what_may_pass_is_tried_again(self) -> None:
         cluster = self.cluster()
         cluster.script("list", "deployments", refusal(500), connection_lost())
         found = self.look(cluster, everywhere=False, retries=2)
         assert (NAMESPACE, "web") in self.names(found)
         assert found.errors == ()
 
-    def test_a_timeout_is_tried_once_more(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.workloads.discovery.wait_before", lambda *rest: 0.0)
+    def test_a_timeout_is_tried_once_more(self) -> None:
         cluster = self.cluster()
         cluster.script("list", "deployments", *[ClusterError(Reason.TIMEOUT, "too slow")] * 2)
         [error] = self.look(cluster, everywhere=False, retries=4).errors
@@ -177,8 +175,7 @@ class TestSurvey:
             f"cannot list deployments in {NAMESPACE}: too slow",
         )
 
-    def test_an_api_that_fails(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.workloads.discovery.wait_before", lambda *rest: 0.0)
+    def test_an_api_that_fails(self) -> None:
         cluster = self.cluster()
         self.forbid(cluster, NAMESPACE, code=500)
         [error] = self.look(cluster, everywhere=False, retries=1).errors
@@ -187,7 +184,7 @@ class TestSurvey:
         assert len(cluster.asked) == 2 * len(KINDS)
 
     def test_told_to_stop(self) -> None:
-        found = survey(self.cluster(), [NAMESPACE], retries=0, stopping=lambda: True, concurrency=4)
+        found = survey(self.cluster(), [NAMESPACE], retrier=retrier(0, lambda: True), concurrency=4)
         assert [error.reason for error in found.errors] == [Reason.ABORTED]
 
 
@@ -302,7 +299,7 @@ class Stage:
 
     def __init__(self, **turns: tuple[Change, ...]) -> None:
         self.cluster = Objects()
-        self.clock = Clock()
+        self.clock = ManualClock()
         self.told: list[tuple[str, Health]] = []
         self.stop = threading.Event()
         # What happens ahead of each look at the workload of that name.
@@ -338,7 +335,7 @@ class Stage:
             stopping=self.stop.is_set,
             concurrency=4,
             changed=lambda found, health: self.told.append((found.name, health)),
-            clock=self.clock,
+            clock=self.clock.clock,
             pace=lambda looks, watched: 0.0,
         )
 
