@@ -20,8 +20,7 @@ import yaml
 from docs.tools import texts
 from job import cli
 from job.config import flags
-from job.domain.failures import PASSING
-from job.domain.model import Outcome, Reason, Result, RolloutResult, Skip
+from job.domain.model import Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.publish import metrics
 from manifests.dashboards.expressions import ON_REASON
 from tests.faults import catalogue
@@ -82,7 +81,7 @@ def reasons() -> str:
     """Every reason of a failure, whether it is tried again, and what to do."""
     rows = []
     for reason in Reason:
-        again = "once" if reason is Reason.TIMEOUT else "yes" if reason in PASSING else "no"
+        again = {RetryClass.ONCE: "once", RetryClass.BACKOFF: "yes", RetryClass.NEVER: "no"}[reason.retry_class]
         rows.append((_code(reason), texts.REASONS[reason], again, _sentence(ON_REASON[reason])))
     return table(("Reason", "Meaning", "Retried", "What to do"), rows)
 
