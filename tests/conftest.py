@@ -8,6 +8,7 @@ from collections.abc import Generator, Iterator
 
 import pytest
 
+from job.domain.secrets import SECRETS
 from tests.sandbox import client
 from tests.sandbox.client import Sandbox
 from tests.spread import mark
@@ -76,6 +77,7 @@ def nothing_secret_is_told() -> Iterator[None]:
     logger = logging.getLogger("job")
     before = logger.handlers[:], logger.propagate, logger.level
     yield
+    SECRETS.forget()
     # What a test has set up would write to its own stream, which is closed, and tell so with lines of the tests.
     logger.handlers[:], logger.propagate, level = before
     logger.setLevel(level)

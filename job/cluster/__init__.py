@@ -1,4 +1,4 @@
-"""The cluster as the rest of the program sees it: one small protocol. `api` implements it."""
+"""The cluster as the rest of the program sees it: one small protocol, which `api` and `oc` implement."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ SELF_SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "SelfSubjectAc
 
 
 class Cluster(Protocol):
-    """What the program asks of a cluster. Every method raises `ClusterError`; objects are the API's JSON.
+    """The requests that the program sends to a cluster. Every method raises `ClusterError`; objects are the API's JSON.
 
-    Methods may be called from several threads at a time.
+    Methods may be called from several threads at the same time.
     """
 
     @property
@@ -48,12 +48,12 @@ class Cluster(Protocol):
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that the server's clock is ahead of this one; None where that is not known."""
+        """Seconds that the server's clock is ahead of this one; None where that is unknown."""
 
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
-        """Every object of a namespace (of the cluster where it is empty), page by page.
+        """Every object of a namespace (of the cluster where `namespace` is empty), page by page.
 
-        An error may come after some of them.
+        An error may be raised after some objects were returned.
         """
 
     def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
@@ -67,15 +67,15 @@ class Cluster(Protocol):
     def replace(
         self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
     ) -> Mapping[str, Any]:
-        """Replace an object; with a resourceVersion only if it still has that one. `timeout` as for `create`."""
+        """Replace an object; with a resourceVersion only if it still has that version. `timeout` as for `create`."""
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
-        """Delete an object; with `uid` only if it is still that one."""
+        """Delete an object; with `uid` only if it is still the same object."""
 
     def close(self) -> None:
-        """Give up connections."""
+        """Close all connections."""
 
 
 def reference(resource: Resource, name: str) -> str:
-    """An object as commands name it: `deployment/web`."""
+    """An object as kubectl names it: `deployment/web`."""
     return f"{resource.kind.lower()}/{name}"

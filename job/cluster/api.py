@@ -1,19 +1,17 @@
-"""The cluster by way of the `kubernetes` package: in a pod, with a kubeconfig, or with HOST and TOKEN.
+"""The adapter for the `kubernetes` package: in a pod, with a kubeconfig, or with HOST and TOKEN.
 
-The package finds the way in (configuration, TLS, proxy, token renewal) and keeps the connections; the image API's
-objects are none of its models, so requests and answers are plain JSON. Nothing is discovered: paths are known.
+The package finds the login (configuration, TLS, proxy, token renewal) and keeps the connections. It has no models for
+the image API, so requests and answers are plain JSON, and paths are known instead of discovered.
 """
 
 from __future__ import annotations
 
+import base64
 import json
 import logging
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -24,17 +22,21 @@ from urllib3.response import BaseHTTPResponse
 
 from job import VERSION
 from job.cluster import CRON_JOBS, PODS, Resource
+from job.cluster.headers import retry_after, unix_time
 from job.cluster.paths import path_of
-from job.config.settings import Settings, is_overheard
+from job.cluster.unstructured import object_in
+from job.config.settings import Settings
+from job.domain.addresses import is_overheard, split_login
 from job.domain.errors import ClusterError, UsageError
 from job.domain.failures import of_http
 from job.domain.model import Reason
+from job.domain.secrets import SECRETS
 from job.domain.text import clean
 
 log = logging.getLogger(__name__)
 
 PAGE = 500
-# Pods and what makes them are large, and the pod of a run is small.
+# Pods and workloads are large objects, and a run's pod has little memory.
 PAGE_OF_LARGE = 100
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
@@ -42,53 +44,60 @@ READ_SECONDS = 60.0
 SLACK_SECONDS = 10.0
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
-Counted = Callable[[str, str], None]
+RequestCounter = Callable[[str, str], None]
+Renewal = Callable[[], None]
 
 
-def connect(settings: Settings, counted: Counted) -> ApiCluster:
+def connect(settings: Settings, count: RequestCounter) -> ApiCluster:
     """Find the cluster: HOST and TOKEN, else the pod's service account, else a kubeconfig.
 
     Args:
         settings: of these HOST, TOKEN, TLS verification and CONCURRENCY are used.
-        counted: called with the namespace and the HTTP status (or `none`) of every request.
+        count: called with the namespace and the HTTP status (or `none`) of every request.
 
     Raises:
-        UsageError: there is no way to a cluster, or it cannot be read.
+        UsageError: no cluster is configured, or its configuration cannot be read.
     """
     configuration = client.Configuration()
-    namespace: str | None = None
-    renew: Callable[[], None] | None = None
+    renew: Renewal | None = None
     if settings.host:
         configuration.host = settings.host
         configuration.api_key = {"authorization": f"Bearer {settings.token}"}
         namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
     elif "KUBERNETES_SERVICE_HOST" in os.environ:
-        try:
-            config.load_incluster_config(client_configuration=configuration)
-            namespace = (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-        except (config.ConfigException, OSError) as error:
-            raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
-
-        def renew() -> None:
-            config.load_incluster_config(client_configuration=configuration)
-
+        namespace, renew = _load_service_account(configuration)
     else:
         namespace = _load_kubeconfig(configuration)
+    _strip_logins(configuration)
     if not settings.verify_tls:
         configuration.verify_ssl = False
     elif not configuration.verify_ssl:
-        log.warning("TLS VERIFICATION IS OFF by the kubeconfig: whoever is on the way to the API can forge answers")
+        log.warning("TLS VERIFICATION IS OFF by the kubeconfig: anyone between here and the API can forge its answers")
     if not configuration.verify_ssl:
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    # Our own retries know what may be sent twice; the library's do not.
+    # This program's own retries know which requests may be sent twice; the library's do not.
     configuration.retries = False
-    if is_overheard(configuration.host):
-        log.warning("NO TLS to %s: whoever is on the way can read the token and forge answers", configuration.host)
     configuration.connection_pool_maxsize = settings.concurrency
-    return ApiCluster(client.ApiClient(configuration), namespace, counted, renew)
+    api = client.ApiClient(configuration)
+    _warn_of_plain_http(configuration.host, api.rest_client.pool_manager.proxy)
+    return ApiCluster(api, namespace, count, renew)
+
+
+def _load_service_account(configuration: client.Configuration) -> tuple[str, Renewal]:
+    """The pod's namespace, and how to read its token again."""
+
+    def renew() -> None:
+        config.load_incluster_config(client_configuration=configuration)
+
+    try:
+        renew()
+        return (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip(), renew
+    except (config.ConfigException, OSError) as error:
+        raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
 
 
 def _load_kubeconfig(configuration: client.Configuration) -> str | None:
+    """The namespace of the kubeconfig's current context, if it has one."""
     try:
         config.load_kube_config(client_configuration=configuration)
         _, active = config.list_kube_config_contexts()
@@ -101,6 +110,38 @@ def _load_kubeconfig(configuration: client.Configuration) -> str | None:
     return str(namespace) if namespace else None
 
 
+def _strip_logins(configuration: client.Configuration) -> None:
+    """Take the logins out of the addresses of API and proxy, so that no error message can repeat them.
+
+    Raises:
+        UsageError: the proxy's address cannot be used.
+    """
+    configuration.host = split_login(configuration.host).url
+    if not configuration.proxy:
+        return
+    given = configuration.proxy
+    proxy = split_login(given if "://" in given else f"http://{given}")
+    try:
+        parts = urllib3.util.parse_url(proxy.url)
+        usable = parts.scheme in ("http", "https") and bool(parts.host)
+    except urllib3.exceptions.LocationParseError:
+        usable = False
+    if not usable:
+        where = "HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY, or proxy-url in the kubeconfig)"
+        raise UsageError([f"{where}: not the URL of an HTTP proxy such as http://proxy.example.com:3128"])
+    configuration.proxy = proxy.url
+    if proxy.username or proxy.password:
+        login = f"{proxy.username or ''}:{proxy.password or ''}".encode("utf-8", "surrogateescape")
+        configuration.proxy_headers = {"proxy-authorization": f"Basic {base64.b64encode(login).decode()}"}
+
+
+def _warn_of_plain_http(host: str, proxy: urllib3.util.Url | None) -> None:
+    if not is_overheard(host, str(proxy) if proxy else None):
+        return
+    on_the_way = f" through the proxy {proxy.host}" if proxy else ""
+    log.warning("NO TLS to %s%s: anyone on the way can read the token and forge answers; use https", host, on_the_way)
+
+
 class ApiCluster:
     """Implements `job.cluster.Cluster`."""
 
@@ -108,12 +149,12 @@ class ApiCluster:
         self,
         api: client.ApiClient,
         default_namespace: str | None,
-        counted: Counted,
-        renew: Callable[[], None] | None = None,
+        count: RequestCounter,
+        renew: Renewal | None = None,
     ) -> None:
         self._api = api
         self._default_namespace = default_namespace
-        self._counted = counted
+        self._count = count
         self._renew = renew
         self._host: str = api.configuration.host.rstrip("/")
         self._skew: tuple[float, float] | None = None
@@ -125,7 +166,7 @@ class ApiCluster:
 
     @property
     def clock_skew(self) -> float | None:
-        """Seconds that the server's clock is ahead of this one, by the answer that came soonest; None before one."""
+        """Seconds that the server's clock is ahead of this one, by the fastest answer; None before the first one."""
         return self._skew[1] if self._skew else None
 
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
@@ -140,14 +181,14 @@ class ApiCluster:
             query["labelSelector"] = selector
         while True:
             page = self._request("GET", resource, namespace, query=query)
-            # Go writes an empty list as null; an answer that says nothing of items is none to a list.
+            # Go writes an empty list as null; an answer without `items` is not an answer to a list request.
             if "items" not in page or not isinstance(items := page["items"] or [], list):
-                raise ClusterError(Reason.API_ERROR, f"the answer is no list of {resource.plural}")
-            yield from items
-            onward = (page.get("metadata") or {}).get("continue")
-            if not onward:
+                raise ClusterError(Reason.API_ERROR, f"the answer is not a list of {resource.plural}")
+            yield from (item for item in items if isinstance(item, dict))
+            next_page = object_in(page, "metadata").get("continue")
+            if not next_page:
                 return
-            query["continue"] = onward
+            query["continue"] = str(next_page)
 
     def get(self, resource: Resource, namespace: str, name: str) -> Mapping[str, Any]:
         """One object by name."""
@@ -163,13 +204,13 @@ class ApiCluster:
     def replace(
         self, resource: Resource, namespace: str, body: Mapping[str, Any], timeout: float | None = None
     ) -> Mapping[str, Any]:
-        """Replace an object by what `body` says, whose metadata names it; `timeout` as for `create`."""
+        """Replace the object that the metadata of `body` names; `timeout` as for `create`."""
         query, limit = _limits(timeout, slack=2.0)
         name = str(body["metadata"]["name"])
         return self._request("PUT", resource, namespace, name, body=body, query=query, seconds=limit)
 
     def delete(self, resource: Resource, namespace: str, name: str, uid: str | None = None) -> None:
-        """Delete an object; one of that name with another `uid` is a conflict (HTTP 409) and stays."""
+        """Delete an object; one of that name with another `uid` stays, and is a conflict (HTTP 409)."""
         body = {"apiVersion": "v1", "kind": "DeleteOptions", **({"preconditions": {"uid": uid}} if uid else {})}
         self._request("DELETE", resource, namespace, name, body=body)
 
@@ -194,7 +235,7 @@ class ApiCluster:
         except ClusterError as error:
             if error.code != 401 or self._renew is None:
                 raise
-        # A service account's token is renewed on disk before it expires; the one in memory may be older.
+        # The kubelet renews a service account's token on disk before it expires; the one in memory may be older.
         try:
             self._renew()
         except config.ConfigException as error:
@@ -209,10 +250,11 @@ class ApiCluster:
             headers["Content-Type"] = "application/json"
         try:
             token = self._api.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except Exception as error:  # Whatever a token file or a plug-in of the kubeconfig comes up with.
+        except Exception as error:  # A token file or a credential plug-in of the kubeconfig may raise anything.
             raise ClusterError(Reason.UNAUTHORIZED, f"the login cannot be renewed: {clean(str(error))}") from error
         if token:
             headers["Authorization"] = token.strip()
+            SECRETS.add(token.strip().rpartition(" ")[2])
         until = time.monotonic() + seconds
         code, sent = "none", time.time()
         try:
@@ -231,16 +273,17 @@ class ApiCluster:
         except (urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
             raise _unanswered(error, self._host, seconds) from error
         finally:
-            self._counted(namespace, code)
+            self._count(namespace, code)
         return _parsed(response, data)
 
     def _compare_clocks(self, date: str | None, sent: float, answered: float) -> None:
         took = answered - sent
-        if date is None or (self._skew and self._skew[0] <= took):
+        if self._skew and self._skew[0] <= took:
             return
-        with suppress(ValueError, TypeError):
+        server_time = unix_time(date)
+        if server_time is not None:
             # A Date is cut to whole seconds, and was written somewhere between the two moments.
-            self._skew = took, parsedate_to_datetime(date).timestamp() + 0.5 - (sent + answered) / 2
+            self._skew = took, server_time + 0.5 - (sent + answered) / 2
 
 
 def _limits(timeout: float | None, slack: float = SLACK_SECONDS) -> tuple[dict[str, str], float]:
@@ -251,10 +294,10 @@ def _limits(timeout: float | None, slack: float = SLACK_SECONDS) -> tuple[dict[s
 
 
 def _read(response: BaseHTTPResponse, until: float) -> bytes:
-    """The whole body, but not for longer than `until`: a timeout of the socket starts anew with every byte."""
+    """The whole body, read no longer than `until` (monotonic), since a socket's timeout starts anew with every byte."""
     try:
         parts = []
-        # As it comes: to wait for a whole piece could take for ever, too.
+        # `read1` returns what has arrived; waiting for a full chunk could take for ever.
         while part := response.read1(1 << 16):
             parts.append(part)
             if time.monotonic() > until:
@@ -270,7 +313,7 @@ def _unanswered(error: Exception, host: str, seconds: float) -> ClusterError:
     cause: BaseException = error
     while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason:
         cause = cause.reason
-    # It counts as a ConnectTimeoutError, too.
+    # It is a subclass of ConnectTimeoutError, too.
     if isinstance(cause, urllib3.exceptions.NewConnectionError):
         text = str(cause).rpartition("] ")[2] or str(cause)
         return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {text.rpartition(': ')[2]}"))
@@ -290,29 +333,13 @@ def _parsed(response: BaseHTTPResponse, data: bytes) -> Mapping[str, Any]:
         value = None
     code: int = response.status
     if 200 <= code < 300:
-        # Each says what it is; one that does not comes from something on the way.
+        # Every object of the API has a kind; an answer without one comes from a proxy or a load balancer.
         if isinstance(value, dict) and value.get("kind"):
             return value
-        # The request may have taken effect, but what it did is not known.
+        # The request may have taken effect, but its result is unknown.
         raise ClusterError(Reason.API_ERROR, f"HTTP {code} without an object of the API", code=code, answered=False)
     status = value if isinstance(value, dict) else {}
     message = status.get("message") or f"HTTP {code} {response.reason or ''}".strip()
-    details = status.get("details")
-    hint = (
-        response.headers.get("Retry-After") or (details or {}).get("retryAfterSeconds")
-        if isinstance(details, dict | None)
-        else None
-    )
-    raise ClusterError(of_http(code), clean(str(message)), code=code, retry_after=_seconds(hint))
-
-
-def _seconds(hint: object) -> float | None:
-    try:
-        seconds = float(str(hint))
-        return max(0.0, seconds) if math.isfinite(seconds) else None
-    except ValueError:
-        pass
-    try:
-        return max(0.0, parsedate_to_datetime(str(hint)).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+    hint = response.headers.get("Retry-After") or object_in(status, "details").get("retryAfterSeconds")
+    wait = retry_after(hint, time.time())
+    raise ClusterError(of_http(code), clean(str(message)), code=code, retry_after=wait)

@@ -1,4 +1,4 @@
-"""The way to the cluster that CLIENT names. Only what it needs is loaded."""
+"""Connecting to the cluster by the adapter that CLIENT names; the other one is not loaded."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from job.config.settings import Settings
 from job.domain.model import Client
 
 
-def connect(settings: Settings, counted: Callable[[str, str], None]) -> Cluster:
+def connect(settings: Settings, count: Callable[[str, str], None]) -> Cluster:
     """Find the cluster.
 
     Args:
-        settings: of these CLIENT, and what its adapter uses.
-        counted: called with the namespace and the HTTP status (or `none`) of every request.
+        settings: of these CLIENT, and those that its adapter uses.
+        count: called with the namespace and the HTTP status (or `none`) of every request.
 
     Raises:
-        UsageError: there is no way to a cluster, or it cannot be read.
+        UsageError: no cluster is configured, or its configuration cannot be read.
     """
     if settings.client is Client.OC:
         from job.cluster.oc import client
 
-        return client.connect(settings, counted)
+        return client.connect(settings, count)
     from job.cluster import api
 
-    return api.connect(settings, counted)
+    return api.connect(settings, count)

@@ -1,4 +1,4 @@
-"""The path of a request. Pure."""
+"""The URL path of a request. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from job.domain.text import clean
 
 
 def path_of(resource: Resource, namespace: str, name: str | None = None) -> str:
-    """The path of an object, or without a name of all of its kind; no namespace: of the whole cluster.
+    """The path of an object, or without `name` of the list; without `namespace` that of the whole cluster.
 
     Raises:
-        ClusterError: no object can have this name.
+        ClusterError: not a valid object name.
     """
     root = "/api" if "/" not in resource.api_version else "/apis"
     path = f"{root}/{resource.api_version}"
@@ -23,8 +23,8 @@ def path_of(resource: Resource, namespace: str, name: str | None = None) -> str:
 
 
 def _segment(name: str) -> str:
-    # Clients resolve dots, and client-go decodes a path before it sends it: quoted or not, these would lead elsewhere.
-    # No object can be called so (Kubernetes, apimachinery/pkg/api/validation/path).
+    # Clients resolve dots, and client-go decodes a path before sending it: quoted or not, these would lead elsewhere.
+    # Kubernetes forbids them as names (apimachinery/pkg/api/validation/path).
     if name in ("", ".", "..") or "/" in name or "%" in name or not name.isprintable():
-        raise ClusterError(Reason.INVALID, clean(f"not the name of an object: {name!r}"), code=400)
+        raise ClusterError(Reason.INVALID, clean(f"not a valid object name: {name!r}"), code=400)
     return quote(name, safe="@:")

@@ -9,7 +9,7 @@ from job.domain.text import clean
 
 
 def object_in(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
-    """The object at that place of some JSON; an empty one where there is none."""
+    """The object at that path of some JSON; an empty one where there is none."""
     for name in names:
         found = data.get(name)
         data = found if isinstance(found, dict) else {}
@@ -23,11 +23,11 @@ def objects_in(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]
 
 
 def number(value: object, default: int = 0) -> int:
-    """A count that the API wrote; `default` where it left it out, as it does with zeros."""
+    """A count in the API's JSON; `default` where it is missing, since Go omits zeros."""
     return value if isinstance(value, int) and not isinstance(value, bool) else default
 
 
 def condition_text(condition: Mapping[str, Any]) -> str:
-    """What a condition of a status says."""
+    """Reason and message of a condition in a status."""
     parts = [clean(str(condition[key])) for key in ("reason", "message") if condition.get(key)]
     return ": ".join(parts) or "no reason given"

@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 from job.config.flags import SETTINGS
+from job.domain.addresses import Address, split_login
 from job.domain.durations import duration
 from job.domain.errors import UsageError
 from job.domain.model import Client, GatewayKind, OnBadRollout, Shard
 from job.domain.schedule import Window, parse_windows, parse_zone
+from job.domain.secrets import SECRETS
 from job.domain.selection import Pattern, Wanted
 
 T = TypeVar("T")
@@ -71,6 +73,7 @@ _NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
 # Characters of stream and tag names (an ImageStream's name may hold dots and underscores) and of globs.
 _GLOB = re.compile(r"[\w.*?\[\]!:-]+", re.ASCII)
+_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
 _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
@@ -114,6 +117,7 @@ def _matching(expression: re.Pattern[str], what: str) -> Callable[[str], str]:
 
 def _secret(text: str) -> str:
     # The value is never repeated.
+    SECRETS.add(text)
     if not re.fullmatch(r"[\x20-\x7e]+", text):
         raise ValueError("holds a character that it cannot have, such as a line break")
     return text
@@ -157,29 +161,27 @@ def _selector(text: str) -> str:
 
 
 def _api_address(text: str) -> str:
-    return _http_url(text, "https")[0]
+    return _http_url(text, "https").url
 
 
-def is_overheard(url: str) -> bool:
-    """Whether what is sent there goes unencrypted over a network."""
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return parts.scheme == "http" and host not in ("localhost", "::1") and not host.startswith("127.")
+def _http_url(text: str, scheme: str) -> Address:
+    """A URL without login and trailing slash, and the login it had.
 
-
-def _http_url(text: str, scheme: str) -> tuple[str, str | None, str | None]:
-    """A URL without login and trailing slash, and the login it had. What is wrong is told without repeating a login."""
+    Raises:
+        ValueError: it is not a URL; the message never repeats a login.
+    """
+    address = split_login(text if "://" in text else f"{scheme}://{text}")
     try:
-        parts = urlsplit(text if "://" in text else f"{scheme}://{text}")
+        parts = urlsplit(address.url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
-    if not good or parts.query or parts.fragment or "@" in parts.path or not re.fullmatch(r"[\x21-\x7e]+", text):
+    if not good or parts.query or parts.fragment or "@" in address.url or not _VISIBLE_ASCII.fullmatch(address.url):
+        # What stands before an @ is treated as a login even where the rest makes no sense.
+        login = text.rpartition("@")[0]
+        SECRETS.add(login, login.rpartition(":")[2])
         raise ValueError(f"not a URL such as {scheme}://host:port")
-    bare = parts.netloc.rpartition("@")[2]
-    username = unquote(parts.username) if parts.username else None
-    password = unquote(parts.password) if parts.password else None
-    return urlunsplit((parts.scheme, bare, parts.path.rstrip("/"), "", "")), username, password
+    return replace(address, url=urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")))
 
 
 class _Reader:
@@ -324,10 +326,10 @@ def _gateway(reader: _Reader) -> GatewaySettings | None:
     ca_file = reader.read("PUSHGATEWAY_CA_FILE", _file, None)
     if address is None:
         return None
-    url, url_username, url_password = address
-    username, password = username or url_username, password or url_password
+    username, password = username or address.username, password or address.password
+    SECRETS.add_login(username, password)
     if password and not username:
         reader.errors.append("PUSHGATEWAY_PASSWORD: set without PUSHGATEWAY_USERNAME")
     if token and username:
         reader.errors.append("PUSHGATEWAY_TOKEN: set together with a user name; choose one of them")
-    return GatewaySettings(url, kind is GatewayKind.AGGREGATION, username, password, token, ca_file)
+    return GatewaySettings(address.url, kind is GatewayKind.AGGREGATION, username, password, token, ca_file)

@@ -18,6 +18,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from job import VERSION
 from job.domain.model import Command, Outcome, Report, Result, RolloutResult, TagResult, TriggerKind
+from job.domain.secrets import SECRETS
 from job.domain.text import writable
 
 PREFIX = "import_images_"
@@ -290,7 +291,7 @@ class _Collected:
 def _text(family: Family, values: Values) -> bytes:
     metric = GaugeMetricFamily(PREFIX + family.name, family.help, labels=family.labels)
     for labels, value in values.items():
-        metric.add_metric([writable(label) for label in labels], value)
+        metric.add_metric([SECRETS.redact(writable(label)) for label in labels], value)
     return generate_latest(_Collected(metric))
 
 

@@ -18,7 +18,8 @@ import ijson
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
-from job.config.settings import GatewaySettings, is_overheard
+from job.config.settings import GatewaySettings
+from job.domain.addresses import is_overheard
 from job.domain.model import Command, Outcome, Reason, Report, Result, Shard, Skip, TriggerKind
 from job.domain.retries import backoff
 from job.domain.text import clean
@@ -113,7 +114,7 @@ class Gateway:
             login = f"{settings.username}:{settings.password or ''}".encode()
             self._headers["Authorization"] = f"Basic {base64.b64encode(login).decode()}"
         if self._headers and is_overheard(settings.url):
-            log.warning("NO TLS to %s: whoever is on the way can read its login; use https", settings.url)
+            log.warning("NO TLS to %s: anyone on the way can read its login; use https", settings.url)
 
     def close(self) -> None:
         """Close the connection."""

@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from job.domain.secrets import SECRETS
+
 if TYPE_CHECKING:
     from job.domain.model import Report
 
@@ -29,7 +31,8 @@ def show(report: Report, *, as_table: bool) -> int:
 
 def document(kind: str, content: Mapping[str, Any]) -> None:
     """Write one JSON document."""
-    write(lambda: sys.stdout.write(json.dumps({"kind": kind, "version": 1, **content}, indent=1) + "\n"))
+    text = json.dumps({"kind": kind, "version": 1, **content}, indent=1)
+    write(lambda: sys.stdout.write(SECRETS.redact(text) + "\n"))
 
 
 def write(printing: Callable[[], object]) -> None:
@@ -51,4 +54,4 @@ def _print(report: Report, *, as_table: bool) -> None:
     else:
         from job.views.documents import json_lines
 
-        sys.stdout.writelines(json_lines(report))
+        sys.stdout.writelines(SECRETS.redact(line) for line in json_lines(report))

@@ -27,6 +27,8 @@ from tests.sandbox.client import IMAGE, Sandbox
 
 # What tests of the job's parts use for a secret.
 PLANTED = frozenset({"hunter2", "hidden-word", "planted-password-5b1f"})
+# Passwords that nobody wrote into a URL as it should be.
+ODD_PASSWORDS = ("it's-planted-1", 'quote"-planted-2', "sl/ash/planted-3", "a space planted-4", "p@ planted?#5")
 # What is shorter is found by chance, and no secret.
 SHORTEST = 8
 # Where a run writes, in each namespace.

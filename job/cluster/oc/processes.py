@@ -1,4 +1,4 @@
-"""The processes by which openshift-client asks the cluster: how many at once, for how long, and how they are ended."""
+"""The `oc` processes that openshift-client starts: how many at a time, for how long, and how they end."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import Any, NamedTuple
 
 import openshift_client
 
+from job.cluster.oc.kubeconfig import TokenFile
 from job.domain.errors import ClusterError
 from job.domain.model import Reason
 from job.domain.text import clean
 
-# At once, whatever CONCURRENCY is: each is a process of some 50 MB on a person's own machine.
+# Upper bound whatever CONCURRENCY is: each is a process of some 50 MB on a person's own machine.
 PROCESSES = 4
-# openshift-client looks at its processes once a second or more often.
+# openshift-client checks its processes at least once a second.
 CLOSING_SECONDS = 3.0
-# A terminal sends Ctrl-C not to this program alone, but to all that it has started.
+# A terminal sends Ctrl-C to this program and to every process it started.
 _ENDED_BY_TERMINAL = (-signal.SIGHUP, -signal.SIGINT, -signal.SIGTERM)
 
 
 class Done(NamedTuple):
-    """A process that has ended. What it was given is not here, so that nothing can repeat it."""
+    """A process that has ended. Its input is left out, so that no message can repeat it."""
 
     status: int
     out: str
@@ -34,12 +35,12 @@ class Done(NamedTuple):
 
 
 class Processes:
-    """Runs the program by openshift-client, in threads of its own: its contexts belong to threads."""
+    """Runs the program by openshift-client, in threads of its own, since its contexts belong to threads."""
 
-    def __init__(self, program: str, host: str | None, kubeconfig: Path | None, *, verify_tls: bool) -> None:
+    def __init__(self, program: str, host: str | None, token_file: TokenFile | None, *, verify_tls: bool) -> None:
         self._program = program
         self._host = host
-        self._kubeconfig = kubeconfig
+        self._token_file = token_file
         self._verify_tls = verify_tls
         self._threads = ThreadPoolExecutor(PROCESSES, "oc")
         self._entered = threading.local()
@@ -50,11 +51,11 @@ class Processes:
         self._under_way: set[Future[Done]] = set()
 
     def run(self, verb: str, arguments: list[str], stdin: str | None, seconds: float) -> Done:
-        """Run it to its end, or for `seconds`; what it was given is in no message.
+        """Run it to its end, or for at most `seconds`; no message repeats its input.
 
         Raises:
             ClusterError: it could not be run, or `close` was called.
-            ImportError: what a bastion host needs is not installed.
+            ImportError: paramiko, which a bastion host needs, is not installed.
         """
         with self._lock:
             if self._closed:
@@ -68,28 +69,28 @@ class Processes:
             raise ClusterError(Reason.ABORTED, "stopped before the request was sent") from error
         except (ClusterError, ImportError):
             raise
-        except Exception as error:  # Whatever SSH comes up with; its words hold nothing of the request.
+        except Exception as error:  # SSH may raise anything; its messages hold nothing of the request.
             text = clean(f"{Path(self._program).name} could not be run: {error}")
             raise ClusterError(Reason.UNREACHABLE, text, answered=not openshift_client.DEFAULT_SSH_HOSTNAME) from error
-        # What openshift-client kills has the status of a SIGHUP.
+        # A process that openshift-client kills has the status of a SIGHUP.
         if self._closed if done.too_late else done.status in _ENDED_BY_TERMINAL:
             raise ClusterError(Reason.ABORTED, "stopped before the API answered", answered=not done.begun)
         return done
 
     def close(self) -> None:
-        """End all processes and connections. openshift-client kills what is beyond its time."""
+        """End all processes and connections. openshift-client kills processes whose time is up."""
         with self._lock:
             self._closed = True
             pending = set(self._under_way)
             for limit in self._limits:
                 limit.set_timeout(1e-6)
         self._threads.shutdown(wait=False, cancel_futures=True)
-        # Nothing ever tells `wait` of those that were cancelled.
+        # `wait` is never notified of cancelled futures.
         wait([future for future in pending if not future.cancelled()], CLOSING_SECONDS)
         for context in self._contexts:
             context.close_ssh()
-        if self._kubeconfig is not None:
-            self._kubeconfig.unlink(missing_ok=True)
+        if self._token_file is not None:
+            self._token_file.remove()
 
     def _ended(self, future: Future[Done]) -> None:
         with self._lock:
@@ -114,10 +115,10 @@ class Processes:
         return Done(action.status, action.out, action.err, action.timeout, action.elapsed_time >= 0)
 
     def _enter(self) -> None:
-        """Set this thread's context, once: a connection to a bastion host is kept."""
+        """Set this thread's context once; it keeps the connection to a bastion host."""
         if getattr(self._entered, "done", False):
             return
-        kubeconfig = str(self._kubeconfig) if self._kubeconfig else None
+        kubeconfig = str(self._token_file.path) if self._token_file else None
         with contextlib.ExitStack() as stack:
             for context in (
                 openshift_client.client_host(),
@@ -127,5 +128,5 @@ class Processes:
             ):
                 stack.enter_context(context)
                 self._contexts.append(context)
-            # Left as they are until the thread ends.
+            # The contexts stay entered until the thread ends.
             self._entered.done = stack.pop_all()

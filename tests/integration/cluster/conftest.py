@@ -13,6 +13,7 @@ from kubernetes.config import kube_config
 from job.cluster import Cluster
 from job.cluster.connect import connect
 from job.config.settings import Settings
+from job.domain.model import Client
 from tests.sandbox.client import Sandbox
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
@@ -65,7 +66,7 @@ def reach(
         # The package reads the variable when it is loaded.
         monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(kubeconfig or "/none"))
         cluster = connect(
-            Settings(client=client, **settings),  # type: ignore[arg-type]
+            Settings(client=Client(client), **settings),  # type: ignore[arg-type]
             lambda namespace, code: counts.update([(namespace, code)]),
         )
         made.append(cluster)

@@ -215,6 +215,7 @@ def test_a_process_that_the_terminal_ends(
 def test_nowhere_to_put_the_token(
     oc: Recorded, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reach: Callable[..., Cluster]
 ) -> None:
+    monkeypatch.setattr("job.cluster.oc.kubeconfig.memory_folders", lambda: [tmp_path / "no-memory"])
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "none"))
     with pytest.raises(UsageError, match="TMPDIR") as told:
         reach(host=sandbox.secure_server, token=sandbox.token)
@@ -231,7 +232,7 @@ def test_a_token_goes_by_a_file_for_its_owner_only(
 ) -> None:
     place = tmp_path / "temporary"
     place.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(place))
+    monkeypatch.setattr("job.cluster.oc.kubeconfig.memory_folders", lambda: [place])
     monkeypatch.setenv("SSL_CERT_FILE", str(sandbox.ca_file))
     monkeypatch.setenv("KUBECONFIG", "/none")
     monkeypatch.setenv("POD_NAMESPACE", "here")
