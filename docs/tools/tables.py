@@ -49,7 +49,7 @@ def settings() -> str:
     rows = []
     for setting in flags.SETTINGS:
         names = ", ".join(_code(name) for name in (setting.flag, setting.short) if name)
-        rows.append((_code(setting.name), names, _code(setting.default), _sentence(setting.help)))
+        rows.append((_code(setting.name), names, _code(setting.default), setting.help))
     return table(("Environment", "Flag", "Default", "Meaning"), rows)
 
 
@@ -59,7 +59,7 @@ def _sentence(text: str) -> str:
 
 def flags_of(command: str) -> str:
     """The flags that only this command has."""
-    rows = [(f"`{flag.flag}`", _code(flag.metavar), _sentence(flag.help)) for flag in flags.FLAGS[command]]
+    rows = [(f"`{flag.flag}`", _code(flag.metavar), flag.help) for flag in flags.FLAGS[command]]
     return table(("Flag", "Value", "Meaning"), rows)
 
 

@@ -1,5 +1,5 @@
-"""The dashboards, made of one typed source: `make dashboards` writes them, and a test holds that what is here is fresh.
+"""The dashboards, from one typed source: `make dashboards` writes them, and a test checks that they are fresh.
 
-`board` says what there is to see, and `expressions` how Prometheus is asked for it. `grafana`, `console` and `perses`
-say the same to those who draw it.
+`board` defines the panels and `expressions` the queries. `grafana`, `console` and `perses` render
+them for each program.
 """

@@ -1,4 +1,4 @@
-"""What there is to see. Who opens it after a bad night reads from the top: what failed, since when, what to do."""
+"""The panels of the dashboard, in the order of use after a bad night: what failed, since when, what to do."""
 
 from __future__ import annotations
 
@@ -70,18 +70,18 @@ def _pushed(name: str) -> str:
 
 
 _COMMANDS = """\
-`import-images status` tells the same in a terminal. `NS` is the namespace, `S:T` stream and tag.
+`import-images status` shows the same in a terminal. `NS` is the namespace, `S:T` stream and tag.
 
-| to | type |
+| To | Run |
 | --- | --- |
-| import again, all of it | `oc -n NS create job again-1 --from=cronjob/import-images` |
+| import all tags again | `oc -n NS create job again-1 --from=cronjob/import-images` |
 | import one tag again | `import-images -n NS S:T` |
-| see the images a tag has had | `import-images history -n NS S:T --check` |
-| go back to the image before | `import-images rollback -n NS S:T --reason '...'` |
-| let a held tag go | `import-images resume -n NS S:T` |
-| find what is set up wrong | `import-images doctor -n NS` |
+| list the images that a tag has had | `import-images history -n NS S:T --check` |
+| roll back to the previous image | `import-images rollback -n NS S:T --reason '...'` |
+| release a held tag | `import-images resume -n NS S:T` |
+| find what is wrong with the set-up | `import-images doctor -n NS` |
 
-`docs/alerts.md` tells of each alert what to do.
+`docs/alerts.md` explains what to do about each alert.
 """
 
 _WHAT_HAPPENED = Row(
@@ -89,28 +89,28 @@ _WHAT_HAPPENED = Row(
     (
         Stat(
             "Last outcome",
-            "The worst of the last runs of what is selected.",
+            "The worst outcome of the last runs of what is selected.",
             over("max", (), severity(GROUP)),
             words=OUTCOMES,
             empty="no run",
         ),
         Stat(
             "Ended ago",
-            "The longest time since a last run ended. Longer than the schedule: look at the CronJob.",
+            "The longest time since a last run ended. If it is longer than the schedule, check the CronJob.",
             f"max({since('last_run_timestamp_seconds', SHARD)})",
             Unit.HOURS,
             width=3,
         ),
         Stat(
             "Failed tags",
-            "How many tags failed in the last run that took them.",
+            "How many tags failed in the last run that selected them.",
             or_zero(f"count({greatest('tag_failure', TAG)})"),
             steps=NONE_IS_GOOD,
             width=3,
         ),
         Stat(
             "Failing since",
-            "Of the failed tags the longest time since one was last as the registry has it.",
+            "The longest time since a failed tag was last as the registry has it.",
             f"max({since('tag_last_success_timestamp_seconds', TAG)} and on ({', '.join(TAG)}) "
             f"{greatest('tag_failure', TAG)})",
             Unit.HOURS,
@@ -145,30 +145,30 @@ _WHAT_HAPPENED = Row(
             (*GROUP_COLUMNS, ("shard", "Shard"), ("outcome", "Outcome"), ("what_to_do", "What to do")),
             (
                 Value("Ended ago", of_run(since("last_run_timestamp_seconds", SHARD)), Unit.HOURS),
-                Value("Last success ago", of_run(since("last_success_timestamp_seconds", SHARD)), Unit.HOURS),
-                Value("Took", of_run(greatest("run_duration_seconds", SHARD)), Unit.SECONDS),
-                Value("Began late", of_run(greatest("start_delay_seconds", SHARD)), Unit.SECONDS),
-                Value("Next in", of_run(f"({greatest('next_run_timestamp_seconds', SHARD)} - time())"), Unit.HOURS),
+                Value("Last success", of_run(since("last_success_timestamp_seconds", SHARD)), Unit.HOURS),
+                Value("Duration", of_run(greatest("run_duration_seconds", SHARD)), Unit.SECONDS),
+                Value("Start delay", of_run(greatest("start_delay_seconds", SHARD)), Unit.SECONDS),
+                Value("Next run in", of_run(f"({greatest('next_run_timestamp_seconds', SHARD)} - time())"), Unit.HOURS),
             ),
             colours={outcome: _COLOURS[outcome] for outcome in Outcome},
             height=6,
         ),
         Table(
             "What failed, since when, and what to do",
-            "Failed tags keep the image they had; after the cause is mended, run again. Empty: none failed.",
+            "Failed tags keep the image they had. Fix the cause, then run again. Empty: none failed.",
             (*TAG_COLUMNS, ("reason", "Reason"), ("what_to_do", "What to do")),
             (
                 Value(
                     "Failed runs", of_failed(f"({greatest('tag_failed_runs', TAG)} or {greatest('tag_failure', TAG)})")
                 ),
-                Value("Last good ago", of_failed(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS),
+                Value("Last success", of_failed(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS),
             ),
-            sort="Last good ago",
+            sort="Last success",
             descending=True,
         ),
         Table(
-            "Workloads that did not come up",
-            "Workloads that are not healthy with their new image. Go back: import-images rollback STREAM:TAG.",
+            "Workloads that are not healthy",
+            "Workloads that are not healthy with their new image. To roll back: import-images rollback STREAM:TAG.",
             (*GROUP_COLUMNS, ("kind", "Kind"), ("name", "Name")),
             (
                 Value(
@@ -203,25 +203,25 @@ _RUNS = Row(
         ),
         Graph(
             "Failures by reason",
-            "Tags that failed, by reason. The README tells what each means.",
+            "Tags that failed, by reason. docs/results.md explains each.",
             (Line(over("count", ("reason",), greatest("tag_failure", (*TAG, "reason"))), "{{reason}}"),),
             stacked=True,
         ),
         Graph(
             "Import seconds",
-            "How long the requests took that imported a tag: the slowest, and the middle one.",
+            "How long the requests that imported a tag took: slowest and median.",
             (
                 Line(over("max", GROUP, selected("tag_import_seconds")), f"slowest, {NAMED}"),
                 Line(
                     f"quantile by ({', '.join(GROUP)}) (0.5, {greatest('tag_import_seconds', TAG)})",
-                    f"middle, {NAMED}",
+                    f"median, {NAMED}",
                 ),
             ),
             Unit.SECONDS,
         ),
         Graph(
             "Delay against the schedule",
-            "How late scheduled runs began.",
+            "How late scheduled runs started.",
             (Line(greatest("start_delay_seconds", GROUP), NAMED),),
             Unit.SECONDS,
         ),
@@ -233,7 +233,7 @@ _RUNS = Row(
         ),
         Graph(
             "Requests and retries",
-            "Requests of a run to the API by HTTP status, and more tries by the reason of the failure before.",
+            "Requests of a run to the API by HTTP status, and retries by the reason of the failure before.",
             (
                 Line(over("sum", ("code",), greatest("api_requests", (*SHARD, "code"))), "HTTP {{code}}"),
                 Line(over("sum", ("reason",), greatest("retries", (*SHARD, "reason"))), "retried: {{reason}}"),
@@ -247,7 +247,7 @@ _TAGS = Row(
     (
         Table(
             "Tags",
-            "Every tag: what became of it, the image it has, how old that is, and whether it is held.",
+            "Every tag: its result, its image, the image's age, and whether it is held.",
             (
                 *TAG_COLUMNS,
                 ("result", "Result"),
@@ -256,13 +256,13 @@ _TAGS = Row(
                 ("revision", "Revision"),
             ),
             (
-                # The rows: whatever else is not known of a tag, it has a result.
+                # These are the rows: every tag has a result, whatever else is unknown.
                 Value(
                     "Failed runs", of_tag(f"({greatest('tag_failed_runs', TAG)} or 0 * {greatest('tag_result', TAG)})")
                 ),
                 Value("Image age", of_tag(since("tag_image_created_timestamp_seconds", TAG)), Unit.DAYS),
-                Value("Has it for", of_tag(since("tag_updated_timestamp_seconds", TAG)), Unit.DAYS),
-                Value("Last good ago", of_tag(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS),
+                Value("Current for", of_tag(since("tag_updated_timestamp_seconds", TAG)), Unit.DAYS),
+                Value("Last success", of_tag(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS),
                 Value("Held for", of_tag(since("tag_hold_start_timestamp_seconds", TAG)), Unit.DAYS),
             ),
             sort="Image age",
@@ -271,8 +271,8 @@ _TAGS = Row(
             height=12,
         ),
         Table(
-            "What rollbacks hold",
-            "Held tags get no updates. Let one go: import-images resume STREAM:TAG.",
+            "Tags held by rollbacks",
+            "Held tags get no updates. To release one: import-images resume STREAM:TAG.",
             TAG_COLUMNS,
             (
                 Value(
@@ -288,7 +288,7 @@ _TAGS = Row(
         ),
         Table(
             "Earlier images left in the registry",
-            "How far a rollback can go back; fewest first. Only with CHECK_HORIZON.",
+            "How many images a rollback can choose from; fewest first. Needs CHECK_HORIZON.",
             TAG_COLUMNS,
             (Value("Earlier images", over("min", TAG, selected("tag_rollback_targets"))),),
             sort="Earlier images",
@@ -302,7 +302,7 @@ _ROLLOUTS = Row(
     (
         Table(
             "Rollouts of the last run",
-            "Workloads that follow the updated tags, and whether they came up. Only with WATCH_ROLLOUTS.",
+            "Workloads that follow the updated tags, and whether they became healthy. Needs WATCH_ROLLOUTS.",
             (*GROUP_COLUMNS, ("kind", "Kind"), ("name", "Name")),
             (
                 Value("Healthy", over("min", WORKLOAD, selected("rollout_healthy")), words=HEALTHY),
@@ -313,7 +313,7 @@ _ROLLOUTS = Row(
         ),
         Graph(
             "Rollout seconds",
-            "How long rollouts were watched until they were healthy, or given up.",
+            "How long rollouts were watched, until they were healthy or given up.",
             (Line(greatest("rollout_seconds", WORKLOAD), "{{kind}}/{{name}} {{stream_namespace}}"),),
             Unit.SECONDS,
         ),
@@ -325,7 +325,7 @@ _GATEWAY = Row(
     (
         Table(
             "Pushes",
-            "When metrics last came in, and when they were last refused. Refused after that: all above is old.",
+            "When metrics were last pushed and last refused. If they were refused later, everything above is outdated.",
             (*GROUP_COLUMNS, ("shard", "Shard")),
             (
                 Value("Pushed ago", f"time() - {_pushed('push_time_seconds')}", Unit.HOURS),
@@ -348,7 +348,7 @@ _GATEWAY = Row(
 BOARD = Board(
     uid="import-images",
     title="import-images",
-    description="What import-images brought in, what it did not, since when, and what to do.",
+    description="What import-images imported, what failed, since when, and what to do.",
     variables=(
         Variable("stream_namespace", "Namespace", "last_run_timestamp_seconds"),
         Variable("deployment", "Deployment", "last_run_timestamp_seconds"),

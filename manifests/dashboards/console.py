@@ -1,4 +1,4 @@
-"""The dashboard for the OpenShift console, which draws a part of what Grafana drew long ago.
+"""The dashboard for the OpenShift console, which renders a subset of an old Grafana format.
 
 It knows rows, and in them `graph`, `singlestat` and `table` (no text); variables have one value or all of them, which
 then are `.+`, and the data source is always the cluster's. A table needs `styles`; rows of several queries are merged
@@ -16,18 +16,18 @@ from manifests.dashboards.grafana import name
 from manifests.dashboards.model import Board, Colour, Graph, Panel, Stat, Table, Text, Timeline, Unit, Value, Variable
 
 Json = dict[str, Any]
-# "All" is .+, which does not take a group without a deployment: the empty alternative does. Whoever chooses a
-# deployment sees the runs of all tags as well, and those do take its tags.
+# "All" is .+, which does not take a group without a deployment: the empty alternative does. With a
+# deployment selected, runs of all tags are shown as well, since they import its tags, too.
 SELECTED = 'stream_namespace=~"$stream_namespace",deployment=~"|$deployment"'
 FORMATS = {Unit.NUMBER: "short", Unit.SECONDS: "s", Unit.HOURS: "short", Unit.DAYS: "short"}
 SCALES = {Unit.HOURS: 3600, Unit.DAYS: 86400}
 SHORT = {Unit.HOURS: "h", Unit.DAYS: "d"}
-# Its names of colours; others are not shown.
+# The console's names of colours; it does not show others.
 COLOURS = {Colour.GOOD: "green", Colour.NOTICE: "blue", Colour.WARNING: "orange", Colour.BAD: "red", Colour.PLAIN: ""}
 
 
 def expression(text: str, unit: Unit = Unit.NUMBER) -> str:
-    """An expression, with what was chosen as the console's variables, in the unit that it is shown in."""
+    """An expression with the console's variables for the selection, in the unit in which it is shown."""
     text = text.replace(SELECTION, SELECTED)
     return f"({text}) / {SCALES[unit]}" if unit in SCALES else text
 

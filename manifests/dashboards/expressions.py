@@ -1,8 +1,8 @@
-"""How Prometheus is asked.
+"""The queries of the dashboard.
 
-Every selector is inside a max, min or sum by our own labels, so it does not matter what a scrape adds (`instance`,
-`pod`, `exported_job`), and none goes by `job` or `namespace`, which OpenShift overrides. What a person has chosen
-stands as SELECTION in an expression until it is known who draws it.
+Every selector is inside a max, min or sum by our own labels, so the labels that a scrape adds (`instance`, `pod`,
+`exported_job`) do not matter, and none uses `job` or `namespace`, which OpenShift overrides. SELECTION is a placeholder
+for the user's selection, which each renderer writes in its own way.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHARD = (*GROUP, "shard")
 TAG = (*GROUP, "stream", "tag")
 WORKLOAD = (*GROUP, "kind", "name")
 
-# The worse, the higher. Of several shards the worst counts.
+# Higher is worse. Of several shards the worst counts.
 SEVERITIES = {
     Outcome.SUCCESS: 0,
     Outcome.FROZEN: 1,
@@ -31,30 +31,30 @@ SEVERITIES = {
 }
 ON_REASON: Mapping[str, str] = {
     Reason.NOT_FOUND: "push the image again, or correct the tag's from",
-    Reason.UNAUTHORIZED: "mend the pull secret of the namespace (by api: the token)",
-    Reason.FORBIDDEN: "let the pull secret (by api: the account) read it",
+    Reason.UNAUTHORIZED: "fix the pull secret of the namespace (by api: the token)",
+    Reason.FORBIDDEN: "give the pull secret (by api: the account) access",
     Reason.RATE_LIMITED: "run again later, or lower CONCURRENCY",
-    Reason.REGISTRY_ERROR: "the registry failed; run again when it is well",
+    Reason.REGISTRY_ERROR: "the registry failed; run again when it has recovered",
     Reason.UNREACHABLE: "check address, DNS and certificate of the registry",
     Reason.TIMEOUT: "run again; raise IMPORT_TIMEOUT if it stays slow",
-    Reason.CONFLICT: "find who keeps changing the stream; run again",
+    Reason.CONFLICT: "find which client keeps changing the stream; run again",
     Reason.INVALID: "correct the reference, or allow its registry",
-    Reason.API_ERROR: "the API failed; run again when it is well",
-    Reason.ABORTED: "run again; raise DEADLINE if time ran out",
+    Reason.API_ERROR: "the API failed; run again when it has recovered",
+    Reason.ABORTED: "run again; raise DEADLINE if the time was too short",
 }
 ON_OUTCOME: Mapping[str, str] = {
     Outcome.SUCCESS: "nothing",
     Outcome.FROZEN: "nothing: a freeze window",
-    Outcome.LOCKED: "nothing: another run was under way",
-    Outcome.PARTIAL: "see what failed, below",
+    Outcome.LOCKED: "nothing: another run was in progress",
+    Outcome.PARTIAL: "see what failed below",
     Outcome.ABORTED: "run again: oc create job N --from=cronjob/import-images",
-    Outcome.UNHEALTHY: "see what did not come up, below; import-images rollback",
-    Outcome.FAILURE: "see what failed, below; if nothing: the Job's log, import-images doctor",
+    Outcome.UNHEALTHY: "see the bad rollouts below; import-images rollback",
+    Outcome.FAILURE: "see what failed below; if nothing did: the log of the Job, import-images doctor",
 }
 
 
 def selected(name: str, **labels: str) -> str:
-    """A metric of ours, of what was chosen, and with these label values."""
+    """A selector for one of our metrics: what the user selected, with these label values."""
     more = "".join(f',{label}="{value}"' for label, value in labels.items())
     return f"{PREFIX}{name}{{{SELECTION}{more}}}"
 
@@ -65,17 +65,17 @@ def over(function: str, by: Sequence[str], inner: str) -> str:
 
 
 def greatest(name: str, by: Sequence[str], **labels: str) -> str:
-    """The metric by those labels; if there are several, the greatest."""
+    """The metric by those labels; of several series the greatest."""
     return over("max", by, selected(name, **labels))
 
 
 def since(name: str, by: Sequence[str]) -> str:
-    """Seconds since a time."""
+    """Seconds since the time that the metric holds."""
     return f"(time() - {greatest(name, by)})"
 
 
-def told(base: str, label: str, by: str, texts: Mapping[str, str]) -> str:
-    """The base with one label more: the text that another label's value has."""
+def with_text(base: str, label: str, by: str, texts: Mapping[str, str]) -> str:
+    """The base with an added label: the text for the value of another label."""
 
     def add(inner: str, pair: tuple[str, str]) -> str:
         value, text = pair
@@ -85,29 +85,29 @@ def told(base: str, label: str, by: str, texts: Mapping[str, str]) -> str:
 
 
 def joined(value: str, on: Sequence[str], labels: Sequence[str], base: str) -> str:
-    """A value with labels of the base, whose values are 1."""
+    """A value with the labels of the base, whose values are all 1."""
     return f"{value} * on ({', '.join(on)}) group_left ({', '.join(labels)}) {base}"
 
 
 def or_zero(counted: str) -> str:
-    """A count, or 0 where there are runs and nothing to count; without any run it is nothing."""
+    """A count, or 0 if there are runs and nothing to count. Without any run it has no value."""
     return f"{counted} or 0 * max({selected('last_run_timestamp_seconds')})"
 
 
 def severity(by: Sequence[str]) -> str:
-    """How bad the last run was, as a number of SEVERITIES."""
+    """How bad the last run was, as a number from SEVERITIES."""
     worst_first = sorted(SEVERITIES, key=lambda outcome: -SEVERITIES[outcome])
     return " or ".join(
         f"{SEVERITIES[outcome]} * ({greatest('run_outcome', by, outcome=outcome)} == 1)" for outcome in worst_first
     )
 
 
-# A 1 for each failed tag, with why.
+# 1 for each failed tag, with its reason.
 FAILED = greatest("tag_failure", (*TAG, "reason"))
-# A 1 for each run, with its outcome.
+# 1 for each run, with its outcome.
 ENDED = f"({greatest('run_outcome', (*SHARD, 'outcome'))} == 1)"
 
-# A 1 for each tag, with what became of it, the image it has, and why it failed; the last two may be missing.
+# 1 for each tag, with its result, its image and its reason; the last two may be missing.
 _RESULT = greatest("tag_result", (*TAG, "result"))
 _IMAGE = over(
     "max",
@@ -126,15 +126,15 @@ KNOWN_LABELS = ("result", "image", "revision", "reason")
 
 
 def of_run(value: str) -> str:
-    """A value of a run, as a column beside its outcome and what to do about it."""
-    return told(joined(value, SHARD, ("outcome",), ENDED), "what_to_do", "outcome", ON_OUTCOME)
+    """A value of a run, as a column next to its outcome and what to do about it."""
+    return with_text(joined(value, SHARD, ("outcome",), ENDED), "what_to_do", "outcome", ON_OUTCOME)
 
 
 def of_failed(value: str) -> str:
-    """A value of a tag, as a column beside why it failed and what to do about it."""
-    return told(joined(value, TAG, ("reason",), FAILED), "what_to_do", "reason", ON_REASON)
+    """A value of a tag, as a column next to its reason and what to do about it."""
+    return with_text(joined(value, TAG, ("reason",), FAILED), "what_to_do", "reason", ON_REASON)
 
 
 def of_tag(value: str) -> str:
-    """A value of a tag, as a column beside what is known of it."""
+    """A value of a tag, as a column next to its result, image and reason."""
     return joined(value, TAG, KNOWN_LABELS, KNOWN)

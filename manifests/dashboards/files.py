@@ -1,4 +1,4 @@
-"""Where the dashboards are kept, and what has to stand there."""
+"""Where the dashboards are stored, and their expected content."""
 
 from __future__ import annotations
 

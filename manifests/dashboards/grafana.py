@@ -38,7 +38,7 @@ SELECTED = 'stream_namespace=~"$stream_namespace",deployment=~"$deployment"'
 
 
 def expression(text: str) -> str:
-    """An expression, with what was chosen as Grafana's variables."""
+    """An expression with Grafana's variables for the selection."""
     return text.replace(SELECTION, SELECTED)
 
 
@@ -119,7 +119,7 @@ def _now(expr: str, name: str) -> prometheus.Dataquery:
 
 
 def name(index: int) -> str:
-    """How a query is called: A, B, ..."""
+    """The name of a query: A, B, ..."""
     return chr(ord("A") + index)
 
 
@@ -235,7 +235,7 @@ def _table(panel: Table) -> table.Panel:
     titles = dict(panel.labels)
     for i, value in enumerate(panel.values):
         made = made.with_target(_now(value.expression, name(i)))
-        # With one query there is nothing to be told apart.
+        # A single query needs no letter.
         column = f"Value #{name(i)}" if len(panel.values) > 1 else "Value"
         columns.append(column)
         titles[column] = value.title

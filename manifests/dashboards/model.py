@@ -1,4 +1,4 @@
-"""What a dashboard is made of, whoever draws it."""
+"""The parts of a dashboard, independent of the program that renders it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Unit(StrEnum):
-    """What a number counts. HOURS and DAYS are seconds, too: long ones, to be read so where nobody scales them."""
+    """The unit of a number. HOURS and DAYS are seconds, shown in that unit by renderers that do not scale."""
 
     NUMBER = "number"
     SECONDS = "seconds"
@@ -28,7 +28,7 @@ class Colour(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """The word that stands for a value, and its colour."""
+    """The word shown for a value, and its colour."""
 
     text: str
     colour: Colour
@@ -36,16 +36,16 @@ class Word:
 
 @dataclass(frozen=True, slots=True)
 class Stat:
-    """One number, or the word that stands for it.
+    """One number, or the word for it.
 
     Attributes:
-        title: what it tells.
+        title: what it shows.
         help: what to do with it.
         expression: gives one value.
-        unit: what it counts.
-        words: the words that stand for values.
-        steps: from which value on it has which colour, ascending; the first is for all below, too.
-        empty: what is said where there is no value.
+        unit: of the value.
+        words: the words for values.
+        steps: the value from which each colour applies, ascending; the first also applies below.
+        empty: what is shown if there is no value.
         width: in columns of 24.
     """
 
@@ -61,13 +61,13 @@ class Stat:
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """What Prometheus is asked."""
+        """Its queries."""
         return (self.expression,)
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One query of a graph, and how its series are called."""
+    """One query of a graph, and the names of its series."""
 
     expression: str
     legend: str
@@ -75,7 +75,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Values over time. With `colours` series have theirs by name."""
+    """Values over time. `colours` sets the colour of a series by its name."""
 
     title: str
     help: str
@@ -88,13 +88,13 @@ class Graph:
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """What Prometheus is asked."""
+        """Its queries."""
         return tuple(line.expression for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """States over time: `states` gives a number that a word stands for, `shares` gives 1 to each state that is on."""
+    """States over time: `states` gives the number of a word, `shares` gives 1 for each state that is active."""
 
     title: str
     help: str
@@ -106,13 +106,13 @@ class Timeline:
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """What Prometheus is asked, by one who draws it or another."""
+        """Its queries; a renderer uses one of them."""
         return (self.states.expression, self.shares.expression)
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A column of numbers. Its expression has just the labels that are columns of the table."""
+    """A column of numbers. Its expression has exactly the labels that are columns of the table."""
 
     title: str
     expression: str
@@ -122,16 +122,16 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A row for each set of labels that an expression gives, now.
+    """A row for each set of labels that an expression gives now.
 
     Attributes:
-        title: what it tells.
+        title: what it shows.
         help: what to do with it.
         labels: the columns of text: label and title. One with an empty title is not shown.
-        values: the columns of numbers; the first has all the rows.
+        values: the columns of numbers; the first one determines the rows.
         sort: the title of the column to sort by.
-        descending: the largest first.
-        colours: of words in columns of text.
+        descending: largest first.
+        colours: of words in the text columns.
     """
 
     title: str
@@ -146,13 +146,13 @@ class Table:
 
     @property
     def expressions(self) -> tuple[str, ...]:
-        """What Prometheus is asked."""
+        """Its queries."""
         return tuple(value.expression for value in self.values)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Markdown, for those who can draw it; nothing may be said here alone."""
+    """Markdown. Not every renderer shows it, so it must not be the only place of anything."""
 
     title: str
     content: str
@@ -178,7 +178,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """What a person chooses from: the values of a label."""
+    """A choice of the user: the values of a label."""
 
     name: str
     title: str
@@ -196,6 +196,6 @@ class Board:
     rows: tuple[Row, ...]
 
     def panels(self) -> Iterator[Panel]:
-        """All of them, in order."""
+        """All panels, in order."""
         for row in self.rows:
             yield from row.panels

@@ -1,4 +1,4 @@
-"""The dashboard for Perses, by the panels that it brings; the pictures are drawn by it."""
+"""The dashboard for Perses, from its own panels; it draws the pictures of the documentation."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ FORMATS: dict[Unit, Json] = {
 
 
 def expression(text: str, unit: Unit = Unit.NUMBER) -> str:
-    """An expression, with what was chosen as Perses' variables, in the unit that it is shown in."""
+    """An expression with Perses' variables for the selection, in the unit in which it is shown."""
     text = text.replace(SELECTION, SELECTED)
     return f"({text}) / {SCALES[unit]}" if unit in SCALES else text
 
@@ -52,9 +52,9 @@ def resource(board: Board, duration: str = "14d", datasource: str = "") -> Json:
     """The dashboard as a Perses resource.
 
     Args:
-        board: what there is to see.
-        duration: how much of the past is shown at first.
-        datasource: the address of a Prometheus, if it is to be asked without a server between.
+        board: the panels.
+        duration: the time range shown at first.
+        datasource: the address of a Prometheus to query directly; empty: the server's default.
     """
     panels: Json = {}
     layouts: list[Json] = []

@@ -86,9 +86,9 @@ MISSED = without(FINE, "next_run_timestamp_seconds")
 ALL_ALONE = {"stream_namespace": "packit-prod"}
 SHARD = {**GROUP, "shard": "2"}
 DUE = "1970-01-01 00:59:59 +0000 UTC"
-MISSED_TOLD = f"a run was due at {DUE}, and none has told of its end since."
+MISSED_TOLD = f"a run was due at {DUE}, and no run has finished since."
 FAILED_TOLD = "so the tags may not have the images that the registry has."
-STALE_TOLD = "of its tags were last as the registry has them more than 15 days ago."
+STALE_TOLD = "tags were last seen as the registry has them more than 15 days ago."
 HELD: list[tuple[str, Labels, float | str]] = [*FINE, ("tag_held", WORKER, 1)]
 
 CASES = [
@@ -169,7 +169,7 @@ CASES = [
             (
                 "ImportImagesTagFailing",
                 {**GROUP, **WORKER},
-                "packit-worker:prod in packit-prod has failed 2 runs in a row and keeps its old image.",
+                "packit-worker:prod in packit-prod has failed 2 consecutive runs and keeps its old image.",
             )
         ],
     ),
@@ -218,8 +218,8 @@ CASES = [
             (
                 "ImportImagesHoldExpired",
                 {**GROUP, **WORKER},
-                "packit-worker:prod in packit-prod was to be held until 1970-01-01 00:00:00 +0000 UTC and still has "
-                "the image of the rollback.",
+                "packit-worker:prod in packit-prod has a hold that expired at 1970-01-01 00:00:00 +0000 UTC, and still "
+                "has the image of the rollback.",
             )
         ],
     ),
@@ -299,7 +299,7 @@ CASES = [
             (
                 "ImportImagesMetricsGone",
                 {},
-                "Within the last day there were metrics of import-images (of 1 groups), and now there are none: until "
+                "Metrics of import-images (1 groups) existed within the last day, and now there are none. Until "
                 "the next run no other alert of import-images can fire.",
             )
         ],
