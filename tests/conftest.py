@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import logging
 import signal
+from collections import Counter
 from collections.abc import Generator, Iterator
+from typing import Any
 
 import pytest
 
 from job.domain.secrets import SECRETS
 from tests.sandbox import client
 from tests.sandbox.client import Sandbox
-from tests.spread import mark
+from tests.support import tiers
 from tests.support.secrets import WATCH, watch_captures, watch_processes
+
+COUNTED = pytest.StashKey[Counter[str]]()
+WORKERS_COUNTED: Counter[str] = Counter()
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -20,12 +25,37 @@ def pytest_configure(config: pytest.Config) -> None:
     for number in (signal.SIGINT, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
-    config.addinivalue_line("markers", "always: part of every `make test`, whatever the share of its file")
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    mark(items)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Refuse slow tests without a reason, and count the tiers before `-m` selects one of them."""
+    if missing := tiers.reasons_missing(items):
+        raise pytest.UsageError(f"slow without a reason: {', '.join(missing[:10])}")
+    config.stash[COUNTED] = tiers.counted(items)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say how many cases ran of how many there are; with xdist only the workers collect."""
+    counted = config.stash.get(COUNTED, None) or WORKERS_COUNTED
+    if counted:
+        ran = sum(len(terminalreporter.stats.get(outcome, ())) for outcome in ("passed", "failed", "xfailed"))
+        parts = f"{counted['gating']} gate each change, {counted['slow']} are slow"
+        terminalreporter.write_line(f"cases: {ran} ran, of {counted.total()} ({parts}: make test-all runs these too)")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over the count of a worker of xdist."""
+    WORKERS_COUNTED.clear()
+    WORKERS_COUNTED.update(getattr(node, "workeroutput", {}).get("tiers", {}))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand the count of a worker of xdist to its controller."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["tiers"] = dict(session.config.stash.get(COUNTED, {}))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -124,7 +124,7 @@ def alerts() -> str:
 
 def faults() -> str:
     """What the fault matrix covers."""
-    number, gating = len(catalogue.cases()), len(catalogue.spread())
+    number, gating = len(catalogue.cases()), len(catalogue.gating())
     return (
         f"{len(catalogue.faults())} faults at up to {len(catalogue.ALL)} moments of a run: {number} cases, of which\n"
         f"`make test` runs {gating} and `make test-all` all."

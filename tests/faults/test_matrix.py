@@ -6,16 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.catalogue import ALL, Case, cases, faults, spread
+from tests.faults.catalogue import ALL, Case, cases, faults, gating
 from tests.faults.making import MAKING, perform
 from tests.faults.moments import Moment
 from tests.faults.scene import Scene
 from tests.faults.truth import Allowed, verify
 from tests.sandbox.client import Sandbox
+from tests.support.tiers import slow
 
-PARAMETERS = [
-    pytest.param(case, id=case.name, marks=[] if case.name in spread() else [pytest.mark.slow]) for case in cases()
-]
+TAIL = "the matrix of all faults at all moments; one case of each family of faults gates"
+PARAMETERS = [pytest.param(case, id=case.name, marks=[] if case.name in gating() else [slow(TAIL)]) for case in cases()]
 
 
 @pytest.mark.timeout(300)
@@ -33,13 +33,15 @@ def test_what_is_told_is_what_the_cluster_holds(case: Case, sandbox: Sandbox, tm
 
 def test_there_are_as_many_as_promised() -> None:
     assert len(cases()) >= 250
-    assert len(spread()) >= 60
+    assert len(gating()) >= 60
 
 
-def test_the_spread_has_every_fault_and_every_moment() -> None:
-    taken = [case for case in cases() if case.name in spread()]
+def test_what_gates_has_every_fault_and_every_moment() -> None:
+    taken = [case for case in cases() if case.name in gating()]
+    assert len(taken) == len(gating()) == len({fault.family for fault in faults()})
     assert {case.moment for case in taken} == set(Moment)
     assert {case.fault.family for case in taken} == {fault.family for fault in faults()}
+    assert not [case.name for case in taken if case.moment in case.fault.slow]
 
 
 def test_every_exclusion_says_why() -> None:

@@ -28,6 +28,10 @@ from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Reason
 from tests.integration.cluster.conftest import Reach
 from tests.sandbox.client import Sandbox, image, rule
+from tests.support.tiers import representatives
+
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 # openshift-client leaves a process that it had to kill to Python, which mentions it.
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
@@ -155,7 +159,12 @@ def test_names_with_a_colon_and_an_at_sign(cluster: Cluster, sandbox: Sandbox, n
     assert not sandbox.stream(namespace, "app")["spec"].get("tags")
 
 
-@pytest.mark.parametrize("name", ["-h", "--kubeconfig=x", "-o=yaml", "a b", "a?limit=1", "a#b", "ü", "$(id)", "'\"`"])
+@pytest.mark.parametrize(
+    "name",
+    representatives(
+        ["-h", "--kubeconfig=x", "-o=yaml", "a b", "a?limit=1", "a#b", "ü", "$(id)", "'\"`"], TAIL, gating=2
+    ),
+)
 def test_odd_names_are_names(cluster: Cluster, sandbox: Sandbox, namespace: str, name: str) -> None:
     sandbox.clear_log()
     error = refused(lambda: cluster.get(CONFIG_MAPS, namespace, name))
@@ -165,7 +174,7 @@ def test_odd_names_are_names(cluster: Cluster, sandbox: Sandbox, namespace: str,
     assert "/" not in path.partition("configmaps/")[2]
 
 
-@pytest.mark.parametrize("name", ["../secrets/x", "a/b", "a%2Fb"])
+@pytest.mark.parametrize("name", representatives(["../secrets/x", "a/b", "a%2Fb"], TAIL))
 def test_a_name_leads_nowhere_else(cluster: Cluster, sandbox: Sandbox, namespace: str, name: str) -> None:
     """No object can be called that: whoever asks at all asks for just that name."""
     sandbox.clear_log()
@@ -173,7 +182,7 @@ def test_a_name_leads_nowhere_else(cluster: Cluster, sandbox: Sandbox, namespace
     assert not [each for each in sandbox.requests() if "secrets" in each["path"].split("/")]
 
 
-@pytest.mark.parametrize("selector", ["-h", "--all=true", "a=b&limit=1", "a=b -A"])
+@pytest.mark.parametrize("selector", representatives(["-h", "--all=true", "a=b&limit=1", "a=b -A"], TAIL))
 def test_odd_selectors_are_selectors(
     cluster: Cluster, sandbox: Sandbox, namespace: str, selector: str, counts: Counts
 ) -> None:
@@ -252,17 +261,21 @@ def test_a_login_that_has_ended(reach: Reach, sandbox: Sandbox, namespace: str, 
 
 @pytest.mark.parametrize(
     ("code", "reason"),
-    [
-        (400, Reason.INVALID),
-        (408, Reason.TIMEOUT),
-        (413, Reason.INVALID),
-        (422, Reason.INVALID),
-        (429, Reason.RATE_LIMITED),
-        (500, Reason.API_ERROR),
-        (502, Reason.API_ERROR),
-        (503, Reason.API_ERROR),
-        (504, Reason.TIMEOUT),
-    ],
+    representatives(
+        [
+            (400, Reason.INVALID),
+            (408, Reason.TIMEOUT),
+            (413, Reason.INVALID),
+            (422, Reason.INVALID),
+            (429, Reason.RATE_LIMITED),
+            (500, Reason.API_ERROR),
+            (502, Reason.API_ERROR),
+            (503, Reason.API_ERROR),
+            (504, Reason.TIMEOUT),
+        ],
+        TAIL,
+        gating=3,
+    ),
 )
 @pytest.mark.parametrize("verb", ["get", "create"])
 def test_every_code_has_its_reason(

@@ -24,6 +24,10 @@ from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Client, Reason
 from tests.integration.cluster.conftest import KUBECTL
 from tests.sandbox.client import Sandbox, until
+from tests.support.tiers import representatives, slow
+
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 pytestmark = pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 SECRET = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"a": "hush-hush"}}
@@ -159,6 +163,7 @@ def test_only_what_kubectl_has_is_asked(
 # Processes
 
 
+@slow("a process that hangs is waited for")
 def test_what_hangs_is_given_up_at_the_end(
     oc: Recorded, sandbox: Sandbox, kubeconfig: Path, namespace: str, reach: Callable[..., Cluster]
 ) -> None:
@@ -192,7 +197,7 @@ def test_what_hangs_is_given_up_at_the_end(
     cluster.close()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", representatives([signal.SIGINT, signal.SIGTERM], TAIL))
 def test_a_process_that_the_terminal_ends(
     only_kubectl: Path,
     oc: Recorded,

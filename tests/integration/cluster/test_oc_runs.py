@@ -12,6 +12,10 @@ import pytest
 
 from tests.sandbox.client import Sandbox
 from tests.support.place import PROGRAM, Ended, Place, ended
+from tests.support.tiers import slow
+
+WHOLE_RUN = "every request is a process of kubectl, so that a run takes many seconds; one run gates"
+
 
 VOLATILE = {"id", "started_at", "finished_at", "seconds", "imported_at"}
 
@@ -71,6 +75,7 @@ def test_a_run_tells_the_same_as_by_the_api(sandbox: Sandbox, place: Place, tmp_
     }
 
 
+@slow(WHOLE_RUN)
 def test_no_more_than_four_at_once(place: Place, tmp_path: Path) -> None:
     for number in range(9):
         place.push(f"app-{number}", "one")
@@ -84,6 +89,7 @@ def test_no_more_than_four_at_once(place: Place, tmp_path: Path) -> None:
     assert log["most_in_flight"] <= 4
 
 
+@slow(WHOLE_RUN)
 def test_host_and_token(place: Place, sandbox: Sandbox, tmp_path: Path) -> None:
     place.imported("app")
     place.push("app", "two")
@@ -117,6 +123,7 @@ def test_no_login(place: Place, tmp_path: Path) -> None:
     assert "no cluster to talk to" in done.stderr and "oc login" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_a_login_that_has_ended(place: Place, sandbox: Sandbox, tmp_path: Path) -> None:
     kubeconfig = sandbox.kubeconfig("sha256~old", place.namespace)
     done = place.run(**login(place, tmp_path, CLIENT="oc", KUBECONFIG=str(kubeconfig)))
@@ -154,6 +161,7 @@ def session_of(file: Path) -> int:
     return 0 if state == "Z" else int(session)
 
 
+@slow(WHOLE_RUN)
 def test_control_c_in_the_middle(place: Place, tmp_path: Path) -> None:
     old = place.imported("app")
     place.push("app", "two")
@@ -166,7 +174,7 @@ def test_control_c_in_the_middle(place: Place, tmp_path: Path) -> None:
     assert place.metrics()["run_outcome"][(("outcome", "aborted"),)] == 1
 
 
-@pytest.mark.slow
+@slow(WHOLE_RUN)
 def test_a_hanging_process_does_not_outlive_the_run(place: Place, tmp_path: Path) -> None:
     place.imported("app")
     place.import_fault("app", hang=True)

@@ -13,6 +13,10 @@ from tests.sandbox.client import Sandbox, until
 from tests.support.forge import Folder
 from tests.support.place import Ended, Place, ended
 from tests.support.rights import WATCH
+from tests.support.tiers import slow
+
+WHOLE_RUN = "whole promotions of several repositories take many seconds; the way through gates"
+
 
 REVISION = "org.opencontainers.image.revision"
 FAST = ("--interval", "1s", "--timeout", "60s")
@@ -131,6 +135,7 @@ def test_status_before_and_after(shop: Shop) -> None:
     assert max(map(len, after.stdout.splitlines())) <= 100
 
 
+@slow(WHOLE_RUN)
 def test_status_without_a_cluster(shop: Shop) -> None:
     for more, message in (
         ({"HOST": "http://127.0.0.1:1"}, "127.0.0.1"),
@@ -143,6 +148,7 @@ def test_status_without_a_cluster(shop: Shop) -> None:
         assert [each["between"] for each in done.report["repositories"]] == [1, 1, 1]
 
 
+@slow(WHOLE_RUN)
 def test_status_of_broken_repositories(shop: Shop) -> None:
     shop.folder.origins["library"].remove("stable")
     shop.folder.origins["web"].commit("Fix on stable", "stable")
@@ -156,6 +162,7 @@ def test_status_of_broken_repositories(shop: Shop) -> None:
     assert "unknown commit" not in done.stdout
 
 
+@slow(WHOLE_RUN)
 def test_wait_by_itself_and_its_timeout(shop: Shop) -> None:
     assert shop.promote("move", "worker", "web", "--yes").status == 0
     done = shop.promote("wait", "--interval", "1s", "--timeout", "2s", "--output", "json")
@@ -174,6 +181,7 @@ def test_wait_by_itself_and_its_timeout(shop: Shop) -> None:
     )
 
 
+@slow(WHOLE_RUN)
 def test_wait_accepts_a_commit_that_stable_was_moved_to_meanwhile(shop: Shop) -> None:
     assert shop.promote("move", "web", "--yes").status == 0
     web = shop.folder.origins["web"]
@@ -191,6 +199,7 @@ def test_wait_accepts_a_commit_that_stable_was_moved_to_meanwhile(shop: Shop) ->
     assert "which comes after" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_wait_continues_after_temporary_problems(shop: Shop) -> None:
     assert shop.promote("move", "web", "--yes").status == 0
     shop.place.sandbox.registry.delete(f"{shop.place.namespace}/web", str(shop.place.current("web")))
@@ -205,6 +214,7 @@ def test_wait_continues_after_temporary_problems(shop: Shop) -> None:
     assert "has no revision label" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_wait_ends_on_a_permanent_refusal(shop: Shop) -> None:
     shop.place.import_fault(status={"code": 403, "message": "you may not"})
     done = shop.promote("wait", *FAST)
@@ -222,6 +232,7 @@ def test_wait_is_stopped_by_a_signal(shop: Shop) -> None:
     assert "stopped" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_held_tags_are_not_waited_for(shop: Shop) -> None:
     first = str(shop.place.current("worker"))
     shop.build("worker", "a" * 40)
@@ -251,6 +262,7 @@ def test_mistakes_that_concern_later_steps_are_found_before_anything_is_moved(sh
         assert shop.tip(name, "stable") != shop.tip(name)
 
 
+@slow(WHOLE_RUN)
 def test_no_wait_unless_everything_was_moved(shop: Shop) -> None:
     shop.folder.origins["library"].hook("update", "exit 1")
     done = shop.promote("move", "--yes", "--wait", "--run", *FAST, "--output", "json")
@@ -260,6 +272,7 @@ def test_no_wait_unless_everything_was_moved(shop: Shop) -> None:
     assert results == {"library": "failed", "worker": "behind", "web": "moved"}
 
 
+@slow(WHOLE_RUN)
 def test_the_run_includes_tags_that_deployment_does_not_name(shop: Shop) -> None:
     shop.place.push("api", "api 1", tag="live", labels={REVISION: shop.tip("web", "stable")})
     shop.place.stream("api", {"live": shop.place.source("api", "live"), "old": shop.place.source("api", "old")})
@@ -298,6 +311,7 @@ def test_notes_of_several_runs(shop: Shop) -> None:
     assert "Removed, since the new image does not have them:" in shop.promote("notes").stdout
 
 
+@slow(WHOLE_RUN)
 def test_notes_without_commits(shop: Shop) -> None:
     assert shop.promote("notes").stdout.endswith("Nothing: no run updated an image.\n")
     shop.build("web", "1234567890abcdef")

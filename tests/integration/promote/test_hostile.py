@@ -10,6 +10,10 @@ from tests.integration.promote.test_chain import REVISION
 from tests.integration.runs.test_hostile import ALL, FORGED, HOSTILE, TOGETHER, assert_harmless
 from tests.support.forge import Folder
 from tests.support.place import Ended, Place
+from tests.support.tiers import slow
+
+WHOLE_RUN = "whole promotions with hostile texts; those of commits and branches gate"
+
 
 # Git allows everything but NUL in a commit's author and subject. The length is bounded by that of an argument.
 TEXTS = [text.replace("\x00", "") for text in (*TOGETHER.values(), ALL, "x" * 100_000)]
@@ -59,7 +63,6 @@ def promote(folder: Folder, place: Place, *arguments: str) -> list[Ended]:
     ]
 
 
-@pytest.mark.always
 def test_commits_and_branches(folder: Folder, web: Place) -> None:
     table, document = promote(folder, web, "status")
     assert (table.status, document.status) == (0, 0), document.stderr
@@ -84,6 +87,7 @@ def test_commits_and_branches(folder: Folder, web: Place) -> None:
     assert len(change["commits"]) == len(TEXTS)
 
 
+@slow(WHOLE_RUN)
 def test_messages_of_the_remote(folder: Folder, web: Place) -> None:
     messages = folder.folder / "messages"
     messages.write_text("\n".join((ALL.replace("\x00", ""), "x" * 100_000)), encoding="utf-8")
@@ -93,6 +97,7 @@ def test_messages_of_the_remote(folder: Folder, web: Place) -> None:
         assert "owned" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_revision_labels(folder: Folder, web: Place) -> None:
     web.push("web", "other", labels={REVISION: ALL})
     assert web.run(PUSHGATEWAY_ADDRESS=None).status == 0

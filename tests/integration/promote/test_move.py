@@ -20,6 +20,10 @@ from job.promote.workspace import Workspace
 from job.runtime.shutdown import Stop
 from tests.support.forge import GIT, Folder
 from tests.support.place import PATIENCE, PROGRAM, started
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a few clones each; one of its kind gates"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
 
 
 class Script:
@@ -86,6 +90,7 @@ def test_nothing_is_pushed_by_a_dry_run(two: Folder) -> None:
     assert {name: origin.tip("stable") for name, origin in two.origins.items()} == before
 
 
+@slow(WHOLE_RUN)
 def test_one_repository_to_a_given_commit(two: Folder) -> None:
     worker = two.origins["worker"]
     chosen = worker.tip("main")
@@ -103,6 +108,7 @@ def test_one_repository_to_a_given_commit(two: Folder) -> None:
     assert two.origins["library"].tip("stable") == two.origins["library"].tip("main")
 
 
+@slow(WHOLE_RUN)
 def test_a_commit_that_rolling_does_not_have(two: Folder) -> None:
     worker = two.origins["worker"]
     worker.commit("Elsewhere", "feature", parents=[str(worker.tip("stable"))])
@@ -123,6 +129,7 @@ def test_no_terminal(two: Folder) -> None:
     assert not (two.folder / ".promote").exists()
 
 
+@slow(WHOLE_RUN)
 def test_a_loss_is_confirmed_at_a_terminal_only(two: Folder) -> None:
     library = two.origins["library"]
     fix = library.commit("Fix it on stable", "stable")
@@ -147,6 +154,7 @@ def test_a_branch_moved_by_another_client_meanwhile(two: Folder) -> None:
     assert f"another client moved it from {before[:12]} in the meantime, it is now at {theirs[:12]}" in message
 
 
+@slow(WHOLE_RUN)
 def test_a_branch_that_was_moved_to_the_same_commit_meanwhile(two: Folder) -> None:
     worker = two.origins["worker"]
     person = Script("", "", "y", meanwhile=lambda: worker.move("stable", str(worker.tip("main"))))
@@ -180,6 +188,7 @@ def test_a_diverged_branch_by_force(two: Folder) -> None:
     assert library.tip("stable") == library.tip("main")
 
 
+@slow(WHOLE_RUN)
 def test_moving_back_takes_force(two: Folder) -> None:
     worker = two.origins["worker"]
     old, new = worker.tip("stable"), worker.tip("main")
@@ -190,7 +199,7 @@ def test_moving_back_takes_force(two: Folder) -> None:
     assert worker.tip("stable") == new
 
 
-@pytest.mark.parametrize("branch", ["stable", "main"])
+@pytest.mark.parametrize("branch", representatives(["stable", "main"], TAIL))
 def test_a_missing_branch(two: Folder, branch: str) -> None:
     two.origins["library"].remove(branch)
     done = two.promote("move", "--yes", "--output", "json")
@@ -198,6 +207,7 @@ def test_a_missing_branch(two: Folder, branch: str) -> None:
     assert f"library: there is no branch {branch}; correct" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_a_branch_that_goes_missing_is_noticed(two: Folder) -> None:
     assert two.promote("move", "--dry-run").status == 0
     two.origins["library"].remove("stable")
@@ -213,6 +223,7 @@ def test_a_protected_branch(two: Folder) -> None:
     assert two.origins["worker"].tip("stable") == before
 
 
+@slow(WHOLE_RUN)
 def test_pushes_before_a_failure_are_reported(two: Folder) -> None:
     two.origins["worker"].hook("pre-receive", "echo no entry >&2; exit 1")
     done = two.promote("move", "--yes", "--output", "json")
@@ -220,6 +231,7 @@ def test_pushes_before_a_failure_are_reported(two: Folder) -> None:
     assert "no entry" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_a_failure_stops_only_what_depends_on_it(two: Folder) -> None:
     two.origin("other").commit("Fix other")
     with two.config.open("a", encoding="utf-8") as file:
@@ -229,6 +241,7 @@ def test_a_failure_stops_only_what_depends_on_it(two: Folder) -> None:
     assert results(done.report) == {"library": "failed", "worker": "behind", "other": "moved"}
 
 
+@slow(WHOLE_RUN)
 def test_a_remote_that_cannot_be_reached(two: Folder) -> None:
     url = "https://me:hunter2@127.0.0.1:1/team/away.git"
     with two.config.open("a", encoding="utf-8") as file:
@@ -241,6 +254,7 @@ def test_a_remote_that_cannot_be_reached(two: Folder) -> None:
     assert "hunter2" not in config
 
 
+@slow(WHOLE_RUN)
 def test_answers(two: Folder) -> None:
     worker = two.origins["worker"]
     first = str(worker.tip("main"))
@@ -276,6 +290,7 @@ def test_a_stop_between_two_pushes(two: Folder) -> None:
     ]
 
 
+@slow(WHOLE_RUN)
 def test_clones_have_no_contents(two: Folder) -> None:
     assert two.promote("move", "--dry-run").status == 0
     clone = two.folder / ".promote" / "worker.git"
@@ -302,12 +317,14 @@ def test_without_git(two: Folder) -> None:
     assert "git: not found on PATH" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_a_clone_that_cannot_be_created(two: Folder) -> None:
     (two.folder / ".promote").write_text("", encoding="utf-8")
     done = two.promote("move", "--yes")
     assert done.status == 2 and "clones: " in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_long_lists_are_shortened(two: Folder) -> None:
     for number in range(60):
         two.origins["worker"].commit(f"Number {number} " + "x" * 120)
@@ -326,7 +343,7 @@ CONVERSATIONS = {
 }
 
 
-@pytest.mark.parametrize(("typed", "status"), CONVERSATIONS.values(), ids=CONVERSATIONS)
+@pytest.mark.parametrize(("typed", "status"), representatives(CONVERSATIONS.values(), TAIL), ids=CONVERSATIONS)
 def test_at_a_terminal(two: Folder, typed: list[tuple[str, bytes]], status: int) -> None:
     before = {name: origin.tip("stable") for name, origin in two.origins.items()}
     wanted = {name: origin.tip("main") for name, origin in two.origins.items()}

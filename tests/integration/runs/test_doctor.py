@@ -24,6 +24,11 @@ from tests.support.paths import ROOT
 from tests.support.place import HOLD, PROGRAM, Ended, Place
 from tests.support.rights import ROLL_BACK, RUN, without
 from tests.support.servers import Asked, Sums, guarded_pushgateway, serving
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "the finding is a unit test in tests/unit/doctor; one of its kind gates as a whole run"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 KUBECTL = PROGRAM.with_name("kubectl")
 HASHED = "$2b$04$naNV48U7qumMR5TmVMBlzuBYFrF2Vj43Wh4VpNHRNg7qUmc6b0yOu"
@@ -133,16 +138,19 @@ class TestWell:
         posts = {each["path"].rpartition("/")[2] for each in well.requests("POST")}
         assert (writes, posts) == ([], {"imagestreamimports"})
 
+    @slow(WHOLE_RUN)
     def test_the_page_says_so(self, well: Place) -> None:
         done = well.run("doctor", "--output", "table")
         assert done.status == 0
         assert "nothing to mend; looked at 2 tags, 2 workloads, 1 CronJob" in done.stdout
         assert "removed again" in done.stdout
 
+    @slow(WHOLE_RUN)
     def test_whoever_looks_after_it_sees_nothing_either(self, well: Place) -> None:
         done = doctor(well, TOKEN=well.sandbox.token)
         assert (done.status, done.report["findings"]) == (0, []), done.stdout
 
+    @slow(WHOLE_RUN)
     def test_the_base_alone_gives_notes_only(self, well: Place) -> None:
         well.sandbox.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{well.namespace}/rolebindings")
         well.sandbox.grant(well.namespace, "import-images", RUN)
@@ -154,6 +162,7 @@ class TestWell:
         # The CronJob is found by its name, which the base's Role lets it read.
         assert done.report["looked_at"]["cron_jobs"] == 1
 
+    @slow(WHOLE_RUN)
     def test_it_says_what_of_it_matters(self, well: Place) -> None:
         well.sandbox.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{well.namespace}/rolebindings")
         well.sandbox.grant(well.namespace, "import-images", RUN)
@@ -165,13 +174,16 @@ class TestWell:
 class TestTriggers:
     @pytest.mark.parametrize(
         ("changed", "message"),
-        [
-            ({"paused": "false"}, "paused"),
-            ({"fieldPath": "spec.template.spec.containers[app].image"}, "fieldPath"),
-            ({"fieldPath": 'spec.template.spec.containers[?(@.name=="other")].image'}, 'no container "other"'),
-            ({"from": {"kind": "ImageStream", "name": "worker:prod"}}, "from.kind"),
-            ("[{", "is not JSON"),
-        ],
+        representatives(
+            [
+                ({"paused": "false"}, "paused"),
+                ({"fieldPath": "spec.template.spec.containers[app].image"}, "fieldPath"),
+                ({"fieldPath": 'spec.template.spec.containers[?(@.name=="other")].image'}, 'no container "other"'),
+                ({"from": {"kind": "ImageStream", "name": "worker:prod"}}, "from.kind"),
+                ("[{", "is not JSON"),
+            ],
+            TAIL,
+        ),
     )
     def test_one_that_never_fires(
         self, well: Place, mend: Callable[[Place, Json], None], changed: Json | str, message: str
@@ -187,6 +199,7 @@ class TestTriggers:
         mend(well, found)
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_one_on_no_tag(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         well.sandbox.create_workload(well.namespace, "Deployment", "slip", tag="wroker:prod")
         well.sandbox.create_workload(well.namespace, "StatefulSet", "later", tag="web:production-of-2027")
@@ -198,6 +211,7 @@ class TestTriggers:
         mend(well, only(done, "trigger-without-tag", "Deployment slip"))
         assert told(doctor(well)) == [("trigger-without-tag", "StatefulSet later")]
 
+    @slow(WHOLE_RUN)
     def test_pause_and_paused(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         triggers = [{**trigger("worker:prod"), "pause": "true"}]
         well.sandbox.create_workload(well.namespace, "Deployment", "old", tag="worker:prod", triggers=triggers)
@@ -209,6 +223,7 @@ class TestTriggers:
         mend(well, only(done, "trigger-paused"))
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_several_of_one_workload_are_mended_by_one_command(
         self, well: Place, mend: Callable[[Place, Json], None]
     ) -> None:
@@ -225,6 +240,7 @@ class TestTriggers:
         mend(well, done.report["findings"][0])
         assert told(doctor(well)) == [("trigger-paused", "Deployment two")]
 
+    @slow(WHOLE_RUN)
     def test_what_is_no_trigger_at_all(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         text = json.dumps(["x", {**trigger("worker:prod"), "pause": "false"}])
         well.sandbox.create_workload(well.namespace, "Deployment", "odd", triggers=text)
@@ -233,6 +249,7 @@ class TestTriggers:
         mend(well, only(done, "trigger-pause-ignored"))
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_of_another_namespace(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         sandbox, far = well.sandbox, well.sandbox.create_namespace()
         well.push("base", "base")
@@ -247,7 +264,7 @@ class TestTriggers:
         mend(well, only(done, "trigger-cannot-pull"))
         assert told(doctor(well, TOKEN=sandbox.token)) == []
 
-    @pytest.mark.parametrize("how", ["source", "digest", "lookup", "resolve"])
+    @pytest.mark.parametrize("how", representatives(["source", "digest", "lookup", "resolve"], TAIL))
     def test_a_workload_without_one(self, well: Place, how: str) -> None:
         image, more = well.source("worker"), {}
         if how == "digest":
@@ -265,6 +282,7 @@ class TestTriggers:
         command = f"oc -n {well.namespace} set triggers cronjob/nightly --from-image=worker:prod -c app"
         assert only(done, "workload-without-trigger")["mend"] == [command]
 
+    @slow(WHOLE_RUN)
     def test_a_tag_that_nothing_follows(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         with_history(well, "lonely")
         done = doctor(well)
@@ -281,6 +299,7 @@ class TestTags:
         assert (done.status, told(done)) == (1, [("tag-cannot-be-imported", "gone:prod")])
         assert well.source("gone") in only(done, "tag-cannot-be-imported")["message"]
 
+    @slow(WHOLE_RUN)
     def test_one_that_was_reset(self, well: Place) -> None:
         policy = {"insecure": True, "importMode": "PreserveOriginal"}
         reference = {"from": {"kind": "DockerImage", "name": well.source("many")}, "importPolicy": policy}
@@ -299,6 +318,7 @@ class TestTags:
         command = f"oc -n {well.namespace} import-image many:prod --import-mode=PreserveOriginal"
         assert only(done, "tag-reset-to-legacy")["mend"] == [command]
 
+    @slow(WHOLE_RUN)
     def test_one_that_was_always_of_one_architecture_is_well(self, well: Place) -> None:
         for number in range(3):
             well.push("one", f"one {number}", platforms=("amd64", "arm64"))
@@ -308,6 +328,7 @@ class TestTags:
         well.sandbox.create_workload(well.namespace, "Deployment", "one", tag="one:prod")
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_one_that_the_platform_imports(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         patch = [{"op": "add", "path": "/spec/tags/0/importPolicy/scheduled", "value": True}]
         stream = f"{IMAGE}/namespaces/{well.namespace}/imagestreams/web"
@@ -327,6 +348,7 @@ class TestTags:
         mend(well, only(done, "hold-past-its-end"))
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_a_hold_that_is_over(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         patch = [{"op": "add", "path": "/spec/tags/0/annotations", "value": {HOLD: "{}", "note": "ours"}}]
         stream = f"{IMAGE}/namespaces/{well.namespace}/imagestreams/worker"
@@ -337,6 +359,7 @@ class TestTags:
         assert told(doctor(well)) == []
         assert well.spec("worker")["annotations"] == {"note": "ours"}
 
+    @slow(WHOLE_RUN)
     def test_waves(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         stream = f"{IMAGE}/namespaces/{well.namespace}/imagestreams/worker"
         well.sandbox.patch(stream, {"metadata": {"annotations": {"import-images.dev/wave": "last"}}})
@@ -345,6 +368,7 @@ class TestTags:
         mend(well, only(done, "wave-no-number"))
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_the_horizon(self, well: Place) -> None:
         older = [item["image"] for item in well.history("worker")[1:]]
         for digest in older:
@@ -359,15 +383,18 @@ class TestTags:
 class TestCronJob:
     @pytest.mark.parametrize(
         ("check", "spec"),
-        [
-            ("cron-job-overlaps", {"concurrencyPolicy": "Allow"}),
-            ("cron-job-suspended", {"suspend": True}),
-            ("cron-job-no-time-zone", {"timeZone": None}),
-            ("cron-job-starting-deadline", {"startingDeadlineSeconds": None}),
-            ("cron-job-starting-deadline", {"startingDeadlineSeconds": 60}),
-            ("cron-job-active-deadline", {"jobTemplate": {"spec": {"activeDeadlineSeconds": 600}}}),
-            ("cron-job-never-runs", {"schedule": "0 2 31 2 *"}),
-        ],
+        representatives(
+            [
+                ("cron-job-overlaps", {"concurrencyPolicy": "Allow"}),
+                ("cron-job-suspended", {"suspend": True}),
+                ("cron-job-no-time-zone", {"timeZone": None}),
+                ("cron-job-starting-deadline", {"startingDeadlineSeconds": None}),
+                ("cron-job-starting-deadline", {"startingDeadlineSeconds": 60}),
+                ("cron-job-active-deadline", {"jobTemplate": {"spec": {"activeDeadlineSeconds": 600}}}),
+                ("cron-job-never-runs", {"schedule": "0 2 31 2 *"}),
+            ],
+            TAIL,
+        ),
     )
     def test_what_is_wrong_with_it(
         self, well: Place, mend: Callable[[Place, Json], None], check: str, spec: Json
@@ -378,6 +405,7 @@ class TestCronJob:
         mend(well, only(done, check))
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_an_image_of_no_version(self, well: Place, mend: Callable[[Place, Json], None]) -> None:
         found = well.sandbox.workload(well.namespace, "CronJob", "import-images")
         found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["image"] = "quay.io/packit/it"
@@ -387,6 +415,7 @@ class TestCronJob:
         mend(well, only(done, "cron-job-image"))
         assert told(doctor(well)) == []
 
+    @slow(WHOLE_RUN)
     def test_one_that_imports_elsewhere_is_of_no_concern(self, well: Place) -> None:
         give(well, "import-images", SERVICE="shop")
         done = doctor(well)
@@ -414,6 +443,7 @@ class TestRights:
         mend(place, found)
         assert told(doctor(place)) == []
 
+    @slow(WHOLE_RUN)
     def test_of_the_account_of_the_job(self, sandbox: Sandbox, well: Place) -> None:
         role = well.sandbox.items(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{well.namespace}/roles")[0]
         rules = [rule for rule in role["rules"] if "events" not in rule["resources"]]
@@ -424,6 +454,7 @@ class TestRights:
         assert found["where"] == f"the rights of account {well.namespace}:import-images"
         assert (found["severity"], found["message"]) == ("warning", "run: may not create, get and update events")
 
+    @slow(WHOLE_RUN)
     def test_of_two_jobs_with_one_account(self, sandbox: Sandbox, well: Place) -> None:
         sandbox.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{well.namespace}/rolebindings")
         sandbox.grant(well.namespace, "import-images", RUN)
@@ -437,6 +468,7 @@ class TestRights:
         add_cron_job(well, "other", "somebody")
         assert only(doctor(well), "rights-rollback", where)["severity"] == "error"
 
+    @slow(WHOLE_RUN)
     def test_of_a_fleet(self, well: Place) -> None:
         done = doctor(well, NAMESPACE=None, NAMESPACE_SELECTOR="fleet=yes")
         assert (done.status, [check for check, _ in told(done)]) == (1, ["rights-fleet"])
@@ -446,6 +478,7 @@ class TestRights:
             f" --serviceaccount={home}:import-images"
         ]
 
+    @slow(WHOLE_RUN)
     def test_nothing_at_all(self, sandbox: Sandbox, well: Place) -> None:
         token = sandbox.create_account(well.namespace, "stranger")
         done = doctor(well, TOKEN=token)
@@ -460,7 +493,8 @@ class TestGateway:
         assert (done.status, told(done)) == (0, [("gateway-not-set", "gateway")])
 
     @pytest.mark.parametrize(
-        ("address", "bare"), [("http://user:s3cr3t@gw:9091/", "http://gw:9091"), ("it's:9091", "http://it's:9091")]
+        ("address", "bare"),
+        representatives([("http://user:s3cr3t@gw:9091/", "http://gw:9091"), ("it's:9091", "http://it's:9091")], TAIL),
     )
     def test_the_jobs_is_named_without_its_login(self, well: Place, address: str, bare: str) -> None:
         give(well, "import-images", PUSHGATEWAY_ADDRESS=address)
@@ -492,10 +526,12 @@ class TestGateway:
             assert told(doctor(well, PUSHGATEWAY_ADDRESS=server.url, GATEWAY="aggregation")) == []
         assert sums.series == {}
 
+    @slow(WHOLE_RUN)
     def test_one_that_is_taken_for_one_that_sums(self, well: Place) -> None:
         done = doctor(well, GATEWAY="aggregation")
         assert (done.status, told(done)) == (1, [("gateway-replaces", f"gateway {well.sandbox.pushgateway}")])
 
+    @slow(WHOLE_RUN)
     def test_one_that_wants_a_login(self, well: Place, tmp_path: Path) -> None:
         with guarded_pushgateway(tmp_path, f"basic_auth_users:\n  pusher: '{HASHED}'\n") as address:
             done = doctor(well, PUSHGATEWAY_ADDRESS=address)
@@ -505,13 +541,14 @@ class TestGateway:
             done = doctor(well, PUSHGATEWAY_ADDRESS=address, **{**login, "PUSHGATEWAY_PASSWORD": "old-word"})
             assert only(done, "gateway-refuses")["mend"][0].startswith(f"oc -n {well.namespace} set data secret/")
 
+    @slow(WHOLE_RUN)
     def test_one_that_is_not_there(self, well: Place) -> None:
         done = doctor(well, PUSHGATEWAY_ADDRESS="127.0.0.1:1")
         assert (done.status, told(done)) == (1, [("gateway-unreachable", "gateway http://127.0.0.1:1")])
 
 
 class TestClock:
-    @pytest.mark.parametrize(("seconds", "severity"), [(20, "warning"), (-300, "error")])
+    @pytest.mark.parametrize(("seconds", "severity"), representatives([(20, "warning"), (-300, "error")], TAIL))
     def test_it_differs(self, well: Place, monkeypatch: pytest.MonkeyPatch, seconds: int, severity: str) -> None:
         def date(*_: object) -> str:
             return format_datetime(datetime.now(UTC) + timedelta(seconds=seconds), usegmt=True)
@@ -526,6 +563,7 @@ class TestClock:
 
 
 class TestAsEverywhere:
+    @slow(WHOLE_RUN)
     def test_nothing_matches(self, well: Place) -> None:
         done = well.run("doctor", DEPLOYMENT="staging")
         assert done.status == 2
@@ -534,6 +572,7 @@ class TestAsEverywhere:
     def test_no_cluster(self, well: Place) -> None:
         assert well.run("doctor", HOST="http://127.0.0.1:1", RETRIES="0").status == 3
 
+    @slow(WHOLE_RUN)
     def test_narrowed_to_a_stream(self, well: Place) -> None:
         well.sandbox.create_workload(well.namespace, "Deployment", "slip", tag="wroker:prod")
         assert told(doctor(well, "web")) == []

@@ -14,6 +14,7 @@ import pytest
 from tests.sandbox.client import until
 from tests.support.place import Ended, Place, ended
 from tests.support.pods import journal, lease
+from tests.support.tiers import slow
 
 
 def check(place: Place, done: Ended, file: Path) -> None:
@@ -82,7 +83,7 @@ def test_a_signal_while_the_lock_is_waited_for_is_an_abort(place: Place) -> None
     assert journal(place).runs[0].outcome == "running"
 
 
-@pytest.mark.slow
+@slow("waits for the end of all that a hanging gateway gets")
 def test_a_gateway_that_hangs_does_not_outlast_the_pod(four: Place) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hanging:
         address = f"127.0.0.1:{hanging.getsockname()[1]}"

@@ -10,6 +10,9 @@ import pytest
 from tests.sandbox.client import Json, Sandbox
 from tests.support.place import Ended, Place, of
 from tests.support.rights import ROLL_BACK, RUN, without
+from tests.support.tiers import slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
 
 
 @pytest.fixture
@@ -59,6 +62,7 @@ def test_after_a_rollback(place: Place) -> None:
         assert told in table.stdout
 
 
+@slow(WHOLE_RUN)
 def test_globs_and_tags_of_all_kinds(place: Place) -> None:
     had(place, "one")
     place.stream("empty", {"prod": place.source("empty")})
@@ -85,6 +89,7 @@ def test_a_failed_import_is_told(place: Place) -> None:
     assert "import failed" in place.run("history", "app", "--output", "table").stdout
 
 
+@slow(WHOLE_RUN)
 def test_a_registry_that_does_not_tell(place: Place) -> None:
     had(place, "one")
     place.fault("imagestreamimports$", "POST", status={"code": 404})
@@ -127,6 +132,7 @@ class TestHorizon:
         place.run("--check-horizon")
         assert place.metrics()["tag_rollback_targets"][of("app")] == 0
 
+    @slow(WHOLE_RUN)
     def test_what_the_registry_does_not_tell_is_not_counted_as_gone(self, place: Place) -> None:
         had(place, "1", "2")
         place.fault("imagestreamimports$", "POST", body='"import": *false', status={"code": 503})
@@ -134,6 +140,7 @@ class TestHorizon:
         assert (done.status, done.results) == (0, {"app:prod": "unchanged"})
         assert "tag_rollback_targets" not in place.metrics()
 
+    @slow(WHOLE_RUN)
     def test_a_plan_asks_for_none_of_it(self, place: Place) -> None:
         had(place, "1", "2")
         place.run("plan", CHECK_HORIZON="true")

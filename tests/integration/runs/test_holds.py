@@ -13,6 +13,11 @@ import pytest
 from tests.sandbox.client import IMAGE, Json, Sandbox, image
 from tests.support.place import HOLD, Ended, Place, of
 from tests.support.rights import ROLL_BACK, RUN
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 Foreign = Callable[["Held"], None]
@@ -117,7 +122,7 @@ def test_while_all_is_as_it_was_left_it_is_held(held: Held) -> None:
     assert held.annotated
 
 
-@pytest.mark.parametrize("foreign", LEAVE_IT)
+@pytest.mark.parametrize("foreign", representatives(LEAVE_IT, TAIL))
 def test_what_leaves_the_annotation_ends_the_hold_all_the_same(held: Held, foreign: Foreign) -> None:
     foreign(held)
     assert held.annotated
@@ -137,7 +142,7 @@ def test_what_leaves_the_annotation_ends_the_hold_all_the_same(held: Held, forei
     assert (again.results, again.tags["app:prod"]["message"]) == ({"app:prod": "unchanged"}, None)
 
 
-@pytest.mark.parametrize("foreign", LEAVE_IT)
+@pytest.mark.parametrize("foreign", representatives(LEAVE_IT, TAIL))
 def test_without_the_right_the_annotation_stays_and_it_is_said(held: Held, foreign: Foreign) -> None:
     foreign(held)
     newer = held.place.push("app", "newer")
@@ -148,7 +153,7 @@ def test_without_the_right_the_annotation_stays_and_it_is_said(held: Held, forei
     assert held.annotated
 
 
-@pytest.mark.parametrize("foreign", [replace_the_stream, tag_by_hand])
+@pytest.mark.parametrize("foreign", representatives([replace_the_stream, tag_by_hand], TAIL))
 def test_what_drops_the_annotation_ends_the_hold(held: Held, foreign: Foreign) -> None:
     foreign(held)
     assert not held.annotated
@@ -159,6 +164,7 @@ def test_what_drops_the_annotation_ends_the_hold(held: Held, foreign: Foreign) -
     assert held.place.current("app") == newer
 
 
+@slow(WHOLE_RUN)
 def test_what_somebody_retagged_by_hand_is_left_as_it_is(held: Held) -> None:
     """The annotation says that it is held, and its source another image: of both the person's own counts."""
     place = held.place
@@ -218,6 +224,7 @@ def test_a_hold_whose_end_has_passed_is_let_go(held: Held) -> None:
     assert "tag_held" not in held.place.metrics()
 
 
+@slow(WHOLE_RUN)
 def test_several_holds_of_one_stream_are_let_go_together(sandbox: Sandbox) -> None:
     """What the platform imports before the last of them is let go counts as new all the same."""
     place = Place(sandbox, ROLL_BACK)
@@ -265,12 +272,14 @@ class TestUntilNewer:
         assert held.place.current("app") == newer
         assert not held.annotated
 
+    @slow(WHOLE_RUN)
     def test_it_ends_when_the_registry_has_the_held_one(self, held: Held) -> None:
         held.place.push("app", "old")
         done = held.run()
         assert (done.status, done.results) == (0, {"app:prod": "unchanged"})
         assert not held.annotated
 
+    @slow(WHOLE_RUN)
     def test_it_lasts_while_nobody_knows(self, held: Held) -> None:
         held.place.sandbox.registry.delete(f"{held.place.namespace}/app", held.bad)
         done = held.run()
@@ -278,6 +287,7 @@ class TestUntilNewer:
         assert done.tags["app:prod"]["message"].startswith("what the registry has could not be found out: ")
         assert held.annotated
 
+    @slow(WHOLE_RUN)
     def test_a_second_rollback_still_waits_for_something_else_than_the_first_bad_one(self, sandbox: Sandbox) -> None:
         place = Place(sandbox, ROLL_BACK)
         place.imported("app", "oldest")
@@ -292,6 +302,7 @@ class TestUntilNewer:
         assert place.current("app") == newer
 
 
+@slow(WHOLE_RUN)
 def test_of_an_image_for_several_architectures_the_tags_own_is_looked_at(sandbox: Sandbox) -> None:
     """The server finds the preferred architecture on the tag that the question names."""
     place = Place(sandbox, ROLL_BACK)
@@ -325,6 +336,7 @@ def test_a_plan_says_what_the_registry_has_for_a_held_tag(held: Held) -> None:
     assert place.versions() == before
 
 
+@slow(WHOLE_RUN)
 def test_a_reason_that_is_no_fit_text_is_shown_as_one(sandbox: Sandbox) -> None:
     place = Place(sandbox, ROLL_BACK)
     place.imported("app", "old")

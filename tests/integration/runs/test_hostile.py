@@ -23,6 +23,12 @@ from tests.support.place import HOLD, PROGRAM, Ended, Place, of
 from tests.support.pods import events, journal
 from tests.support.rights import ROLL_BACK
 from tests.support.servers import Answered, Asked, Server, serving
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a whole run of seconds; the texts of streams and tags gate"
+ONE_BY_ONE = "the same texts one by one; all of them in one text gate"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 # What each would do if it came through is told by its name.
 HOSTILE = {
@@ -50,7 +56,7 @@ ALL = "\n".join(TOGETHER.values())
 
 def each(texts: Mapping[str, str], **more: str) -> pytest.MarkDecorator:
     """All in one, and for every test one by one."""
-    alone = [pytest.param(text, id=name, marks=pytest.mark.slow) for name, text in texts.items()]
+    alone = [pytest.param(text, id=name, marks=slow(ONE_BY_ONE)) for name, text in texts.items()]
     return pytest.mark.parametrize("text", [*(pytest.param(text, id=name) for name, text in more.items()), *alone])
 
 
@@ -186,12 +192,11 @@ def test_what_a_gateway_says(place: Bed, text: str) -> None:
 # Texts in the cluster: labels of images, annotations, names
 
 
-@pytest.mark.always
 @pytest.mark.parametrize(
     "texts",
     [
         pytest.param([ALL], id="all"),
-        pytest.param([*TOGETHER.values(), LABEL], id="each", marks=pytest.mark.slow),
+        pytest.param([*TOGETHER.values(), LABEL], id="each", marks=slow(ONE_BY_ONE)),
     ],
 )
 def test_labels_of_images(place: Bed, texts: list[str]) -> None:
@@ -226,10 +231,9 @@ def annotated(place: Bed, stream: str, text: str) -> None:
     annotate(place, stream, skip=text, wave=text, other=text)
 
 
-@pytest.mark.always
 @pytest.mark.parametrize(
     "texts",
-    [pytest.param([ALL], id="all"), pytest.param(list(TOGETHER.values()), id="each", marks=pytest.mark.slow)],
+    [pytest.param([ALL], id="all"), pytest.param(list(TOGETHER.values()), id="each", marks=slow(ONE_BY_ONE))],
 )
 def test_annotations(place: Bed, texts: list[str]) -> None:
     for number, text in enumerate(texts):
@@ -252,7 +256,6 @@ def test_annotations(place: Bed, texts: list[str]) -> None:
         assert_told_well(done)
 
 
-@pytest.mark.always
 @each(TOGETHER, all=ALL)
 def test_a_tag_of_any_name(place: Bed, text: str) -> None:
     """The API takes nearly any name for a tag."""
@@ -272,6 +275,7 @@ def test_a_tag_of_any_name(place: Bed, text: str) -> None:
     assert place.current("app") == digest
 
 
+@slow(WHOLE_RUN)
 @each({**TOGETHER, "percent": "%2e%2e"}, all=ALL, folders="../../../x", query="a/b?c#d")
 def test_a_stream_of_any_name(place: Bed, text: str) -> None:
     """No API has such names; one that was taken over might."""
@@ -387,6 +391,7 @@ def test_the_reason_of_a_rollback(place: Bed) -> None:
             assert_harmless(told.stdout + told.stderr)
 
 
+@slow(WHOLE_RUN)
 def test_what_a_rolled_back_image_says_of_itself(place: Bed) -> None:
     for number, text in enumerate([ALL, HOSTILE["escape"]]):
         labels = {"vcs-ref": text, "version": text}
@@ -464,7 +469,7 @@ def assert_settled(place: Bed, setting: Setting, value: str, *, by_flag: bool) -
 
 @pytest.mark.parametrize(
     ("setting", "value"),
-    [pytest.param(*SOME[0], marks=pytest.mark.always), *SOME[1:]],
+    representatives(SOME, TAIL, gating=3),
     ids=lambda each: getattr(each, "name", None),
 )
 def test_any_text_for_a_setting_is_refused_by_name_or_leads_to_a_run(place: Bed, setting: Setting, value: str) -> None:
@@ -472,7 +477,7 @@ def test_any_text_for_a_setting_is_refused_by_name_or_leads_to_a_run(place: Bed,
     assert_settled(place, setting, value, by_flag=len(value) % 2 == 0)
 
 
-@pytest.mark.slow
+@slow("every text for every setting takes minutes")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 def test_every_text_for_every_setting(place: Bed, setting: Setting) -> None:
@@ -485,10 +490,22 @@ def test_every_text_for_every_setting(place: Bed, setting: Setting) -> None:
 @pytest.mark.parametrize("argument", [ALL.replace("\x00", ""), HOSTILE["option"]], ids=["all", "option"])
 @pytest.mark.parametrize(
     "command",
-    [
-        pytest.param("run", marks=pytest.mark.always),
-        *("plan", "status", "doctor", "history", "rollback", "resume", "promote", "promote move", "no-such-command"),
-    ],
+    representatives(
+        [
+            "run",
+            "rollback",
+            "promote move",
+            "promote",
+            "plan",
+            "status",
+            "doctor",
+            "history",
+            "resume",
+            "no-such-command",
+        ],
+        TAIL,
+        gating=3,
+    ),
 )
 def test_any_argument(place: Bed, command: str, argument: str) -> None:
     done = place.run(*command.split(), argument)

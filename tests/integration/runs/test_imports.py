@@ -10,6 +10,11 @@ import pytest
 
 from tests.support.place import Ended, Place, ended
 from tests.support.servers import Answered, Asked, guarded_registry, serving
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 # What a client that lost an answer cannot tell from one that never came.
 HTML = {"status": 200, "content_type": "text/html", "body": "<html>surprise</html>"}
@@ -61,7 +66,7 @@ def test_requests_carry_timeout_version_and_target(place: Place) -> None:
     assert int(versions[0]) < int(versions[1]) < int(place.versions()["app"])
 
 
-@pytest.mark.parametrize(("tags", "requests"), [(1, 1), (3, 1), (4, 2), (20, 7)])
+@pytest.mark.parametrize(("tags", "requests"), representatives([(1, 1), (3, 1), (4, 2), (20, 7)], TAIL))
 def test_a_stream_costs_a_request_for_three_tags(place: Place, tags: int, requests: int) -> None:
     names = [f"t{number:02}" for number in range(tags)]
     for name in names:
@@ -80,6 +85,7 @@ def test_a_stream_costs_a_request_for_three_tags(place: Place, tags: int, reques
     assert place.requests("GET", "imagestreamimages") == []
 
 
+@slow(WHOLE_RUN)
 def test_earlier_images_cost_one_request_each_and_only_once(place: Place) -> None:
     for name in ("changed", "same"):
         # Of one content they would be one image, which either import's answer describes.
@@ -98,6 +104,7 @@ def test_earlier_images_cost_one_request_each_and_only_once(place: Place) -> Non
     assert place.requests("GET", "imagestreamimages/") == []
 
 
+@slow(WHOLE_RUN)
 def test_more_than_500_streams_are_two_pages(place: Place) -> None:
     place.push("app", "one")
     for number in range(500):
@@ -129,6 +136,7 @@ def test_streams_go_side_by_side_and_the_requests_of_one_in_a_row(place: Place) 
         assert all(one["ended"] <= other["started"] for one, other in pairwise(imports))
 
 
+@slow(WHOLE_RUN)
 def test_insecure_and_secure_of_one_repository_never_share_a_request(place: Place) -> None:
     for tag in ("a", "b", "c"):
         place.push("app", tag, tag)
@@ -142,7 +150,7 @@ def test_insecure_and_secure_of_one_repository_never_share_a_request(place: Plac
 # Conflicts
 
 
-@pytest.mark.parametrize("times", [1, 3])
+@pytest.mark.parametrize("times", representatives([1, 3], TAIL))
 def test_conflict_is_tried_again_on_a_fresh_read(place: Place, times: int) -> None:
     digest = place.push("app", "one")
     place.stream("app")
@@ -156,6 +164,7 @@ def test_conflict_is_tried_again_on_a_fresh_read(place: Place, times: int) -> No
     assert place.metrics()["retries"] == {(("reason", "conflict"),): times}
 
 
+@slow(WHOLE_RUN)
 def test_conflict_for_ever_is_a_failure(place: Place) -> None:
     old = place.imported("app", "old")
     place.push("app", "new")
@@ -232,6 +241,7 @@ def test_rollback_between_two_requests_of_a_stream_is_not_undone(place: Place) -
     assert {tag: place.current("app", tag) for tag in ("a", "b", "c")} == {t: news[t] for t in ("a", "b", "c")}
 
 
+@slow(WHOLE_RUN)
 def test_tag_and_stream_removed_meanwhile_are_told(place: Place) -> None:
     for name in ("stream", "tag"):
         place.push(name, "one")
@@ -288,7 +298,8 @@ def test_one_registry_that_is_not_allowed_does_not_stop_the_others(place: Place)
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(429, "rate_limited"), (500, "api_error"), (503, "api_error"), (502, "api_error")]
+    ("code", "reason"),
+    representatives([(429, "rate_limited"), (500, "api_error"), (503, "api_error"), (502, "api_error")], TAIL),
 )
 def test_refusal_that_passes_is_tried_again(place: Place, code: int, reason: str) -> None:
     digests = three(place)
@@ -303,7 +314,8 @@ def test_refusal_that_passes_is_tried_again(place: Place, code: int, reason: str
 
 
 @pytest.mark.parametrize(
-    ("code", "reason"), [(429, "rate_limited"), (500, "api_error"), (403, "forbidden"), (401, "unauthorized")]
+    ("code", "reason"),
+    representatives([(429, "rate_limited"), (500, "api_error"), (403, "forbidden"), (401, "unauthorized")], TAIL),
 )
 def test_cluster_that_refuses_every_import_is_status_3(place: Place, code: int, reason: str) -> None:
     place.imported("app", "old")
@@ -354,7 +366,7 @@ def test_registry_that_recovers_is_tried_again_image_by_image(place: Place) -> N
 
 @pytest.mark.parametrize(
     "fault",
-    [{"reset": "before"}, {"reset": "after"}, {"raw": HTML}, {"truncate": 40}, {"truncate": 0}],
+    representatives([{"reset": "before"}, {"reset": "after"}, {"raw": HTML}, {"truncate": 40}, {"truncate": 0}], TAIL),
     ids=lambda fault: "-".join(fault) + str(fault.get("reset", "")),
 )
 def test_lost_answer_is_tried_again(place: Place, fault: dict[str, object]) -> None:
@@ -367,7 +379,9 @@ def test_lost_answer_is_tried_again(place: Place, fault: dict[str, object]) -> N
     assert (tag["before"]["digest"], tag["after"]["digest"], place.current("app")) == (old, new, new)
 
 
-@pytest.mark.parametrize("fault", [{"reset": "after"}, {"truncate": 40}], ids=["reset", "truncate"])
+@pytest.mark.parametrize(
+    "fault", representatives([{"reset": "after"}, {"truncate": 40}], TAIL), ids=["reset", "truncate"]
+)
 def test_read_afterwards_tells_what_a_lost_answer_did_not(place: Place, fault: dict[str, object]) -> None:
     new = place.push("app", "new")
     place.stream("app")
@@ -379,7 +393,9 @@ def test_read_afterwards_tells_what_a_lost_answer_did_not(place: Place, fault: d
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [({"reset": "before"}, "unreachable"), ({"raw": HTML}, "api_error")], ids=["reset", "html"]
+    ("fault", "reason"),
+    representatives([({"reset": "before"}, "unreachable"), ({"raw": HTML}, "api_error")], TAIL),
+    ids=["reset", "html"],
 )
 def test_lost_answer_without_effect_is_a_failure(place: Place, fault: dict[str, object], reason: str) -> None:
     old = place.imported("app", "old")
@@ -398,6 +414,7 @@ def test_success_without_an_image_is_a_failure(place: Place) -> None:
     assert place.current("app", "good") is None
 
 
+@slow(WHOLE_RUN)
 def test_success_without_an_image_is_tried_again_alone(place: Place) -> None:
     done = stale_secret(place, retries="1")
     assert done.results == {"app:good": "updated", "app:stale": "failed unauthorized"}
@@ -425,6 +442,7 @@ def stale_secret(place: Place, retries: str) -> Ended:
     return done
 
 
+@slow(WHOLE_RUN)
 def test_expired_token_in_the_middle(place: Place) -> None:
     names = [f"app-{number}" for number in range(5)]
     digests = {name: place.push(name, "one") for name in names}

@@ -10,6 +10,7 @@ import pytest
 from tests.bench.soak import soak
 from tests.sandbox.client import IMAGE, Json, until
 from tests.support.place import Place, ended
+from tests.support.tiers import slow
 
 STREAMS = 120
 CONCURRENCY = 12
@@ -102,7 +103,7 @@ def test_no_more_at_once_than_was_said(place: Place) -> None:
     assert most_at_once(place.requests(path=f"{IMAGE}|leases"), 0, time.time()) <= 6
 
 
-@pytest.mark.slow
+@slow("many runs in a row")
 @pytest.mark.timeout(600)
 def test_many_runs_leak_nothing() -> None:
     assert soak(15)[1] == []

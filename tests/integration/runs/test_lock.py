@@ -14,6 +14,7 @@ from tests.sandbox.client import Sandbox, until
 from tests.support.place import Place, ended
 from tests.support.pods import journal, lease, make_cron_job, scheduled, write_lease
 from tests.support.rights import RUN
+from tests.support.tiers import slow
 
 
 @contextmanager
@@ -144,7 +145,7 @@ def test_a_suspended_holder_does_not_speak_over_the_run_that_took_over(place: Pl
     assert "are left to the run that has begun since" in done.stderr
 
 
-@pytest.mark.slow
+@slow("waits for the minute that a lock lives")
 def test_a_killed_holder_is_taken_over_after_it_stood_still_for_a_minute(place: Place) -> None:
     place.imported("worker")
     place.import_fault(times=1, hang=True)

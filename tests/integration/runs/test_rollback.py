@@ -18,6 +18,10 @@ from tests.sandbox.client import IMAGE, Json, Sandbox, until
 from tests.support.place import HOLD, PATIENCE, PROGRAM, Ended, Place, ended, of
 from tests.support.pods import make_cron_job, scheduled
 from tests.support.rights import ROLL_BACK, without
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
 
 
 @pytest.fixture
@@ -112,6 +116,7 @@ class TestWhichImage:
         assert back(place, "--to", "2").status == 0
         assert place.current("app") == first
 
+    @slow(WHOLE_RUN)
     def test_the_beginning_of_a_digest(self, place: Place) -> None:
         first, _, third = history_of(place, "1", "2", "3")
         assert back(place, "--to", first.removeprefix("sha256:")[:12]).status == 0
@@ -123,7 +128,9 @@ class TestWhichImage:
         assert again.status == 2
         assert f"it has {third} already" in again.stderr
 
-    @pytest.mark.parametrize("to", ["0", "-1", "1000", "latest", "sha256:xyz", "abcdef123456", ""])
+    @pytest.mark.parametrize(
+        "to", representatives(["0", "-1", "1000", "latest", "sha256:xyz", "abcdef123456", ""], TAIL)
+    )
     def test_what_names_no_image(self, place: Place, to: str) -> None:
         history_of(place, "1", "2")
         done = back(place, f"--to={to}")
@@ -131,7 +138,7 @@ class TestWhichImage:
         assert len(done.stderr.splitlines()) == 1, done.stderr
         assert not place.requests("PUT", "imagestreamtags/")
 
-    @pytest.mark.parametrize("mode", ["Legacy", "PreserveOriginal"])
+    @pytest.mark.parametrize("mode", representatives(["Legacy", "PreserveOriginal"], TAIL))
     def test_one_that_only_the_registry_has(self, place: Place, mode: str) -> None:
         _, bad = history_of(place, "old", "bad", importPolicy={"insecure": True, "importMode": mode})
         original = spec_of(place)
@@ -147,6 +154,7 @@ class TestWhichImage:
         assert place.run("resume", "app").status == 0
         assert spec_of(place) == original
 
+    @slow(WHOLE_RUN)
     def test_one_that_nobody_has(self, place: Place) -> None:
         history_of(place, "old", "bad")
         version = place.versions()
@@ -155,6 +163,7 @@ class TestWhichImage:
         assert "is not in its history, and the registry does not give it" in done.stderr
         assert place.versions() == version
 
+    @slow(WHOLE_RUN)
     def test_one_that_does_not_come_in_after_all(self, place: Place) -> None:
         """The registry had it when it was asked, and the import fails: the tag is put as it was."""
         history_of(place, "old", "bad")
@@ -166,6 +175,7 @@ class TestWhichImage:
         assert spec_of(place) == original
         assert HOLD not in (place.spec("app").get("annotations") or {})
 
+    @slow(WHOLE_RUN)
     def test_one_that_the_registry_has_no_more_is_warned_of(self, place: Place) -> None:
         old, _ = history_of(place, "old", "bad")
         place.sandbox.registry.delete(f"{place.namespace}/app", old)
@@ -175,6 +185,7 @@ class TestWhichImage:
         assert any("the registry no longer has it" in each for each in done.report["warnings"])
         assert place.current("app") == old
 
+    @slow(WHOLE_RUN)
     def test_one_that_was_rolled_back_from_is_warned_of(self, place: Place) -> None:
         history_of(place, "old", "bad")
         assert back(place).status == 0
@@ -185,6 +196,7 @@ class TestWhichImage:
 
 
 class TestWhatCannotBe:
+    @slow(WHOLE_RUN)
     def test_tags_of_which_there_is_nothing_to_go_back_to(self, place: Place) -> None:
         place.push("app", "1")
         tags: dict[str, str | Json] = {
@@ -216,6 +228,7 @@ class TestWhatCannotBe:
         assert "name one of" in back(place, DEPLOYMENT=None).stderr
         assert place.versions() == versions
 
+    @slow(WHOLE_RUN)
     def test_a_pushed_tag(self, place: Place) -> None:
         history_of(place, "1", "2")
         stream = place.sandbox.stream(place.namespace, "app")
@@ -225,6 +238,7 @@ class TestWhatCannotBe:
         assert done.status == 2
         assert "its images are pushed" in done.stderr
 
+    @slow(WHOLE_RUN)
     def test_without_anybody_to_ask_it_wants_to_be_told(self, place: Place) -> None:
         history_of(place, "1", "2")
         done = place.run("rollback", "app")
@@ -232,13 +246,16 @@ class TestWhatCannotBe:
         assert "add --yes" in done.stderr
         assert not place.requests()
 
-    @pytest.mark.parametrize("text", ["yesterday", "2020-01-01", "2020-01-01T00:00:00Z", "-3d", "3 days"])
+    @pytest.mark.parametrize(
+        "text", representatives(["yesterday", "2020-01-01", "2020-01-01T00:00:00Z", "-3d", "3 days"], TAIL)
+    )
     def test_an_end_that_is_none(self, place: Place, text: str) -> None:
         done = back(place, f"--until={text}")
         assert (done.status, len(done.stderr.splitlines())) == (2, 1)
         assert "--until: " in done.stderr
         assert not place.requests()
 
+    @slow(WHOLE_RUN)
     def test_resume_without_a_hold(self, place: Place) -> None:
         history_of(place, "1", "2")
         version = place.versions()
@@ -258,7 +275,7 @@ REFERENCES = [
 
 
 class TestThereAndBack:
-    @pytest.mark.parametrize("reference", REFERENCES)
+    @pytest.mark.parametrize("reference", representatives(REFERENCES, TAIL))
     def test_all_of_the_reference_comes_back(self, place: Place, reference: Json) -> None:
         old, bad = history_of(place, "old", "bad", **reference)
         before = spec_of(place)
@@ -287,6 +304,7 @@ class TestThereAndBack:
         assert done.tags["app:prod"]["moved_with"] == ["live"]
         assert place.current("app", "live") == bad
 
+    @slow(WHOLE_RUN)
     def test_a_tag_that_is_pinned_to_a_digest(self, place: Place) -> None:
         """No run imports it, so that what it was pinned to the platform itself brings back."""
         old, bad = history_of(place, "old", "bad")
@@ -299,6 +317,7 @@ class TestThereAndBack:
         assert spec_of(place) == before
         assert place.current("app") == bad
 
+    @slow(WHOLE_RUN)
     def test_to_what_its_source_names_already(self, place: Place) -> None:
         """The server looks only at what changed: the same source again would leave the tag where it is."""
         old, bad = history_of(place, "old", "bad")
@@ -323,6 +342,7 @@ class TestThereAndBack:
         assert place.current("app") == old
         assert place.run().results == {"app:prod": "skipped held"}
 
+    @slow(WHOLE_RUN)
     def test_resume_that_cannot_import(self, place: Place) -> None:
         history_of(place, "old", "bad")
         before = spec_of(place)
@@ -364,13 +384,14 @@ class TestMeanwhile:
         assert run.results == {"app:prod": "skipped held"}
         assert (run.tags["app:prod"]["before"]["digest"], place.current("app")) == (bad, old)
 
+    @slow(WHOLE_RUN)
     def test_a_change_of_something_else(self, place: Place) -> None:
         old, _ = history_of(place, "old", "bad")
         place.fault("imagestreamtags/", "PUT", change="before", times=1)
         assert back(place).status == 0
         assert place.current("app") == old
 
-    @pytest.mark.parametrize("command", ["rollback", "resume"])
+    @pytest.mark.parametrize("command", representatives(["rollback", "resume"], TAIL))
     def test_a_tag_that_somebody_else_moved(self, place: Place, command: str) -> None:
         history_of(place, "old", "bad")
         arguments = ["--yes"] if command == "rollback" else []
@@ -392,15 +413,18 @@ class TestMeanwhile:
 
     @pytest.mark.parametrize(
         "fault",
-        [
-            pytest.param({"reset": "after"}, id="the answer is lost"),
-            pytest.param({"reset": "before"}, id="the request is lost"),
-            pytest.param({"status": {"code": 409}}, id="409"),
-            pytest.param({"status": {"code": 429, "headers": {"Retry-After": "1"}}}, id="429"),
-            pytest.param({"status": {"code": 503}}, id="503"),
-            pytest.param({"status": {"code": 500}}, id="500"),
-            pytest.param({"status": {"code": 504}}, id="504"),
-        ],
+        representatives(
+            [
+                pytest.param({"reset": "after"}, id="the answer is lost"),
+                pytest.param({"reset": "before"}, id="the request is lost"),
+                pytest.param({"status": {"code": 409}}, id="409"),
+                pytest.param({"status": {"code": 429, "headers": {"Retry-After": "1"}}}, id="429"),
+                pytest.param({"status": {"code": 503}}, id="503"),
+                pytest.param({"status": {"code": 500}}, id="500"),
+                pytest.param({"status": {"code": 504}}, id="504"),
+            ],
+            TAIL,
+        ),
     )
     def test_what_passes(self, place: Place, fault: Json) -> None:
         old, bad = history_of(place, "old", "bad")
@@ -416,6 +440,7 @@ class TestMeanwhile:
         assert resumed.results == {"app:prod": "updated"}
         assert spec_of(place) == before
 
+    @slow(WHOLE_RUN)
     def test_an_api_that_stays_broken(self, place: Place) -> None:
         _, bad = history_of(place, "old", "bad")
         before = spec_of(place)
@@ -450,7 +475,7 @@ def test_the_right_to_move_a_tag_is_needed(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("resource", "verb"),
-    [("statefulsets", "list"), ("statefulsets", "get"), ("pods", "list"), ("pods", "delete")],
+    representatives([("statefulsets", "list"), ("statefulsets", "get"), ("pods", "list"), ("pods", "delete")], TAIL),
 )
 def test_without_the_other_rights_it_is_done_and_said(sandbox: Sandbox, resource: str, verb: str) -> None:
     place = Place(sandbox, without(resource, verb, ROLL_BACK))
@@ -512,7 +537,9 @@ class Asked:
 
 
 class TestOnATerminal:
-    @pytest.mark.parametrize(("typed", "status"), [("y\n", 0), ("YES\n", 0), ("n\n", 2), ("\n", 2), ("\x04", 2)])
+    @pytest.mark.parametrize(
+        ("typed", "status"), representatives([("y\n", 0), ("YES\n", 0), ("n\n", 2), ("\n", 2), ("\x04", 2)], TAIL)
+    )
     def test_it_asks(self, place: Place, typed: str, status: int) -> None:
         old, bad = history_of(place, "old", "bad", "newest")[:2]
         sandbox = place.sandbox
@@ -530,6 +557,7 @@ class TestOnATerminal:
             assert "nothing was done" in asked.text
             assert not place.requests("PUT", "imagestreamtags/")
 
+    @slow(WHOLE_RUN)
     def test_a_signal_ends_the_waiting(self, place: Place) -> None:
         history_of(place, "old", "bad")
         asked = Asked(place)
@@ -584,6 +612,7 @@ class TestMetrics:
         ((labels, _),) = [each for each in now["tag_image_info"].items() if ("stream", "app") in each[0]]
         assert ("digest", bad) in labels
 
+    @slow(WHOLE_RUN)
     def test_the_group_is_that_of_the_last_scheduled_run(self, place: Place) -> None:
         """Whoever imports it by hand, without DEPLOYMENT, has a group of their own."""
         history_of(place, "old")
@@ -593,12 +622,14 @@ class TestMetrics:
         assert back(place, name="app:prod", DEPLOYMENT=None).status == 0
         assert place.metrics(deployment="prod")["tag_held"] == {of("app"): 1}
 
+    @slow(WHOLE_RUN)
     def test_before_any_run_it_is_the_tags_own(self, place: Place) -> None:
         history_of(place, "old", "bad")
         assert back(place, name="app:prod", DEPLOYMENT="stg").status == 0
         assert place.metrics(deployment="prod")["tag_held"] == {of("app"): 1}
         assert place.metrics(deployment="stg") == {}
 
+    @slow(WHOLE_RUN)
     def test_a_gateway_that_cannot_be_read_changes_nothing(self, place: Place) -> None:
         old, _ = history_of(place, "old", "bad")
         done = back(place, PUSHGATEWAY_ADDRESS="http://127.0.0.1:1")

@@ -14,6 +14,10 @@ from tests.sandbox.client import IMAGE, Json, Sandbox, rule, until
 from tests.sandbox.workload_manifests import trigger
 from tests.support.place import HOLD, Ended, Place, ended, of
 from tests.support.rights import ROLL_BACK, RUN, WATCH
+from tests.support.tiers import slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+
 
 PATIENT = {"WATCH_ROLLOUTS": "true", "ROLLOUT_TIMEOUT": "40s"}
 ROLLS_BACK = {"ON_BAD_ROLLOUT": "rollback", "ROLLOUT_TIMEOUT": "40s"}
@@ -94,6 +98,7 @@ def test_every_kind_of_end(place: Place) -> None:
     assert (("kind", "Deployment"), ("name", "off")) not in healthy
 
 
+@slow(WHOLE_RUN)
 def test_a_paused_deployment_waits(place: Place) -> None:
     follow(place, "web")
     path = f"/apis/apps/v1/namespaces/{place.namespace}/deployments/web"
@@ -104,6 +109,7 @@ def test_a_paused_deployment_waits(place: Place) -> None:
     assert "oc rollout resume deployment/web" in messages(done)["web"]
 
 
+@slow(WHOLE_RUN)
 def test_a_workload_of_another_namespace(place: Place) -> None:
     place.imported("web", unique(place, "old"))
     other = Place(place.sandbox, ())
@@ -140,6 +146,7 @@ def test_the_deadline_ends_the_watching(place: Place) -> None:
     assert "deadline" in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_a_rollout_that_takes_too_long(place: Place) -> None:
     follow(place, "web")
     place.sandbox.image_behaves(place.push("web", unique(place, "new")), "hang")
@@ -147,6 +154,7 @@ def test_a_rollout_that_takes_too_long(place: Place) -> None:
     assert (done.status, rollouts(done)) == (5, {"web": "timed_out"})
 
 
+@slow(WHOLE_RUN)
 def test_a_signal_ends_the_watching(place: Place) -> None:
     follow(place, "web")
     new = place.push("web", unique(place, "new"))
@@ -222,6 +230,7 @@ def test_exactly_the_bad_ones_are_put_back(place: Place, tmp_path: Path) -> None
     assert reasons == ["ImageImported", "ImageImported", "ImageRolledBack", *["RolloutNotHealthy"] * 3]
 
 
+@slow(WHOLE_RUN)
 def test_a_bad_one_that_cannot_be_put_back_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
     place = Place(sandbox, WATCH)
     follow(place, "web")
@@ -246,6 +255,7 @@ def test_a_bad_one_that_cannot_be_put_back_is_told(sandbox: Sandbox, tmp_path: P
     assert "tag_held" not in place.metrics()
 
 
+@slow(WHOLE_RUN)
 def test_the_deadline_does_not_cut_a_rollback_short(place: Place) -> None:
     follow(place, "web", "StatefulSet")
     old, bad = place.current("web"), place.push("web", unique(place, "new"))
@@ -258,6 +268,7 @@ def test_the_deadline_does_not_cut_a_rollback_short(place: Place) -> None:
     assert place.images("web") == {str(old)}
 
 
+@slow(WHOLE_RUN)
 def test_a_signal_while_a_rollback_is_watched(place: Place) -> None:
     follow(place, "web", "StatefulSet")
     old, bad = place.current("web"), place.push("web", unique(place, "new"))

@@ -6,6 +6,11 @@ import pytest
 
 from tests.sandbox.client import Json
 from tests.support.place import HOLD, Place
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 SKIP = "import-images.dev/skip"
 
@@ -126,6 +131,7 @@ def test_hold_that_is_over_is_imported(place: Place) -> None:
     assert () not in place.metrics().get("tag_held", {})
 
 
+@slow(WHOLE_RUN)
 def test_hold_whose_image_is_no_longer_the_newest_is_over(place: Place) -> None:
     old = place.imported("app", "old")
     new = place.push("app", "new")
@@ -137,7 +143,9 @@ def test_hold_whose_image_is_no_longer_the_newest_is_over(place: Place) -> None:
     assert "is over" in done.stderr
 
 
-@pytest.mark.parametrize("value", ["", "not json", "[]", "{}", '{"from": 1}', '{"from": {"kind": "DockerImage"}}'])
+@pytest.mark.parametrize(
+    "value", representatives(["", "not json", "[]", "{}", '{"from": 1}', '{"from": {"kind": "DockerImage"}}'], TAIL)
+)
 def test_annotation_that_is_no_hold_holds_nothing(place: Place, value: str) -> None:
     place.push("app", "one")
     place.stream("app", {"prod": docker(place, "app", annotations={HOLD: value})})
@@ -168,23 +176,27 @@ def many(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "expected"),
-    [
-        ((), {}, {"web:prod", "worker:prod", "worker-long:prod"}),
-        ((), {"DEPLOYMENT": "stg"}, {"web:stg", "worker:stg", "worker-long:stg", "no-prod:stg"}),
-        ((), {"SELECTOR": "app=worker"}, {"worker:prod", "worker-long:prod"}),
-        (("--selector", "app!=worker"), {}, {"web:prod"}),
-        (("-l", "app in (web),app"), {"SELECTOR": "app=worker"}, {"web:prod"}),
-        ((), {"EXCLUDE": "worker*"}, {"web:prod"}),
-        (("--exclude", "web:stg,worker:pr?d"), {}, {"web:prod", "worker-long:prod"}),
-        (("worker",), {}, {"worker:prod"}),
-        (("worker*",), {}, {"worker:prod", "worker-long:prod"}),
-        (("w[eo]?*", "--exclude", "*-long"), {}, {"web:prod", "worker:prod"}),
-        (("worker:stg",), {}, {"worker:stg"}),
-        (("worker:stg", "web"), {}, {"worker:stg", "web:prod"}),
-        (("w*:*",), {"EXCLUDE": "*:prod"}, {"web:stg", "worker:stg", "worker-long:stg"}),
-        (("web",), {"DEPLOYMENT": None}, {"web:prod", "web:stg"}),
-        (("--deployment", "stg", "web"), {}, {"web:stg"}),
-    ],
+    representatives(
+        [
+            ((), {}, {"web:prod", "worker:prod", "worker-long:prod"}),
+            ((), {"DEPLOYMENT": "stg"}, {"web:stg", "worker:stg", "worker-long:stg", "no-prod:stg"}),
+            ((), {"SELECTOR": "app=worker"}, {"worker:prod", "worker-long:prod"}),
+            (("--selector", "app!=worker"), {}, {"web:prod"}),
+            (("-l", "app in (web),app"), {"SELECTOR": "app=worker"}, {"web:prod"}),
+            ((), {"EXCLUDE": "worker*"}, {"web:prod"}),
+            (("--exclude", "web:stg,worker:pr?d"), {}, {"web:prod", "worker-long:prod"}),
+            (("worker",), {}, {"worker:prod"}),
+            (("worker*",), {}, {"worker:prod", "worker-long:prod"}),
+            (("w[eo]?*", "--exclude", "*-long"), {}, {"web:prod", "worker:prod"}),
+            (("worker:stg",), {}, {"worker:stg"}),
+            (("worker:stg", "web"), {}, {"worker:stg", "web:prod"}),
+            (("w*:*",), {"EXCLUDE": "*:prod"}, {"web:stg", "worker:stg", "worker-long:stg"}),
+            (("web",), {"DEPLOYMENT": None}, {"web:prod", "web:stg"}),
+            (("--deployment", "stg", "web"), {}, {"web:stg"}),
+        ],
+        TAIL,
+        gating=4,
+    ),
 )
 def test_only_what_was_asked_for_is_taken(
     place: Place, arguments: tuple[str, ...], environment: dict[str, str | None], expected: set[str]
@@ -194,6 +206,7 @@ def test_only_what_was_asked_for_is_taken(
     assert (done.status, set(done.tags)) == (0, expected), done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_run_takes_the_same_as_a_plan(place: Place) -> None:
     many(place)
     before = place.versions()
@@ -205,14 +218,18 @@ def test_run_takes_the_same_as_a_plan(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "environment", "hints"),
-    [
-        ((), {"DEPLOYMENT": "prodd"}, ("prodd", "prod")),
-        ((), {"DEPLOYMENT": "PROD"}, ("PROD", "prod")),
-        (("wroker",), {}, ("wroker:prod",)),
-        (("web:prodd",), {}, ("web:prodd",)),
-        ((), {"SELECTOR": "app=nothing"}, ()),
-        ((), {"EXCLUDE": "*"}, ()),
-    ],
+    representatives(
+        [
+            ((), {"DEPLOYMENT": "prodd"}, ("prodd", "prod")),
+            ((), {"DEPLOYMENT": "PROD"}, ("PROD", "prod")),
+            (("wroker",), {}, ("wroker:prod",)),
+            (("web:prodd",), {}, ("web:prodd",)),
+            ((), {"SELECTOR": "app=nothing"}, ()),
+            ((), {"EXCLUDE": "*"}, ()),
+        ],
+        TAIL,
+        gating=2,
+    ),
 )
 def test_nothing_matched_is_an_error_and_touches_nothing(
     place: Place, arguments: tuple[str, ...], environment: dict[str, str | None], hints: tuple[str, ...]

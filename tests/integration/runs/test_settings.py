@@ -10,6 +10,11 @@ import pytest
 
 from tests.support.place import PROGRAM, Ended, Place
 from tests.support.servers import Answered, serving
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
+
 
 SECRETS = {
     "TOKEN": "token-word-1",
@@ -78,17 +83,20 @@ def test_all_errors_are_told_at_once_by_the_name_used() -> None:
 
 @pytest.mark.parametrize(
     ("environment", "named"),
-    [
-        ({"HOST": "https://example.com"}, "TOKEN"),
-        ({"TOKEN": "word"}, "HOST"),
-        ({"PUSHGATEWAY_ADDRESS": "gw", "PUSHGATEWAY_PASSWORD": "word"}, "PUSHGATEWAY_USERNAME"),
-        (
-            {"PUSHGATEWAY_ADDRESS": "gw", "PUSHGATEWAY_USERNAME": "u", "PUSHGATEWAY_TOKEN": "word"},
-            "PUSHGATEWAY_TOKEN",
-        ),
-        ({"SERVICE": "a" * 60, "DEPLOYMENT": "prod"}, "SERVICE"),
-        ({"ON_BAD_ROLLOUT": "retreat"}, "ON_BAD_ROLLOUT"),
-    ],
+    representatives(
+        [
+            ({"HOST": "https://example.com"}, "TOKEN"),
+            ({"TOKEN": "word"}, "HOST"),
+            ({"PUSHGATEWAY_ADDRESS": "gw", "PUSHGATEWAY_PASSWORD": "word"}, "PUSHGATEWAY_USERNAME"),
+            (
+                {"PUSHGATEWAY_ADDRESS": "gw", "PUSHGATEWAY_USERNAME": "u", "PUSHGATEWAY_TOKEN": "word"},
+                "PUSHGATEWAY_TOKEN",
+            ),
+            ({"SERVICE": "a" * 60, "DEPLOYMENT": "prod"}, "SERVICE"),
+            ({"ON_BAD_ROLLOUT": "retreat"}, "ON_BAD_ROLLOUT"),
+        ],
+        TAIL,
+    ),
 )
 def test_settings_that_do_not_go_together(environment: dict[str, str], named: str) -> None:
     done = alone(**environment)
@@ -98,14 +106,21 @@ def test_settings_that_do_not_go_together(environment: dict[str, str], named: st
     assert "word" not in line.replace("PASSWORD", "")
 
 
-@pytest.mark.parametrize("arguments", [("--no-such-flag",), ("--output", "xml"), ("app", "plan"), ("--depl", "prod")])
+@pytest.mark.parametrize(
+    "arguments",
+    representatives(
+        [("--no-such-flag",), ("--output", "xml"), ("app", "plan"), ("--depl", "prod")], TAIL, unpacked=False
+    ),
+)
 def test_bad_usage(arguments: tuple[str, ...]) -> None:
     done = alone(*arguments)
     assert (done.status, done.stdout) == (2, "")
     assert done.stderr
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("run", "--help"), ("plan", "-h")])
+@pytest.mark.parametrize(
+    "arguments", representatives([("--help",), ("run", "--help"), ("plan", "-h")], TAIL, unpacked=False)
+)
 def test_help_has_an_example(arguments: tuple[str, ...]) -> None:
     done = alone(*arguments, DEADLINE="bad")
     assert (done.status, done.stderr) == (0, "")
@@ -114,7 +129,7 @@ def test_help_has_an_example(arguments: tuple[str, ...]) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
-@pytest.mark.parametrize("line_break", ["\n", "\r\n"])
+@pytest.mark.parametrize("line_break", representatives(["\n", "\r\n"], TAIL))
 def test_values_may_end_with_a_line_break(place: Place, line_break: str) -> None:
     # As they do when they come from a Secret made of a file.
     place.imported("app")
@@ -168,6 +183,7 @@ def test_no_namespace_is_an_error(place: Place) -> None:
 # Ways into the cluster
 
 
+@slow(WHOLE_RUN)
 def test_kubeconfig(place: Place) -> None:
     place.imported("app")
     file = place.sandbox.kubeconfig(place.token, place.namespace)
@@ -177,6 +193,7 @@ def test_kubeconfig(place: Place) -> None:
     assert "TLS" not in done.stderr
 
 
+@slow(WHOLE_RUN)
 def test_no_cluster_at_all(tmp_path: Path) -> None:
     done = alone(HOME=str(tmp_path), NAMESPACE="shop")
     assert done.status == 2
@@ -185,7 +202,9 @@ def test_no_cluster_at_all(tmp_path: Path) -> None:
     assert "HOST" in line
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{", "apiVersion: v1\nkind: Config\ncurrent-context: gone\n"])
+@pytest.mark.parametrize(
+    "content", representatives(["", "[]", "{", "apiVersion: v1\nkind: Config\ncurrent-context: gone\n"], TAIL)
+)
 def test_damaged_kubeconfig(tmp_path: Path, content: str) -> None:
     file = tmp_path / "kubeconfig"
     file.write_text(content)
@@ -204,7 +223,7 @@ def test_unknown_certificate_authority_is_one_clear_line(place: Place) -> None:
     assert place.versions() == {}
 
 
-@pytest.mark.parametrize("way", ["--insecure-skip-tls-verify", "INSECURE_SKIP_TLS_VERIFY"])
+@pytest.mark.parametrize("way", representatives(["--insecure-skip-tls-verify", "INSECURE_SKIP_TLS_VERIFY"], TAIL))
 def test_skipping_verification_is_warned_of_loudly(place: Place, way: str) -> None:
     place.imported("app")
     arguments = (way,) if way.startswith("-") else ()
@@ -222,6 +241,7 @@ def test_host_without_a_scheme_means_tls(place: Place) -> None:
     assert place.run("--insecure-skip-tls-verify", HOST=host).status == 0
 
 
+@slow(WHOLE_RUN)
 def test_cluster_that_redirects_is_not_followed(place: Place) -> None:
     elsewhere = Answered(302, b"", {"Location": f"{place.sandbox.server}/login"})
     with serving("", lambda _: elsewhere) as server:

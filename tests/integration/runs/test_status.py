@@ -13,6 +13,10 @@ from tests.support.place import Ended, Place
 from tests.support.pods import CRON_JOB, JOURNAL, TEMPLATE, make_cron_job, scheduled
 from tests.support.rights import ROLL_BACK, RUN, without
 from tests.support.servers import Answered, Asked, serving
+from tests.support.tiers import representatives, slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+TAIL = "the long tail of a matrix, each a whole run or request of its own"
 
 
 @pytest.fixture
@@ -107,6 +111,7 @@ def test_it_only_looks(place: Place) -> None:
     assert (place.versions(), len(place.objects("events"))) == (before, events)
 
 
+@slow(WHOLE_RUN)
 def test_something_newer_comes_with_the_next_run(place: Place) -> None:
     healthy(place)
     new = place.push("web", "web 2")
@@ -116,6 +121,7 @@ def test_something_newer_comes_with_the_next_run(place: Place) -> None:
     assert done.report["tags"][0]["registry"]["digest"] == new
 
 
+@slow(WHOLE_RUN)
 def test_a_tag_that_no_run_has_seen_current_for_long_is_stale(place: Place) -> None:
     healthy(place)
     place.push("web", "web 2")
@@ -151,6 +157,7 @@ def test_a_tag_that_fails(place: Place) -> None:
     assert told["command"] in table
 
 
+@slow(WHOLE_RUN)
 def test_a_run_that_failed_is_told_until_another_one_of_all_tags(place: Place) -> None:
     made = healthy(place)
     place.fault("imagestreamimports", "POST", status={"code": 500, "message": "broken"})
@@ -179,7 +186,9 @@ def test_a_held_tag(place: Place) -> None:
     assert fix[7:19] in text
 
 
-@pytest.mark.parametrize(("hold", "problem"), [({"until": ago(hours=1)}, "hold_expired"), ({}, "hold_forgotten")])
+@pytest.mark.parametrize(
+    ("hold", "problem"), representatives([({"until": ago(hours=1)}, "hold_expired"), ({}, "hold_forgotten")], TAIL)
+)
 def test_a_hold_whose_time_is_over(place: Place, hold: Json, problem: str) -> None:
     old = place.imported("app", "old")
     place.push("app", "bad")
@@ -193,6 +202,7 @@ def test_a_hold_whose_time_is_over(place: Place, hold: Json, problem: str) -> No
     assert place.run("status").status == 0
 
 
+@slow(WHOLE_RUN)
 def test_a_workload_that_stays_on_another_image(place: Place) -> None:
     healthy(place)
     paused = {"paused": True}
@@ -223,6 +233,7 @@ def test_an_image_that_crashes(place: Place) -> None:
     assert place.run("status").status == 0
 
 
+@slow(WHOLE_RUN)
 def test_the_first_image_crashes(place: Place) -> None:
     # By its digest, in every namespace of the sandbox.
     bad = place.push("worker", "never started")
@@ -239,6 +250,7 @@ def test_the_first_image_crashes(place: Place) -> None:
     assert place.run("rollback", "worker:prod", "--yes").status == 2
 
 
+@slow(WHOLE_RUN)
 def test_an_image_that_crashes_where_an_alias_is_followed(place: Place) -> None:
     place.push("worker", "worker 1")
     alias = {"from": {"kind": "ImageStreamTag", "name": "prod"}}
@@ -263,6 +275,7 @@ def test_an_image_that_crashes_where_an_alias_is_followed(place: Place) -> None:
     assert "rollback" not in str([each["command"] for each in place.run("status").report["workloads"]])
 
 
+@slow(WHOLE_RUN)
 def test_a_cron_job_that_is_suspended(place: Place) -> None:
     healthy(place)
     change_cron_job(place, {"spec": {"suspend": True}})
@@ -305,12 +318,15 @@ def test_a_run_that_did_not_come(place: Place) -> None:
 
 @pytest.mark.parametrize(
     ("resource", "verb", "part", "right"),
-    [
-        ("imagestreamimports", "create", "registry", "grant create on imagestreamimports"),
-        ("configmaps", "get", "journal", "grant get on the ConfigMap import-images-journal"),
-        ("statefulsets", "list", "workloads", "grant list on statefulsets"),
-        ("pods", "list", "workloads", "grant get on workloads, and list on pods"),
-    ],
+    representatives(
+        [
+            ("imagestreamimports", "create", "registry", "grant create on imagestreamimports"),
+            ("configmaps", "get", "journal", "grant get on the ConfigMap import-images-journal"),
+            ("statefulsets", "list", "workloads", "grant list on statefulsets"),
+            ("pods", "list", "workloads", "grant get on workloads, and list on pods"),
+        ],
+        TAIL,
+    ),
 )
 def test_a_right_that_is_missing_leaves_its_part_unknown(
     sandbox: Sandbox, resource: str, verb: str, part: str, right: str
@@ -327,6 +343,7 @@ def test_a_right_that_is_missing_leaves_its_part_unknown(
     assert right in " ".join(table.split())
 
 
+@slow(WHOLE_RUN)
 def test_the_rights_of_a_run_are_enough_for_its_own_schedule(sandbox: Sandbox) -> None:
     place = Place(sandbox, ROLL_BACK)
     healthy(place)
@@ -341,6 +358,7 @@ def test_the_rights_of_a_run_are_enough_for_its_own_schedule(sandbox: Sandbox) -
     assert any("grant list on cronjobs" in each["message"] for each in told)
 
 
+@slow(WHOLE_RUN)
 def test_a_journal_that_nobody_can_read_is_told(place: Place) -> None:
     healthy(place)
     path = f"/api/v1/namespaces/{place.namespace}/configmaps/{JOURNAL}"
@@ -351,6 +369,7 @@ def test_a_journal_that_nobody_can_read_is_told(place: Place) -> None:
     assert done.report["runs"] == []
 
 
+@slow(WHOLE_RUN)
 def test_without_anything_in_the_cluster_but_streams(place: Place) -> None:
     place.push("app", "one")
     place.stream("app")
@@ -361,6 +380,7 @@ def test_without_anything_in_the_cluster_but_streams(place: Place) -> None:
     assert "there is no CronJob import-images" in text and "No run is remembered." in text
 
 
+@slow(WHOLE_RUN)
 def test_a_share_without_streams_is_well(place: Place) -> None:
     place.imported("app")
     shares = [place.run("status", SHARDS="2", JOB_COMPLETION_INDEX=index) for index in ("0", "1")]
@@ -376,6 +396,7 @@ def test_nothing_that_matches_is_status_2_and_a_cluster_that_refuses_status_3(pl
     assert place.run("status").status == 3
 
 
+@slow(WHOLE_RUN)
 def test_one_of_several_namespaces_that_cannot_be_read_needs_attention(place: Place) -> None:
     place.imported("app")
     other = place.sandbox.create_namespace()

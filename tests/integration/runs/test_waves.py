@@ -9,6 +9,10 @@ import pytest
 from tests.sandbox.client import Json, Sandbox
 from tests.support.place import Place
 from tests.support.rights import ROLL_BACK, RUN
+from tests.support.tiers import slow
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
+
 
 WAVE = "import-images.dev/wave"
 
@@ -69,6 +73,7 @@ def test_a_bad_rollout_stops_those_after_it(place: Place) -> None:
     assert place.metrics()["tags"][(("result", "skipped"),)] == 2
 
 
+@slow(WHOLE_RUN)
 def test_after_a_rollback_too_they_stop_even_past_the_deadline(place: Place) -> None:
     bad = make(place, "first", "1", workload=True)
     make(place, "second", "2")
@@ -79,6 +84,7 @@ def test_after_a_rollback_too_they_stop_even_past_the_deadline(place: Place) -> 
     assert done.results == {"first:prod": "rolled_back", "second:prod": "skipped wave"}
 
 
+@slow(WHOLE_RUN)
 def test_a_failed_import_stops_those_after_it(place: Place) -> None:
     make(place, "first", "1")
     make(place, "second", "2")
@@ -88,6 +94,7 @@ def test_a_failed_import_stops_those_after_it(place: Place) -> None:
     assert done.results == {"first:prod": "failed invalid", "second:prod": "skipped wave"}
 
 
+@slow(WHOLE_RUN)
 def test_a_deadline_aborts_and_blames_no_wave(place: Place) -> None:
     hangs = make(place, "first", "1", workload=True)
     make(place, "second", "2")
@@ -136,6 +143,7 @@ def test_a_stream_in_two_waves_and_its_alias(place: Place) -> None:
     assert done.tags["app:prod"]["moved_with"] == ["live"]
 
 
+@slow(WHOLE_RUN)
 def test_a_hold_that_is_let_go_comes_with_its_wave(place: Place) -> None:
     make(place, "first", None)
     make(place, "second", "1", workload=True)
