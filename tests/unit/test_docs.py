@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 
 from docs.tools import tables
+from job import cli
 from tests.support.paths import ROOT
 
 PAGES = tables.pages()
@@ -75,3 +77,30 @@ def test_the_drawing_shows_the_layers_in_order() -> None:
     drawn = [tuple(line.strip("│ ").split("│")[0].split()) for line in tables.drawing().splitlines() if line[0] == "│"]
     assert drawn == tables.contract()
     assert tables.drawing() in TEXTS[ROOT / "docs" / "architecture.md"]
+
+
+def shown_commands(text: str) -> list[str]:
+    """The commands of our program in the blocks of a page: what a user may paste. Usage lines are left out."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    lines = [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+    return [line for line in lines if re.match(r"import-images( (?!\[)|$)", line) and "[OPTIONS]" not in line]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if shown_commands(TEXTS[page])], ids=name_of)
+def test_commands_that_a_page_shows_can_be_given(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for line in shown_commands(TEXTS[page]):
+        words = shlex.split(line, comments=True)[1:]
+        words = words[: next((number for number, word in enumerate(words) if word in ("|", "&&", ";")), None)]
+        try:
+            cli._parse(words)
+        except SystemExit as end:
+            assert end.code == 0, f"{line}: {capsys.readouterr().err}"
+
+
+def test_the_page_of_the_doctor_lists_its_checks() -> None:
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "job" / "doctor" / "checks").glob("*.py"))
+    subjects = "clock|cron-job|gateway|hold|horizon|tag|trigger|wave|workload|not"
+    checks = set(re.findall(rf'"((?:{subjects})-[a-z-]+)"', sources))
+    assert len(checks) > 25
+    page = TEXTS[ROOT / "docs" / "commands" / "doctor.md"]
+    assert {check for check in checks if f"`{check}`" not in page} == set()
