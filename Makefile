@@ -21,9 +21,9 @@ REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/de
 SOURCE = $(shell git config --get remote.origin.url | sed 's#//[^/@]*@#//#')
 IMAGE ?= import-images:$(VERSION)
 ENGINE ?= $(firstword $(foreach engine,podman buildah docker,$(if $(shell command -v $(engine)),$(engine))))
-# By oc and its login where there is one.
+# With oc and its login, if there is an oc.
 JOB := $(if $(or $(CLIENT),$(if $(shell command -v oc),,none)),,CLIENT=oc )$(BIN)/import-images
-# What a person gives reaches the program as it is: neither make nor the shell reads it.
+# Values from the user reach the program unchanged: neither make nor the shell expands them.
 override STREAM := $(value STREAM)
 override TO := $(value TO)
 override REASON := $(value REASON)
@@ -37,7 +37,7 @@ LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --g
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.tests packages ## the job on the sandbox: runs, what the Pushgateway holds, the day of a bad image
+run: $(VENV)/.tests packages ## the job on the sandbox: runs, the metrics in the Pushgateway, the day of a bad image
 	@$(BIN)/python -m tests.sandbox.demo
 
 test: $(VENV)/.tests packages ## the tests, but for those that take minutes
@@ -48,8 +48,8 @@ test-all: $(VENV)/.tests $(VENV)/.image packages ## every test but the image, an
 	@$(BIN)/python -m tests.support.compatibility --jobs $(JOBS) $(PYTHONS)
 
 check: $(VENV)/.tests ## formatting, lint, types, layers
-	@$(BIN)/ruff format --check job tests manifests
-	@$(BIN)/ruff check job tests manifests
+	@$(BIN)/ruff format --check job tests manifests docs
+	@$(BIN)/ruff check job tests manifests docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -62,13 +62,13 @@ limits: $(VENV)/.tests packages ## the job within the CPU and memory of its pod 
 import-images: $(VENV)/.job ## the job on the current login: DEPLOYMENT=prod make import-images
 	@$(JOB) run $(ARGS)
 
-plan: $(VENV)/.job ## what a run would bring in: DEPLOYMENT=prod make plan
+plan: $(VENV)/.job ## what a run would import: DEPLOYMENT=prod make plan
 	@$(JOB) plan $(ARGS)
 
 status: $(VENV)/.job ## what needs attention: DEPLOYMENT=prod make status
 	@$(JOB) status $(ARGS)
 
-doctor: $(VENV)/.job ## what will go wrong, and the command that mends it: DEPLOYMENT=prod make doctor
+doctor: $(VENV)/.job ## what will go wrong, and the command that fixes it: DEPLOYMENT=prod make doctor
 	@$(JOB) doctor $(ARGS)
 
 history: $(VENV)/.job ## the images that a tag has had: make history STREAM=packit-worker:prod
@@ -79,7 +79,7 @@ rollback: $(VENV)/.job ## move a tag to an earlier image and hold it: make rollb
 	@$(call given,STREAM)
 	@$(JOB) rollback $${TO:+--to="$$TO"} $${REASON:+--reason="$$REASON"} $(ARGS) -- "$$STREAM"
 
-resume: $(VENV)/.job ## let a held tag go: make resume STREAM=packit-worker:prod
+resume: $(VENV)/.job ## release a held tag: make resume STREAM=packit-worker:prod
 	@$(call given,STREAM)
 	@$(JOB) resume $(ARGS) -- "$$STREAM"
 
@@ -95,16 +95,16 @@ image-check: $(VENV)/.tests packages ## build the image on a Debian base of its 
 	@tests/support/install-packages buildah=buildah debootstrap=debootstrap
 	@$(BIN)/python -m pytest -m image tests/integration/image/test_image.py $(ARGS)
 
-requirements: $(VENV)/.image ## the exact versions of what the image holds; newer ones: make requirements ARGS=--upgrade
+requirements: $(VENV)/.image ## the exact versions of the image's packages; newer ones: make requirements ARGS=--upgrade
 	@$(BIN)/$(LOCK) $(ARGS) --output-file requirements.txt pyproject.toml
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(BIN)/$(LOCK) $(ARGS) --output-file requirements-build.txt -
 
-sbom: $(VENV)/.tests ## what the image is made of, as CycloneDX: sbom.json
+sbom: $(VENV)/.tests ## the inventory of the image, as CycloneDX: sbom.json
 	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --spec-version 1.6 --short-PURLs \
 		--output-reproducible --output-format JSON --output-file $(SBOM) requirements.txt
 
-audit: $(VENV)/.image ## look the exact versions up among known vulnerabilities (needs a network)
+audit: $(VENV)/.image ## check the exact versions for known vulnerabilities (needs a network)
 	@$(BIN)/uv tool run --quiet --from 'pip-audit>=2.9,<3' pip-audit --disable-pip --require-hashes --strict \
 		--requirement requirements.txt --requirement requirements-build.txt $(ARGS)
 

@@ -1,4 +1,4 @@
-"""A hook of MkDocs: pages that live at the top of the repository, and links that leave `docs/`.
+"""A hook of MkDocs for pages at the top of the repository and for links that leave `docs/`.
 
 All links in the sources are relative paths in the repository, so that they work in a checkout and on a forge. On the
 site a link to another page stays one; a link to any other file of the repository becomes one to the forge. A link to

@@ -1,7 +1,8 @@
 """The reference tables of the documentation, generated from the code that they describe.
 
 `make docs-tables` writes them into the pages, between `<!-- table: NAME -->` and `<!-- end of table -->`; a test fails
-while a page differs from the code. A table holds what the code knows. What needs more words stands below it, by hand.
+while a page differs from the code. A table holds what the code knows; explanations are written by hand
+below it.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ def flags_of(command: str) -> str:
 def commands() -> str:
     """Every command, with a link to its page."""
     rows = []
-    for name, told in (cli.COMMANDS | cli.APART).items():
+    for name, summary in (cli.COMMANDS | cli.APART).items():
         page = "../promote.md" if name == "promote" else f"{name}.md"
-        rows.append((f"[`{name}`]({page})", _sentence(told)))
+        rows.append((f"[`{name}`]({page})", _sentence(summary)))
     return table(("Command", "What it does"), rows)
 
 

@@ -1,4 +1,4 @@
-"""What the tables say of values whose meaning no module of the job puts into words.
+"""Texts of the tables that the code does not have.
 
 Every mapping is complete: generating a table fails for a value without a text.
 """
