@@ -2,36 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from job.domain.errors import UsageError
+from job.promote.cache import CloneFolder, cache_root
 from job.promote.commits import LOG_FORMAT, Commit, parse_log
 from job.promote.config import Config
-from job.promote.git import Git, GitError
+from job.promote.errors import GitError, RefusedError, UnknownError
+from job.promote.git import Git
+from job.promote.reference import find_reference, tips_of
+from job.promote.remote import parse_remote
 
 # Only subjects and authors are needed, never file contents: a fraction of a full clone.
 FILTER = "--filter=blob:none"
 
 
-class RefusedError(GitError):
-    """A push that moved nothing."""
-
-
-class UnknownError(GitError):
-    """A push that may have moved the branch."""
-
-    is_known = False
-
-
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """The clone of one repository, and the name of its remote."""
+    """The clone of one repository, the name of its remote, and the folder of the user's own clones."""
 
     name: str
     remote: str
     git: Git
+    clones: Path | None = None
 
     def fetch(self) -> None:
         """Update all branches and tags; those that the remote deleted are deleted here, too.
@@ -39,12 +33,18 @@ class Clone:
         Raises:
             GitError: the remote cannot be reached, or the clone cannot be written.
         """
-        if not (self.git.folder / "HEAD").is_file():
-            what = f"{self.name}: cannot create the clone {self.git.folder}"
-            self.git.output("init", "--quiet", "--bare", what=what)
         tags = "+refs/tags/*:refs/tags/*"
-        arguments = ("fetch", "--quiet", "--prune", "--no-tags", FILTER, self.remote, self._branches, tags)
-        self.git.output(*arguments, what=f"{self.name}: cannot be fetched", network=True)
+        arguments = ["fetch", "--quiet", "--prune", "--no-tags", "--no-write-fetch-head", FILTER]
+        with self.git.folder.locked(self.git.is_stopping):
+            reference = find_reference(self.clones, self.name) if self.clones else None
+            if self.git.folder.ensure(reference / "objects" if reference else None) and reference:
+                arguments += [f"--negotiation-tip={tip}" for tip in self._known(tips_of(reference))]
+            what = f"{self.name}: cannot be fetched"
+            self.git.output(*arguments, self.remote, self._branches, tags, what=what, network=True)
+
+    def _known(self, tips: Sequence[str]) -> list[str]:
+        """Those commits whose objects can be read; git refuses any other as a tip."""
+        return [tip for tip in tips if self._commit(tip) is not None]
 
     @property
     def _branches(self) -> str:
@@ -87,9 +87,8 @@ class Clone:
         return self._log("--no-walk", commit)[0]
 
     def _log(self, *arguments: str) -> tuple[Commit, ...]:
-        plain = ("-c", "log.showSignature=false", "-c", "i18n.logOutputEncoding=UTF-8")
         command = ("log", "-z", f"--format={LOG_FORMAT}", "--no-color", "--no-notes", *arguments, "--")
-        return parse_log(self.git.output(*plain, *command, what=f"{self.name}: cannot list its commits"))
+        return parse_log(self.git.output(*command, what=f"{self.name}: cannot list its commits"))
 
     def push(self, branch: str, old: str, new: str, *, dry_run: bool = False) -> None:
         """Move a branch of the remote from `old` to `new`, and only from there.
@@ -103,7 +102,7 @@ class Clone:
         """
         lease = f"--force-with-lease=refs/heads/{branch}:{old}"
         command = ("push", "--quiet", *(["--dry-run"] if dry_run else []), lease, self.remote)
-        done = self.git.run(*command, f"{new}:refs/heads/{branch}", network=True)
+        done = self.git.run(*command, f"{new}:refs/heads/{branch}", network=True, hooks=True)
         if done.status == 0:
             return
         what = f"{self.name}: {branch} was not moved to {new[:12]}"
@@ -126,31 +125,12 @@ class Clone:
         return out.split()[0] if out.strip() else None
 
 
-def clone_of(config: Config, name: str, url: str, is_stopping: Callable[[], bool], folder_name: str = "") -> Clone:
-    """The clone of a repository, in a folder of its name unless another is given; the first fetch creates it.
+def clone_of(config: Config, name: str, url: str, is_stopping: Callable[[], bool]) -> Clone:
+    """The clone of a repository, in the user's cache; the first fetch creates it.
 
     Raises:
-        UsageError: the folder cannot be created.
+        UsageError: the cache cannot be used.
     """
-    folder = config.clones / f"{folder_name or name}.git"
-    try:
-        if not config.clones.exists():
-            # Commits may be private, and do not belong into the repository that has the configuration.
-            config.clones.mkdir(mode=0o700, parents=True)
-            (config.clones / ".gitignore").write_text("*\n", encoding="utf-8")
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise UsageError([f"clones: cannot create {folder}: {error.strerror}"]) from None
-    remote = config.remote
-    network = {
-        f"remote.{remote}.url": _absolute(config.folder, url),
-        f"remote.{remote}.fetch": f"+refs/heads/*:refs/remotes/{remote}/*",
-    }
-    return Clone(name, remote, Git(folder, network, is_stopping))
-
-
-def _absolute(folder: Path, url: str) -> str:
-    """The URL; a relative path starts at the configuration's folder."""
-    if url.startswith(("./", "../", "~/")):
-        return str((folder / Path(url).expanduser()).resolve())
-    return url
+    remote = parse_remote(url, config.folder)
+    folder = CloneFolder(cache_root() / remote.folder_name, config.remote)
+    return Clone(name, config.remote, Git(folder, remote, is_stopping), config.clones)

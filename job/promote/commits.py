@@ -15,6 +15,7 @@ _FIELDS = 5
 # An abbreviated hash has at least this many digits.
 MIN_HASH_LENGTH = 7
 SHORT_LENGTH = 9
+_UNIX_TIME = re.compile(r"-?[0-9]{1,18}")
 _HASH = re.compile(rf"[0-9a-f]{{{MIN_HASH_LENGTH},64}}")
 
 
@@ -39,7 +40,9 @@ def parse_log(text: str) -> tuple[Commit, ...]:
     fields = text.split("\0")
     rows = [fields[at : at + _FIELDS] for at in range(0, len(fields) - _FIELDS + 1, _FIELDS)]
     return tuple(
-        Commit(commit.strip(), author, from_unix(int(at)), subject, " " in parents)
+        Commit(
+            commit.strip(), author, from_unix(int(at)) if _UNIX_TIME.fullmatch(at) else None, subject, " " in parents
+        )
         for commit, parents, author, at, subject in rows
     )
 

@@ -14,8 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from job.domain.errors import UsageError
+from job.promote.remote import parse_remote
 
 FILE = "promote.toml"
+MAX_BYTES = 1024 * 1024
+MAX_REPOSITORIES = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +62,18 @@ class Monorepo:
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """The validated file; `repositories` are sorted so that each comes after those in its `after`."""
+    """The validated file.
+
+    Attributes:
+        folder: of the file.
+        clones: the folder of the user's own clones, which save fetching; None without one.
+        remote: the name of the remote in our clones.
+        repositories: sorted so that each comes after those in its `after`.
+        monorepo: None without one.
+    """
 
     folder: Path
-    clones: Path
+    clones: Path | None
     remote: str
     repositories: tuple[Repository, ...]
     monorepo: Monorepo | None = None
@@ -101,7 +112,11 @@ def read_config(path: str | None) -> Config:
     """
     file = Path(path or FILE)
     try:
-        text = file.read_text(encoding="utf-8")
+        with file.open("rb") as opened:
+            content = opened.read(MAX_BYTES + 1)
+        if len(content) > MAX_BYTES:
+            raise UsageError([f"{file}: larger than {MAX_BYTES // 1024} KiB"])
+        text = content.decode("utf-8")
     except FileNotFoundError:
         fix = "write one (for an example see examples/promote.toml), or name it: --config FILE"
         raise UsageError([f"{file}: does not exist; {fix}"]) from None
@@ -119,12 +134,15 @@ def config_from(text: str, file: Path) -> Config:
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError([f"{file}: invalid TOML: {error}"]) from None
+        raise UsageError([f"{file}: invalid TOML: {_without_quotation(str(error))}"]) from None
+    except (RecursionError, ValueError):
+        # Python refuses numbers of thousands of digits by ValueError.
+        raise UsageError([f"{file}: invalid TOML: nested too deeply, or a number is too long"]) from None
     errors: list[str] = []
     top = _TableReader(data, "", errors)
     top.allow(_TOP)
     folder = file.absolute().parent
-    clones = top.string("clones", ".promote")
+    clones = top.folder("clones", folder)
     remote = top.string("remote", "origin", _REMOTE, "a name such as origin")
     repositories = _repositories(data.get("repository"), errors)
     monorepo = _monorepo(data["monorepo"], errors) if "monorepo" in data else None
@@ -134,7 +152,7 @@ def config_from(text: str, file: Path) -> Config:
         errors.append(f"after: {' comes after '.join(cycle)}: a cycle")
     if errors:
         raise UsageError([f"{file}: {error}" for error in errors])
-    return Config(folder, folder / Path(clones).expanduser(), remote, ordered, monorepo)
+    return Config(folder, clones, remote, ordered, monorepo)
 
 
 class _TableReader:
@@ -167,6 +185,16 @@ class _TableReader:
             return default
         return value
 
+    def folder(self, key: str, base: Path) -> Path | None:
+        """A folder; a relative path starts at `base`. None without the key."""
+        if key not in self._data or not (text := self.string(key, "")):
+            return None
+        try:
+            return base / Path(text).expanduser()
+        except RuntimeError:
+            self.error(key, f"{text!r}: there is no such home folder")
+            return None
+
     def url(self) -> str:
         if "url" not in self._data:
             self.error("url", "missing; anything that git clone accepts, such as https://github.com/team/worker")
@@ -174,6 +202,11 @@ class _TableReader:
         value = self.string("url", "")
         if value.startswith("-"):
             self.error("url", "must not begin with a dash")
+            return value
+        try:
+            parse_remote(value, Path())
+        except ValueError as error:
+            self.error("url", str(error))
         return value
 
     def strings(self, key: str, expression: re.Pattern[str], what: str) -> tuple[str, ...]:
@@ -202,6 +235,9 @@ def _repositories(value: object, errors: list[str]) -> tuple[Repository, ...]:
     if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
         errors.append("repository: at least one table [[repository]] with a name and a url is needed")
         return ()
+    if len(value) > MAX_REPOSITORIES:
+        errors.append(f"repository: {len(value)} repositories, but at most {MAX_REPOSITORIES} are supported")
+        return ()
     repositories = []
     for number, data in enumerate(value, 1):
         name = data.get("name")
@@ -229,6 +265,11 @@ def _repositories(value: object, errors: list[str]) -> tuple[Repository, ...]:
 def _feed(text: str) -> Feed:
     stream, _, tag = text.partition(":")
     return Feed(stream, tag or None)
+
+
+def _without_quotation(message: str) -> str:
+    """A parser's message without the text that it quotes, which may be a URL with a login."""
+    return re.sub(r"'.*'|\".*\"", "...", message, flags=re.DOTALL)
 
 
 def _conflicts(repositories: Sequence[Repository]) -> list[str]:

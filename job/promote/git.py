@@ -1,55 +1,55 @@
-"""The `git` program, run without a shell.
+"""The `git` program, run without a shell, in a clone of ours, with nothing in effect that a repository chose.
 
 The program rather than a library: the user's own git has the login to push with (credential helpers, ssh and its
 agent), `insteadOf`, proxies, signing and hooks, and only it has `push --force-with-lease`. GitPython starts the same
 program; pygit2 and dulwich log in differently, support none of those helpers, and have no lease. The container image
 needs no git.
-
-A URL may carry a login, so it is passed in the environment, and never written to a clone or put on our command line.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO
 
-from job.domain.errors import ImportImagesError, StoppedError, UsageError
+from job.domain.errors import StoppedError, UsageError
 from job.domain.text import clean
+from job.promote.cache import CloneFolder
+from job.promote.environment import (
+    HARDENED,
+    NO_HOOKS,
+    SYSTEM_KEYS,
+    Pairs,
+    config_of,
+    git_environment,
+    login_of,
+)
+from job.promote.errors import GitError
+from job.promote.remote import Remote
 from job.runtime.terminal import is_there
 
 # The first version that reads configuration from GIT_CONFIG_COUNT.
 OLDEST = (2, 31)
+# Limits of one command, in seconds. A first fetch of a large repository takes minutes; so may a hook that runs tests.
+LOCAL_SECONDS = 120.0
+NETWORK_SECONDS = 1800.0
+# The exit status of a command that was ended at its time limit, as of `timeout` in coreutils.
+TIMED_OUT = 124
 _POLL_SECONDS = 0.2
+_KILL_AFTER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
-# A git that runs us as a hook or an alias sets these; they would point to another repository.
-_REPOSITORY_VARIABLES = (
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_QUARANTINE_PATH",
-)
 _NOISE = re.compile(r"(?i)^(to |from |hint:|warning: filtering not recognized|error: failed to push some refs|\s*$)")
-
-
-class GitError(ImportImagesError):
-    """A git command failed; the message says what failed, where, and git's reason."""
-
-    exit_status = 1
-    # False where the remote may have been changed.
-    is_known = True
+_MASK = "***"
+# They say where the configuration is.
+_CONFIG_VARIABLES = ("PATH", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,97 +63,175 @@ class Completed:
 
 @dataclass(frozen=True, slots=True)
 class Git:
-    """Runs git in one clone: the clone's folder, the configuration for network commands, and when to stop."""
+    """Runs git in one clone, for one remote.
 
-    folder: Path
-    network: Mapping[str, str] = field(repr=False)
+    Attributes:
+        folder: the clone; it is checked before each command.
+        remote: the address and the login.
+        is_stopping: whether the command was asked to stop.
+    """
+
+    folder: CloneFolder
+    remote: Remote = field(repr=False)
     is_stopping: Callable[[], bool]
 
     def output(
-        self, *arguments: str, what: str, network: bool = False, environment: Mapping[str, str] | None = None
+        self,
+        *arguments: str,
+        what: str,
+        network: bool = False,
+        hooks: bool = False,
+        environment: Mapping[str, str] | None = None,
     ) -> str:
         """The output of a git command.
 
         Args:
             arguments: the command and its arguments.
             what: the beginning of the error message, such as `worker: cannot be fetched`.
-            network: whether it contacts the remote. Without it git does not get the URL, so that a partial clone
-                cannot fetch missing objects unnoticed.
+            network: whether it contacts the remote. Without it git gets neither the URL nor the login, so that a
+                partial clone cannot fetch missing objects unnoticed.
+            hooks: whether the user's global hooks apply, if there are any.
             environment: additional variables.
 
         Raises:
             GitError: it failed.
             StoppedError: the command was asked to stop.
         """
-        done = self.run(*arguments, network=network, environment=environment)
+        done = self.run(*arguments, network=network, hooks=hooks, environment=environment)
         if done.status:
             raise GitError(f"{what}: {done.message or f'git exited with status {done.status}'}")
         return done.out
 
-    def run(self, *arguments: str, network: bool = False, environment: Mapping[str, str] | None = None) -> Completed:
-        """Run a git command to its end; a failure is the caller's to judge.
+    def run(
+        self,
+        *arguments: str,
+        network: bool = False,
+        hooks: bool = False,
+        environment: Mapping[str, str] | None = None,
+    ) -> Completed:
+        """Run a git command to its end or its time limit; a failure is the caller's to judge.
 
         Raises:
+            GitError: the clone is not safe to use.
             StoppedError: the command was asked to stop.
         """
-        variables = {**_environment(self.network if network else {}), **(environment or {})}
+        self.folder.check()
+        limit = NETWORK_SECONDS if network else LOCAL_SECONDS
         # Files instead of pipes, since a background helper such as an ssh master would keep a pipe open.
         with _temporary() as out, _temporary() as err:
-            process = subprocess.Popen(  # noqa: S603 - no shell; values of users never take the place of a flag
-                [_program(), f"--git-dir={self.folder}", *arguments],
-                cwd=self.folder,
-                env=variables,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-            )
-            stopped = False
-            while True:
-                try:
-                    status = process.wait(_POLL_SECONDS)
-                    break
-                except subprocess.TimeoutExpired:
-                    if self.is_stopping() and not stopped:
-                        stopped = True
-                        process.terminate()
+            with self.started(
+                *arguments, network=network, hooks=hooks, environment=environment, out=out, err=err
+            ) as it:
+                status = _wait(it, limit, self.is_stopping)
             texts = []
             for file in (out, err):
                 file.seek(0)
                 texts.append(file.read(_MAX_BYTES).decode("utf-8", "replace"))
-        if status and self.is_stopping():
+        if status != 0 and self.is_stopping():
             raise StoppedError(f"stopped during git {arguments[0]}")
-        return Completed(status, texts[0], summarize(texts[1]))
+        message = summarize(texts[1], self.remote)
+        if status is None:
+            message = f"git {arguments[0]} was ended after {limit:.0f} s; {message}".removesuffix("; ")
+        return Completed(TIMED_OUT if status is None else status, texts[0], message)
+
+    @contextmanager
+    def started(
+        self,
+        *arguments: str,
+        network: bool,
+        hooks: bool,
+        environment: Mapping[str, str] | None,
+        out: IO[bytes] | int,
+        err: IO[bytes] | int | None,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """A running git command; it is ended with the context."""
+        config = [*_system_config(), *HARDENED, ("core.hooksPath", (_global_hooks() if hooks else None) or NO_HOOKS)]
+        login: dict[str, str] = {}
+        if network:
+            config += config_of(self.folder.remote, self.remote)
+            login = login_of(self.remote)
+        variables = git_environment(os.environ, config, has_terminal=is_there()) | login | dict(environment or {})
+        if objects := self.folder.objects():
+            variables["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = str(objects)
+        process = subprocess.Popen(  # noqa: S603 - no shell; values of users never take the place of a flag
+            [_program(), f"--git-dir={self.folder.path}", *arguments],
+            cwd=self.folder.path,
+            env=variables,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
 
 
-def summarize(stderr: str) -> str:
+def _wait(process: subprocess.Popen[bytes], seconds: float, is_stopping: Callable[[], bool]) -> int | None:
+    """The exit status; None if the time limit passed. Git is given some time to end its helpers."""
+    deadline = time.monotonic() + seconds
+    ending: float | None = None
+    while True:
+        try:
+            status = process.wait(_POLL_SECONDS)
+            return None if ending is not None and not is_stopping() else status
+        except subprocess.TimeoutExpired:
+            now = time.monotonic()
+            if ending is None and (is_stopping() or now >= deadline):
+                ending = now
+                process.terminate()
+            elif ending is not None and now >= ending + _KILL_AFTER_SECONDS:
+                process.kill()
+
+
+def summarize(stderr: str, remote: Remote) -> str:
     """Git's messages on one line: those of the remote first, without hints and logins."""
+    for secret in remote.secrets:
+        stderr = stderr.replace(secret, _MASK)
     lines = [line.strip() for line in re.split(r"[\r\n]+", stderr) if not _NOISE.match(line)]
-    remote = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
-    rest = [line for line in lines if not line.startswith("remote:")]
-    return clean("; ".join(line for line in (*remote, *rest) if line))
+    remotes = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
+    own = [line for line in lines if not line.startswith("remote:")]
+    return clean("; ".join(line for line in (*remotes, *own) if line))
 
 
 def _temporary() -> IO[bytes]:
     try:
         return tempfile.TemporaryFile()
     except OSError as error:
-        raise GitError(
-            f"git needs a temporary file: {error}; free some space, or set TMPDIR to another folder"
-        ) from error
+        message = f"git needs a temporary file: {error}; free some space, or set TMPDIR to another folder"
+        raise GitError(message) from error
 
 
-def _environment(config: Mapping[str, str]) -> dict[str, str]:
-    environment = {name: value for name, value in os.environ.items() if name not in _REPOSITORY_VARIABLES}
-    # Its messages become part of ours, which are in English.
-    environment["LC_ALL"] = "C"
-    if not is_there():
-        environment["GIT_TERMINAL_PROMPT"] = "0"
-    count = int(given) if (given := environment.get("GIT_CONFIG_COUNT", "")).isdecimal() else 0
-    for number, (name, value) in enumerate(config.items(), count):
-        environment[f"GIT_CONFIG_KEY_{number}"] = name
-        environment[f"GIT_CONFIG_VALUE_{number}"] = value
-    environment["GIT_CONFIG_COUNT"] = str(count + len(config))
-    return environment
+@functools.cache
+def _system_config() -> Pairs:
+    """The keys about logins and certificates in the system's configuration, such as Apple's credential helper."""
+    if os.environ.get("GIT_CONFIG_NOSYSTEM", "").lower() in ("1", "true", "yes", "on"):
+        return ()
+    out = _read_config("--system", "-z", "--get-regexp", SYSTEM_KEYS)
+    return tuple((key, value) for entry in out.split("\0") if entry for key, _, value in [entry.partition("\n")])
+
+
+@functools.cache
+def _global_hooks() -> str | None:
+    """The folder of hooks in the user's global configuration; None without one."""
+    return _read_config("--global", "--includes", "--type=path", "--get", "core.hooksPath").strip("\n") or None
+
+
+def _read_config(*arguments: str) -> str:
+    """The output of `git config` outside of any repository; empty where the key or the file does not exist."""
+    done = subprocess.run(  # noqa: S603 - as above
+        [_program(), "config", *arguments],
+        cwd="/",
+        env={name: value for name, value in os.environ.items() if name in _CONFIG_VARIABLES},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        timeout=LOCAL_SECONDS,
+        check=False,
+    )
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
 
 
 def _program() -> str:
@@ -170,7 +248,13 @@ def require_git() -> None:
         UsageError: it is not.
     """
     done = subprocess.run([_program(), "version"], capture_output=True, text=True, check=False)  # noqa: S603 - as above
-    version = re.search(r"([0-9]+)\.([0-9]+)", done.stdout)
-    if version is None or (int(version[1]), int(version[2])) < OLDEST:
+    version = parse_version(done.stdout)
+    if version is None or version < OLDEST:
         wanted = ".".join(map(str, OLDEST))
         raise UsageError([f"git: {clean(done.stdout) or 'its version is unknown'}; {wanted} or newer is needed"])
+
+
+def parse_version(text: str) -> tuple[int, int] | None:
+    """Major and minor version in the output of `git version`; None without one."""
+    version = re.search(r"([0-9]{1,9})\.([0-9]{1,9})", text)
+    return (int(version[1]), int(version[2])) if version else None

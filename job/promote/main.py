@@ -17,7 +17,8 @@ from job.domain.errors import UsageError
 from job.promote.commits import SHORT_LENGTH
 from job.promote.config import Repository, read_config
 from job.promote.deployed import run_settings, settings_for_feeds
-from job.promote.git import GitError, require_git
+from job.promote.errors import GitError
+from job.promote.git import require_git
 from job.promote.move import MoveOptions, Mover, Outcome
 from job.promote.moves import as_document, parse_targets, result_rows, write_table
 from job.promote.wait import AwaitedImage, Waiter, images_to_await, rows

@@ -5,18 +5,20 @@ There is no work tree: a tree is read into a temporary index, changed there and 
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from job.promote.clone import Clone, RefusedError
+from job.promote.clone import Clone
 from job.promote.config import Monorepo, Repository
-from job.promote.git import GitError
+from job.promote.errors import GitError, RefusedError
 
 # Another client may push between the fetch and our push.
 TRIES = 4
 _SUBMODULE_MODE = "160000"
+_SUBMODULE = re.compile(rf"{_SUBMODULE_MODE} commit ([0-9a-f]{{40,64}})\t")
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,10 @@ def _tip(clone: Clone, monorepo: Monorepo) -> str:
 
 def _submodule_commit(clone: Clone, tip: str, path: str) -> str | None:
     """The recorded commit of the submodule at a path; None if there is no submodule."""
-    out = clone.git.output("ls-tree", "-z", tip, "--", path, what=f"monorepo: cannot read {path}").rstrip("\0")
-    mode, _, rest = out.partition(" ")
-    return rest.partition("\t")[0].split()[-1] if mode == _SUBMODULE_MODE else None
+    return parse_tree_entry(clone.git.output("ls-tree", "-z", tip, "--", path, what=f"monorepo: cannot read {path}"))
+
+
+def parse_tree_entry(text: str) -> str | None:
+    """The commit in an entry of `git ls-tree -z`, `MODE commit ID<TAB>PATH<NUL>`; None if it is not a submodule."""
+    match = _SUBMODULE.match(text)
+    return match[1] if match else None

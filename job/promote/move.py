@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from job.domain.errors import StoppedError, UsageError
-from job.domain.shell import command
 from job.promote.clone import Clone
 from job.promote.config import Repository
-from job.promote.git import GitError
+from job.promote.errors import GitError
 from job.promote.monorepo import Recorder, recorder
 from job.promote.moves import DONE, MAX_COMMITS_SHOWN, Move, Moved, Result, blocked_by, describe_move, exit_status
 from job.promote.workspace import Workspace, require_tip
@@ -128,25 +126,22 @@ class Mover:
         if new == old:
             self.say(f"{name}: {repository.stable} is already at {old[:9]}; nothing to move")
         else:
-            self._show(clone, move)
+            self._show(move)
         if text is None and new != old and self.options.person is not None and not self.options.yes:
             chosen = self._ask(self.options.person, clone, repository, tip)
             if chosen is None:
                 return Moved(name, Result.LEFT, old, old)
             if chosen != new:
                 move = move_of(clone, repository, old, chosen, tip)
-                self._show(clone, move)
+                self._show(move)
         if move.new == old:
             return Moved(name, Result.UP_TO_DATE, old, old)
         if move.lost and not self.options.force:
             raise GitError(_not_fast_forward(move))
         return move
 
-    def _show(self, clone: Clone, move: Move) -> None:
-        folder, current = clone.git.folder, Path.cwd()
-        folder = folder.relative_to(current) if folder.is_relative_to(current) else folder
-        log_command = command("git", f"--git-dir={folder}", "log", "--oneline", f"{move.old[:9]}..{move.new[:9]}")
-        self.say("\n".join(describe_move(move, log_command)))
+    def _show(self, move: Move) -> None:
+        self.say("\n".join(describe_move(move)))
 
     def _resolve(self, clone: Clone, repository: Repository, text: str, tip: str) -> str:
         commit = clone.resolve(text)

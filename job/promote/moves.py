@@ -74,7 +74,7 @@ def blocked_by(repository: Repository, results: Mapping[str, Result]) -> str | N
     return f"{repository.name} comes after {', '.join(bad)}, which was not done" if bad else None
 
 
-def describe_move(move: Move, log_command: str) -> list[str]:
+def describe_move(move: Move) -> list[str]:
     """A move as lines for a person."""
     repository = move.repository
     rolling = f"{repository.rolling} " if move.new == move.tip else ""
@@ -83,7 +83,7 @@ def describe_move(move: Move, log_command: str) -> list[str]:
     for commit in move.commits:
         lines.append("  " + clean(f"{commit.short} {commit.subject} ({commit.author})", 98))
     if move.count > len(move.commits):
-        lines.append(f"  and {move.count - len(move.commits)} more: {log_command}")
+        lines.append(f"  and {move.count - len(move.commits)} more")
     if move.commits:
         lines.append("  " + clean(f"authors: {', '.join(authors(move.commits)) or '-'}"))
         if requests := pull_requests_of(move.commits):

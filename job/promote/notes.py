@@ -29,7 +29,7 @@ from job.promote.commits import (
 )
 from job.promote.config import Repository
 from job.promote.deployed import feed_name
-from job.promote.git import GitError
+from job.promote.errors import GitError
 from job.promote.workspace import Workspace
 from job.run.context import namespaces_of
 from job.run.session import Place, place

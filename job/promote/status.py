@@ -15,7 +15,7 @@ from job.promote.clone import Clone
 from job.promote.commits import SHORT_LENGTH, Commit, is_hash, same
 from job.promote.config import Repository
 from job.promote.deployed import feed_name, find_fed_tags, revisions, settings_for_feeds
-from job.promote.git import GitError
+from job.promote.errors import GitError
 from job.promote.workspace import Workspace
 from job.run.session import place
 

@@ -18,7 +18,7 @@ from job.promote.arrivals import Judge, State
 from job.promote.commits import SHORT_LENGTH
 from job.promote.config import Repository
 from job.promote.deployed import find_fed_tags
-from job.promote.git import GitError
+from job.promote.errors import GitError
 from job.promote.workspace import Workspace
 from job.run.context import Context, namespaces_of
 from job.runtime.clock import SYSTEM

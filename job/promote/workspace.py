@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from job.domain.errors import StoppedError
 from job.promote.clone import Clone, clone_of
 from job.promote.config import Config, Repository
-from job.promote.git import GitError
+from job.promote.errors import GitError
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Line
 
@@ -33,9 +33,9 @@ class Workspace:
         return self.clones[repository.name]
 
     def monorepo(self) -> Clone | None:
-        """The clone of the monorepo; None without a `[monorepo]`. No repository can have this folder's name."""
+        """The clone of the monorepo; None without a `[monorepo]`."""
         monorepo = self.config.monorepo
-        return clone_of(self.config, "monorepo", monorepo.url, self.is_stopping, "_monorepo") if monorepo else None
+        return clone_of(self.config, "monorepo", monorepo.url, self.is_stopping) if monorepo else None
 
     def fetch(self, repositories: Sequence[Repository]) -> dict[str, str]:
         """Fetch repositories one after the other, since git may ask for a login; returns errors by repository name.

@@ -103,7 +103,7 @@ class Folder:
     """A folder with a promote.toml, and the repositories that it names."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = self.cwd = folder
         self.origins: dict[str, Origin] = {}
 
     @property
@@ -120,11 +120,16 @@ class Folder:
         """Write the configuration: top-level keys, then tables."""
         self.config.write_text("\n".join([top, *tables]), encoding="utf-8")
 
+    def clone(self, name: str) -> Path:
+        """The one clone in the cache of a repository with this name."""
+        (path,) = (self.folder / ".cache" / "import-images" / "clones").glob(f"*{name}-*.git")
+        return path
+
     def table(self, name: str, more: str = "") -> str:
         return f'[[repository]]\nname = "{name}"\nurl = "{self.folder}/forge/{name}.git"\n{more}\n'
 
     def promote(self, *arguments: str, **environment: str) -> Ended:
-        """Run `import-images promote` in the folder, without a terminal."""
+        """Run `import-images promote` in `cwd`, without a terminal."""
         with self.promoting(*arguments, **environment) as process:
             return ended(process)
 
@@ -132,5 +137,5 @@ class Folder:
     def promoting(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """The running process; `ended` waits for it and returns its output."""
         given = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **GIT, **environment}
-        with started([PROGRAM, "promote", *arguments], given, cwd=self.folder) as process:
+        with started([PROGRAM, "promote", *arguments], given, cwd=self.cwd) as process:
             yield process

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import pty
 import select
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -19,7 +21,7 @@ from job.promote.moves import Move, Moved, Result
 from job.promote.workspace import Workspace
 from job.runtime.shutdown import Stop
 from tests.support.forge import GIT, Folder
-from tests.support.place import PATIENCE, PROGRAM, started
+from tests.support.place import PATIENCE, PROGRAM, ended, started
 from tests.support.tiers import representatives, slow
 
 WHOLE_RUN = "a few clones each; one of its kind gates"
@@ -126,7 +128,7 @@ def test_invalid_targets(two: Folder, arguments: list[str]) -> None:
 def test_no_terminal(two: Folder) -> None:
     done = two.promote("move")
     assert done.status == 2 and "add --yes" in done.stderr
-    assert not (two.folder / ".promote").exists()
+    assert not (two.folder / ".cache").exists()
 
 
 @slow(WHOLE_RUN)
@@ -250,8 +252,7 @@ def test_a_remote_that_cannot_be_reached(two: Folder) -> None:
     assert (done.status, results(done.report)["away"]) == (1, "failed")
     assert "away: cannot be fetched: " in done.stderr
     assert "hunter2" not in done.stdout + done.stderr
-    config = (two.folder / ".promote" / "away.git" / "config").read_text(encoding="utf-8")
-    assert "hunter2" not in config
+    assert "hunter2" not in str(two.clone("away")) + (two.clone("away") / "config").read_text(encoding="utf-8")
 
 
 @slow(WHOLE_RUN)
@@ -293,7 +294,7 @@ def test_a_stop_between_two_pushes(two: Folder) -> None:
 @slow(WHOLE_RUN)
 def test_clones_have_no_contents(two: Folder) -> None:
     assert two.promote("move", "--dry-run").status == 0
-    clone = two.folder / ".promote" / "worker.git"
+    clone = two.clone("worker")
     assert clone.parent.stat().st_mode & 0o077 == 0
     listed = subprocess.run(
         ["git", f"--git-dir={clone}", "rev-list", "--objects", "--all", "--missing=print"],
@@ -319,7 +320,7 @@ def test_without_git(two: Folder) -> None:
 
 @slow(WHOLE_RUN)
 def test_a_clone_that_cannot_be_created(two: Folder) -> None:
-    (two.folder / ".promote").write_text("", encoding="utf-8")
+    (two.folder / ".cache").write_text("", encoding="utf-8")
     done = two.promote("move", "--yes")
     assert done.status == 2 and "clones: " in done.stderr
 
@@ -329,7 +330,7 @@ def test_long_lists_are_shortened(two: Folder) -> None:
     for number in range(60):
         two.origins["worker"].commit(f"Number {number} " + "x" * 120)
     done = two.promote("move", "worker", "--dry-run", "--output", "table")
-    assert "and 11 more: git --git-dir=" in done.stdout
+    assert "and 11 more\n" in done.stdout
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
@@ -380,7 +381,40 @@ def _until(terminal: int, text: str) -> str:
 
 
 def test_paths_in_the_configuration_start_at_its_folder(two: Folder, tmp_path: Path) -> None:
-    two.write('[[repository]]\nname = "worker"\nurl = "./forge/worker.git"\n', top='clones = "kept"')
+    two.write('[[repository]]\nname = "worker"\nurl = "./forge/worker.git"\n')
+    two.cwd = tmp_path / "elsewhere"
+    two.cwd.mkdir()
     done = two.promote("move", "--yes", "--config", str(two.config))
     assert done.status == 0, done.stderr
-    assert (tmp_path / "kept" / "worker.git" / "HEAD").is_file()
+    assert two.origins["worker"].subjects("stable")[0] == "Fix worker (#7)"
+
+
+def test_an_existing_clone_is_a_reference(two: Folder) -> None:
+    """Its objects are not fetched; without it the clone is made anew."""
+    existing = two.folder / "src" / "worker"
+    origin = two.origins["worker"]
+    environment = {"PATH": os.environ["PATH"], **GIT}
+    subprocess.run(["git", "clone", "--quiet", origin.folder, existing], env=environment, check=True)
+    before = str(origin.tip("main"))
+    new = origin.commit("New")
+    two.write(two.table("worker"), top='clones = "src"')
+    done = two.promote("move", "--dry-run", "--output", "json")
+    assert (done.status, results(done.report)) == (0, {"worker": "would_move"})
+    objects = subprocess.run(
+        ["git", f"--git-dir={two.clone('worker')}", "cat-file", "--batch-all-objects", "--batch-check=%(objectname)"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert new in objects and before not in objects
+    shutil.rmtree(existing)
+    done = two.promote("move", "--yes", "--output", "json")
+    assert (done.status, results(done.report)) == (0, {"worker": "moved"})
+
+
+def test_first_use_in_several_terminals_at_once(two: Folder) -> None:
+    with ExitStack() as stack:
+        processes = [stack.enter_context(two.promoting("move", "--dry-run", "--output", "json")) for _ in range(4)]
+        done = [ended(process) for process in processes]
+    assert [each.status for each in done] == [0] * 4, [each.stderr for each in done]

@@ -31,7 +31,7 @@ def test_defaults() -> None:
     config = read(ONE)
     assert config == Config(
         FILE.parent,
-        FILE.parent / ".promote",
+        None,
         "origin",
         (Repository("worker", "https://example.com/worker", "main", "stable"),),
     )
