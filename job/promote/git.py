@@ -47,7 +47,6 @@ _POLL_SECONDS = 0.2
 _KILL_AFTER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
 _NOISE = re.compile(r"(?i)^(to |from |hint:|warning: filtering not recognized|error: failed to push some refs|\s*$)")
-_MASK = "***"
 # They say where the configuration is.
 _CONFIG_VARIABLES = ("PATH", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL")
 
@@ -129,7 +128,7 @@ class Git:
                 texts.append(file.read(_MAX_BYTES).decode("utf-8", "replace"))
         if status != 0 and self.is_stopping():
             raise StoppedError(f"stopped during git {arguments[0]}")
-        message = summarize(texts[1], self.remote)
+        message = summarize(texts[1])
         if status is None:
             message = f"git {arguments[0]} was ended after {limit:.0f} s; {message}".removesuffix("; ")
         return Completed(TIMED_OUT if status is None else status, texts[0], message)
@@ -186,10 +185,8 @@ def _wait(process: subprocess.Popen[bytes], seconds: float, is_stopping: Callabl
                 process.kill()
 
 
-def summarize(stderr: str, remote: Remote) -> str:
+def summarize(stderr: str) -> str:
     """Git's messages on one line: those of the remote first, without hints and logins."""
-    for secret in remote.secrets:
-        stderr = stderr.replace(secret, _MASK)
     lines = [line.strip() for line in re.split(r"[\r\n]+", stderr) if not _NOISE.match(line)]
     remotes = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
     own = [line for line in lines if not line.startswith("remote:")]

@@ -6,7 +6,9 @@ import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import quote, unquote
+from urllib.parse import unquote
+
+from job.domain.secrets import SECRETS
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # `ext::command` and the like run a program of git's, or any program at all.
@@ -36,16 +38,6 @@ class Remote:
         return bool(self.username or self.password)
 
     @property
-    def secrets(self) -> tuple[str, ...]:
-        """The login in each form in which a server might repeat it, longest first."""
-        # A token may stand for the user name.
-        values = [self.password] if self.password else [self.username]
-        if self.username and self.password:
-            values.append(f"{self.username}:{self.password}")
-        forms = {form for value in values if value for form in (value, quote(value, safe=""), quote(value))}
-        return tuple(sorted(forms, key=len, reverse=True))
-
-    @property
     def folder_name(self) -> str:
         """The name of its clone: readable, and unique for the URL; the login is not part of it."""
         readable = re.sub(r"[^A-Za-z0-9.-]+", "-", self.url.rstrip("/").removesuffix(".git")).strip("-.")[-60:]
@@ -55,7 +47,8 @@ class Remote:
 def parse_remote(url: str, folder: Path) -> Remote:
     """The address in a URL of promote.toml; a relative path starts at `folder`.
 
-    A password may contain any character, encoded or not: a login ends at the last @ that a host can follow.
+    A password may contain any character, encoded or not: a login ends at the last @ that a host can follow. The login
+    is registered as a secret, so that no message shows it.
 
     Raises:
         ValueError: it names a program instead of an address; the message is without the URL.
@@ -74,6 +67,9 @@ def parse_remote(url: str, folder: Path) -> Remote:
         user = login.partition(":")[0]
         return Remote(f"{scheme}://{user}@{address}" if user else f"{scheme}://{address}")
     user, _, password = login.partition(":")
+    SECRETS.add_login(unquote(user), unquote(password))
+    # A user name alone is a token.
+    SECRETS.add(login, "" if password else unquote(user))
     base = f"{scheme}://{re.split('[/?#]', address, maxsplit=1)[0]}"
     return Remote(f"{scheme}://{address}", base, unquote(user), unquote(password))
 

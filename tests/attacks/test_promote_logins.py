@@ -139,6 +139,6 @@ def test_addresses(url: str, address: str, base: str) -> None:
 
 
 def test_what_a_server_repeats_is_masked() -> None:
-    remote = parse_remote("https://jane:hunter2%27x%2Fy@example.com/worker", Path("/"))
+    parse_remote("https://jane:hunter2%27x%2Fy@example.com/worker", Path("/"))
     stderr = "remote: hunter2'x/y is wrong\nfatal: hunter2%27x%2Fy and jane:hunter2'x/y\n"
-    assert "hunter2" not in summarize(stderr, remote)
+    assert "hunter2" not in summarize(stderr)

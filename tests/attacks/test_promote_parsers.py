@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from job.domain.errors import UsageError
+from job.domain.text import clean
 from job.promote.commits import parse_log, pull_requests, web_address
 from job.promote.config import Config, config_from
 from job.promote.git import parse_version, summarize
 from job.promote.monorepo import parse_tree_entry
 from job.promote.reference import parse_packed_refs
-from job.promote.remote import Remote, parse_remote
+from job.promote.remote import parse_remote
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e]")
 FILE = Path("/somewhere/promote.toml")
 KEYS = (
     "name",
@@ -50,7 +49,7 @@ def toml(value: object) -> str:
     return json.dumps(value).replace("\\ud", "\\u0")
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.dictionaries(st.sampled_from(KEYS), VALUES, max_size=6))
 @example({"repository": [{"name": "a", "url": "x"}], "clones": "~no-such-user/x"})
 def test_promote_toml_is_valid_or_refused(document: dict[str, object]) -> None:
@@ -58,7 +57,7 @@ def test_promote_toml_is_valid_or_refused(document: dict[str, object]) -> None:
     _read(text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_as_promote_toml(text: str) -> None:
     _read(text)
@@ -69,7 +68,7 @@ def _read(text: str) -> None:
         assert isinstance(config_from(text, FILE), Config)
     except UsageError as error:
         assert error.errors and all(each.startswith(str(FILE)) for each in error.errors)
-        assert not any("u:p@" in each for each in error.errors)
+        assert not any("://u:p@" in clean(each) for each in error.errors)
 
 
 def test_deep_nesting_is_refused() -> None:
@@ -78,7 +77,7 @@ def test_deep_nesting_is_refused() -> None:
     _read('"a' + ".a" * 50_000 + '" = 1')
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=20) | st.just("\0") | st.integers().map(str), max_size=30).map("".join))
 @example("\0".join(["a" * 40, "", "Jane", "99999999999999999999999", "x", ""]))
 @example("\0".join(["a" * 40, "", "Jane", "not a number", "x", ""]))
@@ -88,18 +87,18 @@ def test_any_log(text: str) -> None:
         assert all(name.startswith(("#", "!")) for name in pull_requests(commit.subject))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=300))
 @example("9" * 5000 + "." + "9" * 5000)
 def test_any_output_of_git(text: str) -> None:
     parse_version(text)
     parse_tree_entry(text)
     assert all(len(commit) == 40 for _, commit in parse_packed_refs(text))
-    message = summarize(text, Remote("x"))
-    assert len(message) <= 500 and not CONTROL.search(message)
+    message = summarize(text)
+    assert len(message) <= 500 and message.isprintable()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=100) | st.text(alphabet="ab:/@#?[]%.~-1", max_size=40).map("https://{}".format))
 def test_any_address(text: str) -> None:
     try:
