@@ -1,4 +1,4 @@
-"""The journal, read from and written to its ConfigMap; several runs may do so at a time."""
+"""Reading and writing the journal's ConfigMap; several runs may do so at the same time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from job.domain.errors import ClusterError
 from job.domain.model import Reason
 from job.domain.retries import Attempts, RetryPolicy
 from job.domain.text import clean
-from job.journal.records import NAME, Journal, decode, encode
+from job.journal.encoding import NAME, decode, encode
+from job.journal.records import Journal
 from job.runtime.clock import SYSTEM, Clock
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ POLICY = RetryPolicy(retries=5, longest_wait=5.0, patience=5.0)
 
 
 class JournalStore:
-    """The journal of one namespace. What goes wrong with it is a warning: a run does not depend on it."""
+    """The journal of one namespace. A problem with it is a warning, since no run depends on it."""
 
     def __init__(self, cluster: Cluster, namespace: str, clock: Clock = SYSTEM) -> None:
         self.namespace = namespace
@@ -30,7 +31,7 @@ class JournalStore:
         self._warned = False
 
     def read(self) -> Journal | None:
-        """The journal; an empty one where there is none yet, None where it cannot be read."""
+        """The journal: an empty one where there is none yet, None where the API refuses it."""
         try:
             return self._get()[0]
         except ClusterError as error:
@@ -38,7 +39,7 @@ class JournalStore:
             return None
 
     def update(self, change: Callable[[Journal], Journal]) -> Journal | None:
-        """Change the journal; on a conflict with another writer the change is made again to what that one wrote.
+        """Change the journal; after a conflict the change is applied again to what the other writer wrote.
 
         Returns:
             The journal as it is now, or None where it could not be written.
@@ -69,7 +70,7 @@ class JournalStore:
             journal = decode(found)
         except ValueError as error:
             log.warning(
-                "the journal %s/%s is begun anew: it was unreadable (%s)", self.namespace, NAME, clean(str(error))
+                "the journal %s/%s begins anew, since it cannot be read: %s", self.namespace, NAME, clean(str(error))
             )
             journal = Journal()
         return journal, str(found["metadata"]["resourceVersion"])

@@ -40,8 +40,8 @@ class Group:
 
 
 @contextmanager
-def limited() -> Iterator[Group]:
-    """A control group with the limits of the pod.
+def limited(*, cpu: bool = True) -> Iterator[Group]:
+    """A control group with the limits of the pod, or with that of its memory alone.
 
     Raises:
         OSError: the machine does not let us make one.
@@ -50,19 +50,22 @@ def limited() -> Iterator[Group]:
     if (CGROUPS / "cgroup.controllers").exists():
         folder = CGROUPS / name
         folder.mkdir()
-        (folder / "cpu.max").write_text(f"{QUOTA} {PERIOD}")
+        if cpu:
+            (folder / "cpu.max").write_text(f"{QUOTA} {PERIOD}")
         (folder / "memory.max").write_text(str(MEMORY))
         folders = [folder]
         found = Group((folder / "cgroup.procs",), folder / "memory.peak")
     else:
-        folders = [CGROUPS / controller / name for controller in ("cpu", "memory")]
+        memory, processor = (CGROUPS / controller / name for controller in ("memory", "cpu"))
+        folders = [memory, *([processor] if cpu else ())]
         for folder in folders:
             folder.mkdir()
-        (folders[0] / "cpu.cfs_period_us").write_text(str(PERIOD))
-        (folders[0] / "cpu.cfs_quota_us").write_text(str(QUOTA))
-        (folders[1] / "memory.limit_in_bytes").write_text(str(MEMORY))
+        if cpu:
+            (processor / "cpu.cfs_period_us").write_text(str(PERIOD))
+            (processor / "cpu.cfs_quota_us").write_text(str(QUOTA))
+        (memory / "memory.limit_in_bytes").write_text(str(MEMORY))
         joins = tuple(folder / "cgroup.procs" for folder in folders)
-        found = Group(joins, folders[1] / "memory.max_usage_in_bytes")
+        found = Group(joins, memory / "memory.max_usage_in_bytes")
     try:
         yield found
     finally:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from job.journal.records import MOST_BYTES
+from job.journal.encoding import MOST_BYTES
 from tests.bench.measuring import measure
 from tests.bench.registry import MadeUpRegistry, made_up_registry
 from tests.bench.scenes import JOB

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from job.journal.records import Journal, RunRecord, TagRecord, encode
+from job.journal.encoding import encode
+from job.journal.records import Journal, RunRecord, TagRecord
 from tests.sandbox.client import IMAGE, MERGE_PATCH, Json, Refused, Sandbox
 from tests.support.place import PROGRAM, Place, Series, metrics_of, started
 from tests.support.pods import JOURNAL

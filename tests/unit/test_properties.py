@@ -35,7 +35,8 @@ from job.domain.schedule import Schedule, frozen_at, parse_windows
 from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import import_of, put_of, reference_of, stream_from
-from job.journal.records import MOST_BYTES, Journal, RunRecord, TagRecord, decode, encode, finish_run, start_run
+from job.journal.encoding import MOST_BYTES, decode, encode
+from job.journal.records import Journal, RunRecord, TagRecord, finish_run, start_run
 from job.publish.metrics import PREFIX, Past, exposition, increments
 from tests.unit.reports import NAMESPACE, report_of, tag_result
 

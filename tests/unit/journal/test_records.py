@@ -15,20 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from job.domain.model import ImageFacts, Outcome, Reason, RunError, Scope, Shard, Skip, Stage
-from job.journal.records import (
-    MOST_BYTES,
-    MOST_RUNS,
-    PACKED_KEY,
-    PLAIN_KEY,
-    RUNNING,
-    Journal,
-    RunRecord,
-    TagRecord,
-    decode,
-    encode,
-    finish_run,
-    start_run,
-)
+from job.journal.encoding import MOST_BYTES, PACKED_KEY, PLAIN_KEY, decode, encode
+from job.journal.records import MOST_RUNS, RUNNING, Journal, RunRecord, TagRecord, finish_run, start_run
 from job.publish.push import past_of
 from tests.unit.objects import JSON, NAMESPACE, NOW, as_json, digest, failed, report, skipped, unchanged, updated
 

@@ -11,7 +11,8 @@ import pytest
 from job.cluster import CONFIG_MAPS
 from job.domain.errors import ClusterError
 from job.domain.model import Scope
-from job.journal.records import NAME, Journal, RunRecord, decode, finish_run, start_run
+from job.journal.encoding import NAME, decode
+from job.journal.records import Journal, RunRecord, finish_run, start_run
 from job.journal.store import JournalStore
 from job.runtime.clock import Clock
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, config_map, connection_lost, failed, refusal, report
@@ -108,7 +109,7 @@ def test_an_unreadable_journal_is_begun_anew_and_said(text: str, caplog: pytest.
     with caplog.at_level("WARNING", "job.journal.store"):
         memory(objects).update(lambda journal: grouped(journal, "a"))
     assert set(stored(objects).groups) == {"a"}
-    assert "begun anew" in caplog.text
+    assert "begins anew" in caplog.text
     assert all("\n" not in each.getMessage() for each in caplog.records)
 
 

@@ -13,7 +13,8 @@ from job.cluster import CONFIG_MAPS, EVENTS, LEASES
 from job.config.settings import Settings
 from job.domain.model import Command, Involved, Outcome, Reason, Report, RunError, Scope, Shard, Stage, TriggerKind
 from job.domain.selection import Pattern, Wanted
-from job.journal.records import NAME, Journal, TagRecord, decode, group_key
+from job.journal.encoding import NAME, decode
+from job.journal.records import Journal, TagRecord, group_key
 from job.publish.publisher import tell
 from job.publish.push import past_of
 from job.run.admission import locked

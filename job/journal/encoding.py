@@ -1,0 +1,291 @@
+"""The journal in its ConfigMap: its JSON, and the bounds on both ways.
+
+Anyone who may write ConfigMaps in a namespace may write a journal there, and a run's pod has 80Mi of memory. So what is
+read is bounded before it is unpacked and parsed: to what the journal of 10,000 tags needs, and some more.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import math
+import re
+import zlib
+from collections.abc import Iterator, Mapping, Sized
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
+
+from job.domain.model import JOURNAL, Command, ImageFacts, Shard, TriggerKind, member
+from job.domain.text import writable
+from job.domain.times import iso, parse_time
+from job.journal.records import MOST_RUNS, Journal, RunRecord, TagKey, TagRecord
+
+S = TypeVar("S", bound=Sized)
+
+NAME = JOURNAL
+VERSION = 1
+PLAIN_KEY, PACKED_KEY = "journal.json", "journal.json.gz"
+# Of `data` and `binaryData` together, when it is written.
+MOST_BYTES = 256 * 1024
+# Up to this size the journal is plain text, for people to read.
+PLAIN_BYTES = 96 * 1024
+# 10,000 tags, their images and 50 runs take 1.6 MB of JSON, which is 8 MB as objects.
+MOST_UNPACKED_BYTES = 4 * 1024 * 1024
+MOST_OBJECT_BYTES = 20 * 1024 * 1024
+# What one more object, list or value costs in CPython, with the text or the number in it.
+_COSTS = {b"{": 240, b"[": 96, b",": 80, b":": 80}
+MOST_TAGS = 50_000
+MOST_IMAGES = 20_000
+MOST_GROUPS = 10_000
+MOST_SHARDS = 1_000
+# Characters of a text: a stream and a tag have at most 382, a label of an image 500.
+LONGEST_TEXT = 1_000
+MOST_FAILED_RUNS = 1_000_000
+_DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
+# The year 5138: beyond it a number is no time.
+_LAST_SECOND = 1e11
+
+
+# Writing
+
+
+def encode(journal: Journal) -> dict[str, Any]:
+    """`data` and `binaryData` of a ConfigMap, together at most `MOST_BYTES`; packed when it is large."""
+    for candidate in _smaller(journal):
+        text = writable(json.dumps(_to_json(candidate), separators=(",", ":"), ensure_ascii=False)).encode()
+        if len(text) <= PLAIN_BYTES:
+            return {"data": {PLAIN_KEY: text.decode()}, "binaryData": {}}
+        if len(text) > MOST_UNPACKED_BYTES or _object_bytes(text) > MOST_OBJECT_BYTES:
+            continue
+        # Without a time in its header, the same journal is the same text.
+        packed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
+        if len(packed) + len(PACKED_KEY) <= MOST_BYTES:
+            return {"data": {}, "binaryData": {PACKED_KEY: packed}}
+    raise AssertionError("an empty journal fits")
+
+
+def _smaller(journal: Journal) -> Iterator[Journal]:
+    """The journal, then the journal with ever more left out, the least important first."""
+    yield journal
+    images = list(journal.images.items())
+    for share in (2, 4):
+        yield replace(journal, images=dict(images[len(images) - len(images) // share :]))
+    journal = replace(journal, images={})
+    for most in (MOST_RUNS, 20, 5, 1):
+        journal = replace(
+            journal, runs=tuple(replace(run, updated=()) if most == 1 else run for run in journal.runs[:most])
+        )
+        yield journal
+    # A reader that misses the groups asks the gateway.
+    journal = replace(journal, groups={})
+    # Failing tags first, since nothing else records how often they failed.
+    tags = sorted(journal.tags.items(), key=lambda item: (-item[1].failed_runs, -(item[1].last_success or 0), item[0]))
+    while tags:
+        tags = tags[: len(tags) * 3 // 4]
+        yield replace(journal, tags=dict(tags))
+    yield Journal()
+
+
+def _to_json(journal: Journal) -> dict[str, Any]:
+    # Ten thousand tags mostly share one time of success, so they are listed by it.
+    succeeded: dict[str, list[str]] = {}
+    for (stream, tag), record in journal.tags.items():
+        when = "" if record.last_success is None else repr(round(record.last_success, 3))
+        succeeded.setdefault(when, []).append(f"{stream}:{tag}")
+    return {
+        "version": VERSION,
+        "runs": [_run_to_json(run) for run in journal.runs],
+        "groups": dict(journal.groups),
+        "pushed": {owner: [dict(group) for group in groups] for owner, groups in journal.pushed.items()},
+        "succeeded": succeeded,
+        "failed_runs": {
+            f"{stream}:{tag}": record.failed_runs
+            for (stream, tag), record in journal.tags.items()
+            if record.failed_runs
+        },
+        "images": {
+            digest: [iso(facts.created), _cut(facts.revision), _cut(facts.version)]
+            for digest, facts in journal.images.items()
+        },
+    }
+
+
+def _run_to_json(run: RunRecord) -> dict[str, Any]:
+    data = {
+        "id": run.id,
+        "outcome": run.outcome,
+        "started_at": iso(run.started_at),
+        "finished_at": iso(run.finished_at),
+        "trigger": run.trigger,
+        "command": None if run.command is Command.RUN else run.command,
+        "narrowed": run.narrowed or None,
+        "deployment": run.deployment,
+        "shard": [run.shard.index, run.shard.count] if run.shard else None,
+        "job": run.job,
+        "scheduled_at": iso(run.scheduled_at),
+        "exit_status": run.exit_status,
+        "counts": dict(run.counts),
+        "updated": [[name, _cut(before), _cut(after)] for name, before, after in run.updated],
+    }
+    return {key: value for key, value in data.items() if value not in (None, {}, [])}
+
+
+def _cut(text: str | None) -> str | None:
+    return None if text is None else text[:LONGEST_TEXT]
+
+
+# Reading
+
+# Errors that JSON of another shape causes below.
+_MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, RecursionError, zlib.error)
+
+
+def decode(config_map: Mapping[str, Any]) -> Journal:
+    """The journal in a ConfigMap.
+
+    Raises:
+        ValueError: this version cannot read it, or it is beyond the bounds.
+    """
+    packed = (config_map.get("binaryData") or {}).get(PACKED_KEY)
+    text = (config_map.get("data") or {}).get(PLAIN_KEY)
+    if packed is None and text is None:
+        return Journal()
+    try:
+        raw = str(text).encode() if packed is None else _unpack(packed)
+        if len(raw) > MOST_UNPACKED_BYTES:
+            raise ValueError(f"larger than {MOST_UNPACKED_BYTES >> 20} MiB")
+        if _object_bytes(raw) > MOST_OBJECT_BYTES:
+            raise ValueError("it holds more values than a journal of ours can")
+        data = json.loads(raw, parse_constant=_refuse_constant)
+        if data["version"] != VERSION:
+            raise ValueError(f"version {str(data['version'])[:20]}")
+        return _from_json(data)
+    except _MALFORMED as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{kind}{error}") from error
+
+
+def _unpack(packed: str) -> bytes:
+    """What a packed journal holds, but no more than one byte beyond the bound."""
+    return zlib.decompressobj(wbits=31).decompress(base64.b64decode(packed, validate=True), MOST_UNPACKED_BYTES + 1)
+
+
+def _object_bytes(raw: bytes) -> int:
+    """An upper estimate of the memory that a JSON text takes as objects; brackets within texts count, too."""
+    return len(raw) + sum(cost * raw.count(mark) for mark, cost in _COSTS.items())
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def _from_json(data: Mapping[str, Any]) -> Journal:
+    failed = {_key(name): _whole(count, MOST_FAILED_RUNS) for name, count in data.get("failed_runs", {}).items()}
+    succeeded = data.get("succeeded", {})
+    if sum(len(names) for names in succeeded.values()) > MOST_TAGS:
+        raise ValueError(f"more than {MOST_TAGS} tags")
+    return Journal(
+        tags={
+            _key(name): TagRecord(_decimal(when), failed.get(_key(name), 0))
+            for when, names in succeeded.items()
+            for name in names
+        },
+        groups={_text(key): _seconds(value) for key, value in _bounded(data.get("groups", {}), MOST_GROUPS).items()},
+        images={
+            _text(digest): ImageFacts(parse_time(created), _text_or_none(revision), _text_or_none(version))
+            for digest, (created, revision, version) in _bounded(data.get("images", {}), MOST_IMAGES).items()
+        },
+        runs=tuple(_run_from_json(run) for run in _bounded(data.get("runs", []), 2 * MOST_RUNS)),
+        pushed={
+            _text(owner): tuple(
+                {_text(name): _text(value) for name, value in _bounded(group, 10).items()}
+                for group in _bounded(groups, MOST_GROUPS)
+            )
+            for owner, groups in _bounded(data.get("pushed", {}), MOST_GROUPS).items()
+        },
+    )
+
+
+def _run_from_json(data: Mapping[str, Any]) -> RunRecord:
+    status = data.get("exit_status")
+    return RunRecord(
+        id=_text(data["id"]),
+        outcome=_text(data["outcome"]),
+        started_at=parse_time(data.get("started_at")),
+        finished_at=parse_time(data.get("finished_at")),
+        trigger=member(TriggerKind, data.get("trigger"), TriggerKind.LOCAL),
+        command=member(Command, data.get("command"), Command.RUN),
+        narrowed=data.get("narrowed") is True,
+        deployment=_text_or_none(data.get("deployment")),
+        shard=_shard(data.get("shard")),
+        job=_text_or_none(data.get("job")),
+        scheduled_at=parse_time(data.get("scheduled_at")),
+        exit_status=None if status is None else _whole(status, 255),
+        counts={
+            _text(result): _whole(count, MOST_TAGS) for result, count in _bounded(data.get("counts", {}), 20).items()
+        },
+        updated=tuple(
+            (_text(name), _text_or_none(before), _text_or_none(after))
+            for name, before, after in data.get("updated", ())
+        ),
+    )
+
+
+def _shard(value: object) -> Shard | None:
+    if value is None:
+        return None
+    if not isinstance(value, list):
+        raise TypeError("a shard is not a list")
+    index, count = value
+    shard = Shard(_whole(index, MOST_SHARDS), _whole(count, MOST_SHARDS))
+    if shard.index >= shard.count:
+        raise ValueError(f"shard {shard.index} of {shard.count}")
+    return shard
+
+
+def _key(text: str) -> TagKey:
+    stream, _, tag = _text(text).partition(":")
+    return stream, tag
+
+
+def _bounded(values: S, most: int) -> S:
+    """The list or object, if it has at most so many items."""
+    if len(values) > most:
+        raise ValueError(f"more than {most} items in a list")
+    return values
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text is a {type(value).__name__}")
+    if len(value) > LONGEST_TEXT:
+        raise ValueError(f"a text is longer than {LONGEST_TEXT} characters")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
+
+
+def _decimal(text: str) -> float | None:
+    """The time in a key of `succeeded`, where the empty text stands for none."""
+    if not text:
+        return None
+    if not _DECIMAL.fullmatch(text):
+        raise ValueError("a time is not a number")
+    return _seconds(float(text))
+
+
+def _whole(value: object, most: int) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ValueError(f"not a whole number from 0 to {most}")
+    return value
+
+
+def _seconds(value: object) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise TypeError("a time is not a number")
+    if not 0 <= value <= _LAST_SECOND:
+        raise ValueError("a time is not within the years 1970 to 5138")
+    return float(value)

@@ -1,0 +1,70 @@
+"""Runs within the memory of their pod (80Mi, in a control group) that others feed what they can: each survives it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.attacks.test_journal import BOMBS, packed, write
+from tests.bench.limits import CGROUPS, MEMORY, Group, limited
+from tests.integration.runs.conftest import sandbox as sandbox
+from tests.sandbox.client import Sandbox
+from tests.support.place import PATIENCE, PROGRAM, Ended, Place, told
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not any(os.access(CGROUPS / path, os.W_OK) for path in ("memory", "cgroup.controllers")),
+    reason="needs root and control groups",
+)
+# Below the bounds, and as much as they let through.
+NEARLY = {"objects": '{"version":1,"x":[' + ",".join(["{}"] * 60_000) + "]}"}
+# The rest of the bombs are refused in the same way; see test_journal.
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in BOMBS if name not in ("lists", "wide characters")]
+
+
+@pytest.fixture
+def group() -> Iterator[Group]:
+    with limited(cpu=False) as found:
+        yield found
+
+
+def run_within(group: Group, place: Place, **environment: str | None) -> Ended:
+    """Run the job in a control group; a run beyond its memory is killed, and ends with -9."""
+    done = subprocess.run(
+        [PROGRAM],
+        env=place.environment(**environment),
+        stdin=subprocess.DEVNULL,
+        preexec_fn=group.enter,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    return told(done.returncode, done.stdout, done.stderr)
+
+
+def peak(group: Group) -> int:
+    return int(Path(group.peak).read_text())
+
+
+@pytest.mark.parametrize("name", ["lists", "wide characters", *SLOW])
+def test_a_hostile_journal(sandbox: Sandbox, group: Group, name: str) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    write(place, packed(BOMBS[name]))
+    done = run_within(group, place)
+    assert done.status == 0, done.stderr
+    assert "begins anew" in done.stderr
+    assert peak(group) < MEMORY * 3 // 4
+
+
+def test_a_journal_just_within_its_bounds(sandbox: Sandbox, group: Group) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    write(place, packed(NEARLY["objects"]))
+    done = run_within(group, place)
+    assert done.status == 0, done.stderr
+    assert peak(group) < MEMORY
