@@ -37,8 +37,10 @@ SKIPS: Mapping[Skip, str] = {
     Skip.OPTED_OUT: 'has the annotation `import-images.dev/skip: "true"`, or its stream has and the tag does not '
     'say `"false"`',
     Skip.REFERENCE: "is a mere reference (`reference: true`), which imports nothing",
-    Skip.ALIAS: "follows another tag (`from` is an ImageStreamTag), so it moves when that one does",
+    Skip.ALIAS: "follows another tag of its stream (`from` is an ImageStreamTag), so it moves when that one does",
+    Skip.COPY: "was copied from a tag of another stream or namespace; OpenShift does that once and never again",
     Skip.PINNED: "names a digest or an ImageStreamImage, so there is nothing newer to import",
+    Skip.REMOVED: "is gone from `spec.tags`, and its images came from a registry; nothing imports it any more",
     Skip.NO_SOURCE: "has no source to import from: images are pushed into it",
     Skip.WAVE: "belongs to a wave after one that failed ([waves](rollouts.md#waves))",
 }

@@ -8,9 +8,10 @@ from datetime import UTC, datetime, timedelta
 from job.domain.errors import UsageError
 from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
 from job.domain.holds import hold_of
-from job.domain.model import Hold, Image, Item, TagName
+from job.domain.model import Hold, Image, Item, Skip, TagName
 from job.domain.schedule import parse_moment, parse_zone
 from job.domain.selection import aliases_of
+from job.domain.sources import copied_from, explain_skip
 from job.domain.text import clean
 from job.imagestreams.api_types import applied_by, image_of, items_of, reference_of
 from job.imagestreams.descriptions import Describer
@@ -92,11 +93,14 @@ def target_of(found: Found, to: str) -> Item | str:
     name, tag = found.name, found.tag
     what = f"{name} in {name.namespace}"
     if tag.source is None:
-        raise UsageError([f"{what} has no source to come back to: its images are pushed; push the older one again"])
+        advice = explain_skip(found.stream, tag, Skip.REMOVED) if tag.origin else None
+        pushed = "has no source to come back to: its images are pushed; push the older one again"
+        raise UsageError([f"{what}: {advice}" if advice else f"{what} {pushed}"])
+    if copied_from(found.stream, tag):
+        raise UsageError([f"{what} cannot be rolled back: {explain_skip(found.stream, tag, Skip.COPY)}"])
     if tag.source.kind == "ImageStreamTag":
-        is_alias = any(name.tag in aliases_of(found.stream, each.name) for each in found.stream.tags)
-        advice = "roll that one back" if is_alias else "that is another stream, whose image it once took; tag it anew"
-        raise UsageError([f"{what} follows {tag.source.name}: {advice}"])
+        fault = explain_skip(found.stream, tag, Skip.ALIAS)
+        raise UsageError([f"{what} follows {tag.source.name}: {fault or 'roll that one back'}"])
     if tag.reference:
         raise UsageError([f"{what} is a reference that imports nothing: there is nothing to roll back"])
     if tag.current is None:

@@ -161,7 +161,9 @@ class Skip(StrEnum):
     OPTED_OUT = "opted_out", "The annotation import-images.dev/skip is set on the tag or its stream."
     REFERENCE = "reference", "A reference tag: nothing is imported for it."
     ALIAS = "alias", "The tag follows another tag of its stream and is updated along with that one."
+    COPY = "copy", "The tag was copied once from another stream or namespace, and nothing repeats that."
     PINNED = "pinned", "The source is a digest, which always names the same image."
+    REMOVED = "removed", "The tag is gone from the stream's spec, and its images came from a registry."
     NO_SOURCE = "no_source", "The tag has no source; its images are pushed into the stream."
     WAVE = "wave", "A wave before the tag's own was bad."
 
@@ -278,7 +280,11 @@ class Image:
 class Tag:
     """One tag of a stream, as one read of the stream showed it.
 
-    `import_policy` and `reference_policy` are the API's own objects, sent back word for word.
+    Attributes:
+        import_policy: the API's own object, sent back word for word.
+        reference_policy: likewise.
+        origin: the repository that its current image was imported from, where the spec no longer has a source for the
+            tag; None where the spec has one, or the image was pushed.
     """
 
     name: str
@@ -288,6 +294,7 @@ class Tag:
     reference_policy: Mapping[str, Any] | None
     annotations: Mapping[str, str]
     current: Item | None
+    origin: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

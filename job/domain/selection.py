@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 
 from job.domain.holds import hold_of
 from job.domain.model import Shard, Skip, Stream, Tag
+from job.domain.sources import alias_target, copied_from
 
 SKIP_ANNOTATION = "import-images.dev/skip"
 WAVE_ANNOTATION = "import-images.dev/wave"
@@ -77,9 +78,9 @@ def skip_reason(stream: Stream, tag: Tag) -> Skip | None:
     if tag.reference:
         return Skip.REFERENCE
     if tag.source is None:
-        return Skip.NO_SOURCE
+        return Skip.REMOVED if tag.origin else Skip.NO_SOURCE
     if tag.source.kind == "ImageStreamTag":
-        return Skip.ALIAS
+        return Skip.COPY if copied_from(stream, tag) else Skip.ALIAS
     if tag.source.kind != "DockerImage" or "@" in tag.source.name:
         return Skip.PINNED
     return None
@@ -120,7 +121,7 @@ def aliases_of(stream: Stream, name: str) -> frozenset[str]:
     """The tags of the stream that follow the named one, directly or through one another."""
     followed: dict[str, list[str]] = {}
     for tag in stream.tags:
-        target = _target(stream, tag)
+        target = alias_target(stream, tag)
         if target is not None:
             followed.setdefault(target, []).append(tag.name)
     found: set[str] = set()
@@ -130,13 +131,3 @@ def aliases_of(stream: Stream, name: str) -> frozenset[str]:
         found.update(fresh)
         reached = [follower for tag in fresh for follower in followed.get(tag, ())]
     return frozenset(found)
-
-
-def _target(stream: Stream, tag: Tag) -> str | None:
-    source = tag.source
-    if source is None or source.kind != "ImageStreamTag" or source.namespace not in (None, stream.namespace):
-        return None
-    name, colon, target = source.name.partition(":")
-    if not colon:
-        return name
-    return target if name == stream.name else None

@@ -72,8 +72,30 @@ def _current(status_tag: Mapping[str, Any]) -> Item | None:
     return Item(intern(str(items[0]["image"])), parse_time(items[0].get("created")))
 
 
+# OpenShift writes it when a registry was asked (openshift-apiserver, imagestreamimport/rest.go), and at no push.
+_IMPORTED = "openshift.io/image.dockerRepositoryCheck"
+
+
+def _origin(data: Mapping[str, Any], status_tag: Mapping[str, Any]) -> str | None:
+    """The repository of a registry that the newest image of a tag without a source was imported from."""
+    metadata, status = _object(data.get("metadata")), _object(data.get("status"))
+    spec_tags = map(_object, _list(_object(data.get("spec")).get("tags")))
+    imports = any(_object(tag.get("from")).get("kind") == "DockerImage" for tag in spec_tags)
+    items = _list(status_tag.get("items"))
+    repository = spelt_repository(str(_object(items[0]).get("dockerImageReference") or "")) if items else ""
+    if not repository or not (imports or _IMPORTED in _object(metadata.get("annotations"))):
+        return None
+    host = repository.partition("/")[0]
+    own = (str(status.get(name) or "").partition("/")[0] for name in _OWN_REPOSITORIES)
+    # A push leaves the address of the cluster's own registry.
+    return None if host in own or host.partition(":")[0].endswith((".svc", ".svc.cluster.local")) else repository
+
+
+_OWN_REPOSITORIES = ("dockerImageRepository", "publicDockerImageRepository")
+
+
 def stream_from(data: Mapping[str, Any]) -> Stream:
-    """A stream from its JSON: its spec tags, and the tags that only its status has (they were pushed).
+    """A stream from its JSON: its spec tags, and the tags that only its status has (pushed, or gone from the spec).
 
     A stream with the deprecated `spec.dockerImageRepository` counts by its spec tags alone.
     """
@@ -83,19 +105,24 @@ def stream_from(data: Mapping[str, Any]) -> Stream:
     for entry in map(_object, _list(spec.get("tags"))):
         # Each is read again with every answer, and kept ten thousand times.
         name = intern(str(entry.get("name")))
+        past, source = history.pop(name, {}), _source(entry.get("from"))
         tags.append(
             Tag(
                 name=name,
-                source=_source(entry.get("from")),
+                source=source,
                 reference=entry.get("reference") is True,
                 import_policy=_shared(entry.get("importPolicy")),
                 reference_policy=_shared(entry.get("referencePolicy")),
                 annotations=_ours(entry.get("annotations")),
-                current=_current(history.pop(name, {})),
+                current=_current(past),
+                origin=None if source else _origin(data, past),
             )
         )
     if not spec.get("dockerImageRepository"):
-        tags += [Tag(name, None, False, None, None, _NONE, _current(entry)) for name, entry in history.items()]
+        tags += [
+            Tag(name, None, False, None, None, _NONE, _current(entry), _origin(data, entry))
+            for name, entry in history.items()
+        ]
     return Stream(
         namespace=intern(str(metadata.get("namespace", ""))),
         name=intern(str(metadata.get("name", ""))),

@@ -24,6 +24,7 @@ from job.domain.holds import hold_of
 from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
 from job.domain.retries import Attempts, RetryPolicy
 from job.domain.selection import Choice, aliases_of, skip_reason
+from job.domain.sources import explain_skip
 from job.domain.text import clean
 from job.imagestreams.api_types import Imported, answer_from, image_of, import_of, repository_of, stream_from
 from job.imagestreams.descriptions import Describer
@@ -357,11 +358,11 @@ class StreamImport:
         self._around.settled()
 
     def _skip(self, tag: Tag, skip: Skip, pending: _Pending | None = None) -> None:
-        if pending is not None:
-            pending.tag = tag
-            self._settle(pending, Result.SKIPPED, tag.current, skip)
-        else:
-            self._settle(_Pending(tag, tag.current), Result.SKIPPED, tag.current, skip)
+        if pending is None:
+            pending = _Pending(tag, tag.current)
+        pending.tag = tag
+        message = explain_skip(self._stream, tag, skip)
+        self._settle(pending, Result.SKIPPED, tag.current, skip, message=message)
 
     @property
     def is_in_doubt(self) -> bool:

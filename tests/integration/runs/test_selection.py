@@ -37,6 +37,10 @@ def test_what_is_left_alone_stays_as_it_was(place: Place) -> None:
         "pinned-image", {"prod": {"from": {"kind": "ImageStreamImage", "name": f"other@{place.current('other')}"}}}
     )
     place.stream("alias", {"prod": {"from": {"kind": "ImageStreamTag", "name": "other:prod"}}})
+    place.stream("dangling", {"prod": {"from": {"kind": "ImageStreamTag", "name": "latest"}}})
+    place.imported("removed")
+    path = f"/apis/image.openshift.io/v1/namespaces/{place.namespace}/imagestreams/removed"
+    place.sandbox.patch(path, {"spec": {"tags": []}})
     place.push("reference", "reference")
     place.stream("reference", {"prod": docker(place, "reference", reference=True)})
     place.push("opted-out", "one")
@@ -53,7 +57,8 @@ def test_what_is_left_alone_stays_as_it_was(place: Place) -> None:
     done = place.run()
     assert done.status == 0, done.stderr
     assert done.results == {
-        "alias:prod": "skipped alias",
+        "alias:prod": "skipped copy",
+        "dangling:prod": "skipped alias",
         "held:prod": "skipped held",
         "opted-out:prod": "skipped opted_out",
         "other:prod": "unchanged",
@@ -61,12 +66,21 @@ def test_what_is_left_alone_stays_as_it_was(place: Place) -> None:
         "pinned-image:prod": "skipped pinned",
         "pushed:prod": "skipped no_source",
         "reference:prod": "skipped reference",
+        "removed:prod": "skipped removed",
         "tag-opted-out:prod": "skipped opted_out",
         "tag-wins:prod": "updated",
     }
     after = place.versions()
     assert {name for name in after if before[name] != after[name]} == {"tag-wins"}
     assert {each["stream"] for each in place.imports()} == {"other", "tag-wins"}
+    messages = {name: tag["message"] for name, tag in done.tags.items() if tag["message"]}
+    assert set(messages) == {"alias:prod", "dangling:prod", "removed:prod"}
+    assert messages["alias:prod"].startswith("copied once from other:prod, which it does not follow")
+    assert "dangling:latest, which does not exist" in messages["dangling:prod"]
+    repository = f"{place.sandbox.registry_address}/{place.namespace}/removed"
+    assert messages["removed:prod"].startswith(
+        f"no longer imported: it is gone from spec.tags; its images came from {repository}"
+    )
     tag = done.tags["held:prod"]
     assert (tag["before"]["digest"], tag["after"]["digest"]) == (old, old)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 import pytest
@@ -145,11 +146,15 @@ def test_a_stream_without_the_tag_has_no_choice() -> None:
         (make_tag(annotations={SKIP: "yes"}), None),
         (make_tag(reference=True), Skip.REFERENCE),
         (make_tag(source=Source("ImageStreamTag", "stg")), Skip.ALIAS),
-        (make_tag(source=Source("ImageStreamTag", "other:stg", "elsewhere")), Skip.ALIAS),
+        (make_tag(source=Source("ImageStreamTag", "worker:stg", "packit-prod")), Skip.ALIAS),
+        (make_tag(source=Source("ImageStreamTag", "other:stg", "elsewhere")), Skip.COPY),
+        (make_tag(source=Source("ImageStreamTag", "other:stg")), Skip.COPY),
+        (make_tag(source=Source("ImageStreamTag", "stg", "elsewhere")), Skip.COPY),
         (make_tag(source=Source("ImageStreamImage", "worker@sha256:1")), Skip.PINNED),
         (make_tag(source=Source("DockerImage", "quay.io/x@sha256:1")), Skip.PINNED),
         (make_tag(source=Source("DockerImage", "quay.io/x:prod@sha256:1")), Skip.PINNED),
         (make_tag(source=None), Skip.NO_SOURCE),
+        (replace(make_tag(source=None), origin="quay.io/packit/worker"), Skip.REMOVED),
         (make_tag(source=Source("DockerImage", "localhost:5000/x")), None),
     ],
 )
