@@ -23,6 +23,7 @@ from job import cli
 from job.config import flags
 from job.domain.model import Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.publish import metrics
+from job.status.model import Problem, State
 from manifests.dashboards.expressions import ON_REASON
 from tests.faults import catalogue
 
@@ -100,6 +101,16 @@ def outcomes() -> str:
 def rollouts() -> str:
     """Every result of a rollout."""
     return table(("Result", "Meaning"), ((_code(result), texts.ROLLOUTS[result]) for result in RolloutResult))
+
+
+def states() -> str:
+    """Every state of a tag in `status`."""
+    return table(("State", "Meaning"), ((_code(state), texts.STATES[state]) for state in State))
+
+
+def problems() -> str:
+    """Every problem that `status` reports."""
+    return table(("Problem", "Meaning"), ((_code(problem), texts.PROBLEMS[problem]) for problem in Problem))
 
 
 def families() -> str:
@@ -203,6 +214,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "skips": skips,
     "outcomes": outcomes,
     "rollouts": rollouts,
+    "states": states,
+    "problems": problems,
     "metrics": families,
     "alerts": alerts,
     "faults": faults,

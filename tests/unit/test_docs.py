@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from pathlib import Path
@@ -104,3 +105,25 @@ def test_the_page_of_the_doctor_lists_its_checks() -> None:
     assert len(checks) > 25
     page = TEXTS[ROOT / "docs" / "commands" / "doctor.md"]
     assert {check for check in checks if f"`{check}`" not in page} == set()
+
+
+# The functions that make JSON documents; promote has a page and tests of its own.
+DOCUMENTS = ("job/views/documents.py", "job/status/command.py", "job/doctor/command.py", "job/commands")
+
+
+def test_every_key_of_a_document_is_described() -> None:
+    files = [
+        file for path in DOCUMENTS for file in ([ROOT / path] if path.endswith(".py") else (ROOT / path).glob("*.py"))
+    ]
+    keys = {
+        key.value
+        for file in files
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Dict)
+        for key in node.keys
+        if isinstance(key, ast.Constant) and isinstance(key.value, str) and key.value.islower()
+    }
+    assert {"digest", "attention", "findings", "until_newer"} <= keys
+    page = TEXTS[ROOT / "docs" / "documents.md"]
+    described = {*re.findall(r"`([a-z_]+)`", page), *re.findall(r'"([a-z_]+)":', page)}
+    assert keys - described == set()
