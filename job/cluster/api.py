@@ -1,33 +1,29 @@
-"""The adapter for the `kubernetes` package: in a pod, with a kubeconfig, or with HOST and TOKEN.
+"""The adapter that speaks to the API itself, over urllib3: in a pod, with a kubeconfig, or with HOST and TOKEN.
 
-The package finds the login (configuration, TLS, proxy, token renewal) and keeps the connections. It has no models for
-the image API, so requests and answers are plain JSON, and paths are known instead of discovered.
+`job.cluster.login` finds the way in. No client has models for the image API, so requests and answers are plain JSON,
+and paths are known instead of discovered.
 """
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 import urllib3
-from kubernetes import client, config
 from urllib3.response import BaseHTTPResponse
 
 from job import VERSION
 from job.cluster import CRON_JOBS, PODS, Resource
 from job.cluster.headers import retry_after, unix_time
+from job.cluster.login import Login, authorization_of, find_login
 from job.cluster.paths import path_of
 from job.cluster.unstructured import object_in
 from job.config.settings import Settings
-from job.domain.addresses import is_overheard, split_login
-from job.domain.errors import ClusterError, UsageError
+from job.domain.errors import ClusterError
 from job.domain.failures import of_http
 from job.domain.model import Reason
 from job.domain.secrets import SECRETS
@@ -42,10 +38,8 @@ CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
 # How much longer the client waits than the server was told to work.
 SLACK_SECONDS = 10.0
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 RequestCounter = Callable[[str, str], None]
-Renewal = Callable[[], None]
 
 
 def connect(settings: Settings, count: RequestCounter) -> ApiCluster:
@@ -58,88 +52,7 @@ def connect(settings: Settings, count: RequestCounter) -> ApiCluster:
     Raises:
         UsageError: no cluster is configured, or its configuration cannot be read.
     """
-    configuration = client.Configuration()
-    renew: Renewal | None = None
-    if settings.host:
-        configuration.host = settings.host
-        configuration.api_key = {"authorization": f"Bearer {settings.token}"}
-        namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
-    elif "KUBERNETES_SERVICE_HOST" in os.environ:
-        namespace, renew = _load_service_account(configuration)
-    else:
-        namespace = _load_kubeconfig(configuration)
-    _strip_logins(configuration)
-    if not settings.verify_tls:
-        configuration.verify_ssl = False
-    elif not configuration.verify_ssl:
-        log.warning("TLS VERIFICATION IS OFF by the kubeconfig: anyone between here and the API can forge its answers")
-    if not configuration.verify_ssl:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
-    # This program's own retries know which requests may be sent twice; the library's do not.
-    configuration.retries = False
-    configuration.connection_pool_maxsize = settings.concurrency
-    api = client.ApiClient(configuration)
-    _warn_of_plain_http(configuration.host, api.rest_client.pool_manager.proxy)
-    return ApiCluster(api, namespace, count, renew)
-
-
-def _load_service_account(configuration: client.Configuration) -> tuple[str, Renewal]:
-    """The pod's namespace, and how to read its token again."""
-
-    def renew() -> None:
-        config.load_incluster_config(client_configuration=configuration)
-
-    try:
-        renew()
-        return (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip(), renew
-    except (config.ConfigException, OSError) as error:
-        raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
-
-
-def _load_kubeconfig(configuration: client.Configuration) -> str | None:
-    """The namespace of the kubeconfig's current context, if it has one."""
-    try:
-        config.load_kube_config(client_configuration=configuration)
-        _, active = config.list_kube_config_contexts()
-    except config.ConfigException as error:
-        advice = "set HOST and TOKEN, or KUBECONFIG, or log in with oc login"
-        raise UsageError([f"no cluster to talk to: {clean(str(error))}; {advice}"]) from error
-    except Exception as error:  # The package lets through what a damaged file makes of its parsers.
-        raise UsageError([f"the kubeconfig cannot be read: {clean(str(error))}"]) from error
-    namespace = active.get("context", {}).get("namespace")
-    return str(namespace) if namespace else None
-
-
-def _strip_logins(configuration: client.Configuration) -> None:
-    """Take the logins out of the addresses of API and proxy, so that no error message can repeat them.
-
-    Raises:
-        UsageError: the proxy's address cannot be used.
-    """
-    configuration.host = split_login(configuration.host).url
-    if not configuration.proxy:
-        return
-    given = configuration.proxy
-    proxy = split_login(given if "://" in given else f"http://{given}")
-    try:
-        parts = urllib3.util.parse_url(proxy.url)
-        usable = parts.scheme in ("http", "https") and bool(parts.host)
-    except urllib3.exceptions.LocationParseError:
-        usable = False
-    if not usable:
-        where = "HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY, or proxy-url in the kubeconfig)"
-        raise UsageError([f"{where}: not the URL of an HTTP proxy such as http://proxy.example.com:3128"])
-    configuration.proxy = proxy.url
-    if proxy.username or proxy.password:
-        login = f"{proxy.username or ''}:{proxy.password or ''}".encode("utf-8", "surrogateescape")
-        configuration.proxy_headers = {"proxy-authorization": f"Basic {base64.b64encode(login).decode()}"}
-
-
-def _warn_of_plain_http(host: str, proxy: urllib3.util.Url | None) -> None:
-    if not is_overheard(host, str(proxy) if proxy else None):
-        return
-    on_the_way = f" through the proxy {proxy.host}" if proxy else ""
-    log.warning("NO TLS to %s%s: anyone on the way can read the token and forge answers; use https", host, on_the_way)
+    return ApiCluster(find_login(settings), count)
 
 
 class ApiCluster:
@@ -147,22 +60,17 @@ class ApiCluster:
 
     def __init__(
         self,
-        api: client.ApiClient,
-        default_namespace: str | None,
+        login: Login,
         count: RequestCounter,
-        renew: Renewal | None = None,
     ) -> None:
-        self._api = api
-        self._default_namespace = default_namespace
+        self._login = login
         self._count = count
-        self._renew = renew
-        self._host: str = api.configuration.host.rstrip("/")
         self._skew: tuple[float, float] | None = None
 
     @property
     def default_namespace(self) -> str | None:
         """The namespace of the pod or of the kubeconfig's context."""
-        return self._default_namespace
+        return self._login.namespace
 
     @property
     def clock_skew(self) -> float | None:
@@ -216,7 +124,7 @@ class ApiCluster:
 
     def close(self) -> None:
         """Close the connections."""
-        self._api.close()
+        self._login.connections.clear()
 
     def _request(
         self,
@@ -229,16 +137,16 @@ class ApiCluster:
         query: Mapping[str, str] | None = None,
         seconds: float = READ_SECONDS,
     ) -> Mapping[str, Any]:
-        url = self._host + path_of(resource, namespace, name) + ("?" + urlencode(query) if query else "")
+        url = self._login.server + path_of(resource, namespace, name) + ("?" + urlencode(query) if query else "")
         try:
             return self._send(method, url, namespace, body, seconds)
         except ClusterError as error:
-            if error.code != 401 or self._renew is None:
+            if error.code != 401 or self._login.renew is None:
                 raise
         # The kubelet renews a service account's token on disk before it expires; the one in memory may be older.
         try:
-            self._renew()
-        except config.ConfigException as error:
+            self._login.renew()
+        except Exception as error:  # The same files and plug-ins as at the beginning.
             raise ClusterError(Reason.UNAUTHORIZED, f"the token was refused, and: {clean(str(error))}") from error
         return self._send(method, url, namespace, body, seconds)
 
@@ -248,17 +156,13 @@ class ApiCluster:
         headers = {"Accept": "application/json", "User-Agent": f"import-images/{VERSION}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
-        try:
-            token = self._api.configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        except Exception as error:  # A token file or a credential plug-in of the kubeconfig may raise anything.
-            raise ClusterError(Reason.UNAUTHORIZED, f"the login cannot be renewed: {clean(str(error))}") from error
-        if token:
-            headers["Authorization"] = token.strip()
-            SECRETS.add(token.strip().rpartition(" ")[2])
+        if authorization := authorization_of(self._login):
+            headers["Authorization"] = authorization
+            SECRETS.add(authorization.rpartition(" ")[2])
         until = time.monotonic() + seconds
         code, sent = "none", time.time()
         try:
-            response = self._api.rest_client.pool_manager.request(
+            response = self._login.connections.request(
                 method,
                 url,
                 body=None if body is None else json.dumps(body),
@@ -271,7 +175,7 @@ class ApiCluster:
             self._compare_clocks(response.headers.get("Date"), sent, time.time())
             data = _read(response, until)
         except (urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
-            raise _unanswered(error, self._host, seconds) from error
+            raise _unanswered(error, self._login.server, seconds) from error
         finally:
             self._count(namespace, code)
         return _parsed(response, data)

@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from kubernetes.config import incluster_config
-
-import job.cluster.api
+import job.cluster.login
 
 folder = Path(os.environ["SERVICE_ACCOUNT_FOLDER"])
-incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
-incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")
-job.cluster.api.SERVICE_ACCOUNT = folder
+job.cluster.login.SERVICE_ACCOUNT = folder
+if job.cluster.login._has_proxy():
+    from kubernetes.config import incluster_config
+
+    incluster_config.SERVICE_TOKEN_FILENAME = str(folder / "token")
+    incluster_config.SERVICE_CERT_FILENAME = str(folder / "ca.crt")

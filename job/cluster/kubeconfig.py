@@ -1,0 +1,135 @@
+"""Logins that need the `kubernetes` package: kubeconfigs with all they may hold, and ways through a proxy."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import os
+import ssl
+from collections.abc import Callable
+
+import urllib3
+from kubernetes import client, config
+
+from job.cluster import login
+from job.config.settings import Settings
+from job.domain.addresses import split_login
+from job.domain.errors import UsageError
+from job.domain.text import clean
+
+log = logging.getLogger(__name__)
+
+Renewal = Callable[[], None]
+
+
+def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
+    """The login of the environment's HOST and TOKEN, of the pod, or of a kubeconfig, as the package reads it.
+
+    Raises:
+        UsageError: no cluster is configured, or its configuration cannot be read.
+    """
+    configuration = client.Configuration()
+    renew: Renewal | None = None
+    if settings.host:
+        configuration.host = settings.host
+        configuration.api_key = {"authorization": f"Bearer {settings.token}"}
+        namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
+    elif in_pod:
+        namespace, renew = _load_service_account(configuration)
+    else:
+        namespace = _load_kubeconfig(configuration)
+    _strip_logins(configuration)
+    if not settings.verify_tls:
+        configuration.verify_ssl = False
+    elif not configuration.verify_ssl:
+        log.warning("TLS VERIFICATION IS OFF by the kubeconfig: anyone between here and the API can forge its answers")
+    if not configuration.verify_ssl:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    # This program's own retries know which requests may be sent twice; the library's do not.
+    configuration.retries = False
+    configuration.connection_pool_maxsize = settings.concurrency
+    connections = client.ApiClient(configuration).rest_client.pool_manager
+    _share_tls_context(connections, verify=configuration.verify_ssl)
+    return login.Login(
+        server=configuration.host.rstrip("/"),
+        namespace=namespace,
+        connections=connections,
+        authorization=lambda: _authorization(configuration),
+        renew=renew,
+    )
+
+
+def _authorization(configuration: client.Configuration) -> str | None:
+    value = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+    return str(value).strip() if value else None
+
+
+def _load_service_account(configuration: client.Configuration) -> tuple[str, Renewal]:
+    """The pod's namespace, and how to read its token again."""
+
+    def renew() -> None:
+        config.load_incluster_config(client_configuration=configuration)
+
+    try:
+        renew()
+        return (login.SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip(), renew
+    except (config.ConfigException, OSError) as error:
+        raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
+
+
+def _load_kubeconfig(configuration: client.Configuration) -> str | None:
+    """The namespace of the kubeconfig's current context, if it has one."""
+    try:
+        config.load_kube_config(client_configuration=configuration)
+        _, active = config.list_kube_config_contexts()
+    except config.ConfigException as error:
+        advice = "set HOST and TOKEN, or KUBECONFIG, or log in with oc login"
+        raise UsageError([f"no cluster to talk to: {clean(str(error))}; {advice}"]) from error
+    except Exception as error:  # The package lets through what a damaged file makes of its parsers.
+        raise UsageError([f"the kubeconfig cannot be read: {clean(str(error))}"]) from error
+    namespace = active.get("context", {}).get("namespace")
+    return str(namespace) if namespace else None
+
+
+def _strip_logins(configuration: client.Configuration) -> None:
+    """Take the logins out of the addresses of API and proxy, so that no error message can repeat them.
+
+    Raises:
+        UsageError: the proxy's address cannot be used.
+    """
+    configuration.host = split_login(configuration.host).url
+    if not configuration.proxy:
+        return
+    given = configuration.proxy
+    proxy = split_login(given if "://" in given else f"http://{given}")
+    try:
+        parts = urllib3.util.parse_url(proxy.url)
+        usable = parts.scheme in ("http", "https") and bool(parts.host)
+    except urllib3.exceptions.LocationParseError:
+        usable = False
+    if not usable:
+        where = "HTTPS_PROXY (or HTTP_PROXY, ALL_PROXY, or proxy-url in the kubeconfig)"
+        raise UsageError([f"{where}: not the URL of an HTTP proxy such as http://proxy.example.com:3128"])
+    configuration.proxy = proxy.url
+    if proxy.username or proxy.password:
+        login = f"{proxy.username or ''}:{proxy.password or ''}".encode("utf-8", "surrogateescape")
+        configuration.proxy_headers = {"proxy-authorization": f"Basic {base64.b64encode(login).decode()}"}
+
+
+def _share_tls_context(connections: urllib3.PoolManager, *, verify: bool) -> None:
+    """Let all connections share one TLS context; else each parses the certificates anew, 30 ms of CPU for a bundle.
+
+    Raises:
+        UsageError: a certificate or key of the kubeconfig cannot be read.
+    """
+    settings = connections.connection_pool_kw
+    try:
+        context = ssl.create_default_context(cafile=settings.pop("ca_certs"), cadata=settings.pop("ca_cert_data", None))
+        if certificate := settings.pop("cert_file"):
+            context.load_cert_chain(certificate, settings.pop("key_file"))
+    except OSError as error:
+        raise UsageError([f"the certificates of the kubeconfig cannot be read: {clean(str(error))}"]) from error
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    settings["ssl_context"] = context

@@ -1,0 +1,164 @@
+"""How the API is reached: its address, TLS, and the token of each request.
+
+A pod's login is three files and two variables, and HOST and TOKEN are even less, so both are read here. The
+`kubernetes` package knows much more (kubeconfigs, credential plug-ins, client certificates, proxies, impersonation)
+and costs more CPU than a run of eight streams does; `job.cluster.kubeconfig` loads it only where that is needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import urllib3
+
+from job.config.settings import Settings
+from job.domain.addresses import is_overheard, split_login
+from job.domain.errors import ClusterError, UsageError
+from job.domain.model import Reason
+from job.domain.text import clean
+
+log = logging.getLogger(__name__)
+
+SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+# The kubelet replaces the token file when 80 % of the token's life is over, so that a minute's delay is harmless.
+TOKEN_AGE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """A way to the API.
+
+    Attributes:
+        server: the address, without a login and without a slash at its end.
+        namespace: the namespace that the login names, if any.
+        connections: keeps the connections, with the TLS settings and the proxy of the login.
+        authorization: the value of the Authorization header of the next request, or None; may raise anything, since
+            a token file or a credential plug-in is behind it.
+        renew: reads the credentials again after the API refused them; None where that cannot help.
+    """
+
+    server: str
+    namespace: str | None
+    connections: urllib3.PoolManager
+    authorization: Callable[[], str | None]
+    renew: Callable[[], None] | None = None
+
+
+def find_login(settings: Settings) -> Login:
+    """The login by HOST and TOKEN, else by the pod's service account, else by a kubeconfig.
+
+    Raises:
+        UsageError: no cluster is configured, or its configuration cannot be read.
+    """
+    in_pod = not settings.host and "KUBERNETES_SERVICE_HOST" in os.environ
+    if (settings.host or in_pod) and not _has_proxy():
+        login = _service_account(settings) if in_pod else _host_and_token(settings)
+        _warn_of_plain_http(login.server, None)
+        return login
+    from job.cluster.kubeconfig import package_login
+
+    login = package_login(settings, in_pod=in_pod)
+    _warn_of_plain_http(login.server, login.connections.proxy)
+    return login
+
+
+def _has_proxy() -> bool:
+    """Whether the environment names a proxy. Which hosts go through it is the kubernetes package's knowledge."""
+    return any(name.lower().endswith("_proxy") and name.lower() != "no_proxy" for name in os.environ)
+
+
+def _host_and_token(settings: Settings) -> Login:
+    server = split_login(settings.host or "").url.rstrip("/")
+    token = f"Bearer {settings.token}"
+    namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
+    return Login(server, namespace, _connections(settings, None), lambda: token)
+
+
+def _service_account(settings: Settings) -> Login:
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "")
+    ca_file = SERVICE_ACCOUNT / "ca.crt"
+    try:
+        if not host or not port:
+            raise ValueError("KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is empty")
+        token = _TokenFile(SERVICE_ACCOUNT / "token")
+        namespace = (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+        connections = _connections(settings, ca_file)
+    except (OSError, ValueError) as error:
+        raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
+    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+    return Login(server, namespace, connections, token.authorization, token.read)
+
+
+class _TokenFile:
+    """A service account's token, which the kubelet renews on disk."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.read()
+
+    def read(self) -> None:
+        """Read it again.
+
+        Raises:
+            OSError: there is no such file.
+            ValueError: it is empty.
+        """
+        token = self._path.read_text(encoding="utf-8").strip()
+        if not token:
+            raise ValueError(f"{self._path} is empty")
+        self._token, self._read_at = token, time.monotonic()
+
+    def authorization(self) -> str:
+        if time.monotonic() - self._read_at > TOKEN_AGE_SECONDS:
+            self.read()
+        return f"Bearer {self._token}"
+
+
+def _connections(settings: Settings, ca_file: Path | None) -> urllib3.PoolManager:
+    """The connections, which share one TLS context, so that the certificates are parsed once."""
+    return urllib3.PoolManager(
+        maxsize=settings.concurrency,
+        ssl_context=tls_context(settings, str(ca_file) if ca_file else None),
+        # This program's own retries know which requests may be sent twice; the library's do not.
+        retries=False,
+    )
+
+
+def tls_context(settings: Settings, ca_file: str | None) -> ssl.SSLContext:
+    """The TLS settings of all connections: the certificates of `ca_file`, else of the system.
+
+    Raises:
+        OSError: the file cannot be read.
+        ssl.SSLError: it holds no certificate.
+    """
+    context = ssl.create_default_context(cafile=ca_file)
+    if not settings.verify_tls:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
+    return context
+
+
+def _warn_of_plain_http(server: str, proxy: urllib3.util.Url | None) -> None:
+    if not is_overheard(server, str(proxy) if proxy else None):
+        return
+    on_the_way = f" through the proxy {proxy.host}" if proxy else ""
+    log.warning("NO TLS to %s%s: anyone on the way can read the token and forge answers; use https", server, on_the_way)
+
+
+def authorization_of(login: Login) -> str | None:
+    """The value of the Authorization header of the next request.
+
+    Raises:
+        ClusterError: the token cannot be read or renewed.
+    """
+    try:
+        return login.authorization()
+    except Exception as error:  # A token file or a credential plug-in of the kubeconfig may raise anything.
+        raise ClusterError(Reason.UNAUTHORIZED, f"the login cannot be renewed: {clean(str(error))}") from error
