@@ -3,6 +3,10 @@
 OpenShift tells most of what a registry answered only in the text of an `InternalError`
 (openshift-apiserver, pkg/image/apiserver/importer/importer.go): a refused login, a rate limit, a name that does not
 resolve. What is matched here was recorded from a real OpenShift.
+
+A registry's error is judged by what is surest: the HTTP status, where the message has it; the words of OpenShift's
+client and the codes of the distribution specification, as that client prints them; and where a registry has codes of
+its own (Quay's TAG_EXPIRED, Harbor's NOT_FOUND), which the client prints as `unknown: `, the words of its message.
 """
 
 from __future__ import annotations
@@ -17,21 +21,67 @@ _LOOKUP = re.compile(r"\blookup \S+")
 _LONGEST = 4000
 
 
-_REGISTRY_TEXTS: tuple[tuple[Reason, re.Pattern[str]], ...] = tuple(
-    (reason, re.compile(pattern, re.IGNORECASE))
-    for reason, pattern in (
-        (Reason.RATE_LIMITED, r"toomanyrequests|too many requests|HTTP(?: status:)? 429\b"),
-        (
-            Reason.UNREACHABLE,
-            r"dial tcp|no such host|connection refused|connection reset|no route to host|network is unreachable"
-            r"|x509:|\btls:|proxyconnect|\bEOF\b|broken pipe|server gave HTTP response to HTTPS client|sent GOAWAY",
-        ),
-        (Reason.TIMEOUT, r"context deadline exceeded|Client\.Timeout|i/o timeout|handshake timeout|status: 408\b"),
-        (Reason.UNAUTHORIZED, r"\bunauthorized\b|authentication required|no basic auth|HTTP(?: status:)? 401\b"),
-        (Reason.FORBIDDEN, r"\bdenied\b|HTTP(?: status:)? 403\b"),
-        (Reason.NOT_FOUND, r"name unknown|manifest unknown|HTTP(?: status:)? 404\b"),
-    )
+_Rules = tuple[tuple[Reason, re.Pattern[str]], ...]
+
+
+def _rules(*rules: tuple[Reason, str]) -> _Rules:
+    return tuple((reason, re.compile(pattern, re.IGNORECASE)) for reason, pattern in rules)
+
+
+# What OpenShift's client prints of a registry: its own errors, and the codes of the distribution specification.
+_CLIENT_TEXTS = _rules(
+    (Reason.RATE_LIMITED, r"toomanyrequests|too many requests"),
+    (
+        Reason.UNREACHABLE,
+        r"dial tcp|no such host|connection refused|connection reset|no route to host|network is unreachable"
+        r"|x509:|\btls:|proxyconnect|\bEOF\b|broken pipe|server gave HTTP response to HTTPS client|sent GOAWAY",
+    ),
+    (Reason.TIMEOUT, r"context deadline exceeded|Client\.Timeout|i/o timeout|handshake timeout"),
+    (Reason.UNAUTHORIZED, r"\bunauthorized\b|authentication required|no basic auth"),
+    (Reason.FORBIDDEN, r"\bdenied\b"),
+    (Reason.NOT_FOUND, r"(?:name|manifest|blob) unknown"),
+    (Reason.INVALID, r"(?:name|tag|digest|manifest) invalid|\bunsupported:|manifest unverified"),
 )
+_HTTP_STATUS = re.compile(r"\bHTTP (?:status: )?([45]\d\d)\b")
+# Unlike the API's: 410 is as final as 404 here, and Harbor answers 412 where a policy of a project refuses the pull.
+_REGISTRY_HTTP_REASONS = {
+    400: Reason.INVALID,
+    401: Reason.UNAUTHORIZED,
+    402: Reason.FORBIDDEN,
+    403: Reason.FORBIDDEN,
+    404: Reason.NOT_FOUND,
+    405: Reason.INVALID,
+    406: Reason.INVALID,
+    408: Reason.TIMEOUT,
+    410: Reason.NOT_FOUND,
+    412: Reason.FORBIDDEN,
+    415: Reason.INVALID,
+    422: Reason.INVALID,
+    423: Reason.FORBIDDEN,
+    429: Reason.RATE_LIMITED,
+    451: Reason.FORBIDDEN,
+}
+# A code that the client does not know; the words after it are the registry's own.
+_UNKNOWN_CODE = re.compile(r"(?<!name )(?<!manifest )(?<!blob )\bunknown: ?(.*)", re.IGNORECASE | re.DOTALL)
+_OWN_WORDS = _rules(
+    (Reason.RATE_LIMITED, r"too many|\brate[ -]?(?:limit|exceeded)|throttl|slow down"),
+    (Reason.REGISTRY_ERROR, r"internal (?:server )?error|unavailable|try again|timed? ?out"),
+    (Reason.UNAUTHORIZED, r"\bunauthori[sz]ed|authenticat|credential|\blog ?in\b|\btoken\b.*\b(?:expired|invalid)"),
+    (Reason.FORBIDDEN, r"denied|forbidden|\bnot (?:allowed|permitted|authori[sz]ed)|permission"),
+    (
+        Reason.NOT_FOUND,
+        r"\bnot[ _-]?(?:been )?found|n[o']t (?:be found|exist|find)|\bno such\b|\bdeleted\b|\bremoved\b|\bexpired\b"
+        r"|\bgone\b|\bno longer\b|\b(?:tag|manifest|image|artifact|repository|name)[ _]unknown"
+        r"|\bunknown (?:tag|manifest|image|artifact|repository|blob)",
+    ),
+    (
+        Reason.FORBIDDEN,
+        r"polic(?:y|ies)|blocked|prevent|vulnerabilit|quarantin|quota|suspended|disabled|licen[sc]e|payment|unsigned",
+    ),
+    (Reason.INVALID, r"invalid|malformed|bad request|unsupported|not supported|illegal|precondition"),
+)
+
+
 _STATUS_REASONS = {
     "NotFound": Reason.NOT_FOUND,
     "Unauthorized": Reason.UNAUTHORIZED,
@@ -70,10 +120,20 @@ def _of_text(message: str) -> Reason:
     text = _LOOKUP.sub("lookup", _QUOTED.sub('""', text))
     # Pull specs and addresses stand before a colon; a word of the error itself has none inside.
     text = " ".join(word for word in text.split() if not (word.endswith(":") and re.search("[/:@]", word[:-1])))
-    for reason, pattern in _REGISTRY_TEXTS:
-        if pattern.search(text):
-            return reason
-    return Reason.REGISTRY_ERROR
+    statuses = [int(status) for status in _HTTP_STATUS.findall(text)]
+    known = [_REGISTRY_HTTP_REASONS[status] for status in statuses if status in _REGISTRY_HTTP_REASONS]
+    unknown = _UNKNOWN_CODE.search(text)
+    # The registry's own words stay out of the client's rules, which are about words that only the client uses.
+    reason = _first(_CLIENT_TEXTS, text[: unknown.start()] if unknown else text)
+    if known or reason:
+        return known[0] if known else reason or Reason.REGISTRY_ERROR
+    # Names of images and repositories may contain any word.
+    words = " ".join(word for word in unknown[1].split() if not re.search("[/:@]", word[:-1])) if unknown else ""
+    return _first(_OWN_WORDS, words) or Reason.REGISTRY_ERROR
+
+
+def _first(rules: _Rules, text: str) -> Reason | None:
+    return next((reason for reason, pattern in rules if pattern.search(text)), None)
 
 
 def of_http(code: int) -> Reason:

@@ -9,13 +9,16 @@ from tests.support.paths import CONFORMANCE
 from tests.support.place import Place
 
 RECORDED: dict[str, Json] = json.loads((CONFORMANCE / "registry-errors.json").read_text(encoding="utf-8"))
+FIELD: dict[str, Json] = json.loads((CONFORMANCE / "registry-errors-field.json").read_text(encoding="utf-8"))
 # A repository answers like the recorded one, only sooner.
 SOONER = {"slow-20": "slow-1", "slow-20-with-timeout-5s": "slow-9"}
+ALL = RECORDED | FIELD
 ELSEWHERE = {"connection-refused": "127.0.0.1:1/x:prod", "host-unknown": "registry.invalid/x:prod"}
 
 
 def source(name: str, faulty: str) -> Json:
-    place = ELSEWHERE.get(name) or f"{faulty}/{SOONER.get(name, name)}:prod"
+    repository = f"{name}/app" if name in FIELD else SOONER.get(name, name)
+    place = ELSEWHERE.get(name) or f"{faulty}/{repository}:prod"
     policy = {"insecure": True}
     if name == "plain-http-without-insecure":
         place, policy = f"{faulty}/denied:prod", {}
@@ -24,13 +27,13 @@ def source(name: str, faulty: str) -> Json:
 
 def expected(name: str, faulty: str) -> Json:
     """What the report is to say of a tag."""
-    recorded = RECORDED[name]
+    recorded = ALL[name]
     status = recorded.get("status") or recorded["whole_request"]
     return {
         "result": "failed",
         "reason": recorded["reason"],
         "by": "api" if "whole_request" in recorded else "registry",
-        "message": str(status["message"]).replace("REGISTRY", faulty).replace("slow-20", "slow-1"),
+        "message": str(status["message"]).replace("REGISTRY", faulty).replace("slow-20", "slow-1").strip(),
         "attempts": 1,
         "before": None,
         "after": None,
@@ -38,13 +41,13 @@ def expected(name: str, faulty: str) -> Json:
 
 
 def test_each_recorded_answer_ends_in_its_reason(place: Place, faulty: str) -> None:
-    assert len(RECORDED) == 25
-    for name in RECORDED:
+    assert (len(RECORDED), len(FIELD)) == (25, 10)
+    for name in ALL:
         place.stream(name, {"prod": source(name, faulty)})
     with place.sandbox.settings(retry_rate_limited=0.1):
         done = place.run(RETRIES="0", IMPORT_TIMEOUT="3s")
     assert done.status == 1, done.stderr
-    wanted = {f"{name}:prod": expected(name, faulty) for name in RECORDED}
+    wanted = {f"{name}:prod": expected(name, faulty) for name in ALL}
     assert {name: {key: tag[key] for key in wanted[name]} for name, tag in done.tags.items()} == wanted
 
 

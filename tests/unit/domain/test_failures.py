@@ -16,6 +16,8 @@ from job.domain.text import clean
 from tests.support.paths import CONFORMANCE
 
 RECORDED: dict[str, Any] = json.loads((CONFORMANCE / "registry-errors.json").read_text(encoding="utf-8"))
+FIELD: dict[str, Any] = json.loads((CONFORMANCE / "registry-errors-field.json").read_text(encoding="utf-8"))
+RECORDED |= FIELD
 OF_IMAGES = sorted(name for name, record in RECORDED.items() if "status" in record)
 # Words that mean something in a message, as parts of names.
 HOSTILE = (
@@ -56,7 +58,8 @@ def test_every_recorded_refusal_of_a_request_has_its_reason(name: str) -> None:
 @settings(max_examples=20)
 @given(host=HOSTS, path=PATHS, tag=TAGS)
 def test_names_never_change_the_reason(name: str, host: str, path: str, tag: str) -> None:
-    spec = {f"REGISTRY/{name}:prod": f"{host}/{path}:{tag}", "REGISTRY": host}
+    spec = {f"REGISTRY/{name}:prod": f"{host}/{path}:{tag}", f"REGISTRY/{name}/app:prod": f"{host}/{path}:{tag}"}
+    spec |= {"REGISTRY": host, "team/app:prod": f"{path}:{tag}"}
     # Where the recorded registry has a name of its own, put the hostile one in its place.
     spec |= {"127.0.0.1:1/x:prod": f"{host}/{path}:{tag}", "127.0.0.1:1/v2": f"{host}/v2"}
     spec |= {"registry.invalid/x:prod": f"{host}/{path}:{tag}", "registry.invalid": host.partition(":")[0]}
@@ -117,6 +120,33 @@ def test_the_errors_of_several_mirrors_are_read_too() -> None:
         ("received unexpected HTTP status: 500 Internal Server Error", Reason.REGISTRY_ERROR),
         ("content integrity error: the manifest was not the one asked for", Reason.REGISTRY_ERROR),
         ("something that nobody has ever seen", Reason.REGISTRY_ERROR),
+        # An HTTP status is surer than the words of the page that came with it.
+        ('error parsing HTTP 410 response body: unexpected end of JSON input: ""', Reason.NOT_FOUND),
+        ('error parsing HTTP 400 response body: invalid character: "<html>not found</html>"', Reason.INVALID),
+        ('error parsing HTTP 412 response body: no error details found in HTTP response body: "{}"', Reason.FORBIDDEN),
+        ("received unexpected HTTP status: 408 Request Timeout", Reason.TIMEOUT),
+        ("received unexpected HTTP status: 599 ", Reason.REGISTRY_ERROR),
+        # Codes of the distribution specification.
+        ("manifest invalid: manifest invalid", Reason.INVALID),
+        ("unsupported: The operation is unsupported.", Reason.INVALID),
+        ("blob unknown: blob unknown to registry", Reason.NOT_FOUND),
+        ("unavailable: service unavailable", Reason.REGISTRY_ERROR),
+        # Codes of a registry's own, of which the client leaves the message.
+        ("unknown: Tag prod was deleted or has expired. To pull, revive via time machine", Reason.NOT_FOUND),
+        ("unknown: The named manifest is not known to the registry, no such image", Reason.NOT_FOUND),
+        ("unknown: repository team/denied:expired does not exist", Reason.NOT_FOUND),
+        ("unknown: artifact team/unauthorized:denied not found", Reason.NOT_FOUND),
+        ("unknown: Download request throttled", Reason.RATE_LIMITED),
+        ("unknown: Rate exceeded", Reason.RATE_LIMITED),
+        ("unknown: Forbidden", Reason.FORBIDDEN),
+        ("unknown: current image with 3 vulnerabilities cannot be pulled due to configured policy", Reason.FORBIDDEN),
+        ("unknown: User is not authorized to perform this operation", Reason.FORBIDDEN),
+        ("unknown: your login token has expired", Reason.UNAUTHORIZED),
+        ("unknown: Bad Request", Reason.INVALID),
+        ("unknown: Precondition Failed", Reason.INVALID),
+        ("unknown: temporarily unavailable, try again later", Reason.REGISTRY_ERROR),
+        ("unknown: unknown error", Reason.REGISTRY_ERROR),
+        ("unknown", Reason.REGISTRY_ERROR),
     ],
 )
 def test_what_a_registry_says(text: str, reason: Reason) -> None:
