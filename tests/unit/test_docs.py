@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from docs.tools import tables
 from job import cli
+from job.domain.model import Rollout, RolloutResult, TagName
+from job.views.documents import json_lines
 from tests.support.paths import ROOT
+from tests.unit.reports import NAMESPACE, report_of, tag_result, unlisted
 
 PAGES = tables.pages()
 TEXTS = {page: page.read_text(encoding="utf-8") for page in PAGES}
@@ -127,3 +132,21 @@ def test_every_key_of_a_document_is_described() -> None:
     page = TEXTS[ROOT / "docs" / "documents.md"]
     described = {*re.findall(r"`([a-z_]+)`", page), *re.findall(r'"([a-z_]+)":', page)}
     assert keys - described == set()
+
+
+def shape(value: object) -> object:
+    """The keys of a document at every level; of a list that of its first entry."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()}
+    return [shape(value[0])] if isinstance(value, list) and value else None
+
+
+def test_the_example_of_a_report_has_the_shape_of_a_report() -> None:
+    block = re.search(r"^```json\n(.*?)^```", TEXTS[ROOT / "docs" / "documents.md"], re.MULTILINE | re.DOTALL)
+    assert block is not None
+    rollout = Rollout(
+        NAMESPACE, "StatefulSet", "worker", (TagName(NAMESPACE, "worker", "prod"),), RolloutResult.HEALTHY
+    )
+    tag = replace(tag_result(), moved_with=("live",))
+    report = replace(report_of(tag), errors=unlisted().errors, rollouts=(rollout,))
+    assert shape(json.loads(block[1])) == shape(json.loads("".join(json_lines(report))))
