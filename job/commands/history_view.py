@@ -44,13 +44,14 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
     table.add_column("VERSION", no_wrap=True, overflow="ellipsis", max_width=16)
     if each.checked:
         table.add_column("REGISTRY", no_wrap=True)
-    table.add_column("", no_wrap=True)
+    table.add_column("", min_width=16)
     for entry in each.entries:
         moment, image = entry.moment, entry.image
         note = ["current"] if moment.is_current else []
         note += ["held"] if entry.held else []
-        note += ["put back"] if moment.put_back else []
-        note += ["rolled back from"] if moment.left else []
+        # A hold implies it.
+        note += ["restored by rollback"] if moment.put_back and not entry.held else []
+        note += ["bad: rolled back"] if moment.left else []
         cells = [
             short_digest(image),
             f"{age(moment.item.imported_at, now)} ago" if moment.item.imported_at else "-",

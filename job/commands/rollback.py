@@ -1,12 +1,12 @@
-"""`rollback` and `resume`: there and back."""
+"""`rollback` and `resume`: move a tag to an earlier image and hold it there, and release it again."""
 
 from __future__ import annotations
 
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,7 +19,6 @@ from job.domain.model import (
     Item,
     Report,
     Result,
-    Rollout,
     Shard,
     Skip,
     Stream,
@@ -35,11 +34,14 @@ from job.imagestreams.descriptions import Describer
 from job.imagestreams.retag import current_user, read_stream, release_hold, roll_back
 from job.journal.records import Journal, belongs_to
 from job.journal.store import JournalStore
-from job.publish.publisher import tell
+from job.publish.publisher import publish
+from job.publish.sink import Publication
+from job.run.admission import JournalEntry
 from job.run.context import Run, record_of, report_of
+from job.run.rollout_watch import watch_rollouts
 from job.run.session import Place, place
 from job.run.targets import Found, find_one
-from job.run.waves import Rounds
+from job.run.waves import Imported, import_waves
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
 from job.views.documents import as_document, hold_document
@@ -49,90 +51,101 @@ from job.workloads.rollouts import Moved
 
 log = logging.getLogger(__name__)
 
-_STOPPED = "stopped before anything was done"
+_STOPPED = "stopped; nothing was changed"
 
 
 def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) -> int:
-    """Move a tag back, hold it, and watch what follows it; returns the exit status."""
+    """Move a tag to an earlier image, hold it, and watch what follows it; returns the exit status."""
     until = end_of_hold(asked.until, settings.time_zone)
     if not asked.yes and not is_there():
-        raise UsageError(["rollback asks before it does anything, and nobody is there to answer: add --yes"])
+        raise UsageError(["rollback asks for confirmation, and there is no terminal to ask on: add --yes"])
     with place(settings, stop) as where:
         found = find_one(where)
         target = target_of(found, asked.to)
-        around = where.survey([found.name.namespace])
-        plan = plan_of(where, found, target, asked, until, around)
+        survey = where.survey([found.name.namespace])
+        plan = plan_of(where, found, target, asked, until, survey)
         _show_plan(plan, as_table=as_table)
-        person = Terminal(where.stopping, _STOPPED)
-        if not (asked.yes or agreed(person.ask(f"Move {plan.name} back? [y/N] "))):
-            raise UsageError(["not confirmed: nothing was done"])
+        terminal = Terminal(where.stopping, _STOPPED)
+        if not (asked.yes or agreed(terminal.ask(f"Roll {plan.name} back? [y/N] "))):
+            raise UsageError(["Aborted; nothing was changed."])
         if stop:
             raise StoppedError(_STOPPED)
-        return _roll_back(where, found, target, plan, around, as_table=as_table)
+        return _roll_back(where, found, target, plan, survey, as_table=as_table)
 
 
 def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    """Let a held tag go, import what it follows, and watch what follows it; returns the exit status."""
+    """Release a held tag, import what it follows, and watch what follows it; returns the exit status."""
     with place(settings, stop) as where:
         found = find_one(where)
         name, hold = found.name, hold_of(found.tag)
         if hold is None:
-            over = ": a hold was on it and is over, since the tag was moved" if is_over(found.tag) else ""
-            raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was done"])
-        around = where.survey([name.namespace])
+            over = ": its hold is over, since the tag was moved" if is_over(found.tag) else ""
+            raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was changed"])
+        survey = where.survey([name.namespace])
         if stop:
             raise StoppedError(_STOPPED)
         stream = release_hold(where.cluster, name, where.retrier)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
-        run = _run(where, found, Command.RESUME)
-        rounds = Rounds(run, around.workloads)
-        tag = stream.tag(name.tag)
+        started = _start(where, found, Command.RESUME)
+        run, tag = started.run, stream.tag(name.tag)
         choices = (Choice(tag, _skip(stream, tag)),) if tag else ()
-        tags = [_moved(where, rounds, result) for result in rounds.take([(stream, choices)], {})]
-        return _end(
-            where, run, tags, rounds.rollouts, around, as_table=as_table, more={"released": hold_document(hold)}
-        )
+        journals = [started.entry.before] if started.entry.before else []
+        imported = import_waves(run, [(stream, choices)], workloads=survey.workloads, journals=journals)
+        imported = _with_server_import(where, run, imported, survey)
+        return _end(where, started, imported, survey, as_table=as_table, more={"released": hold_document(hold)})
 
 
 def _skip(stream: Stream, tag: Tag) -> Skip | None:
-    """Why a tag is not imported although somebody asked for it: only what comes from a registry can be."""
+    """Why a tag is not imported although it was asked for: only what comes from a registry can be."""
     skip = skip_reason(stream, tag)
     comes_from_registry = tag.source is not None and tag.source.kind == "DockerImage"
     return None if comes_from_registry and skip in (Skip.OPTED_OUT, Skip.PINNED) else skip
 
 
-def _moved(where: Place, rounds: Rounds, result: TagResult) -> TagResult:
-    """The result of a tag that cannot be imported: what it is pinned to the server put there by itself."""
-    if result.result is not Result.SKIPPED or result.before is None:
-        return result
+def _with_server_import(where: Place, run: Run, imported: Imported, survey: Survey) -> Imported:
+    """The results, where the tag cannot be imported and the server has restored the image it is pinned to."""
+    tags: list[TagResult] = []
+    rollouts = list(imported.rollouts)
+    for result in imported.tags:
+        moved: dict[TagName, Moved] = {}
+        if result.result is Result.SKIPPED and result.before is not None:
+            result, moved = _moved_by_server(where, result, result.before.digest)
+        tags.append(result)
+        rollouts += watch_rollouts(run, survey.workloads, moved, where.stopping) if moved else ()
+    return Imported(tuple(tags), tuple(rollouts))
+
+
+def _moved_by_server(where: Place, result: TagResult, before: str) -> tuple[TagResult, dict[TagName, Moved]]:
+    """The result by a read of the stream, and the tags that have moved, with their digest."""
     name = TagName(result.namespace, result.stream, result.tag)
     try:
         stream = stream_from(read_stream(where.cluster, name, where.retrier))
     except ClusterError as error:
-        # The tag is let go already, so that this may not end as if nothing was done.
+        # The tag is released already, so that the command must not end as if nothing was changed.
         log.warning("which image %s/%s has now is not known: %s", name.namespace, name, error)
-        return replace(result, after=None)
+        return replace(result, after=None), {}
     tag = stream.tag(name.tag)
-    if tag is None or tag.current is None or tag.current.digest == result.before.digest:
-        return result
+    if tag is None or tag.current is None or tag.current.digest == before:
+        return result, {}
     describer = Describer(where.cluster, where.stopping)
     describer.describe(name.namespace, name.stream, tag.current.digest)
     names = [name, *(replace(name, tag=alias) for alias in sorted(aliases_of(stream, name.tag)))]
-    rounds.rollouts += rounds.watch(dict.fromkeys(names, Moved(tag.current.digest)), where.stopping)
     image = image_of(tag.current, describer.facts(tag.current.digest))
-    return replace(result, result=Result.UPDATED, reason=None, after=image)
+    moved = dict.fromkeys(names, Moved(tag.current.digest))
+    return replace(result, result=Result.UPDATED, reason=None, after=image), moved
 
 
 def _show_plan(plan: Undoing, *, as_table: bool) -> None:
     from job.commands.rollback_view import print_undoing
 
-    # A document on stdout stays alone there.
+    # With --output json, stdout holds the document alone.
     write(lambda: print_undoing(plan, datetime.now(UTC), sys.stdout if as_table else sys.stderr))
 
 
-def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, around: Survey, *, as_table: bool) -> int:
+def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, survey: Survey, *, as_table: bool) -> int:
     name, settings = found.name, where.settings
-    run = _run(where, found, Command.ROLLBACK)
+    started = _start(where, found, Command.ROLLBACK)
+    run = started.run
     terms = Terms(run.started, current_user(where.cluster), plan.reason, plan.until, plan.until_newer)
     tag = roll_back(
         where.cluster,
@@ -145,16 +158,15 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, ar
     )
     hold = hold_of(tag)
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
-    rounds = Rounds(run, around.workloads)
     moved = {each: Moved(plan.to.digest, plan.now.digest) for each in with_aliases(found)}
-    rollouts = rounds.watch(moved, where.stopping)
+    rollouts = watch_rollouts(run, survey.workloads, moved, where.stopping)
     result = TagResult(
         namespace=name.namespace,
         stream=name.stream,
         tag=name.tag,
         source=found.tag.source.name if found.tag.source else None,
         result=Result.ROLLED_BACK,
-        message=f"put back from {plan.now.digest}: {plan.reason or 'no reason given'}",
+        message=f"rolled back from {plan.now.digest}: {plan.reason or 'no reason given'}",
         moved_with=plan.aliases,
         before=plan.now,
         after=replace(plan.to, imported_at=tag.current.imported_at if tag.current else None),
@@ -167,14 +179,22 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, ar
         "warnings": list(plan.warnings),
         "hold": hold_document(hold),
     }
-    return _end(where, run, [result], rollouts, around, as_table=as_table, more=more)
+    return _end(where, started, Imported((result,), tuple(rollouts)), survey, as_table=as_table, more=more)
 
 
-def _run(where: Place, found: Found, command: Command) -> Run:
-    """What a report is made from: of one tag, in the metrics group of the run that usually imports it."""
+@dataclass(frozen=True, slots=True)
+class _Started:
+    """A command on one tag, as a run, and its entry in the journal."""
+
+    run: Run
+    entry: JournalEntry
+
+
+def _start(where: Place, found: Found, command: Command) -> _Started:
+    """A run of one tag, in the metrics group of the run that usually imports it."""
     name = found.name
-    memory = JournalStore(where.cluster, name.namespace)
-    journal = memory.read()
+    store = JournalStore(where.cluster, name.namespace)
+    journal = store.read()
     deployment, shard = _group(journal, name)
     wanted = Wanted(deployment, (Pattern(name.stream, name.tag),), (), shard)
     run = Run(
@@ -186,15 +206,11 @@ def _run(where: Place, found: Found, command: Command) -> Run:
         command=command,
         progress=where.progress.show,
     )
-    run.records[name.namespace] = record_of(run)
-    run.memories[name.namespace] = memory
-    if journal is not None:
-        run.journals[name.namespace] = journal
-    return run
+    return _Started(run, JournalEntry(store, record_of(run), journal))
 
 
 def _group(journal: Journal | None, name: TagName) -> tuple[str | None, Shard | None]:
-    """Deployment and share of the run that usually imports a tag: the last on a schedule, else the last at all."""
+    """Deployment and shard of the run that usually imports a tag: the last scheduled one, else the last of any."""
     key = name.stream, name.tag
     runs = [
         record
@@ -208,26 +224,19 @@ def _group(journal: Journal | None, name: TagName) -> tuple[str | None, Shard | 
 
 
 def _end(
-    where: Place,
-    run: Run,
-    tags: Sequence[TagResult],
-    rollouts: Sequence[Rollout],
-    around: Survey,
-    *,
-    as_table: bool,
-    more: Mapping[str, Any],
+    where: Place, started: _Started, imported: Imported, survey: Survey, *, as_table: bool, more: Mapping[str, Any]
 ) -> int:
-    """Report what was done, and pass it on."""
+    """Publish the report, then show it."""
+    run, tags, rollouts, errors = started.run, imported.tags, imported.rollouts, survey.errors
     namespace = run.namespaces[0]
-    errors = around.errors
     outcomes = {namespace: outcome_of(namespace, tags, errors, rollouts, stopped=run.stopping())}
     status = exit_status(tags, errors, 1, rollouts, matched=True, outcome=overall(list(outcomes.values())))
-    # The tag was moved, so that 3, which says that nothing was done, would be wrong.
+    # The tag was moved, and exit status 3 would mean that nothing was done.
     status = 1 if status == 3 else status
     report = report_of(run, tags, errors, outcomes, status, rollouts)
     where.progress.end()
-    # On record before anybody reads it, who may take his time.
-    tell(run, report, os.environ)
+    # Published before it is shown, since the reader of stdout may take any time.
+    publish(Publication(run, report, {namespace: started.entry}, os.environ))
     _show(report, more, as_table=as_table)
     for error in errors:
         log.error("%s", error.message)

@@ -7,7 +7,7 @@ import os
 
 from job.config.settings import Settings
 from job.domain.model import Command, Report
-from job.run.admission import frozen, locked
+from job.run.admission import entries_of, freeze_of, frozen_report, locked
 from job.run.context import Run
 from job.run.engine import perform, start
 from job.run.session import Place, place
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    """Import, or for a plan look up, what was asked for; returns the exit status."""
+    """Import the chosen tags, or for a plan query their registries; returns the exit status."""
     if settings.gateway is None and command is Command.RUN:
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
     with place(settings, stop) as where:
@@ -30,18 +30,20 @@ def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool) -> 
             progress=where.progress.show,
         )
         report = perform(run) if run.dry_run else _import(where, run)
-    # All of it is on record and the lock is free, however long whoever reads this takes.
+    # Everything is published and the lock is free, however long the reader of stdout takes.
     return show(report, as_table=as_table)
 
 
 def _import(where: Place, run: Run) -> Report:
-    from job.publish.publisher import tell
+    from job.publish.publisher import publish
+    from job.publish.sink import Publication
 
-    if (report := frozen(run)) is not None:
-        tell(run, report, os.environ)
+    if (freeze := freeze_of(run)) is not None:
+        report = frozen_report(run, freeze)
+        publish(Publication(run, report, entries_of(run), os.environ))
         return report
-    with locked(run) as refused:
-        report = perform(run, refused)
+    with locked(run) as admission:
+        report = perform(run, admission)
         where.progress.end()
-        tell(run, report, os.environ)
+        publish(Publication(run, report, admission.entries, os.environ), admission.release)
         return report

@@ -190,6 +190,18 @@ def is_overtaken(journal: Journal, run_id: str) -> bool:
     return any(run.id == run_id and run.outcome == Outcome.ABORTED and not run.finished_at for run in journal.runs)
 
 
+def is_superseded(journal: Journal, run: RunRecord) -> bool:
+    """Whether a run began after this one that publishes all of the same metrics group."""
+    ids = [each.id for each in journal.runs]
+    later = journal.runs[: ids.index(run.id)] if run.id in ids else ()
+    return any(
+        (each.deployment, each.shard, each.command) == (run.deployment, run.shard, Command.RUN)
+        and not each.narrowed
+        and each.outcome != Outcome.FROZEN
+        for each in later
+    )
+
+
 def _bounded(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     """The last runs, and of each kind at least its last few: an hourly job must not push out a weekly one's."""
     kept, of_kind = [], Counter[tuple[str | None, Shard | None, str, bool]]()

@@ -1,7 +1,7 @@
 """A report as Kubernetes Events: one for each updated or failed tag, failures first, then a summary of the run.
 
-At most `MOST` tags of a run get one, since Events are a shared and bounded store. An Event that says the same as one
-that is there already is counted on it, as Kubernetes' own components do.
+At most `MOST` tags of a run get one, since Events are a shared and bounded store. An Event that repeats an existing one
+raises that one's count, as Kubernetes' own components do.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from job.domain.errors import ClusterError
 from job.domain.model import JOURNAL, Image, Involved, Outcome, Reason, Report, Result, Rollout, TagResult
 from job.domain.text import clean, humanize
 from job.domain.times import iso
+from job.publish.sink import Publication
 from job.views.documents import summary
 
 log = logging.getLogger(__name__)
@@ -39,24 +40,37 @@ class Event:
 
 
 def events_of(report: Report, run: Involved | None) -> tuple[Event, ...]:
-    """The Events of a report; `run` is the CronJob or Job that a summary is about, if any is."""
+    """The Events of a report; `run` is the CronJob or Job that the summary is about, if there is one."""
     failed = [tag for tag in report.tags if tag.result is Result.FAILED]
     broken = [rollout for rollout in report.rollouts if rollout.is_bad and rollout.namespace in report.namespaces]
     moved = sorted(
         (tag for tag in report.tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)),
         key=lambda tag: tag.result is not Result.ROLLED_BACK,
     )
-    each = [*map(_of_tag, failed), *map(_of_rollout, broken), *map(_of_tag, moved)]
-    told = each[:MOST]
-    left_out = len(each) - len(told)
+    candidates = [*map(_of_tag, failed), *map(_of_rollout, broken), *map(_of_tag, moved)]
+    events = candidates[:MOST]
+    left_out = len(candidates) - len(events)
     if run is None and left_out:
-        # There is neither CronJob nor Job, but something has to tell of those that are left out.
-        run = Involved("v1", "ConfigMap", each[MOST].involved.namespace, JOURNAL)
+        # There is neither CronJob nor Job to report how many were left out.
+        run = Involved("v1", "ConfigMap", candidates[MOST].involved.namespace, JOURNAL)
     if run is not None:
-        well = report.outcome in (Outcome.SUCCESS, Outcome.FROZEN)
+        expected = report.outcome in (Outcome.SUCCESS, Outcome.FROZEN)
         message = summary(report) + (f"; {left_out} more tags changed or failed" if left_out else "")
-        told.append(Event(run, f"Import{report.outcome.capitalize()}", message, warning=not well))
-    return tuple(told)
+        events.append(Event(run, f"Import{report.outcome.capitalize()}", message, warning=not expected))
+    return tuple(events)
+
+
+class EventsSink:
+    """Writes the report as Events."""
+
+    name = "Events"
+    needs_lock = True
+
+    def publish(self, publication: Publication) -> Publication:
+        """See `Sink`."""
+        run, report = publication.run, publication.report
+        post(run.cluster, events_of(report, run.trigger.owner), report.finished_at)
+        return publication
 
 
 def _of_rollout(rollout: Rollout) -> Event:
@@ -74,8 +88,8 @@ def _of_tag(tag: TagResult) -> Event:
     if tag.result is Result.FAILED:
         return Event(stream, "ImportFailed", f"{tag.tag}: {tag.reason}: {tag.message}", warning=True)
     if tag.result is Result.ROLLED_BACK:
-        told = f"{tag.tag}: back on {_named(tag.after)}: {tag.message or 'rolled back'}"
-        return Event(stream, "ImageRolledBack", told, warning=True)
+        message = f"{tag.tag}: back on {_named(tag.after)}: {tag.message or 'rolled back'}"
+        return Event(stream, "ImageRolledBack", message, warning=True)
     more = f": {tag.message}" if tag.message else ""
     return Event(stream, "ImageImported", f"{tag.tag}: from {_named(tag.before)} to {_named(tag.after)}{more}")
 
@@ -87,7 +101,7 @@ def _named(image: Image | None) -> str:
 
 
 def post(cluster: Cluster, events: Sequence[Event], now: datetime) -> None:
-    """Write Events, each in the namespace of what it is about. What fails is a warning: a run does not depend on it."""
+    """Write Events, each in the namespace of its object. Failures are warnings: a run does not depend on Events."""
     given_up: set[str] = set()
     for event in events:
         namespace = event.involved.namespace
@@ -99,7 +113,7 @@ def post(cluster: Cluster, events: Sequence[Event], now: datetime) -> None:
             advice = " (grant create, get and update on events)" if error.reason is Reason.FORBIDDEN else ""
             log.warning("an Event in %s was not written: %s%s", namespace, error, advice)
             if error.reason in (Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.UNREACHABLE, Reason.TIMEOUT):
-                # The next one would fare no better.
+                # The next one would fail in the same way.
                 given_up.add(namespace)
 
 
@@ -110,13 +124,13 @@ def _post(cluster: Cluster, namespace: str, event: Event, now: datetime) -> None
             if tries == 1:
                 cluster.create(EVENTS, namespace, body)
                 return
-            there = dict(cluster.get(EVENTS, namespace, body["metadata"]["name"]))
-            there["count"] = int(there.get("count") or 1) + 1
-            there["lastTimestamp"] = body["lastTimestamp"]
-            cluster.replace(EVENTS, namespace, there)
+            existing = dict(cluster.get(EVENTS, namespace, body["metadata"]["name"]))
+            existing["count"] = int(existing.get("count") or 1) + 1
+            existing["lastTimestamp"] = body["lastTimestamp"]
+            cluster.replace(EVENTS, namespace, existing)
             return
         except ClusterError as error:
-            # It is there already, or somebody else counted on it just now.
+            # It exists already, or another client has just raised its count.
             if error.code != 409 or tries == TRIES:
                 raise
 
@@ -130,9 +144,9 @@ def _body(namespace: str, event: Event, now: datetime) -> dict[str, Any]:
         "name": event.involved.name,
         "uid": event.involved.uid,
     }
-    same = "\n".join((event.involved.kind, event.involved.name, event.reason, message))
-    # The name says what is told, so that the same is counted and not told again.
-    name = f"{event.involved.name[:200]}.{hashlib.sha256(same.encode()).hexdigest()[:16]}"
+    content = "\n".join((event.involved.kind, event.involved.name, event.reason, message))
+    # The name follows from the content, so that a repetition raises the count of the existing Event.
+    name = f"{event.involved.name[:200]}.{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     return {
         "apiVersion": EVENTS.api_version,
         "kind": EVENTS.kind,

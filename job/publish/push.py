@@ -5,45 +5,58 @@ Loaded only where a gateway is set, since it brings the Prometheus client along.
 
 from __future__ import annotations
 
+import functools
 import logging
-from collections.abc import Collection, Sequence
+import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
-from job.domain.model import Report, Shard, TriggerKind
-from job.journal.records import Journal, belongs_to, group_key
+from job.domain.model import Shard, TriggerKind
+from job.journal.records import Journal, belongs_to, group_key, is_superseded
 from job.journal.store import JournalStore
 from job.publish.metrics import Past
 from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, push
-from job.run.context import Run
+from job.publish.sink import Publication
 
 log = logging.getLogger(__name__)
 
 
-def push_metrics(
-    run: Run, report: Report, settings: GatewaySettings, home: str, overtaken: Collection[str] = ()
-) -> None:
-    """Push a run's metrics, and remove those of what the job no longer pushes.
+# A later run that takes the lock needs longer than this until it pushes.
+UNDISTURBED_SECONDS = 2.0
 
-    Args:
-        run: the run.
-        report: what became of it.
-        settings: the gateway's.
-        home: the namespace of the pod, if there is one.
-        overtaken: namespaces of which a later run has told, or will.
-    """
+
+def push_metrics(publication: Publication, settings: GatewaySettings) -> None:
+    """Push a run's metrics, and remove those of what the job no longer pushes."""
+    run, report = publication.run, publication.report
     pasts = {
-        namespace: past_of(journal, namespace, report.deployment, report.shard)
-        for namespace, journal in run.journals.items()
+        namespace: past_of(entry.before, namespace, report.deployment, report.shard)
+        for namespace, entry in publication.entries.items()
+        if entry.before is not None
     }
     gateway = Gateway(settings)
     try:
+        overtaken = functools.partial(_is_overtaken, publication)
         push(report, gateway, pasts, narrowed=run.settings.narrowed, overtaken=overtaken)
         if not settings.aggregation and not run.settings.narrowed:
-            _remove_stale(run, report, gateway, home)
+            _remove_stale(publication, gateway)
     finally:
         gateway.close()
+
+
+def _is_overtaken(publication: Publication, namespace: str) -> bool:
+    """Whether a later run publishes the namespace's metrics, so that this run's would overwrite newer ones."""
+    if namespace in publication.overtaken:
+        return True
+    entry, released_at = publication.entries.get(namespace), publication.released_at
+    if entry is None or released_at is None or time.monotonic() - released_at < UNDISTURBED_SECONDS:
+        return False
+    journal = entry.store.read()
+    if journal is None or not is_superseded(journal, entry.record):
+        return False
+    log.warning("metrics of %s are left to the run that has begun since", namespace)
+    return True
 
 
 def past_of(journal: Journal, namespace: str, deployment: str | None, shard: Shard | None) -> Past:
@@ -61,12 +74,13 @@ def past_of(journal: Journal, namespace: str, deployment: str | None, shard: Sha
     )
 
 
-def _remove_stale(run: Run, report: Report, gateway: Gateway, home: str) -> None:
+def _remove_stale(publication: Publication, gateway: Gateway) -> None:
     """Delete the groups that this CronJob has pushed and no longer does: of namespaces, deployments, shards gone.
 
     The journal of the pod's own namespace lists them. Of several shards the first one does it for all.
     """
-    owner = run.trigger.owner
+    run, report = publication.run, publication.report
+    owner, home = run.trigger.owner, publication.environment.get("POD_NAMESPACE", "").strip()
     if run.trigger.kind is not TriggerKind.SCHEDULED:
         # A Job made by hand may have been given another deployment, once.
         return
@@ -76,8 +90,9 @@ def _remove_stale(run: Run, report: Report, gateway: Gateway, home: str) -> None
     if report.shard:
         shards = [Shard(index, report.shard.count) for index in range(report.shard.count)]
     now = [group_of(namespace, report.deployment, shard) for namespace in report.namespaces for shard in shards]
-    memory = run.memories.get(home) or JournalStore(run.cluster, home)
-    journal = memory.read()
+    entry = publication.entries.get(home)
+    store = entry.store if entry else JournalStore(run.cluster, home)
+    journal = store.read()
     if journal is None:
         return
     before: Sequence[Group] = journal.pushed.get(owner.name, ())
@@ -92,4 +107,4 @@ def _remove_stale(run: Run, report: Report, gateway: Gateway, home: str) -> None
             left.append(group)
             log.error("the metrics of %s were not removed: %s", ", ".join(group.values()), error)
     if left != list(before):
-        memory.update(lambda journal: replace(journal, pushed={**journal.pushed, owner.name: tuple(left)}))
+        store.update(lambda journal: replace(journal, pushed={**journal.pushed, owner.name: tuple(left)}))

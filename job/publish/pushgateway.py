@@ -75,7 +75,7 @@ def push(
     pasts: Mapping[str, Past],
     *,
     narrowed: bool,
-    overtaken: Collection[str] = (),
+    overtaken: Callable[[str], bool] = lambda namespace: False,
 ) -> None:
     """Push what the report says, a group for each of its namespaces. What fails is logged as an error.
 
@@ -84,11 +84,11 @@ def push(
         gateway: where to.
         pasts: what is remembered of namespaces, where that spares asking the gateway.
         narrowed: the run took only some tags, by hand.
-        overtaken: namespaces of which a later run has told, or will.
+        overtaken: whether a later run publishes the metrics of a namespace; asked just before they are pushed.
     """
     for namespace in report.namespaces:
         # The group there is another run's. What is only added up counts all the same.
-        if report.outcomes[namespace] is Outcome.LOCKED or (namespace in overtaken and not gateway.sums):
+        if report.outcomes[namespace] is Outcome.LOCKED or (not gateway.sums and overtaken(namespace)):
             continue
         try:
             if gateway.sums:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
@@ -21,11 +21,46 @@ from job.runtime.pool import gather
 log = logging.getLogger(__name__)
 
 
-def frozen(run: Run) -> Report | None:
-    """The report of a scheduled run inside a freeze window; None when it may go ahead.
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """The run in the journal of one namespace.
+
+    Attributes:
+        store: reads and writes that journal.
+        record: the run, as it was when it began.
+        before: what the journal held then; None where it could not be read or written.
+    """
+
+    store: JournalStore
+    record: RunRecord
+    before: Journal | None
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Where a run may go ahead.
+
+    Attributes:
+        refused: an error for each namespace whose lock could not be taken.
+        entries: by namespace, the run's entry in the journals of the others.
+        release: releases the locks; a second call does nothing.
+    """
+
+    refused: tuple[RunError, ...] = ()
+    entries: Mapping[str, JournalEntry] = field(default_factory=dict)
+    release: Callable[[], None] = lambda: None
+
+    @property
+    def journals(self) -> dict[str, Journal]:
+        """By namespace, what the journals held before the run, as far as is known."""
+        return {name: entry.before for name, entry in self.entries.items() if entry.before is not None}
+
+
+def freeze_of(run: Run) -> Freeze | None:
+    """The freeze window in which a scheduled run began; None where it may go ahead.
 
     Raises:
-        UsageError: it was started by hand, so that somebody is there to decide.
+        UsageError: the run was started by hand, so that its user can decide.
     """
     settings = run.settings
     if settings.ignore_freeze or not settings.freeze:
@@ -33,30 +68,33 @@ def frozen(run: Run) -> Report | None:
     try:
         zone = parse_zone(settings.time_zone or run.trigger.time_zone)
     except ValueError as error:
-        raise UsageError([f"the CronJob's timeZone: {error}; mend it, or set TIME_ZONE for FREEZE"]) from error
+        raise UsageError([f"the CronJob's timeZone: {error}; correct it, or set TIME_ZONE for FREEZE"]) from error
     freeze = frozen_at(settings.freeze, run.started, zone)
-    if freeze is None:
-        return None
-    if run.trigger.kind is not TriggerKind.SCHEDULED:
-        raise UsageError([f"{_told(freeze)}; to run all the same: --ignore-freeze, or IGNORE_FREEZE=true in the Job"])
-    log.warning("%s: nothing is imported", _told(freeze))
-    for namespace in run.namespaces:
-        # No lock is held, so what another run is doing there is none of this one's business.
-        memory = run.memories[namespace] = JournalStore(run.cluster, namespace)
-        run.records[namespace] = record_of(run)
-        if (journal := memory.read()) is not None:
-            run.journals[namespace] = journal
-    outcomes = dict.fromkeys(run.namespaces, Outcome.FROZEN)
-    return report_of(run, [], [], outcomes, 0)
+    if freeze is not None and run.trigger.kind is not TriggerKind.SCHEDULED:
+        advice = "to run nevertheless: --ignore-freeze, or IGNORE_FREEZE=true in the Job"
+        raise UsageError([f"{_described(freeze)}; {advice}"])
+    return freeze
 
 
-def _told(freeze: Freeze) -> str:
+def frozen_report(run: Run, freeze: Freeze) -> Report:
+    """The report of a run that imports nothing because of a freeze."""
+    log.warning("%s: nothing is imported", _described(freeze))
+    return report_of(run, [], [], dict.fromkeys(run.namespaces, Outcome.FROZEN), 0)
+
+
+def entries_of(run: Run) -> dict[str, JournalEntry]:
+    """By namespace, the journal entries of a run that takes no lock, and so does not write that it began."""
+    stores = {namespace: JournalStore(run.cluster, namespace) for namespace in run.namespaces}
+    return {name: JournalEntry(store, record_of(run), store.read()) for name, store in stores.items()}
+
+
+def _described(freeze: Freeze) -> str:
     return f"frozen from {iso(freeze.start)} until {iso(freeze.end)} by the window {freeze.text!r}"
 
 
 @contextmanager
-def locked(run: Run) -> Iterator[list[RunError]]:
-    """Hold the locks of the namespaces; gives an error for each namespace whose lock could not be had."""
+def locked(run: Run) -> Iterator[Admission]:
+    """Hold the locks of the run's namespaces, and write into their journals that it has begun."""
 
     def lost(namespace: str) -> None:
         run.stop.request(f"the lock in {namespace} was lost", at_once=True)
@@ -65,14 +103,13 @@ def locked(run: Run) -> Iterator[list[RunError]]:
         taking = {namespace: functools.partial(_take_lock, run, namespace, keeper) for namespace in run.namespaces}
         taken = gather(taking, run.settings.concurrency, run.stopping, grace=5)
         refused = [error for name in run.namespaces if (error := _lock_error(run, name, taken.get(name, _LATE)))]
-        lost_in = {error.namespace for error in refused}
-        locked_in = [namespace for namespace in run.namespaces if namespace not in lost_in]
+        refused_in = {error.namespace for error in refused}
+        locked_in = [namespace for namespace in run.namespaces if namespace not in refused_in]
         starting = {namespace: functools.partial(_write_start, run, namespace) for namespace in locked_in}
-        # The journal may hang like everything else; one that hangs still when the run is stopped stays unknown.
-        for namespace, started in gather(starting, run.settings.concurrency, run.stopping, grace=2).items():
-            if not isinstance(started, ClusterError):
-                _remember_start(run, namespace, started)
-        yield refused
+        # The journal may hang like everything else; one that still hangs when the run is stopped stays unknown.
+        started = gather(starting, run.settings.concurrency, run.stopping, grace=2)
+        entries = {name: entry for name, entry in started.items() if isinstance(entry, JournalEntry)}
+        yield Admission(tuple(refused), entries, keeper.release)
 
 
 _LATE = ClusterError(Reason.ABORTED, "stopped before the lock was taken")
@@ -108,16 +145,7 @@ def _lock_error(run: Run, namespace: str, answer: LockedError | ClusterError | N
     return RunError(namespace, Stage.LOCK, answer.reason, f"the lock in {namespace} cannot be taken: {answer}{advice}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """That the run has begun, as one journal has it; `before` is what the journal held, None where it is unknown."""
-
-    store: JournalStore
-    record: RunRecord
-    before: Journal | None
-
-
-def _write_start(run: Run, namespace: str) -> _Started:
+def _write_start(run: Run, namespace: str) -> JournalEntry:
     """Write into the journal of one namespace that the run has begun."""
     store, record = JournalStore(run.cluster, namespace), record_of(run)
     before: list[Journal] = []
@@ -128,10 +156,4 @@ def _write_start(run: Run, namespace: str) -> _Started:
         return start_run(journal, record, scope_of(run.settings.wanted))[0]
 
     written = store.update(change)
-    return _Started(store, record, before[0] if written is not None else None)
-
-
-def _remember_start(run: Run, namespace: str, started: _Started) -> None:
-    run.memories[namespace], run.records[namespace] = started.store, started.record
-    if started.before is not None:
-        run.journals[namespace] = started.before
+    return JournalEntry(store, record, before[0] if written is not None else None)

@@ -1,4 +1,7 @@
-"""A run under way: what it was told, what it began with, and what it has cost so far."""
+"""What every command works with (`Context`), and one run or plan (`Run`): immutable values that steps pass on.
+
+What a step finds out is its return value; nothing is collected here.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +23,7 @@ from job.domain.model import Command, Outcome, Reason, Report, Rollout, RunError
 from job.domain.outcome import overall
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
-from job.journal.records import Journal, RunRecord
-from job.journal.store import JournalStore
+from job.journal.records import RunRecord
 from job.run.origin import Trigger
 from job.runtime.pool import gather, interruptible
 from job.runtime.retry import Retrier, retrier
@@ -38,7 +40,7 @@ Progress = Callable[[int, int, str], None]
 
 
 class Counts:
-    """The tallies of a run while it goes on, by namespace."""
+    """Counters of a run under way, by namespace; safe to use from several threads."""
 
     def __init__(self) -> None:
         self.tallies: defaultdict[str, Tally] = defaultdict(Tally)
@@ -50,7 +52,7 @@ class Counts:
             self.tallies[namespace].requests[code] += 1
 
     def snapshot(self) -> dict[str, Tally]:
-        """The tallies as they are now; the run goes on counting what telling of it costs."""
+        """A copy of the counters; requests that publish the report are still counted afterwards."""
         with self._lock:
             return {
                 namespace: Tally(Counter(tally.requests), Counter(tally.retries))
@@ -58,14 +60,14 @@ class Counts:
             }
 
     def retried(self, namespace: str, reason: str) -> None:
-        """Something will be tried again."""
+        """A request will be retried, for `reason`."""
         with self._lock:
             self.tallies[namespace].retries[reason] += 1
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Context:
-    """What every command works with: what it was told, the cluster, what it costs there, and whether to stop."""
+    """What every command works with: its settings, the cluster, the requests counted there, and whether to stop."""
 
     settings: Settings
     cluster: Cluster
@@ -83,20 +85,20 @@ class Context:
 
     @property
     def retrier(self) -> Retrier:
-        """Sends a request again where that may help, until it is time to stop."""
+        """Retries a request where that may help, until the command is to stop."""
         return retrier(self.settings.retries, self.stopping)
 
     def patient(self, call: Callable[[], T]) -> T:
-        """What `call` returns, trying again what may pass, until it is time to stop.
+        """What `call` returns; temporary failures are retried until the command is to stop.
 
         Raises:
-            StoppedError: it was.
-            ClusterError: the last one.
+            StoppedError: the command is to stop.
+            ClusterError: the failure of the last try.
         """
         return interruptible(lambda: self.retrier.call(call), self.stopping)
 
     def ask_all(self, calls: Mapping[K, Callable[[], T]], at_once: int | None = None) -> dict[K, T | ClusterError]:
-        """The answers to many requests, any of which may be refused: that error then is its answer.
+        """The answers to many requests; the answer of a refused one is its error.
 
         Raises:
             StoppedError: the command was told to stop.
@@ -105,12 +107,12 @@ class Context:
         patient = {key: functools.partial(self.retrier.call, call) for key, call in calls.items()}
         answers = gather(patient, min(limit, at_once or limit), self.stopping)
         if self.stop:
-            raise StoppedError("stopped before everything was looked at")
+            raise StoppedError("stopped before every request was answered")
         late = ClusterError(Reason.ABORTED, "no answer before the deadline")
         return {key: answers.get(key, late) for key in calls}
 
     def look_up(self, questions: Sequence[Question]) -> Mapping[Question, Answer]:
-        """Ask for images of registries."""
+        """Ask registries, through the API server, for images."""
         settings = self.settings
         return look_up(
             self.cluster,
@@ -124,7 +126,7 @@ class Context:
         )
 
     def survey(self, namespaces: Sequence[str]) -> Survey:
-        """Find the workloads that have image triggers: in these namespaces, and wherever else that is allowed."""
+        """Find the workloads with image triggers: in these namespaces, and in all others that may be read."""
         settings = self.settings
         return survey(
             self.cluster,
@@ -134,14 +136,19 @@ class Context:
         )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Run(Context):
-    """A run under way.
+    """One run or plan.
 
     Attributes:
-        memories: the journals of the namespaces that are this run's, by namespace.
-        records: what it began with in each of them.
-        journals: what each journal held then.
+        namespaces: where it works.
+        command: which command it serves.
+        dry_run: whether it only asks what would be imported.
+        trigger: what started it.
+        progress: called with how many are done, of how many, and of what.
+        started: when it began, in UTC.
+        begun: the same moment by the monotonic clock.
+        suffix: the random part of its id.
     """
 
     namespaces: tuple[str, ...]
@@ -151,20 +158,19 @@ class Run(Context):
     progress: Progress = lambda done, total, what: None
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
-    id: str = ""
-    memories: dict[str, JournalStore] = field(default_factory=dict)
-    records: dict[str, RunRecord] = field(default_factory=dict)
-    journals: dict[str, Journal] = field(default_factory=dict)
+    suffix: str = field(default_factory=lambda: secrets.token_hex(2))
 
-    def __post_init__(self) -> None:
-        self.id = f"{self.started:%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
+    @property
+    def id(self) -> str:
+        """UTC start time and a random part; ids sort by time."""
+        return f"{self.started:%Y%m%dT%H%M%SZ}-{self.suffix}"
 
     def stopping(self) -> bool:
         """Whether nothing new may be begun: a signal came, the lock was lost, or the deadline has passed."""
         return bool(self.stop) or time.monotonic() >= self.deadline
 
     def now(self) -> datetime:
-        """What time it is, by the clock that nobody sets."""
+        """The current time, by the monotonic clock, so that a clock that is set meanwhile does not matter."""
         return self.started + timedelta(seconds=time.monotonic() - self.begun)
 
     @property
@@ -174,10 +180,10 @@ class Run(Context):
 
 
 def namespaces_of(context: Context) -> tuple[str, ...]:
-    """Where to work.
+    """The namespaces to work in.
 
     Raises:
-        UsageError: it is not known.
+        UsageError: neither settings nor login name any.
         ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
     """
     settings, cluster = context.settings, context.cluster
@@ -185,7 +191,7 @@ def namespaces_of(context: Context) -> tuple[str, ...]:
         return settings.namespaces
     if settings.namespace_selector:
         found = cluster.list(NAMESPACES, "", settings.namespace_selector)
-        names = tuple(sorted(str(each["metadata"]["name"]) for each in found))
+        names = tuple(sorted(str(item["metadata"]["name"]) for item in found))
         if not names:
             raise UsageError([f"NAMESPACE_SELECTOR: no namespace has the labels {settings.namespace_selector}"])
         return names
@@ -195,20 +201,20 @@ def namespaces_of(context: Context) -> tuple[str, ...]:
 
 
 def nothing_matches(namespaces: Sequence[str], wanted: Wanted) -> UsageError:
-    """That no tag there was asked for."""
-    asked = ", ".join(f"{each.stream}:{each.tag or wanted.deployment or '*'}" for each in wanted.patterns)
-    asked = asked or (f"tag {wanted.deployment}" if wanted.deployment else "any tag")
-    return UsageError([f"nothing in {', '.join(namespaces)} matches {asked}; see: oc get imagestreams"])
+    """The error for arguments and DEPLOYMENT that match no tag."""
+    requested = ", ".join(f"{pattern.stream}:{pattern.tag or wanted.deployment or '*'}" for pattern in wanted.patterns)
+    requested = requested or (f"tag {wanted.deployment}" if wanted.deployment else "any tag")
+    return UsageError([f"nothing in {', '.join(namespaces)} matches {requested}; see: oc get imagestreams"])
 
 
 def scope_of(wanted: Wanted) -> Scope:
-    """What a run may import: more than DEPLOYMENT where an argument names a tag."""
+    """What a run may import: any deployment's tags where an argument names a tag."""
     named = any(pattern.tag is not None for pattern in wanted.patterns)
     return Scope(None if named else wanted.deployment, wanted.shard)
 
 
 def record_of(run: Run) -> RunRecord:
-    """What a journal remembers of the run from its beginning."""
+    """The run's record in a journal, as it is written when the run begins."""
     return RunRecord(
         run.id,
         run.started,

@@ -1,12 +1,12 @@
-"""One run or plan, from settings to report: list, choose, import, watch, and what became of it."""
+"""One run or plan, from settings to report: list and choose, release holds, import wave by wave, sum up."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
-from typing import TypeVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from job.domain.model import Command, Report, RunError, Skip, Stage
 from job.domain.outcome import exit_status, outcome_of, overall
@@ -14,17 +14,16 @@ from job.domain.selection import Choice
 from job.domain.times import iso
 from job.imagestreams.listing import Chosen, Listing, list_chosen, stopped
 from job.journal.records import start_run
+from job.run.admission import Admission
 from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of
 from job.run.expired_holds import release
 from job.run.origin import find_trigger
 from job.run.rollback_targets import count_targets
-from job.run.waves import Rounds, unreadable_waves, waves_of
+from job.run.waves import Imported, import_waves, unreadable_waves, waves_of
 from job.runtime.pool import gather
 from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 
 def start(
@@ -35,7 +34,7 @@ def start(
     environment: Mapping[str, str],
     progress: Progress = lambda done, total, what: None,
 ) -> Run:
-    """Find out where to work and, for a run, what started it.
+    """The run that a command does: where it works and, for `run`, what started it.
 
     Raises:
         UsageError: there is no namespace to work in.
@@ -44,50 +43,97 @@ def start(
     settings, cluster = context.settings, context.cluster
     # The deadline counts from here.
     run = Run(settings, cluster, context.counts, context.stop, (), command, dry_run=dry_run, progress=progress)
-    run.namespaces = run.patient(lambda: namespaces_of(context))
-    if command is Command.RUN:
-        run.trigger = find_trigger(cluster, environment, run.patient, settings.time_zone)
-    return run
+    run = replace(run, namespaces=run.patient(lambda: namespaces_of(context)))
+    if command is not Command.RUN:
+        return run
+    return replace(run, trigger=find_trigger(cluster, environment, run.patient, settings.time_zone))
 
 
-def perform(run: Run, refused: Sequence[RunError] = ()) -> Report:
-    """List, choose and import (for a plan: look up) in every namespace but those that were refused."""
-    lost = {error.namespace for error in refused}
-    listings = _list(run, [namespace for namespace in run.namespaces if namespace not in lost])
-    errors = [*refused, *(listing.error for listing in listings if listing.error)]
-    chosen = [pair for listing in listings for pair in listing.chosen]
-    matched = any(listing.matched for listing in listings)
-    _tell_of_killed_runs(run, chosen, {listing.namespace for listing in listings if not listing.error})
-    for told in unreadable_waves(chosen):
-        log.warning("%s", told)
-    found = _look_around(run, chosen)
-    if found:
-        errors += found.errors
-    may_import = chosen and not any(error.stage == Stage.WAVES for error in errors)
-    rounds = Rounds(run, found.workloads if found else None)
-    released = release(run, chosen) if may_import else None
-    tags = rounds.take(released.chosen, released.notes) if released else []
-    if run.settings.check_horizon and not run.dry_run and tags:
-        tags = count_targets(run, tags)
-    nothing = [listing.nothing_matched for listing in listings if listing.nothing_matched]
-    if not matched and not errors:
-        errors = nothing
+def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B008 - it is immutable
+    """List, choose and import (for a plan: query the registries) in every namespace where the run may go ahead."""
+    selection = _select(run, admission)
+    _warn_of_killed_runs(run, admission, selection)
+    for warning in unreadable_waves(selection.chosen):
+        log.warning("%s", warning)
+    survey = _survey(run, selection.chosen)
+    errors = (*selection.errors, *survey.errors) if survey else selection.errors
+    imported = _import(run, admission, selection.chosen, survey) if _may_import(selection, errors) else Imported()
+    return _sum_up(run, selection, errors, imported)
+
+
+@dataclass(frozen=True, slots=True)
+class _Selection:
+    """What a run found in its namespaces.
+
+    Attributes:
+        chosen: the streams with the tags chosen in them.
+        matched: whether any tag was asked for, also where it is in another shard.
+        listed: the namespaces that were listed completely.
+        errors: of namespaces that were refused or could not be listed.
+        unmatched: an error for each namespace where nothing matches.
+    """
+
+    chosen: tuple[Chosen, ...]
+    matched: bool
+    listed: frozenset[str]
+    errors: tuple[RunError, ...]
+    unmatched: tuple[RunError, ...]
+
+
+def _select(run: Run, admission: Admission) -> _Selection:
+    refused_in = {error.namespace for error in admission.refused}
+    listings = _list(run, [namespace for namespace in run.namespaces if namespace not in refused_in])
+    return _Selection(
+        chosen=tuple(pair for listing in listings for pair in listing.chosen),
+        matched=any(listing.matched for listing in listings),
+        listed=frozenset(listing.namespace for listing in listings if not listing.error),
+        errors=(*admission.refused, *(listing.error for listing in listings if listing.error)),
+        unmatched=tuple(listing.nothing_matched for listing in listings if listing.nothing_matched),
+    )
+
+
+def _may_import(selection: _Selection, errors: Sequence[RunError]) -> bool:
+    return bool(selection.chosen) and not any(error.stage == Stage.WAVES for error in errors)
+
+
+def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Survey | None) -> Imported:
+    """Release the holds that have ended, import wave by wave, and count what a rollback could go back to."""
+    released = release(run, chosen)
+    imported = import_waves(
+        run,
+        released.chosen,
+        workloads=survey.workloads if survey else None,
+        journals=admission.journals.values(),
+        notes=released.notes,
+    )
+    if run.settings.check_horizon and not run.dry_run and imported.tags:
+        return replace(imported, tags=tuple(count_targets(run, imported.tags)))
+    return imported
+
+
+def _sum_up(run: Run, selection: _Selection, errors: Sequence[RunError], imported: Imported) -> Report:
+    """The report: outcome of each namespace, exit status of all."""
+    if not selection.matched and not errors:
+        errors = selection.unmatched
     else:
-        for error in nothing:
+        for error in selection.unmatched:
             log.warning("%s", error.message)
-    rollouts = rounds.rollouts
-    was_stopped = run.stopping()
-    outcomes = {
-        namespace: outcome_of(namespace, tags, errors, rollouts, stopped=was_stopped) for namespace in run.namespaces
-    }
+    stopped = run.stopping()
+    tags, rollouts = imported.tags, imported.rollouts
+    outcomes = {name: outcome_of(name, tags, errors, rollouts, stopped=stopped) for name in run.namespaces}
     status = exit_status(
-        tags, errors, len(run.namespaces), rollouts, matched=matched, outcome=overall(list(outcomes.values()))
+        tags,
+        errors,
+        len(run.namespaces),
+        rollouts,
+        matched=selection.matched,
+        outcome=overall(list(outcomes.values())),
     )
     return report_of(run, tags, errors, outcomes, status, rollouts)
 
 
 def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:
-    """The listing of each namespace; of one that had not ended when the run was stopped, just that."""
+    """The listing of each namespace; where it had not ended when the run was stopped, the error that says so."""
     settings = run.settings
     calls = {
         namespace: functools.partial(
@@ -106,44 +152,48 @@ def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:
     return [found.get(namespace) or stopped(namespace) for namespace in namespaces]
 
 
-def _look_around(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
-    """The workloads that may follow the tags, where their rollouts are to be watched; waves imply that."""
+def _survey(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
+    """The workloads that may follow the tags, where their rollouts are to be watched; several waves imply that."""
     if run.dry_run or not chosen:
         return None
-    # A hold may be let go, and the tag then comes with its wave.
-    maybe = [(s, tuple(Choice(c.tag, None if c.skip is Skip.HELD else c.skip) for c in each)) for s, each in chosen]
-    waves = len(waves_of(maybe)) > 1
+    # A hold may end in this run, and its tag is then imported in its wave.
+    if_released = [(s, tuple(Choice(c.tag, None if c.skip is Skip.HELD else c.skip) for c in cs)) for s, cs in chosen]
+    waves = len(waves_of(if_released)) > 1
     if not (waves or run.settings.watch_rollouts):
         return None
-    found = run.survey(run.namespaces)
+    survey = run.survey(run.namespaces)
     if not waves:
-        return found
-    why = "nothing is imported: there are waves, and whether one is all right cannot be seen: "
-    errors = [RunError(e.namespace, Stage.WAVES, e.reason, why + e.message) for e in found.errors]
+        return survey
+    why = "nothing is imported: there are waves, and their rollouts cannot be watched: "
+    errors = [RunError(e.namespace, Stage.WAVES, e.reason, why + e.message) for e in survey.errors]
     if errors:
         # The waves go through all namespaces.
         others = [each for each in run.namespaces if each not in {error.namespace for error in errors}]
         errors += [replace(errors[0], namespace=each) for each in others]
-    return Survey(found.workloads, tuple(errors), found.left_out)
+    return Survey(survey.workloads, tuple(errors), survey.left_out)
 
 
-def _tell_of_killed_runs(run: Run, chosen: Sequence[Chosen], listed: Collection[str]) -> None:
-    """A run that never ended left no report; what it imported is in the streams."""
-    for namespace, journal in run.journals.items():
-        for killed in start_run(journal, run.records[namespace], scope_of(run.settings.wanted))[1]:
-            since = killed.started_at
-            moved = [
-                f"{stream.name}:{choice.tag.name}"
-                for stream, choices in chosen
-                if stream.namespace == namespace
-                for choice in choices
-                if since and choice.tag.current and (when := choice.tag.current.imported_at) and when >= since
-            ]
-            told = ", ".join(moved[:20]) + (f" and {len(moved) - 20} more" if len(moved) > 20 else "")
+def _warn_of_killed_runs(run: Run, admission: Admission, selection: _Selection) -> None:
+    """A run that was killed left no report; what it imported is in the streams."""
+    for namespace, journal in admission.journals.items():
+        record = admission.entries[namespace].record
+        for killed in start_run(journal, record, scope_of(run.settings.wanted))[1]:
+            names = _imported_since(killed.started_at, namespace, selection.chosen)
+            shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
             log.warning(
-                "run %s, begun at %s in %s, never ended and counts as aborted; of this run's tags, new since then: %s",
+                "run %s, begun at %s in %s, was killed and counts as aborted; tags of this run imported since then: %s",
                 killed.id,
-                iso(since),
+                iso(killed.started_at),
                 namespace,
-                told or ("nothing" if namespace in listed else "not known"),
+                shown or ("none" if namespace in selection.listed else "not known"),
             )
+
+
+def _imported_since(since: datetime | None, namespace: str, chosen: Sequence[Chosen]) -> list[str]:
+    return [
+        f"{stream.name}:{choice.tag.name}"
+        for stream, choices in chosen
+        if stream.namespace == namespace
+        for choice in choices
+        if since and choice.tag.current and (when := choice.tag.current.imported_at) and when >= since
+    ]

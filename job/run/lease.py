@@ -299,13 +299,14 @@ class Lock:
 
 
 class Keeper:
-    """Renews locks from a thread of its own until they are let go, `at_once` of them at a time."""
+    """Renews locks from a thread of its own until they are released, `at_once` of them at a time."""
 
     def __init__(self, lost: Callable[[str], None], at_once: int) -> None:
         self._locks: list[Lock] = []
         self._at_once = at_once
         self._lost = lost
         self._ended = threading.Event()
+        self._releasing = threading.Lock()
         self._thread = threading.Thread(target=self._renew, name="locks", daemon=True)
 
     def keep(self, lock: Lock) -> None:
@@ -317,13 +318,22 @@ class Keeper:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join(RELEASE_SECONDS)
+        self.release()
+
+    def release(self) -> None:
+        """Release the locks, which takes at most twice `RELEASE_SECONDS`. A second call waits for the first."""
+        with self._releasing:
+            if not self._ended.is_set():
+                self._ended.set()
+                self._thread.join(RELEASE_SECONDS)
+                self._release()
+
+    def _release(self) -> None:
         until = time.monotonic() + RELEASE_SECONDS
         releases = {lock: lock.release for lock in self._locks}
         try:
             released = gather(releases, self._at_once, lambda: time.monotonic() > until)
-        except Exception as error:  # Nothing of what was done may go untold for it.
+        except Exception as error:  # A defect here must not keep the report from being published.
             name = type(error).__name__
             log.error("a lock was not released (%s: %s); it expires by itself; please report it", name, error)
             return

@@ -1,4 +1,4 @@
-"""The way to the cluster, from the settings to the end of the command."""
+"""The connection to the cluster, for as long as a command works."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from job.runtime.shutdown import Stop
 from job.runtime.terminal import Progress
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Place(Context):
-    """What a command works with, and where it shows how far it is."""
+    """What a command works with, and the line that shows its progress."""
 
     progress: Progress
 
 
 @contextmanager
 def place(settings: Settings, stop: Stop) -> Iterator[Place]:
-    """The way to the cluster, while a command works."""
+    """Connect to the cluster; the connection is closed when the command is done."""
     counts = Counts()
     cluster = connect(settings, counts.requested)
     progress = Progress(sys.stderr)

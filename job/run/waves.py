@@ -1,33 +1,32 @@
-"""The imports of a run, wave by wave, and what follows each: rollouts are watched, and bad images put back.
+"""The imports of a run, wave by wave, each with the rollouts that follow it.
 
-The next wave starts when the one before is all right; a bad one leaves the rest as it is.
+The next wave starts when the rollouts of the one before are healthy; after a bad one the rest is left as it is.
 """
 
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from job.domain.errors import ImportImagesError
-from job.domain.holds import Terms, hold_of
-from job.domain.model import Image, Item, OnBadRollout, Reason, Result, Rollout, RolloutResult, Skip, TagName, TagResult
+from job.cluster import IMAGE_STREAMS
+from job.domain.errors import ClusterError
+from job.domain.model import OnBadRollout, Reason, Result, Rollout, RolloutResult, Skip, Stream, TagName, TagResult
 from job.domain.retries import RetryPolicy
-from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, wave_of
-from job.domain.text import clean, humanize
+from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, choose, wave_of
+from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
 from job.imagestreams.listing import Chosen
-from job.imagestreams.retag import current_user, roll_back
+from job.journal.records import Journal
+from job.run.bad_rollouts import roll_back_bad
 from job.run.context import Run
+from job.run.rollout_watch import watch_rollouts
 from job.runtime.pool import Throttle
-from job.runtime.retry import retrier
-from job.workloads.health import Health
 from job.workloads.image_triggers import Workload
-from job.workloads.rollouts import Moved, followed_by, watch
+from job.workloads.rollouts import Moved
 
 log = logging.getLogger(__name__)
 
@@ -35,206 +34,180 @@ log = logging.getLogger(__name__)
 GRACE_AT_ONCE_SECONDS = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of tags, and of the rollouts that followed them."""
+
+    tags: tuple[TagResult, ...] = ()
+    rollouts: tuple[Rollout, ...] = ()
+
+
 def waves_of(chosen: Sequence[Chosen]) -> tuple[tuple[Chosen, ...], ...]:
-    """What was chosen by wave, in order. Tags that are left alone come with the first."""
+    """What was chosen by wave, in order. Skipped tags belong to the first."""
     waves: defaultdict[int, list[Chosen]] = defaultdict(list)
-    alone: list[Chosen] = []
+    left_alone: list[Chosen] = []
     for stream, choices in chosen:
-        mine: defaultdict[int, list[Choice]] = defaultdict(list)
+        by_wave: defaultdict[int, list[Choice]] = defaultdict(list)
         for choice in choices:
             if choice.skip is None:
                 wave = wave_of(stream, choice.tag)
-                mine[LAST_WAVE if wave is None else wave].append(choice)
-        for wave, together in mine.items():
+                by_wave[LAST_WAVE if wave is None else wave].append(choice)
+        for wave, together in by_wave.items():
             waves[wave].append((stream, tuple(together)))
         if skipped := tuple(choice for choice in choices if choice.skip is not None):
-            alone.append((stream, skipped))
+            left_alone.append((stream, skipped))
     ordered = [tuple(waves[wave]) for wave in sorted(waves)] or [()]
-    return ((*alone, *ordered[0]), *ordered[1:])
+    return ((*left_alone, *ordered[0]), *ordered[1:])
 
 
 def unreadable_waves(chosen: Sequence[Chosen]) -> Iterator[str]:
-    """What there is to say of tags whose wave is no number."""
+    """A warning for each tag whose wave is not a number."""
     for stream, choices in chosen:
         for choice in choices:
             if wave_of(stream, choice.tag) is None:
                 name = TagName(stream.namespace, stream.name, choice.tag.name)
-                yield f"{name.namespace}/{name}: {WAVE_ANNOTATION} is not a whole number, so it comes last"
+                yield f"{name.namespace}/{name}: {WAVE_ANNOTATION} is not a whole number, so it is in the last wave"
 
 
-class Rounds:
-    """Everything that a run does to the tags that were chosen."""
+def import_waves(
+    run: Run,
+    chosen: Sequence[Chosen],
+    *,
+    workloads: Sequence[Workload] | None = None,
+    journals: Collection[Journal] = (),
+    notes: Mapping[TagName, str] | None = None,
+) -> Imported:
+    """Import what was chosen, or query it for a plan; the results are in the order given.
 
-    def __init__(self, run: Run, workloads: Sequence[Workload] | None) -> None:
-        """Begin.
-
-        Args:
-            run: the run.
-            workloads: those that may follow the tags; None where rollouts are not watched.
-        """
-        self.rollouts: list[Rollout] = []
-        self._run = run
-        self._workloads = workloads
-        self._done = self._total = 0
-        self._lock = threading.Lock()
-        settings = run.settings
-        describer = Describer(run.cluster, run.stopping)
-        for journal in run.journals.values():
-            for digest, facts in journal.images.items():
-                describer.learn(digest, facts)
-        self._around = Surroundings(
-            cluster=run.cluster,
-            options=Options(not run.dry_run, RetryPolicy(settings.retries), settings.import_timeout, run.deadline),
-            describer=describer,
-            throttle=Throttle(settings.concurrency),
-            retried=run.counts.retried,
-            settled=self._settled,
-            grace=lambda: GRACE_AT_ONCE_SECONDS if run.stop.at_once else GRACE_SECONDS,
-        )
-
-    def _settled(self) -> None:
-        with self._lock:
-            self._done += 1
-            self._run.progress(self._done, self._total, "tags")
-
-    def take(self, chosen: Sequence[Chosen], notes: Mapping[TagName, str]) -> list[TagResult]:
-        """Import what was chosen, or look it up for a plan; the results are in the order given.
-
-        Args:
-            chosen: the streams with the tags chosen in them.
-            notes: what else there is to say of some of the tags.
-        """
-        self._total = sum(len(choices) for _, choices in chosen)
-        found: dict[TagName, TagResult] = {}
-        bad = False
-        # A plan writes nothing, so nothing is to be waited for.
-        waves = waves_of(chosen) if self._workloads is not None else (tuple(chosen),)
-        for number, wave in enumerate(waves):
+    Args:
+        run: the run.
+        chosen: the streams with the tags chosen in them.
+        workloads: those that may follow the tags; None where rollouts are not watched.
+        journals: what they know of images is not asked for again.
+        notes: more to report of some of the tags.
+    """
+    importing = _importing(run, sum(len(choices) for _, choices in chosen), journals)
+    # A plan writes nothing, so that there is nothing to wait for between waves.
+    waves = waves_of(chosen) if workloads is not None else (tuple(chosen),)
+    results: dict[TagName, TagResult] = {}
+    rollouts: list[Rollout] = []
+    bad = False
+    for number, wave in enumerate(waves):
+        if bad:
+            wave = tuple((s, tuple(Choice(c.tag, c.skip or Skip.WAVE) for c in choices)) for s, choices in wave)
+        elif number:
+            wave = _read_again(run, wave, {(name.namespace, name.stream) for name in results})
+        imported = _import_wave(run, wave, importing, workloads)
+        results |= {TagName(result.namespace, result.stream, result.tag): result for result in imported.tags}
+        rollouts += imported.rollouts
+        if not bad and number + 1 < len(waves):
+            bad = _is_bad(run, imported)
             if bad:
-                wave = tuple((s, tuple(Choice(c.tag, c.skip or Skip.WAVE) for c in choices)) for s, choices in wave)
-            results, rollouts = self._round(wave)
-            self.rollouts += rollouts
-            found |= {TagName(result.namespace, result.stream, result.tag): result for result in results}
-            if not bad and number + 1 < len(waves):
-                bad = self._is_bad(results, rollouts)
-                if bad:
-                    log.error("wave %d of %d was bad: those after it are left as they are", number + 1, len(waves))
-        names = [TagName(stream.namespace, stream.name, c.tag.name) for stream, choices in chosen for c in choices]
-        return [_noted(found[name], notes.get(name)) for name in names]
-
-    def _is_bad(self, results: Sequence[TagResult], rollouts: Sequence[Rollout]) -> bool:
-        """Whether a wave was bad; that it was broken off says nothing of it."""
-        broken_off = self._run.stopping()
-        return any(each.result is Result.FAILED and each.reason is not Reason.ABORTED for each in results) or any(
-            each.is_bad and not (broken_off and each.result is RolloutResult.ABORTED) for each in rollouts
-        )
-
-    def _round(self, wave: Sequence[Chosen]) -> tuple[list[TagResult], list[Rollout]]:
-        run = self._run
-        results = run_imports(wave, self._around, run.stopping)
-        if self._workloads is None:
-            return results, []
-        moved = {
-            TagName(result.namespace, result.stream, tag): Moved(result.after.digest)
-            for result in results
-            if result.result is Result.UPDATED and result.after
-            for tag in (result.tag, *result.moved_with)
-        }
-        rollouts = self.watch(moved, run.stopping)
-        if run.settings.on_bad_rollout is OnBadRollout.ROLLBACK and not run.stop:
-            results, again = self._roll_back(results, rollouts)
-            rollouts += again
-        return results, rollouts
-
-    def watch(self, moved: Mapping[TagName, Moved], stopping: Callable[[], bool]) -> list[Rollout]:
-        """Watch the workloads that follow tags which moved."""
-        settings = self._run.settings
-        followed = followed_by(self._workloads or (), moved)
-        done = 0
-
-        def changed(workload: Workload, found: Health) -> None:
-            nonlocal done
-            done += found.result is not None
-            self._run.progress(done, len(followed), "rollouts")
-            told = ": ".join(filter(None, (humanize(found.result) if found.result else "", found.message)))
-            # On a terminal the line of progress tells enough.
-            log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, "%s: %s", workload, told)
-
-        return list(
-            watch(
-                self._run.cluster,
-                followed,
-                timeout=settings.rollout_timeout,
-                stopping=stopping,
-                concurrency=settings.concurrency,
-                changed=changed,
-            )
-        )
-
-    def _roll_back(
-        self, results: Sequence[TagResult], rollouts: Sequence[Rollout]
-    ) -> tuple[list[TagResult], list[Rollout]]:
-        """Put back exactly the tags that broken rollouts follow, and watch that they come up again."""
-        blamed: dict[TagName, list[str]] = {}
-        for rollout in rollouts:
-            if rollout.is_broken:
-                told = f"rollout of {rollout.kind} {rollout.name} {rollout.result}: {rollout.message}"
-                for name in rollout.tags:
-                    blamed.setdefault(name, []).append(told)
-        after: list[TagResult] = []
-        moved: dict[TagName, Moved] = {}
-        images: dict[TagName, Image] = {}
-        by = current_user(self._run.cluster) if blamed else None
-        for result in results:
-            names = [TagName(result.namespace, result.stream, tag) for tag in (result.tag, *result.moved_with)]
-            why = [told for name in names for told in blamed.get(name, ())]
-            if result.result is Result.UPDATED and why:
-                bad = result.after
-                result = self._put_back(result, names[0], clean("; ".join(dict.fromkeys(why)), 1000), by)
-                if result.result is Result.ROLLED_BACK and result.after and bad:
-                    moved |= dict.fromkeys(names, Moved(result.after.digest, bad.digest))
-                    images |= dict.fromkeys(names, result.after)
-            after.append(result)
-        # Neither the deadline nor an earlier failure cuts it short, only a signal does.
-        again = self.watch(moved, lambda: bool(self._run.stop))
-        return [_moved_along(result, images) for result in after], again
-
-    def _put_back(self, result: TagResult, name: TagName, why: str, by: str | None) -> TagResult:
-        run = self._run
-        if result.before is None or result.after is None:
-            log.error("%s/%s: %s; there is no earlier image to put back", name.namespace, name, why)
-            return replace(result, message=f"{why}; left as it is: there is no earlier image")
-        target = Item(result.before.digest, result.before.imported_at)
-        terms = Terms(at=run.now(), by=by, reason=why)
-        settings = run.settings
-        log.error("%s/%s: %s; putting back %s", name.namespace, name, why, target.digest)
-        try:
-            tag = roll_back(
-                run.cluster,
-                name,
-                target,
-                terms,
-                bad=result.after.digest,
-                # The deadline does not cut it short, only a signal does.
-                retrier=retrier(settings.retries, lambda: bool(run.stop)),
-                timeout=settings.import_timeout,
-            )
-        except ImportImagesError as error:
-            log.error("%s/%s was not put back: %s", name.namespace, name, error)
-            return replace(result, message=f"{why}; not put back: {error}")
-        return replace(
-            result,
-            result=Result.ROLLED_BACK,
-            after=replace(result.before, imported_at=tag.current.imported_at if tag.current else None),
-            message=f"put back from {result.after.digest}: {why}",
-            hold=hold_of(tag),
-        )
+                log.error("wave %d of %d was bad: the waves after it are not imported", number + 1, len(waves))
+    results = _with_aliases(results)
+    names = [TagName(stream.namespace, stream.name, c.tag.name) for stream, choices in chosen for c in choices]
+    return Imported(tuple(_noted(results[name], (notes or {}).get(name)) for name in names), tuple(rollouts))
 
 
-def _moved_along(result: TagResult, images: Mapping[TagName, Image]) -> TagResult:
-    """The result of an alias whose tag was put back has what the tag has."""
-    image = images.get(TagName(result.namespace, result.stream, result.tag))
-    return replace(result, after=image) if image is not None and result.reason is Skip.ALIAS else result
+def _importing(run: Run, total: int, journals: Collection[Journal]) -> Surroundings:
+    """What the imports of all waves share."""
+    settings, describer = run.settings, Describer(run.cluster, run.stopping)
+    for journal in journals:
+        for digest, facts in journal.images.items():
+            describer.learn(digest, facts)
+    return Surroundings(
+        cluster=run.cluster,
+        options=Options(not run.dry_run, RetryPolicy(settings.retries), settings.import_timeout, run.deadline),
+        describer=describer,
+        throttle=Throttle(settings.concurrency),
+        retried=run.counts.retried,
+        settled=_Count(total, run.progress),
+        grace=lambda: GRACE_AT_ONCE_SECONDS if run.stop.at_once else GRACE_SECONDS,
+    )
+
+
+@dataclass(slots=True)
+class _Count:
+    """Shows how many tags have a result; called from several threads."""
+
+    total: int
+    progress: Callable[[int, int, str], None]
+    done: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __call__(self) -> None:
+        with self.lock:
+            self.done += 1
+            self.progress(self.done, self.total, "tags")
+
+
+def _import_wave(
+    run: Run, wave: Sequence[Chosen], importing: Surroundings, workloads: Sequence[Workload] | None
+) -> Imported:
+    results = run_imports(wave, importing, run.stopping)
+    if workloads is None:
+        return Imported(tuple(results))
+    moved = {
+        TagName(result.namespace, result.stream, tag): Moved(result.after.digest)
+        for result in results
+        if result.result is Result.UPDATED and result.after
+        for tag in (result.tag, *result.moved_with)
+    }
+    rollouts = watch_rollouts(run, workloads, moved, run.stopping)
+    if run.settings.on_bad_rollout is OnBadRollout.ROLLBACK and not run.stop:
+        results, again = roll_back_bad(run, workloads, results, rollouts)
+        rollouts = (*rollouts, *again)
+    return Imported(tuple(results), rollouts)
+
+
+def _is_bad(run: Run, imported: Imported) -> bool:
+    """Whether a wave was bad. What an interruption left without a result does not make it bad."""
+    interrupted = run.stopping()
+    return any(each.result is Result.FAILED and each.reason is not Reason.ABORTED for each in imported.tags) or any(
+        each.is_bad and not (interrupted and each.result is RolloutResult.ABORTED) for each in imported.rollouts
+    )
+
+
+def _read_again(run: Run, wave: Sequence[Chosen], written: Collection[tuple[str, str]]) -> tuple[Chosen, ...]:
+    """The wave with its streams as they are now, where an earlier wave of this run has changed them."""
+    after: list[Chosen] = []
+    for stream, choices in wave:
+        if (stream.namespace, stream.name) in written:
+            stream, choices = _chosen_again(run, stream, choices)
+        after.append((stream, choices))
+    return tuple(after)
+
+
+def _chosen_again(run: Run, stream: Stream, choices: Sequence[Choice]) -> Chosen:
+    namespace, name = stream.namespace, stream.name
+    try:
+        now = stream_from(run.retrier.call(lambda: run.cluster.get(IMAGE_STREAMS, namespace, name)))
+    except ClusterError as error:
+        # Importing by the earlier read ends in a conflict, which has its own retries and its own result.
+        log.info("%s/%s could not be read again before its next wave: %s", namespace, name, error)
+        return stream, tuple(choices)
+    found = {choice.tag.name: choice for choice in choose(now, run.settings.wanted)}
+    # A tag that was removed meanwhile keeps its earlier choice: its import finds out, and reports it.
+    return now, tuple(_as_chosen_now(choice, found.get(choice.tag.name, choice)) for choice in choices)
+
+
+def _as_chosen_now(before: Choice, now: Choice) -> Choice:
+    """The later choice. A tag that is imported is still compared with the image that it had before the run."""
+    return now if now.skip else Choice(replace(now.tag, current=before.tag.current), None)
+
+
+def _with_aliases(results: Mapping[TagName, TagResult]) -> dict[TagName, TagResult]:
+    """The results, where an alias has the image of the tag that it moved with, whichever wave that tag was in."""
+    images = {
+        TagName(result.namespace, result.stream, alias): result.after
+        for result in results.values()
+        if result.result in (Result.UPDATED, Result.ROLLED_BACK)
+        for alias in result.moved_with
+    }
+    return {
+        name: replace(result, after=images[name]) if name in images and result.reason is Skip.ALIAS else result
+        for name, result in results.items()
+    }
 
 
 def _noted(result: TagResult, note: str | None) -> TagResult:

@@ -22,7 +22,7 @@ from job.journal.encoding import decode
 from job.journal.records import Journal
 from job.run.context import Run, nothing_matches, scope_of
 from job.run.expired_holds import release
-from job.run.waves import Rounds
+from job.run.waves import import_waves
 from job.status.model import Findings, Look, Seen, Unknown
 from job.status.punctuality import Timetable, timetable_from
 from job.status.remedies import remedy
@@ -59,10 +59,9 @@ def take_stock(run: Run) -> Findings:
     """
     streams, errors = _streams(run)
     journals, of_journals = _journals(run)
-    # Images that a run has met need not be asked for again.
-    run.journals.update(journals)
     released = release(run, streams.chosen)
-    results = Rounds(run, None).take(released.chosen, released.notes)
+    # The journals spare asking again for images that a run has met.
+    results = import_waves(run, released.chosen, journals=journals.values(), notes=released.notes).tags
     if run.stop:
         raise StoppedError("stopped before every registry had answered")
     named = [(TagName(result.namespace, result.stream, result.tag), result) for result in results]

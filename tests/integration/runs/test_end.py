@@ -96,6 +96,24 @@ def test_a_gateway_that_hangs_does_not_outlast_the_pod(four: Place) -> None:
     assert time.monotonic() - begun < 55
 
 
+def test_a_gateway_that_hangs_costs_nothing_but_metrics(place: Place, file: Path) -> None:
+    """While it is waited for, the report is published everywhere else and the lock is free."""
+    place.imported("app")
+    place.push("app", "two")
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        address = f"127.0.0.1:{hanging.getsockname()[1]}"
+        with place.running(PUSHGATEWAY_ADDRESS=address, TERMINATION_LOG=str(file)) as process:
+            hanging.settimeout(60)
+            with hanging.accept()[0]:
+                assert lease(place)["holderIdentity"] == ""
+                assert journal(place).runs[0].outcome == "success"
+                assert "1 updated" in file.read_text()
+                assert place.objects("events") != []
+                assert process.poll() is None
+                # The next run need not wait for this one.
+                assert place.run().results == {"app:prod": "unchanged"}
+
+
 def test_nobody_reads_the_report_for_a_while(place: Place) -> None:
     """As where it goes to a pager: meanwhile nobody is locked out, and all others are told."""
     for number in range(20):
@@ -105,7 +123,7 @@ def test_nobody_reads_the_report_for_a_while(place: Place) -> None:
         size = fcntl.fcntl(process.stdout, fcntl.F_SETPIPE_SZ, resource.getpagesize())
         until(lambda: journal(place).runs and journal(place).runs[0].outcome == "success")
         until(lambda: lease(place)["holderIdentity"] == "")
-        assert place.metrics()["run_outcome"][(("outcome", "success"),)] == 1
+        until(lambda: place.metrics().get("run_outcome", {}).get((("outcome", "success"),)) == 1)
         assert process.poll() is None
         done = ended(process)
     assert (done.status, len(done.results)) == (0, 20)

@@ -58,7 +58,7 @@ def test_after_a_rollback(place: Place) -> None:
     assert tag["import_error"] is None
     table = place.run("history", "app", "--check", "--output", "table")
     assert all(len(line) <= 100 for line in table.stdout.splitlines())
-    for told in (old[7:19], bad[7:19], "current, held, put back", "rolled back from", "gone", "crashes"):
+    for told in (old[7:19], bad[7:19], "current, held", "bad: rolled back", "gone", "crashes"):
         assert told in table.stdout
 
 

@@ -261,7 +261,7 @@ class TestWhatCannotBe:
         version = place.versions()
         done = place.run("resume", "app")
         assert (done.status, done.stdout) == (2, "")
-        assert "is not held; nothing was done" in done.stderr
+        assert "is not held; nothing was changed" in done.stderr
         assert place.versions() == version
 
 
@@ -554,7 +554,7 @@ class TestOnATerminal:
         assert bad not in asked.text
         assert (place.current("app") == old) == (status == 0)
         if status:
-            assert "nothing was done" in asked.text
+            assert "nothing was changed" in asked.text
             assert not place.requests("PUT", "imagestreamtags/")
 
     @slow(WHOLE_RUN)
@@ -564,7 +564,7 @@ class TestOnATerminal:
         asked.read_until("[y/N]")
         asked.process.send_signal(signal.SIGINT)
         assert asked.end() == 6
-        assert "stopped before anything was done" in asked.text
+        assert "stopped; nothing was changed" in asked.text
         assert not place.requests("PUT", "imagestreamtags/")
 
     def test_a_document_stays_alone_on_stdout(self, place: Place) -> None:

@@ -210,13 +210,13 @@ def test_exactly_the_bad_ones_are_put_back(place: Place, tmp_path: Path) -> None
     assert done.tags["bad:prod"]["after"]["digest"] == old
     assert done.tags["bad:live"]["after"]["digest"] == old
     assert done.tags["bad:prod"]["before"]["digest"] == old
-    assert done.tags["first:prod"]["message"].endswith("left as it is: there is no earlier image")
+    assert done.tags["first:prod"]["message"].endswith("not rolled back: there is no earlier image")
     hold = put_back(place, "bad")
     assert hold["bad"] == bad
     assert "CrashLoopBackOff" in hold["reason"]
     assert hold["by"].endswith(":import-images")
     told = log.read_text()
-    assert f"bad:prod rolled back: put back from {bad}" in told
+    assert f"bad:prod rolled back: rolled back from {bad}" in told
     assert "first:prod updated: " in told
     assert "None" not in told
     metrics = place.metrics(deployment="")
@@ -242,7 +242,7 @@ def test_a_bad_one_that_cannot_be_put_back_is_told(sandbox: Sandbox, tmp_path: P
     assert done.status == 5, done.stderr
     assert done.results == {"web:prod": "updated"}
     for text in (done.tags["web:prod"]["message"], done.stderr):
-        assert "not put back: " in text or "was not put back: " in text
+        assert "not rolled back: " in text
         assert "grant update on imagestreamtags, or add the rollback component" in text
     assert place.current("web") == bad
     assert "web:prod updated: rollout of Deployment web failed" in log.read_text()
@@ -251,7 +251,7 @@ def test_a_bad_one_that_cannot_be_put_back_is_told(sandbox: Sandbox, tmp_path: P
         for each in sandbox.items(f"/api/v1/namespaces/{place.namespace}/events")
         if each["reason"] == "ImageImported"
     ]
-    assert "not put back" in event
+    assert "not rolled back" in event
     assert "tag_held" not in place.metrics()
 
 

@@ -56,7 +56,7 @@ def test_they_come_one_after_another_and_the_unreadable_last(place: Place) -> No
     assert set(done.results.values()) == {"updated"}
     found = order(place)
     assert (found[:2], sorted(found[2:4]), found[4:]) == (["a", "none"], ["also", "b"], ["c", "z"])
-    assert done.stderr.count("is not a whole number, so it comes last") == 1
+    assert done.stderr.count("is not a whole number, so it is in the last wave") == 1
 
 
 def test_a_bad_rollout_stops_those_after_it(place: Place) -> None:
@@ -158,3 +158,52 @@ def test_a_hold_that_is_let_go_comes_with_its_wave(place: Place) -> None:
     assert done.results == {"first:prod": "updated", "second:prod": "updated"}
     assert order(place)[-2:] == ["first", "second"]
     assert [each["name"] for each in done.report["rollouts"]] == ["second"]
+
+
+def in_waves(place: Place, name: str, waves: dict[str, str]) -> dict[str, str]:
+    """A stream with a tag per wave, each with something new in the registry; gives the new digests by tag."""
+    old = {tag: place.push(name, f"{place.namespace} {tag} old", tag) for tag in waves}
+    tags: dict[str, str | Json] = {
+        tag: {
+            "from": {"kind": "DockerImage", "name": place.source(name, tag)},
+            "importPolicy": {"insecure": True},
+            "annotations": {WAVE: wave},
+        }
+        for tag, wave in waves.items()
+    }
+    place.stream(name, {**tags, "live": {"from": {"kind": "ImageStreamTag", "name": list(waves)[-1]}}})
+    for tag in waves:
+        place.sandbox.import_tag(place.namespace, name, tag)
+    assert {tag: place.current(name, tag) for tag in waves} == old
+    return {tag: place.push(name, f"{place.namespace} {tag} new", tag) for tag in waves}
+
+
+def test_a_stream_in_two_waves_is_imported_in_both(place: Place) -> None:
+    """The second wave is chosen on the stream as the first one left it, so that no retry is needed."""
+    new = in_waves(place, "app", {"first": "1", "second": "2"})
+    done = place.run("run", DEPLOYMENT=None, RETRIES="0")
+    assert done.status == 0, done.stderr
+    assert done.results == {"app:first": "updated", "app:second": "updated", "app:live": "skipped alias"}
+    assert [place.current("app", tag) for tag in ("first", "second")] == [new["first"], new["second"]]
+    assert [each["status"] for each in place.imports()] == [201, 201]
+    # The alias has the image of the tag that it follows, also where that comes in a later wave.
+    assert done.tags["app:live"]["after"]["digest"] == new["second"] == place.current("app", "live")
+    images = {dict(labels)["tag"]: dict(labels)["digest"] for labels in place.metrics(deployment="")["tag_image_info"]}
+    assert images == {"first": new["first"], "second": new["second"], "live": new["second"]}
+
+
+def test_an_alias_of_a_tag_whose_rollout_is_watched_has_its_image(place: Place) -> None:
+    place.imported("app", "old")
+    place.sandbox.create_stream(
+        place.namespace,
+        "web",
+        {
+            "prod": {"from": {"kind": "DockerImage", "name": place.source("app")}, "importPolicy": {"insecure": True}},
+            "live": {"from": {"kind": "ImageStreamTag", "name": "prod"}},
+        },
+    )
+    place.sandbox.import_tag(place.namespace, "web", "prod")
+    new = place.push("app", "new")
+    done = place.run("run", "web:*", WATCH_ROLLOUTS="true")
+    assert done.results == {"web:prod": "updated", "web:live": "skipped alias"}
+    assert [done.tags[f"web:{tag}"]["after"]["digest"] for tag in ("prod", "live")] == [new, new]

@@ -134,8 +134,8 @@ def test_a_namespace_that_takes_none_is_given_up_and_no_other(reason: Reason) ->
 
 
 def test_what_was_put_back_comes_before_what_was_updated_and_after_what_is_broken() -> None:
-    back = replace(updated("back"), result=Result.ROLLED_BACK, message="put back from sha256:bad: crashes")
-    left = replace(updated("left"), message="not put back: no right")
+    back = replace(updated("back"), result=Result.ROLLED_BACK, message="rolled back from sha256:bad: crashes")
+    left = replace(updated("left"), message="not rolled back: no right")
     tags = (TagName(NAMESPACE, "back", "prod"),)
     rollouts = (
         Rollout(NAMESPACE, "CronJob", "nightly", tags, RolloutResult.WILL_NOT_REDEPLOY, "its trigger does not fire"),
@@ -151,4 +151,4 @@ def test_what_was_put_back_comes_before_what_was_updated_and_after_what_is_broke
     ]
     assert found[1].involved.api_version == "batch/v1"
     assert found[1].message == "will not redeploy after the import of back:prod: its trigger does not fire"
-    assert found[3].message.endswith(": not put back: no right")
+    assert found[3].message.endswith(": not rolled back: no right")

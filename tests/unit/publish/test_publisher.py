@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,9 +16,10 @@ from job.config.settings import Settings
 from job.domain.model import Command, Involved, Outcome, Reason, Report, RunError, Scope, Shard, Stage, TriggerKind
 from job.domain.selection import Pattern, Wanted
 from job.journal.encoding import NAME, decode
-from job.journal.records import Journal, TagRecord, group_key
-from job.publish.publisher import tell
+from job.journal.records import Journal, RunRecord, TagRecord, group_key, is_superseded
+from job.publish.publisher import SINKS, publish
 from job.publish.push import past_of
+from job.publish.sink import Publication
 from job.run.admission import locked
 from job.run.context import Counts, Run, scope_of
 from job.run.lease import Holder, Lock, _seen
@@ -37,8 +40,8 @@ def run_of(objects: Objects, wanted: Wanted | None = None, namespaces: tuple[str
 
 def told(objects: Objects, found: Report, run: Run | None = None, **environment: str) -> None:
     run = run or run_of(objects, namespaces=found.namespaces)
-    with locked(run):
-        tell(run, found, environment)
+    with locked(run) as admission:
+        publish(Publication(run, found, admission.entries, environment), admission.release)
 
 
 # The termination message
@@ -88,7 +91,7 @@ def test_journal_and_events_are_written() -> None:
 def test_a_locked_run_leaves_the_journal_to_the_other_but_is_told_on_the_cron_job() -> None:
     objects = Objects()
     run = run_of(objects)
-    tell(run, report(outcome=Outcome.LOCKED, status=4), {})
+    publish(Publication(run, report(outcome=Outcome.LOCKED, status=4)))
     assert objects.all(CONFIG_MAPS) == []
     assert [each["reason"] for each in objects.all(EVENTS)] == ["ImportLocked"]
 
@@ -98,6 +101,103 @@ def test_a_cron_job_outside_the_namespaces_it_works_in_is_told_too() -> None:
     told(objects, report(updated("a", namespace="x"), namespaces=("x", "y")))
     kinds = Counter(each["involvedObject"]["kind"] for each in objects.all(EVENTS))
     assert kinds == {"ImageStream": 1, "CronJob": 1}
+
+
+# The sinks
+
+
+class Pushing:
+    """A sink that notes which locks are held, and what is written, when its turn comes."""
+
+    name, needs_lock = "a trial", False
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+        self.seen: list[tuple[str, int, str]] = []
+
+    def publish(self, publication: Publication) -> Publication:
+        holder = self.objects.all(LEASES)[0]["spec"]["holderIdentity"]
+        runs = decode(self.objects.there(CONFIG_MAPS, NAME)).runs
+        self.seen.append((holder, len(self.objects.all(EVENTS)), runs[0].outcome if runs else ""))
+        return publication
+
+
+class Broken:
+    """A sink with a defect."""
+
+    name, needs_lock = "a broken one", True
+
+    def publish(self, publication: Publication) -> Publication:
+        raise ValueError("what nobody foresaw")
+
+
+def test_metrics_come_last_and_without_the_lock() -> None:
+    assert [sink.name for sink in SINKS if not sink.needs_lock] == ["metrics"]
+    assert SINKS[-1].name == "metrics"
+
+
+def test_a_sink_that_needs_no_lock_has_its_turn_when_all_others_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = Objects()
+    last = Pushing(objects)
+    monkeypatch.setattr("job.publish.publisher.SINKS", (*SINKS, last))
+    told(objects, report(updated("a")))
+    assert last.seen == [("", 2, "success")]
+
+
+def test_where_a_later_run_could_not_be_noticed_the_lock_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = Objects()
+    objects.put(CONFIG_MAPS, NAMESPACE, {"metadata": {"name": NAME}})
+    objects.refused[("update", "configmaps")] = 403
+    last = Pushing(objects)
+    monkeypatch.setattr("job.publish.publisher.SINKS", (last,))
+    told(objects, report(updated("a")))
+    assert [holder != "" for holder, _, _ in last.seen] == [True]
+
+
+def test_a_broken_sink_costs_no_other(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
+    objects = Objects()
+    monkeypatch.setattr("job.publish.publisher.SINKS", (Broken(), *SINKS))
+    with caplog.at_level("ERROR", "job.publish.publisher"):
+        told(objects, report(updated("a")))
+    assert decode(objects.there(CONFIG_MAPS, NAME)).runs[0].outcome == "success"
+    assert len(objects.all(EVENTS)) == 2
+    assert ["what nobody foresaw" in each.message for each in caplog.records] == [True]
+
+
+def test_without_a_thread_to_spare_the_report_is_published_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    objects = Objects()
+    run = run_of(objects)
+
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with locked(run) as admission:
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        publish(Publication(run, report(updated("a")), admission.entries), admission.release)
+    assert decode(objects.there(CONFIG_MAPS, NAME)).runs[0].outcome == "success"
+    assert len(objects.all(EVENTS)) == 2
+    assert objects.all(LEASES)[0]["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize(
+    ("later", "superseded"),
+    [
+        ({}, True),
+        ({"outcome": "success"}, True),
+        ({"deployment": "stg"}, False),
+        ({"shard": Shard(0, 2)}, False),
+        ({"narrowed": True}, False),
+        ({"command": Command.ROLLBACK}, False),
+        ({"outcome": "frozen"}, False),
+    ],
+)
+def test_a_run_is_superseded_by_a_later_one_that_publishes_all_of_its_group(
+    later: dict[str, Any], superseded: bool
+) -> None:
+    run = RunRecord("1", None, deployment="prod")
+    other = replace(RunRecord("2", None, deployment="prod"), **later)
+    assert is_superseded(Journal(runs=(other, run)), run) == superseded
+    assert not is_superseded(Journal(runs=(run, other)), run)
 
 
 # The time that is left
@@ -123,7 +223,7 @@ def test_after_a_stop_telling_takes_no_longer_than_there_is_time_for(
     begun = time.monotonic()
     try:
         with caplog.at_level("ERROR", "job.publish.publisher"):
-            tell(run, report(updated("a"), outcome=Outcome.ABORTED), {})
+            publish(Publication(run, report(updated("a"), outcome=Outcome.ABORTED)))
         assert hanging.is_set()
         assert 0.3 <= time.monotonic() - begun < 3
         assert len(caplog.records) == 1
@@ -135,10 +235,10 @@ def test_what_is_told_after_a_stop_has_its_time_whenever_the_stop_came() -> None
     """Imports under way may have taken all of the time since the signal."""
     objects = Objects()
     run = run_of(objects)
-    with locked(run):
+    with locked(run) as admission:
         run.stop.request("SIGTERM")
         run.stop.since = time.monotonic() - 30
-        tell(run, report(updated("a"), outcome=Outcome.ABORTED), {})
+        publish(Publication(run, report(updated("a"), outcome=Outcome.ABORTED), admission.entries))
     assert decode(objects.there(CONFIG_MAPS, NAME)).runs[0].outcome == "aborted"
     assert len(objects.all(EVENTS)) == 2
 
@@ -147,7 +247,7 @@ def test_without_a_stop_telling_takes_its_time(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("job.publish.publisher.SECONDS_AFTER_A_STOP", 0.0)
     objects = Objects()
     objects.before = lambda asked: time.sleep(0.1)
-    tell(run_of(objects), report(updated("a")), {})
+    publish(Publication(run_of(objects), report(updated("a"))))
     assert len(objects.all(EVENTS)) == 2
 
 
@@ -199,8 +299,8 @@ def test_the_scope_is_the_deployment_unless_an_argument_names_a_tag(
 def test_a_run_for_another_deployments_tags_overlaps_that_deployment(pattern: str) -> None:
     """STREAM:TAG beats DEPLOYMENT, so that the lock of DEPLOYMENT alone would not keep the other's run out."""
     objects = Objects()
-    with locked(run_of(objects, Wanted("prod", (Pattern.parse(pattern),)))) as refused:
-        assert not refused
+    with locked(run_of(objects, Wanted("prod", (Pattern.parse(pattern),)))) as admission:
+        assert not admission.refused
         leases = [each for each in objects.all(LEASES) if each["spec"]["holderIdentity"]]
         other = Lock(objects, NAMESPACE, Scope("stg"), Holder("other"), stopping=lambda: False)
         assert any(other._in_the_way(each) for each in map(_seen, leases))
@@ -213,8 +313,8 @@ def test_a_lock_is_renewed_while_another_namespaces_is_waited_for(monkeypatch: p
     dead = Lock(objects, "b", Scope("prod"), Holder("dead"), stopping=lambda: False, clock=clock.clock)
     dead.acquire()
     before, threads = len(objects.asked), threading.active_count()
-    with locked(run_of(objects, namespaces=("a", "b"))) as refused:
-        assert not refused
+    with locked(run_of(objects, namespaces=("a", "b"))) as admission:
+        assert not admission.refused
         taken = objects.asked[before:]
         until = next(n for n, asked in enumerate(taken) if (asked.verb, asked.namespace) == ("update", "b"))
         renewals = [each for each in taken[:until] if (each.verb, each.namespace) == ("update", "a")]

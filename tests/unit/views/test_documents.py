@@ -180,8 +180,8 @@ def test_every_result_is_told_by_its_name(result: Result) -> None:
 
 def test_the_termination_message_tells_of_what_was_put_back_and_of_what_was_left_undone() -> None:
     tags = (
-        tag_result("left", message="rollout failed; not put back: no right"),
-        tag_result("back", result=Result.ROLLED_BACK, message="put back from sha256:bad: crashes"),
+        tag_result("left", message="rollout failed; not rolled back: no right"),
+        tag_result("back", result=Result.ROLLED_BACK, message="rolled back from sha256:bad: crashes"),
         replace(held("due"), message="its hold ended, not released: no right"),
         held(),
         tag_result("fine"),
@@ -191,9 +191,9 @@ def test_the_termination_message_tells_of_what_was_put_back_and_of_what_was_left
         Rollout(NAMESPACE, "Deployment", "web", (), RolloutResult.HEALTHY, None, 3.0),
     )
     assert termination_message(report_of(*tags, rollouts=rollouts)).splitlines()[1:] == [
-        "packit-prod/back:prod rolled back: put back from sha256:bad: crashes",
+        "packit-prod/back:prod rolled back: rolled back from sha256:bad: crashes",
         "packit-prod/Deployment/web failed: CrashLoopBackOff",
-        "packit-prod/left:prod updated: rollout failed; not put back: no right",
+        "packit-prod/left:prod updated: rollout failed; not rolled back: no right",
         "packit-prod/due:prod skipped: held: its hold ended, not released: no right",
     ]
 

@@ -1,0 +1,51 @@
+"""What a sink of reports is, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from job.domain.model import Report
+from job.run.admission import JournalEntry
+from job.run.context import Run
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """A report on its way to the sinks.
+
+    Attributes:
+        run: the run that ended.
+        report: the one report that every sink is written from.
+        entries: by namespace, the run's entry in the journals that are its own to write.
+        environment: of the process: where the termination message goes, and the pod's namespace.
+        overtaken: the namespaces in whose journal a later run has taken over. What that run publishes is newer.
+        released_at: the monotonic time at which the locks were released; None while they are held.
+    """
+
+    run: Run
+    report: Report
+    entries: Mapping[str, JournalEntry] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+    overtaken: frozenset[str] = frozenset()
+    released_at: float | None = None
+
+
+class Sink(Protocol):
+    """Where reports go.
+
+    A sink logs the failures that it knows and never changes how the run ends. Whatever it raises all the same is
+    logged, and the next sink has its turn.
+    """
+
+    @property
+    def name(self) -> str:
+        """What it writes, for a log line: `the termination message`."""
+
+    @property
+    def needs_lock(self) -> bool:
+        """Whether it is to be done before another run may begin."""
+
+    def publish(self, publication: Publication) -> Publication:
+        """Write the report; returns what later sinks are given."""

@@ -1,0 +1,31 @@
+"""The report's summary as the container's termination message, which `oc describe pod` shows."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from job.publish.sink import Publication
+from job.views.documents import termination_message
+
+log = logging.getLogger(__name__)
+
+TERMINATION_LOG = "/dev/termination-log"
+
+
+class TerminationSink:
+    """Writes the file that the kubelet reads (Kubernetes: `terminationMessagePath`)."""
+
+    name = "the termination message"
+    needs_lock = True
+
+    def publish(self, publication: Publication) -> Publication:
+        """See `Sink`."""
+        path = Path(publication.environment.get("TERMINATION_LOG") or TERMINATION_LOG)
+        # Only a container has the file; it is never created.
+        if path.exists():
+            try:
+                path.write_text(termination_message(publication.report), encoding="utf-8")
+            except OSError as error:
+                log.warning("the termination message was not written: %s", error)
+        return publication

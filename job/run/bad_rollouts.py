@@ -1,0 +1,87 @@
+"""The automatic rollback: tags whose new image did not come up return to the image they had before the run."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from job.domain.errors import ImportImagesError
+from job.domain.holds import Terms, hold_of
+from job.domain.model import Item, Result, Rollout, TagName, TagResult
+from job.domain.text import clean
+from job.imagestreams.retag import current_user, roll_back
+from job.run.context import Run
+from job.run.rollout_watch import watch_rollouts
+from job.runtime.retry import retrier
+from job.workloads.image_triggers import Workload
+from job.workloads.rollouts import Moved
+
+log = logging.getLogger(__name__)
+
+
+def roll_back_bad(
+    run: Run, workloads: Sequence[Workload], results: Sequence[TagResult], rollouts: Sequence[Rollout]
+) -> tuple[list[TagResult], tuple[Rollout, ...]]:
+    """Roll back exactly the tags whose rollouts are broken, and watch their workloads again.
+
+    Returns:
+        The results as they are then, and the rollouts that followed.
+    """
+    reasons = _reasons(rollouts)
+    by = current_user(run.cluster) if reasons else None
+    after: list[TagResult] = []
+    moved: dict[TagName, Moved] = {}
+    for result in results:
+        names = [TagName(result.namespace, result.stream, tag) for tag in (result.tag, *result.moved_with)]
+        why = list(dict.fromkeys(reason for name in names for reason in reasons.get(name, ())))
+        bad = result.after
+        if result.result is Result.UPDATED and why:
+            result = _roll_back(run, result, names[0], clean("; ".join(why), 1000), by)
+            if result.result is Result.ROLLED_BACK and result.after and bad:
+                moved |= dict.fromkeys(names, Moved(result.after.digest, bad.digest))
+        after.append(result)
+    # Neither the deadline nor an earlier failure cuts it short, only a signal does.
+    return after, watch_rollouts(run, workloads, moved, lambda: bool(run.stop))
+
+
+def _reasons(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:
+    """Why tags are to be rolled back: what the broken rollouts among their followers say."""
+    reasons: dict[TagName, list[str]] = {}
+    for rollout in rollouts:
+        if rollout.is_broken:
+            reason = f"rollout of {rollout.kind} {rollout.name} {rollout.result}: {rollout.message}"
+            for name in rollout.tags:
+                reasons.setdefault(name, []).append(reason)
+    return reasons
+
+
+def _roll_back(run: Run, result: TagResult, name: TagName, why: str, by: str | None) -> TagResult:
+    if result.before is None or result.after is None:
+        log.error("%s/%s: %s; there is no earlier image to roll back to", name.namespace, name, why)
+        return replace(result, message=f"{why}; not rolled back: there is no earlier image")
+    target = Item(result.before.digest, result.before.imported_at)
+    terms = Terms(at=run.now(), by=by, reason=why)
+    settings = run.settings
+    log.error("%s/%s: %s; rolling back to %s", name.namespace, name, why, target.digest)
+    try:
+        tag = roll_back(
+            run.cluster,
+            name,
+            target,
+            terms,
+            bad=result.after.digest,
+            # The deadline does not cut it short, only a signal does.
+            retrier=retrier(settings.retries, lambda: bool(run.stop)),
+            timeout=settings.import_timeout,
+        )
+    except ImportImagesError as error:
+        log.error("%s/%s was not rolled back: %s", name.namespace, name, error)
+        return replace(result, message=f"{why}; not rolled back: {error}")
+    return replace(
+        result,
+        result=Result.ROLLED_BACK,
+        after=replace(result.before, imported_at=tag.current.imported_at if tag.current else None),
+        message=f"rolled back from {result.after.digest}: {why}",
+        hold=hold_of(tag),
+    )

@@ -1,0 +1,42 @@
+"""Watching the rollouts of the workloads that follow tags which moved."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+from job.domain.model import Rollout, TagName
+from job.domain.text import humanize
+from job.run.context import Run
+from job.workloads.health import Health
+from job.workloads.image_triggers import Workload
+from job.workloads.rollouts import Moved, followed_by, watch
+
+log = logging.getLogger(__name__)
+
+
+def watch_rollouts(
+    run: Run, workloads: Sequence[Workload], moved: Mapping[TagName, Moved], stopping: Callable[[], bool]
+) -> tuple[Rollout, ...]:
+    """Watch the workloads that follow one of the tags that moved, until each has a result."""
+    settings = run.settings
+    followed = followed_by(workloads, moved)
+    done = 0
+
+    def changed(workload: Workload, found: Health) -> None:
+        nonlocal done
+        done += found.result is not None
+        run.progress(done, len(followed), "rollouts")
+        message = ": ".join(filter(None, (humanize(found.result) if found.result else "", found.message)))
+        # On a terminal the progress line is enough.
+        log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, "%s: %s", workload, message)
+
+    return watch(
+        run.cluster,
+        followed,
+        timeout=settings.rollout_timeout,
+        stopping=stopping,
+        concurrency=settings.concurrency,
+        changed=changed,
+    )
