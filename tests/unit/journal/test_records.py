@@ -26,7 +26,7 @@ names = st.text(min_size=1, max_size=40)
 moments_of_success = st.floats(0, 4e9).map(lambda value: round(value, 3))
 times = st.none() | moments_of_success
 records = st.builds(TagRecord, times, st.integers(0, 10_000))
-moments = st.none() | st.datetimes().map(lambda time: time.replace(tzinfo=NOW.tzinfo, microsecond=0, year=2026))
+moments = st.none() | st.datetimes().map(lambda time: time.replace(tzinfo=NOW.tzinfo, microsecond=0, year=2028))
 runs = st.builds(
     RunRecord,
     id=names,
