@@ -1,0 +1,93 @@
+"""Which packages a run loads, and when: start-up is most of what a run costs in a pod with 100m of CPU."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.place import Place
+
+# Prints the packages from outside the standard library that are loaded at the first request and at the end.
+WATCHED_RUN = """
+import json, sys
+
+def loaded():
+    # CPython's own build data has a name of its own on each platform.
+    names = {name.partition(".")[0] for name in list(sys.modules) if not name.startswith("_sysconfigdata")}
+    return sorted(names - set(sys.stdlib_module_names) - {"__main__", "job"} - BEFORE)
+
+BEFORE = {name.partition(".")[0] for name in sys.modules}
+seen = {}
+
+def watch(frame, event, argument):
+    # The first call of this function is the first request.
+    if event == "call" and frame.f_code.co_name == "urlopen" and "first request" not in seen:
+        seen["first request"] = loaded()
+        sys.setprofile(None)
+        import threading
+        threading.setprofile(None)
+    return None
+
+import threading
+threading.setprofile(watch)
+sys.setprofile(watch)
+from job.cli import main
+try:
+    seen["status"] = main(sys.argv[1:])
+except SystemExit as ended:
+    seen["status"] = ended.code
+sys.setprofile(None)
+seen["end"] = loaded()
+print(json.dumps(seen), file=sys.stderr)
+"""
+ALWAYS = {"urllib3"}
+
+
+def watched(place: Place, *arguments: str, **environment: str) -> dict[str, list[str]]:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED_RUN, *arguments],
+        env={**place.environment(), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, list[str]] = json.loads(done.stderr.splitlines()[-1])
+    assert not found.pop("status"), done.stderr
+    return found
+
+
+def test_help_loads_no_package(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED_RUN, "run", "--help"], capture_output=True, text=True, check=True
+    )
+    assert json.loads(done.stderr.splitlines()[-1])["end"] == []
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+def test_until_the_first_request_only_what_it_needs_is_loaded(place: Place, command: str) -> None:
+    place.push("worker", "one")
+    place.stream("worker")
+    found = watched(place, command, "--output", "json", PUSHGATEWAY_ADDRESS="")
+    assert set(found["first request"]) <= ALWAYS
+    assert set(found["end"]) <= ALWAYS
+
+
+def test_a_gateway_brings_its_client_after_the_first_request(place: Place) -> None:
+    place.push("worker", "one")
+    place.stream("worker")
+    found = watched(place, "run", "--output", "json")
+    assert set(found["first request"]) <= ALWAYS
+    assert "prometheus_client" in found["end"]
+    assert not {"kubernetes", "croniter", "rich", "openshift_client"} & set(found["end"])
+
+
+def test_a_kubeconfig_brings_the_kubernetes_package(place: Place) -> None:
+    place.push("worker", "one")
+    place.stream("worker")
+    config = place.sandbox.kubeconfig(place.sandbox.token, place.namespace)
+    found = watched(place, "plan", "--output", "json", HOST="", TOKEN="", KUBECONFIG=str(config))
+    assert "kubernetes" in found["first request"]
