@@ -21,6 +21,7 @@ import yaml
 from docs.tools import texts
 from job import cli
 from job.config import flags
+from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.domain.model import Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.publish import metrics
 from job.status.model import Problem, State
@@ -106,6 +107,18 @@ def rollouts() -> str:
 def states() -> str:
     """Every state of a tag in `status`."""
     return table(("State", "Meaning"), ((_code(state), texts.STATES[state]) for state in State))
+
+
+def doctor_checks() -> str:
+    """Every problem that `doctor` may report, by check."""
+    rows = []
+    for check in CHECKS:
+        rows += [
+            ("" if number else check.name, _code(name), text)
+            for number, (name, text) in enumerate(check.problems.items())
+        ]
+    rows += [("Any", _code(name), text) for name, text in NOT_CHECKED.items()]
+    return table(("Subject", "`check`", "Found when"), rows)
 
 
 def problems() -> str:
@@ -216,6 +229,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "rollouts": rollouts,
     "states": states,
     "problems": problems,
+    "doctor checks": doctor_checks,
     "metrics": families,
     "alerts": alerts,
     "faults": faults,

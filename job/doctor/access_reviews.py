@@ -1,4 +1,4 @@
-"""What somebody is allowed, as the API says."""
+"""What an account may do, as the API answers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
-from job.doctor.checks.rbac import Right, account_of
+from job.doctor.rights import Right, account_of
 from job.domain.errors import ClusterError
 from job.run.context import Context
 
@@ -19,7 +19,7 @@ LOCAL_SUBJECT_ACCESS_REVIEWS = Resource(
 
 @dataclass(frozen=True, slots=True)
 class Review:
-    """Whether this login may do something in a namespace; or a service account, which only some may ask."""
+    """Whether this login may do something in a namespace; with `account`: whether that service account may."""
 
     namespace: str
     right: Right
@@ -27,7 +27,7 @@ class Review:
 
 
 def allowed(where: Context, reviews: Iterable[Review]) -> dict[Review, bool | None]:
-    """What is allowed; None where the API did not say."""
+    """Whether each is allowed; None where the API did not say."""
     answers = where.ask_all({each: functools.partial(_is_allowed, where.cluster, each) for each in reviews})
     return {each: None if isinstance(answer, ClusterError) else answer for each, answer in answers.items()}
 

@@ -14,7 +14,8 @@ from contextlib import suppress
 import urllib3
 
 from job.config.settings import GatewaySettings
-from job.doctor.checks.gateway import PROBE, PROBE_JOB, Probed
+from job.doctor.checks.gateway import PROBE, PROBE_JOB
+from job.doctor.facts import Probed
 from job.domain.text import clean
 from job.publish.pushgateway import Gateway, GatewayError, refusal
 

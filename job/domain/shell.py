@@ -6,10 +6,18 @@ import shlex
 
 from job.domain.model import TagName
 
+# Of `oc create`, for `oc apply -f -`: together they may be repeated, unlike `create` alone.
+DRY_RUN = ("--dry-run=client", "-o", "yaml")
+
 
 def command(*words: str) -> str:
     """A command as a shell takes it."""
     return shlex.join(words)
+
+
+def piped(*commands: str) -> str:
+    """Commands of which each reads what the one before prints."""
+    return " | ".join(commands)
 
 
 def oc(namespace: str, *words: str) -> str:

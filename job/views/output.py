@@ -29,9 +29,9 @@ def show(report: Report, *, as_table: bool) -> int:
     return report.exit_status
 
 
-def document(kind: str, content: Mapping[str, Any]) -> None:
-    """Write one JSON document."""
-    text = json.dumps({"kind": kind, "version": 1, **content}, indent=1)
+def document(kind: str, content: Mapping[str, Any], version: int = 1) -> None:
+    """Write one JSON document; its version changes with the meaning or name of a key."""
+    text = json.dumps({"kind": kind, "version": version, **content}, indent=1)
     write(lambda: sys.stdout.write(SECRETS.redact(text) + "\n"))
 
 

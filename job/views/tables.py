@@ -148,7 +148,8 @@ def lines_of(command: str, width: int) -> list[str]:
     # Names may come from anybody. Not as messages are cleaned: what is put for a password has to stay.
     shown = "".join(each if each.isprintable() else "?" for each in command)
     try:
-        words = [shlex.quote(word) for word in shlex.split(shown)]
+        # No argument of a suggested command is a bare `|`: it joins two commands.
+        words = [word if word == "|" else shlex.quote(word) for word in shlex.split(shown)]
     except ValueError:
         words = [shown]
     lines: list[str] = []

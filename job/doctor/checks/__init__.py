@@ -1,7 +1,7 @@
-"""What will go wrong, told from facts: one module a subject. Pure; the facts are gathered by `job.doctor.collect`.
+"""Findings, and the pure functions that make them from facts: one module per subject.
 
-A finding says what is wrong, where, and the commands that mend it. Its `check` is a name that stays the same, for
-scripts.
+`job.doctor.collect` gathers the facts; `job.doctor.registry` lists the checks. The name of a finding (`check`) is part
+of the interface: scripts rely on it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """`error`: it fails, or does nothing. `warning`: it will one day. `note`: for whoever did not mean it so."""
+    """`error`: it fails, or does nothing. `warning`: it will fail one day. `note`: possibly intended."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -21,14 +21,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is wrong.
+    """One problem.
 
     Attributes:
-        check: which check found it; stable.
-        namespace: where; empty for what is in none.
-        where: what it is about, such as `Deployment web` or `worker:prod`.
+        check: the name of the problem; stable.
+        namespace: where; empty for a problem outside of any namespace.
+        where: the object, such as `Deployment web` or `worker:prod`.
         message: what is wrong, in one sentence.
-        mend: the commands that mend it, in order, for a shell.
+        fix: shell commands that fix it, in order; empty where no command can.
+        inspect: shell commands that show more of it.
+        cause: what findings of one cause have in common; the table groups by it. Empty: the message.
     """
 
     severity: Severity
@@ -36,16 +38,25 @@ class Finding:
     namespace: str
     where: str
     message: str
-    mend: tuple[str, ...] = ()
+    fix: tuple[str, ...] = ()
+    inspect: tuple[str, ...] = ()
+    cause: str = ""
 
 
-def not_checked(namespace: str, where: str, why: str, *mend: str, severity: Severity = Severity.NOTE) -> Finding:
-    """That a check could not be made. A right that is missing is a note, since whoever runs it need not have it."""
-    return Finding(severity, "not-checked", namespace, where, why, mend)
+def not_checked(
+    namespace: str,
+    where: str,
+    why: str,
+    *inspect: str,
+    fix: tuple[str, ...] = (),
+    severity: Severity = Severity.NOTE,
+) -> Finding:
+    """A check that could not be made. A missing right is a note: the user need not have it."""
+    return Finding(severity, "not-checked", namespace, where, why, fix, inspect)
 
 
 def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    """The findings, each once, the worst first."""
+    """The findings without duplicates, the most severe first."""
     order = list(Severity)
     return tuple(
         sorted(dict.fromkeys(findings), key=lambda f: (order.index(f.severity), f.namespace, f.check, f.where))

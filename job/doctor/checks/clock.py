@@ -1,30 +1,34 @@
-"""Whether this clock and the server's agree.
+"""Whether this machine's clock and the server's agree.
 
-By this one it is told when a run was due and how late it was, whether a freeze or the end of a hold has come, and how
-old an image is.
+Due times, delays, freeze windows, the ends of holds and the ages of images are judged by this machine's clock.
 """
 
 from __future__ import annotations
 
 from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.facts import Facts
 
 WARNING_SECONDS = 5.0
 ERROR_SECONDS = 60.0
+
+
+def check(facts: Facts) -> list[Finding]:
+    """Compare the clocks."""
+    return findings(facts.clock_skew)
 
 
 def findings(skew: float | None) -> list[Finding]:
     """What is wrong with the clock.
 
     Args:
-        skew: seconds that the server's is ahead of this one, to about one; None where it is not known.
+        skew: seconds that the server's clock is ahead of this one, to about one; None where it is not known.
     """
     where = "the clock"
     if skew is None:
-        return [not_checked("", where, "how late it is for the server is not known (CLIENT=oc does not tell)")]
+        return [not_checked("", where, "the server's time is not known: with CLIENT=oc no answer has it")]
     if abs(skew) <= WARNING_SECONDS:
         return []
     severity = Severity.ERROR if abs(skew) > ERROR_SECONDS else Severity.WARNING
-    told = (
-        f"it is {abs(skew):.0f} s {'behind' if skew > 0 else 'ahead of'} the server's: due times and holds end wrongly"
-    )
-    return [Finding(severity, "clock-skew", "", where, told, ("sudo chronyc makestep",))]
+    direction = "behind" if skew > 0 else "ahead of"
+    message = f"it is {abs(skew):.0f} s {direction} the server's: due times and the ends of holds are wrong"
+    return [Finding(severity, "clock-skew", "", where, message, ("sudo chronyc makestep",))]

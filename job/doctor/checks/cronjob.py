@@ -2,37 +2,46 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from collections.abc import Sequence
 from datetime import datetime
 
 from job import VERSION
 from job.cluster.unstructured import object_in
 from job.doctor.checks import Finding, Severity
+from job.doctor.facts import Facts
 from job.domain.model import OnBadRollout
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.shell import oc
 from job.workloads.cronjob import NAME, CronJob
 
-# The deployments that an overlay is shipped for.
-OVERLAYS = ("prod", "stg")
 # To end imports under way, report, push and release the lock.
 GRACE_SECONDS = 60.0
 # Long enough for a control plane that is being upgraded to come back: a run of the week is not to be missed by minutes.
 LEAST_STARTING_SECONDS = 600
-# The controller looks every 10 s: with less it may find that it is too late every time.
+# The controller checks every 10 s: with less it may be too late each time.
 CONTROLLER_SECONDS = 10
 
 
+INSTALL = "https://github.com/packit/import-images/blob/main/docs/install.md"
+
+
+def check(facts: Facts) -> list[Finding]:
+    """Examine each CronJob that imports the requested tags; without any, say so."""
+    if not facts.namespaces:
+        return []
+    if not facts.cron_jobs:
+        return [missing(facts.namespaces[0], facts.deployment)]
+    found = [finding for job in facts.cron_jobs for finding in findings(job, facts.now)]
+    return [*found, *_shared(facts.cron_jobs)]
+
+
 def missing(namespace: str, deployment: str | None) -> Finding:
-    """That there is no CronJob for a deployment (None: for every tag)."""
-    told, overlay = "there is none that can be seen: nothing is imported on a schedule", "deploy"
-    if deployment in OVERLAYS:
-        overlay = f"manifests/overlays/{deployment}"
-    else:
-        what = f"DEPLOYMENT={deployment}" if deployment else "the DEPLOYMENT that you mean"
-        told += f"; first make an overlay of your own with {what} (docs/install.md, Your own overlay)"
-    mend = oc(namespace, "apply", "-k", overlay)
-    return Finding(Severity.NOTE, "cron-job-missing", namespace, "CronJob", told, (mend,))
+    """That no CronJob imports a deployment (None: every tag). Only its owner can write one, so no command is shown."""
+    overlay = f" with DEPLOYMENT={deployment}" if deployment else ""
+    message = f"no CronJob that can be seen imports these tags on a schedule; to install one{overlay}: {INSTALL}"
+    return Finding(Severity.NOTE, "cron-job-missing", namespace, "CronJob", message)
 
 
 def findings(job: CronJob, now: datetime) -> list[Finding]:
@@ -42,28 +51,49 @@ def findings(job: CronJob, now: datetime) -> list[Finding]:
     policy = spec.get("concurrencyPolicy") or "Allow"
     if policy != "Forbid":
         how = "ends a run that is under way" if policy == "Replace" else "starts a run while one is under way"
-        told = f"its concurrencyPolicy is {policy}, which {how}"
-        found.append(_found(job, Severity.WARNING, "cron-job-overlaps", told, _patch(job, concurrencyPolicy="Forbid")))
+        message = f"its concurrencyPolicy is {policy}, which {how}"
+        found.append(
+            _found(job, Severity.WARNING, "cron-job-overlaps", message, _patch(job, concurrencyPolicy="Forbid"))
+        )
     if spec.get("suspend") is True:
-        told = "it is suspended: nothing is imported until somebody resumes it"
-        found.append(_found(job, Severity.WARNING, "cron-job-suspended", told, _patch(job, suspend=False)))
+        message = "it is suspended: nothing is imported on a schedule"
+        found.append(_found(job, Severity.WARNING, "cron-job-suspended", message, _patch(job, suspend=False)))
     return found
+
+
+def _shared(jobs: Sequence[CronJob]) -> list[Finding]:
+    """CronJobs of one deployment in one namespace: they have one lock, metrics group and journal entry."""
+    active = [job for job in jobs if job.spec.get("suspend") is not True]
+    findings = []
+    for job, other in itertools.combinations(sorted(active, key=lambda job: (job.namespace, job.name)), 2):
+        # Which namespaces labels select is not known here.
+        shared = sorted({*job.namespaces} & {*other.namespaces})
+        if shared and job.deployment == other.deployment:
+            tags = f"DEPLOYMENT={job.deployment}" if job.deployment else "every tag"
+            message = (
+                f"it and {other} both import {tags} in {', '.join(shared)}: they share one lock and one metrics group, "
+                "so that each removes the metrics of the other's tags; import these tags by one CronJob"
+            )
+            findings.append(Finding(Severity.WARNING, "cron-jobs-overlap", job.namespace, str(job), message))
+    return findings
 
 
 def _of_schedule(job: CronJob, now: datetime) -> list[Finding]:
     found = []
     zone, text = job.spec.get("timeZone"), str(job.spec.get("schedule") or "")
     if not zone:
-        told = "it has no timeZone: when it runs is for the clock of the controller to say"
-        found.append(_found(job, Severity.WARNING, "cron-job-no-time-zone", told, _patch(job, timeZone="Etc/UTC")))
+        message = "it has no timeZone: it runs by the time zone of the cluster's controller manager"
+        found.append(_found(job, Severity.WARNING, "cron-job-no-time-zone", message, _patch(job, timeZone="Etc/UTC")))
     again = _patch(job, schedule="0 2 * * 2")
     try:
         if Schedule.parse(text, str(zone) if zone else None).next_after(now) is None:
-            told = f"its schedule {text!r} never comes"
-            found.append(_found(job, Severity.ERROR, "cron-job-never-runs", told, again))
+            message = f"its schedule {text!r} never occurs"
+            found.append(_found(job, Severity.ERROR, "cron-job-never-runs", message, again))
     except UnsupportedScheduleError:
-        told = f"its schedule {text!r} counts from the last run: when the next is due cannot be told or alerted on"
-        found.append(_found(job, Severity.WARNING, "cron-job-every", told, again))
+        message = (
+            f"its schedule {text!r} counts from the last run: no due time is known, so a missed run raises no alert"
+        )
+        found.append(_found(job, Severity.WARNING, "cron-job-every", message, again))
     except ValueError as error:
         found.append(_found(job, Severity.ERROR, "cron-job-never-runs", f"its schedule: {error}", again))
     return found
@@ -71,17 +101,19 @@ def _of_schedule(job: CronJob, now: datetime) -> list[Finding]:
 
 def _of_start(job: CronJob) -> list[Finding]:
     seconds = job.spec.get("startingDeadlineSeconds")
-    mend = _patch(job, startingDeadlineSeconds=3600)
+    fix = _patch(job, startingDeadlineSeconds=3600)
     if seconds is None:
-        told = "it has no startingDeadlineSeconds: a missed run starts however late, and after 100 missed ones none may"
-        return [_found(job, Severity.WARNING, "cron-job-starting-deadline", told, mend)]
+        message = "it has no startingDeadlineSeconds: a missed run starts however late it is"
+        return [_found(job, Severity.WARNING, "cron-job-starting-deadline", message, fix)]
     if not isinstance(seconds, int) or seconds >= LEAST_STARTING_SECONDS:
         return []
     if seconds < CONTROLLER_SECONDS:
-        told = f"its startingDeadlineSeconds is {seconds}, and the controller looks only every {CONTROLLER_SECONDS} s"
-        return [_found(job, Severity.ERROR, "cron-job-starting-deadline", told, mend)]
-    told = f"its startingDeadlineSeconds is {seconds}: a control plane that is away for {seconds} s costs a run"
-    return [_found(job, Severity.WARNING, "cron-job-starting-deadline", told, mend)]
+        message = (
+            f"its startingDeadlineSeconds is {seconds}, and the controller checks only every {CONTROLLER_SECONDS} s"
+        )
+        return [_found(job, Severity.ERROR, "cron-job-starting-deadline", message, fix)]
+    message = f"its startingDeadlineSeconds is {seconds}: a control plane that is down for {seconds} s loses a run"
+    return [_found(job, Severity.WARNING, "cron-job-starting-deadline", message, fix)]
 
 
 def _of_end(job: CronJob) -> list[Finding]:
@@ -93,13 +125,15 @@ def _of_end(job: CronJob) -> list[Finding]:
     needed = deadline + back + GRACE_SECONDS
     if limit >= needed:
         return []
-    mend = _patch(job, jobTemplate={"spec": {"activeDeadlineSeconds": round(needed + GRACE_SECONDS)}})
-    told = f"its activeDeadlineSeconds is {limit}, and DEADLINE {deadline:g} s"
+    fix = _patch(job, jobTemplate={"spec": {"activeDeadlineSeconds": round(needed + GRACE_SECONDS)}})
+    message = f"its activeDeadlineSeconds is {limit}, and DEADLINE {deadline:g} s"
     if limit <= deadline:
-        told += ": Kubernetes ends a long run before the run ends itself"
-        return [_found(job, Severity.ERROR, "cron-job-active-deadline", told, mend)]
-    told += f"{f', a rollback {back:g} s' if back else ''} and the report {GRACE_SECONDS:g} s: they do not fit in"
-    return [_found(job, Severity.WARNING, "cron-job-active-deadline", told, mend)]
+        message += ": Kubernetes ends a long run before the run ends itself"
+        return [_found(job, Severity.ERROR, "cron-job-active-deadline", message, fix)]
+    message += (
+        f"{f', a rollback {back:g} s' if back else ''} and the report {GRACE_SECONDS:g} s: they do not fit into it"
+    )
+    return [_found(job, Severity.WARNING, "cron-job-active-deadline", message, fix)]
 
 
 def _of_image(job: CronJob) -> list[Finding]:
@@ -108,14 +142,14 @@ def _of_image(job: CronJob) -> list[Finding]:
     if digest or tag not in ("", "latest"):
         return []
     what = f"its image is {job.image}, without a tag of its own" if job.image else "it has no image"
-    told = f"{what}: which version runs is up to the node"
+    message = f"{what}: which version runs depends on what the node has cached"
     repository = (name.removesuffix(":latest") or f"quay.io/packit/{NAME}") + f":{VERSION}"
-    mend = oc(job.namespace, "set", "image", f"cronjob/{job.name}", f"{job.container}={repository}")
-    return [_found(job, Severity.WARNING, "cron-job-image", told, mend)]
+    fix = oc(job.namespace, "set", "image", f"cronjob/{job.name}", f"{job.container}={repository}")
+    return [_found(job, Severity.WARNING, "cron-job-image", message, fix)]
 
 
-def _found(job: CronJob, severity: Severity, check: str, told: str, *mend: str) -> Finding:
-    return Finding(severity, check, job.namespace, str(job), told, mend)
+def _found(job: CronJob, severity: Severity, check: str, message: str, *fix: str) -> Finding:
+    return Finding(severity, check, job.namespace, str(job), message, fix)
 
 
 def _patch(job: CronJob, **spec: object) -> str:

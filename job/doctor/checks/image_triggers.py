@@ -12,13 +12,79 @@ from typing import Any
 
 from job.cluster.unstructured import object_in, objects_in
 from job.doctor.checks import Finding, Severity, not_checked
-from job.doctor.checks.templates import Bare, KnownTags, Names, Shape
-from job.doctor.checks.trigger_fixes import Mending, is_annotated, set_triggers
-from job.domain.model import TagName
-from job.domain.shell import oc, ours
+from job.doctor.checks.tags import opt_out
+from job.doctor.checks.trigger_fixes import TriggerFixes, is_annotated, set_triggers
+from job.doctor.facts import Facts
+from job.doctor.templates import Bare, KnownTags, Names, Shape
+from job.domain.model import Skip, TagName
+from job.domain.selection import aliases_of
+from job.domain.shell import DRY_RUN, oc, ours, piped
+from job.imagestreams.api_types import stream_from
 from job.workloads.image_triggers import Workload, folded
 
 ERROR, WARNING, NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+
+def check(facts: Facts) -> list[Finding]:
+    """Judge the triggers of every workload that matters, containers without one, and tags without followers."""
+    every = _names_of_all(facts)
+    shapes = {shape.key: shape for shape in (*facts.shapes, *facts.outside)}
+    bare = without_trigger(facts.shapes, facts.workloads, _names_of_chosen(facts))
+    bare_by_key = {each.shape.key: each for each in bare}
+    found: list[Finding] = []
+    for workload in facts.meant_workloads:
+        key = workload.resource.kind, workload.namespace, workload.name
+        found += of_workload(workload, shapes.get(key), facts.known, every, bare_by_key.get(key))
+    found += [
+        finding for pull in facts.pulls if (finding := of_pull(pull.workload, pull.tag, pull.account, pull.allowed))
+    ]
+    found += [finding for finding, _ in untriggered(bare, facts.known, every)]
+    hint = "BuildConfigs" if facts.builds_unseen else ""
+    fixes = {
+        each.name(tag): opt_out(each.data, each.name(tag))
+        for each in facts.chosen
+        for tag in each.those(None, Skip.HELD)
+    }
+    return [*found, *unfollowed(_imported(facts), _followed(facts) | facts.built, facts.unseen, hint, fixes)]
+
+
+def without_follower(facts: Facts) -> bool:
+    """Whether no workload follows some tag, so that builds may be what it is imported for."""
+    return bool(unfollowed(_imported(facts), _followed(facts), facts.unseen))
+
+
+def _names_of_chosen(facts: Facts) -> Names:
+    names = Names()
+    for each in facts.chosen:
+        names.add(each.data, [tag.name for tag in each.those(None, Skip.HELD, Skip.PINNED, Skip.NO_SOURCE)])
+    return names
+
+
+def _names_of_all(facts: Facts) -> Names:
+    names = Names()
+    for data in (data for streams in facts.streams.values() for data in streams):
+        names.add(data, [tag.name for tag in stream_from(data).tags])
+    return names
+
+
+def _imported(facts: Facts) -> dict[TagName, list[TagName]]:
+    """The tags to import, each with its aliases; not of namespaces whose workloads cannot be listed."""
+    refused = {error.namespace for error in facts.errors}
+    return {
+        each.name(tag): [
+            TagName(each.stream.namespace, each.stream.name, alias) for alias in aliases_of(each.stream, tag.name)
+        ]
+        for each in facts.chosen
+        if each.stream.namespace not in refused
+        for tag in each.those(None, Skip.HELD)
+    }
+
+
+def _followed(facts: Facts) -> set[TagName]:
+    """The tags that a workload follows, or whose image one uses."""
+    bare = without_trigger(facts.shapes, facts.workloads, _names_of_chosen(facts))
+    used = {tag for each in bare for tag, _ in each.uses.values()}
+    return used | {follows.tag for each in facts.workloads for follows in each.follows}
 
 
 def of_workload(
@@ -26,72 +92,73 @@ def of_workload(
 ) -> list[Finding]:
     """What is wrong with the triggers of one workload.
 
-    All findings whose mend writes the annotation have the same command, since it writes the whole of it: by one each
-    the last would undo the others. A trigger that is paused stays so, but by the mend of just that, which does the rest
-    as well.
+    All findings whose fix writes the annotation have the same command, which writes the whole of it: with one command
+    each, the last would undo the others. A paused trigger stays paused, except by the fix of that very finding, which
+    does the rest as well.
     """
     shape = shape or Shape(workload.resource, workload.namespace, workload.name)
 
-    def found(severity: Severity, check: str, message: str, *mend: str) -> Finding:
-        return Finding(severity, check, workload.namespace, str(workload), message, mend)
+    def found(severity: Severity, check: str, message: str, *fix: str) -> Finding:
+        return Finding(severity, check, workload.namespace, str(workload), message, fix)
 
     problems = dict.fromkeys(each.problem for each in workload.follows if each.problem)
     if workload.problem:
         problems.setdefault(workload.problem)
-    mending = Mending(workload, shape, known, names, bare)
-    mended = mending.everything()
-    findings = [found(ERROR, "trigger-never-fires", str(problem), mended) for problem in problems]
+    fixes = TriggerFixes(workload, shape, known, names, bare)
+    whole = fixes.everything()
+    findings = [found(ERROR, "trigger-never-fires", str(problem), *whole) for problem in problems]
     if pause := _ignored_pauses(shape.annotation):
-        severity, told = pause
-        findings.append(found(severity, "trigger-pause-ignored", told, mended))
+        severity, message = pause
+        findings.append(found(severity, "trigger-pause-ignored", message, *whole))
     for each in workload.follows:
         tag = each.tag.seen_from(workload.namespace)
         if each.problem:
             continue
         if each.paused:
-            told = f"its trigger on {tag} is paused: container {each.container} gets no new image"
-            findings.append(found(NOTE, "trigger-paused", told, mending.resuming(each)))
+            message = f"its trigger on {tag} is paused: container {each.container} gets no new image"
+            findings.append(found(NOTE, "trigger-paused", message, *fixes.resuming(each)))
         if not known.knows(each.tag):
-            told = f"it follows {tag}, and whether there is such a tag cannot be seen"
-            mend = oc(each.tag.namespace, "get", "imagestream", each.tag.stream)
-            findings.append(not_checked(workload.namespace, str(workload), told, mend))
+            message = f"it follows {tag}; whether that tag exists cannot be seen"
+            inspect = oc(each.tag.namespace, "get", "imagestream", each.tag.stream)
+            findings.append(not_checked(workload.namespace, str(workload), message, inspect))
         elif each.tag not in known.images:
-            told = f"it follows {tag}, and there is no such tag"
-            findings.append(found(ERROR, "trigger-without-tag", told, mending.of_tag(each)))
+            message = f"it follows {tag}, which does not exist"
+            findings.append(found(ERROR, "trigger-without-tag", message, *fixes.of_tag(each)))
         elif not known.images[each.tag] and each.tag not in known.broken:
-            told = f"it follows {tag}, which has no image yet"
-            findings.append(found(WARNING, "trigger-without-image", told, ours("run", each.tag)))
+            message = f"it follows {tag}, which has no image yet"
+            findings.append(found(WARNING, "trigger-without-image", message, ours("run", each.tag)))
     return findings
 
 
 def pulls_wanted(workload: Workload, shape: Shape | None, known: KnownTags) -> list[tuple[str, TagName]]:
-    """What a workload pulls of other namespaces through the internal registry: the account, and the tag."""
+    """The tags of other namespaces that a workload pulls through the internal registry, each with its account."""
     account = f"system:serviceaccount:{workload.namespace}:{shape.account if shape else 'default'}"
     tags = dict.fromkeys(each.tag for each in workload.follows)
     return [(account, tag) for tag in tags if tag.namespace != workload.namespace and tag in known.local]
 
 
 def of_pull(workload: Workload, tag: TagName, user: str, allowed: bool | None) -> Finding | None:
-    """Whether a trigger on another namespace's tag brings an image that can be pulled.
+    """Whether a workload can pull the image that a trigger on another namespace's tag gives it.
 
     Args:
-        workload: the one that follows the tag.
+        workload: the follower of the tag.
         tag: of another namespace.
-        user: the account of the workload's pods, by the API's name of it.
-        allowed: whether that may pull; None: nobody could say.
+        user: the API's name of the account of the workload's pods.
+        allowed: whether that account may pull; None where the API did not say.
     """
     if allowed:
         return None
     account = user.removeprefix("system:serviceaccount:")
     name = "pull-from-" + account.replace(":", "-")
     who = f"--serviceaccount={account}"
-    mend = oc(tag.namespace, "create", "rolebinding", name, "--clusterrole=system:image-puller", who)
+    bind = ("create", "rolebinding", name, "--clusterrole=system:image-puller", who, *DRY_RUN)
+    fix = (piped(oc(tag.namespace, *bind), oc(tag.namespace, "apply", "-f", "-")),)
     where = tag.seen_from(workload.namespace)
     if allowed is None:
-        told = f"it follows {where}, and whether account {account} may pull that cannot be asked"
-        return not_checked(workload.namespace, str(workload), told, mend)
-    told = f"it follows {where}, which account {account} may not pull: its pods will not start"
-    return Finding(ERROR, "trigger-cannot-pull", workload.namespace, str(workload), told, (mend,))
+        message = f"it follows {where}; whether account {account} may pull that cannot be asked"
+        return not_checked(workload.namespace, str(workload), message, fix=fix)
+    message = f"it follows {where}, which account {account} may not pull: its pods will not start"
+    return Finding(ERROR, "trigger-cannot-pull", workload.namespace, str(workload), message, fix)
 
 
 def without_trigger(shapes: Collection[Shape], workloads: Collection[Workload], names: Names) -> list[Bare]:
@@ -101,14 +168,14 @@ def without_trigger(shapes: Collection[Shape], workloads: Collection[Workload], 
     for shape in shapes:
         workload = known.get(shape.key)
         if workload is not None and workload.problem:
-            # What its broken trigger is for is not known, and the trigger is told of.
+            # The tag of its broken trigger is not known; the trigger itself is reported.
             continue
         triggered = {each.container for each in workload.follows} if workload else set()
         broken = {each.tag for each in workload.follows if each.problem} if workload else set()
         uses = {
             container: use
             for container, image in shape.containers
-            # With a broken trigger on that tag it has one, which does not find the container; that is told of.
+            # A broken trigger on that tag does not find the container; the trigger itself is reported.
             if container not in triggered and (use := names.used(shape, image)) and use[0] not in broken
         }
         if uses:
@@ -118,19 +185,19 @@ def without_trigger(shapes: Collection[Shape], workloads: Collection[Workload], 
 
 def untriggered(found: Iterable[Bare], known: KnownTags, names: Names) -> list[tuple[Finding, TagName]]:
     """Each container without a trigger for the tag whose image it runs, with that tag."""
-    told = []
+    pairs = []
     for bare in found:
         shape, workload = bare.shape, bare.workload
         for container, (tag, how) in bare.uses.items():
             where = tag.seen_from(shape.namespace)
             message = f"container {container} uses {where} {how}, without a trigger: no import redeploys it"
             if workload is not None and is_annotated(shape):
-                mend = Mending(workload, shape, known, names, bare).everything()
+                fix = TriggerFixes(workload, shape, known, names, bare).everything()
             else:
-                mend = set_triggers(shape, tag, container)
-            finding = Finding(WARNING, "workload-without-trigger", shape.namespace, str(shape), message, (mend,))
-            told.append((finding, tag))
-    return told
+                fix = set_triggers(shape, tag, container)
+            finding = Finding(WARNING, "workload-without-trigger", shape.namespace, str(shape), message, fix)
+            pairs.append((finding, tag))
+    return pairs
 
 
 def unfollowed(
@@ -138,20 +205,20 @@ def unfollowed(
     followed: Collection[TagName],
     unseen: Sequence[str],
     hint: str = "",
-    mends: Mapping[TagName, tuple[str, ...]] | None = None,
+    fixes: Mapping[TagName, tuple[str, ...]] | None = None,
 ) -> list[Finding]:
     """Tags that no workload follows, so that an import changes nothing.
 
     Args:
-        tags: those to import, each with the aliases that move along.
+        tags: those to import, each with its aliases.
         followed: what workloads follow or use.
-        unseen: the namespaces that could not be looked at, where a follower may be.
-        hint: what else was not looked at.
-        mends: what makes runs leave a tag alone.
+        unseen: namespaces that could not be read, where a follower may be.
+        hint: what else could not be read.
+        fixes: the commands that make runs skip a tag.
     """
     left = ", ".join(filter(None, (f"the workloads of {', '.join(unseen)}" if unseen else "", hint)))
-    told = "nothing that can be seen follows it, so importing it redeploys nothing"
-    told += f" (not looked at: {left})" if left else ""
+    message = "nothing that can be read follows it, so importing it redeploys nothing"
+    message += f" (not readable: {left})" if left else ""
     severity = Severity.NOTE if unseen else Severity.WARNING
     return [
         Finding(
@@ -159,8 +226,8 @@ def unfollowed(
             "tag-not-followed",
             tag.namespace,
             str(tag),
-            told,
-            (mends or {}).get(tag, ()),
+            message,
+            (fixes or {}).get(tag, ()),
         )
         for tag, aliases in tags.items()
         if tag not in followed and not any(alias in followed for alias in aliases)
@@ -181,14 +248,14 @@ def built_from(data: Mapping[str, Any]) -> set[TagName]:
 
 
 def _ignored_pauses(annotation: str | None) -> tuple[Severity, str] | None:
-    """`pause`, as older web consoles wrote it: it is not `paused`, and OpenShift overlooks it."""
+    """`pause`, as older web consoles wrote it: OpenShift ignores it, since the field is `paused`."""
     try:
         value = json.loads(annotation or "")
     except (ValueError, RecursionError):
         return None
     entries = map(folded, value) if isinstance(value, list) else ()
-    said = [str(entry["pause"]).lower() for entry in entries if "pause" in entry]
-    if not said:
+    values = [str(entry["pause"]).lower() for entry in entries if "pause" in entry]
+    if not values:
         return None
-    told = 'a trigger has "pause", which is overlooked (it is called "paused")'
-    return (WARNING, f"{told}: it fires all the same") if "true" in said else (NOTE, told)
+    message = 'a trigger has "pause", which is ignored (the field is "paused")'
+    return (WARNING, f"{message}: it fires anyway") if "true" in values else (NOTE, message)

@@ -1,111 +1,33 @@
-"""What each command needs to be allowed, and what of it is missing.
-
-`RULES` are the rules of the Roles that are shipped, as data; a test holds the two against each other.
-"""
+"""Which rights of an account are missing, for which command, and how to grant them."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from job.doctor.checks import Finding, Severity, not_checked
-from job.domain.model import JOURNAL
-from job.domain.shell import command, oc
+from job.doctor.facts import Facts
+from job.doctor.rights import COMMANDS, ESSENTIAL, FLEET, NAMES, RULES, Component, Right, account_of, wanted
+from job.domain.holds import hold_of
+from job.domain.model import OnBadRollout, Reason, Skip
+from job.domain.selection import wave_of
+from job.domain.shell import DRY_RUN, command, oc, piped
 
-
-class Component(StrEnum):
-    """Where the right comes from."""
-
-    BASE = "base"
-    ROLLOUTS = "rollouts"
-    ROLLBACK = "rollback"
-
-
-@dataclass(frozen=True, slots=True)
-class Right:
-    """One verb on one resource, as RBAC names it; `name` where it is only for an object of that name."""
-
-    group: str
-    resource: str
-    verb: str
-    name: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.verb} {self.resource}" + (f" named {self.name}" if self.name else "")
-
-
-def _rights(group: str, resources: str, verbs: str, name: str = "") -> tuple[Right, ...]:
-    return tuple(Right(group, resource, verb, name) for resource in resources.split() for verb in verbs.split())
-
-
-# Of the job itself, in its own namespace only.
-HOME = _rights("batch", "cronjobs jobs", "get")
-_WORKLOADS = (
-    *_rights("apps", "daemonsets deployments statefulsets", "get list"),
-    *_rights("", "pods", "list"),
-    *_rights("batch", "cronjobs", "get list"),
-    *_rights("apps.openshift.io", "deploymentconfigs", "get list"),
-)
-IMPORT = Right("image.openshift.io", "imagestreamimports", "create")
-# Without these nothing is imported at all.
-ESSENTIAL = (
-    *_rights("image.openshift.io", "imagestreams", "list"),
-    IMPORT,
-    *_rights("coordination.k8s.io", "leases", "create get list update"),
-)
-RULES: Mapping[Component, tuple[Right, ...]] = {
-    Component.BASE: (
-        *ESSENTIAL,
-        *_rights("image.openshift.io", "imagestreams", "get"),
-        *_rights("image.openshift.io", "imagestreamimages", "get"),
-        *_rights("", "configmaps", "create"),
-        *_rights("", "configmaps", "get update", JOURNAL),
-        *_rights("", "events", "create get update"),
-        *HOME,
-    ),
-    Component.ROLLOUTS: _WORKLOADS,
-    Component.ROLLBACK: (
-        *_rights("image.openshift.io", "imagestreamtags", "update"),
-        *_rights("", "pods", "delete"),
-        *_WORKLOADS,
-    ),
-}
-# Of its name, in that of a binding.
-MOST_OF_A_USER = 63
-# For NAMESPACE_SELECTOR, in the whole cluster.
-FLEET = _rights("", "namespaces", "list")
-COMMANDS: Mapping[Component, str] = {
-    Component.BASE: "run",
-    Component.ROLLOUTS: "run --watch-rollouts",
-    Component.ROLLBACK: "rollback, resume, run --on-bad-rollout rollback",
-}
-FILES: Mapping[Component, str] = {
-    Component.BASE: "manifests/base/role.yaml",
-    Component.ROLLOUTS: "manifests/components/rollouts/role.yaml",
-    Component.ROLLBACK: "manifests/components/rollback/role.yaml",
-}
-# To the job's own account.
-BINDINGS: Mapping[Component, str] = {
-    component: f"{file.removesuffix('role.yaml')}role-binding.yaml" for component, file in FILES.items()
-}
-NAMES: Mapping[Component, str] = {
-    Component.BASE: "import-images",
-    Component.ROLLOUTS: "import-images-rollouts",
-    Component.ROLLBACK: "import-images-rollback",
-}
+# The longest user name in the name of a binding.
+LONGEST_USER = 63
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What the one that runs it makes use of, and why that is known.
+    """What an account needs its rights for.
 
     Attributes:
-        user: the API's name of it; None where it is not known.
-        is_job: whether it is the account that imports, be it for a CronJob or by hand.
-        watches: why it has to watch rollouts, if it has.
-        goes_back: why it has to move tags, if it has.
+        user: the API's name of the account; None where it is not known.
+        is_job: whether it is the account that imports, for a CronJob or by hand.
+        watches: why it watches rollouts, if it does.
+        goes_back: why it moves tags, if it does.
     """
 
     user: str | None
@@ -114,32 +36,66 @@ class Use:
     goes_back: str | None = None
 
 
-def wanted(user: str | None, namespace: str) -> Iterator[tuple[Component, Right]]:
-    """All that is to be asked for a namespace. What the job asks of itself is needed only at its home."""
-    at_home = account_of(user or "")[0] == namespace
-    for component, rights in RULES.items():
-        for right in rights:
-            if right not in HOME or component is not Component.BASE or at_home:
-                yield component, right
+def check(facts: Facts) -> list[Finding]:
+    """Judge the rights of this login and of the accounts of the CronJobs."""
+    if facts.no_namespaces is not None:
+        return [fleet(facts.me, facts.no_namespaces)]
+    found: list[Finding] = []
+    uses = uses_of(facts)
+    for (namespace, user), allowed in facts.rights.items():
+        if user and user != facts.me and all(answer is None for answer in allowed.values()):
+            found.append(unasked(user, namespace))
+        else:
+            found += missing(uses[namespace, user], namespace, allowed)
+    for error in facts.errors:
+        message = f"triggers and followers were not checked: {error.message}"
+        fix = granted(facts.me, error.namespace, Component.ROLLOUTS)
+        severity = Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING
+        found.append(not_checked(error.namespace, "workloads", message, fix=fix, severity=severity))
+    return found
 
 
-def account_of(user: str) -> tuple[str, str]:
-    """Namespace and name of a service account, from the API's name of it; empty where it is none."""
-    parts = user.split(":")
-    return (parts[2], parts[3]) if len(parts) == 4 and user.startswith("system:serviceaccount:") else ("", "")
+def uses_of(facts: Facts) -> dict[tuple[str, str | None], Use]:
+    """What each account needs its rights for, by namespace and account: this login, and those of the CronJobs."""
+    waves = {wave_of(each.stream, tag) for each in facts.chosen for tag in each.those(None)}
+    in_waves = "there are waves" if len(waves) > 1 else None
+    ending = _hold_with_end(facts)
+    users = dict.fromkeys((facts.me, *(job.user for job in facts.cron_jobs)))
+    is_job = len(users) == 1 or any(job.user == facts.me for job in facts.cron_jobs)
+    uses = {}
+    for namespace in facts.namespaces:
+        for user in users:
+            jobs = [job for job in facts.cron_jobs if job.user == user and job.imports(namespace, facts.deployment)]
+            settings = [job.settings for job in jobs] + ([facts.settings] if user == facts.me else [])
+            if settings:
+                rollback = any(each.on_bad_rollout is OnBadRollout.ROLLBACK for each in settings)
+                goes_back = "ON_BAD_ROLLOUT is rollback" if rollback else None
+                watches = "WATCH_ROLLOUTS is set" if any(each.watch_rollouts for each in settings) else None
+                is_importer = is_job or user != facts.me
+                uses[namespace, user] = Use(user, is_importer, goes_back or watches or in_waves, goes_back or ending)
+    return uses
+
+
+def _hold_with_end(facts: Facts) -> str | None:
+    for each in facts.chosen:
+        for tag in each.those(Skip.HELD):
+            hold = hold_of(tag)
+            if hold and (hold.until or hold.until_newer):
+                return f"the hold of {each.stream.name}:{tag.name} ends by itself"
+    return None
 
 
 def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> list[Finding]:
-    """What of the rights is missing in a namespace, told for each command.
+    """The missing rights in a namespace, by command.
 
     Args:
-        use: who, and what for.
+        use: the account, and what it needs them for.
         namespace: where.
-        allowed: the answers; None where the API gave none.
+        allowed: the API's answers; None where it gave none.
     """
     found = []
     lacking: set[Right] = set()
-    where = f"the rights of {_told(use.user)}"
+    where = f"the rights of {_account(use.user)}"
     for component, rights in RULES.items():
         asked = {right for each, right in wanted(use.user, namespace) if each is component}
         mine = [right for right in rights if right in asked and allowed.get(right) is False and right not in lacking]
@@ -148,16 +104,16 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
         if component is not Component.ROLLOUTS:
             lacking.update(mine)
         severity, why = _severity(use, component, mine)
-        told = f"{COMMANDS[component]}: may not {_listed(mine)}{why}"
+        message = f"{COMMANDS[component]}: may not {_listed(mine)}{why}"
         check = f"rights-{component}"
-        found.append(Finding(severity, check, namespace, where, told, granted(use.user, namespace, component)))
+        found.append(Finding(severity, check, namespace, where, message, granted(use.user, namespace, component)))
     if any(answer is None for answer in allowed.values()):
         severity = Severity.WARNING
         found.append(not_checked(namespace, where, "the API did not say what is allowed", severity=severity))
     return found
 
 
-def _told(user: str | None) -> str:
+def _account(user: str | None) -> str:
     namespace, name = account_of(user or "")
     return f"account {namespace}:{name}" if name else user or "this login"
 
@@ -168,7 +124,7 @@ def _severity(use: Use, component: Component, lacking: Collection[Right]) -> tup
     if component is Component.BASE:
         return (Severity.ERROR if any(right in ESSENTIAL for right in lacking) else Severity.WARNING), ""
     why = use.watches if component is Component.ROLLOUTS else use.goes_back
-    return (Severity.ERROR, f"; needed since {why}") if why else (Severity.NOTE, "")
+    return (Severity.ERROR, f"; needed because {why}") if why else (Severity.NOTE, "")
 
 
 def _listed(rights: Sequence[Right]) -> str:
@@ -187,33 +143,57 @@ def _and(words: Sequence[str]) -> str:
 
 
 def granted(user: str | None, namespace: str, component: Component) -> tuple[str, ...]:
-    """The commands that grant a component's rights in a namespace, to that user only."""
+    """The commands that grant a component's rights in a namespace, to that user only. They can be repeated."""
     home, account = account_of(user or "")
-    apply = oc(namespace, "apply", "-f", FILES[component])
-    if (home, account) == (namespace, "import-images"):
-        return (apply, oc(namespace, "apply", "-f", BINDINGS[component]))
+    role = NAMES[component]
     who = f"--serviceaccount={home}:{account}" if account else f"--user={user or 'USER'}"
-    name = f"{NAMES[component]}-{account or _in_name(user)}"
-    return (apply, oc(namespace, "create", "rolebinding", name, f"--role={NAMES[component]}", who))
+    is_own = (home, account) == (namespace, "import-images")
+    name = role if is_own else f"{role}-{account or _in_name(user)}"
+    apply = oc(namespace, "apply", "-f", "-")
+    binding = ("create", "rolebinding", name, f"--role={role}", who, *DRY_RUN)
+    return (piped(command("echo", _role(role, RULES[component])), apply), piped(oc(namespace, *binding), apply))
+
+
+def _role(name: str, rights: Sequence[Right]) -> str:
+    """A Role with these rights, as JSON on one line."""
+    verbs: dict[tuple[str, str, str], list[str]] = {}
+    for right in rights:
+        verbs.setdefault((right.group, right.resource, right.name), []).append(right.verb)
+    resources: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
+    for (group, resource, of_name), mine in verbs.items():
+        resources.setdefault((group, of_name, tuple(mine)), []).append(resource)
+    rules = [
+        {
+            "apiGroups": [group],
+            "resources": names,
+            **({"resourceNames": [of_name]} if of_name else {}),
+            "verbs": list(mine),
+        }
+        for (group, of_name, mine), names in resources.items()
+    ]
+    kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
+    return json.dumps({**kind, "metadata": {"name": name}, "rules": rules}, separators=(",", ":"))
 
 
 def _in_name(user: str | None) -> str:
-    """A user as part of an object's name, which a path may not be: some logins are URLs."""
-    return re.sub(r"[^A-Za-z0-9.-]", "-", user or "USER")[:MOST_OF_A_USER]
+    """A user as part of an object's name: some logins are URLs, which names may not be."""
+    return re.sub(r"[^A-Za-z0-9.-]", "-", user or "USER")[:LONGEST_USER]
 
 
 def fleet(user: str | None, why: str) -> Finding:
-    """That the namespaces with NAMESPACE_SELECTOR's labels cannot be listed, and so nothing can be looked at."""
+    """That the namespaces of NAMESPACE_SELECTOR cannot be listed, so that nothing can be checked."""
     namespace, account = account_of(user or "")
     who = f"--serviceaccount={namespace}:{account}" if account else f"--user={user or 'USER'}"
-    name = f"import-images-{namespace or _in_name(user)}"
-    mend = command("oc", "create", "clusterrolebinding", name, "--clusterrole=import-images-namespaces", who)
-    told = f"run with NAMESPACE_SELECTOR: may not {_listed(FLEET)}, so nothing was looked at: {why}"
-    return Finding(Severity.ERROR, "rights-fleet", "", f"the rights of {_told(user)}", told, (mend,))
+    name, role = f"import-images-{namespace or _in_name(user)}", "import-images-namespaces"
+    create_role = ("create", "clusterrole", role, "--verb=list", "--resource=namespaces", *DRY_RUN)
+    bind = ("create", "clusterrolebinding", name, f"--clusterrole={role}", who, *DRY_RUN)
+    fix = tuple(piped(command("oc", *words), "oc apply -f -") for words in (create_role, bind))
+    message = f"run with NAMESPACE_SELECTOR: may not {_listed(FLEET)}, so nothing was checked: {why}"
+    return Finding(Severity.ERROR, "rights-fleet", "", f"the rights of {_account(user)}", message, fix)
 
 
 def unasked(user: str, namespace: str) -> Finding:
-    """That nobody could say what the job's account may do."""
-    told = "what it may do cannot be asked by this login (create localsubjectaccessreviews)"
-    mend = oc(namespace, "auth", "can-i", "--list", f"--as={user}")
-    return not_checked(namespace, f"the rights of {_told(user)}", told, mend)
+    """That this login may not ask what the job's account may do."""
+    message = "this login may not ask what the account may do (create localsubjectaccessreviews)"
+    inspect = oc(namespace, "auth", "can-i", "--list", f"--as={user}")
+    return not_checked(namespace, f"the rights of {_account(user)}", message, inspect)

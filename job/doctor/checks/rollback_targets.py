@@ -1,59 +1,50 @@
-"""How far back it goes: earlier images that a rollback could still bring."""
+"""How many earlier images a rollback could still use."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from job.doctor.checks import Finding, Severity, not_checked
-from job.domain.model import TagName
-from job.domain.shell import command, ours
+from job.doctor.facts import Facts, Horizon
+from job.domain.shell import ours
 
 ENOUGH = 2
 
 
-@dataclass(frozen=True, slots=True)
-class Horizon:
-    """The earlier images of a tag.
-
-    Attributes:
-        current: where its current image is pulled from, by digest; None where that is not known.
-        earlier: how many its history has.
-        there: how many of these the registry still has; None where it did not say of each.
-    """
-
-    tag: TagName
-    current: str | None
-    earlier: int
-    there: int | None
+def check(facts: Facts) -> list[Finding]:
+    """Judge how far each tag can be rolled back."""
+    found = (each for horizon in facts.horizons for each in (finding(horizon), gone(horizon)))
+    return [each for each in found if each]
 
 
 def finding(found: Horizon) -> Finding | None:
-    """Whether it is short. A history that is only young is a note, as long as there is a way back at all."""
+    """Whether a tag has too few. A history that is only young is a note, as long as there is one earlier image."""
     tag = found.tag
     if found.there is None:
-        told = "which of its earlier images are still in the registry, the registry does not say"
-        return not_checked(tag.namespace, str(tag), told, ours("history", tag, "--check"), severity=Severity.WARNING)
+        message = "the registry does not answer which of the earlier images it still has"
+        return not_checked(tag.namespace, str(tag), message, ours("history", tag, "--check"), severity=Severity.WARNING)
     if found.there >= ENOUGH:
         return None
     if not found.earlier:
-        told = "its history has no earlier image: there is nothing to roll back to"
+        message = "its history has no earlier image: there is nothing to roll back to"
     elif found.there == found.earlier:
-        told = f"its history has {_images(found.earlier)}: there is one step back, and no second"
+        message = f"its history has {_images(found.earlier)}: one rollback is possible, and no second"
     else:
-        told = f"of {_images(found.earlier)} the registry still has {found.there or 'none'}"
+        message = f"of {_images(found.earlier)} the registry still has {found.there or 'none'}"
     young = found.there == found.earlier and found.there > 0
     severity = Severity.NOTE if young else Severity.WARNING
-    return Finding(severity, "horizon-short", tag.namespace, str(tag), told, _kept(found))
+    # Nothing brings images back that a registry has deleted; only the build can give each image a tag of its own.
+    message += "; a unique tag for each image keeps it in the registry"
+    return Finding(severity, "horizon-short", tag.namespace, str(tag), message)
+
+
+def gone(found: Horizon) -> Finding | None:
+    """Whether the registry lacks the current image of a tag that no run imports: nodes without it cannot start pods."""
+    tag = found.tag
+    if found.is_imported or found.is_current_there is not False or found.current is None:
+        return None
+    message = f"{found.current} is no longer in the registry: a node that does not have it cannot start a pod"
+    fix = (ours("rollback", tag, "--to", found.newest, "--yes"),) if found.newest else ()
+    return Finding(Severity.ERROR, "image-gone", tag.namespace, str(tag), message, fix)
 
 
 def _images(count: int) -> str:
     return f"{count} earlier image{'' if count == 1 else 's'}"
-
-
-def _kept(found: Horizon) -> tuple[str, ...]:
-    """Nothing brings back what is gone, but a tag of its own keeps today's image for the next time."""
-    if found.current is None:
-        return ()
-    repository, _, digest = found.current.partition("@")
-    kept = f"{repository}:{found.tag.tag}-{digest.partition(':')[2][:12]}"
-    return (command("skopeo", "copy", "--all", f"docker://{found.current}", f"docker://{kept}"),)

@@ -10,17 +10,15 @@ from typing import Any
 
 import pytest
 
-from job.config.settings import GatewaySettings
+from job.config.settings import GatewaySettings, Settings
 from job.doctor.checks import Finding, Severity, clock, cronjob, gateway, in_order, rollback_targets, tags
-from job.doctor.checks.gateway import Probed
-from job.doctor.checks.rollback_targets import Horizon
-from job.doctor.checks.tags import Import, Looked
+from job.doctor.facts import Facts, Horizon, Import, Looked, Probed
 from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
 from job.imagestreams.api_types import stream_from
 from job.views.tables import lines_of
 from job.workloads.cronjob import CronJob, cron_job_from
-from tests.support.kustomize import OVERLAYS, recorded_cron_jobs
+from tests.support.kustomize import recorded_cron_jobs
 from tests.support.paths import MANIFESTS
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 
@@ -103,7 +101,7 @@ class TestSchedule:
         assert job is not None
         (found,) = cronjob.findings(job, NOW)
         assert found.check == "cron-job-image"
-        assert found.mend[0].endswith(":0.1.0")
+        assert found.fix[0].endswith(":0.1.0")
 
     def test_one_that_is_not_ours(self) -> None:
         assert cron_job_from({"metadata": {"name": "backup"}, "spec": {}}) is None
@@ -148,32 +146,62 @@ def test_a_clock_that_is_not_known() -> None:
 def test_the_horizon(earlier: int, there: int | None, severity: Severity | None) -> None:
     found = rollback_targets.finding(Horizon(TAG, f"quay.io/packit/worker@{digest('0' * 64)}", earlier, there))
     assert (found.severity if found else None) is severity
-    if found and there is not None:
-        assert found.mend == (
-            f"skopeo copy --all docker://quay.io/packit/worker@{digest('0' * 64)}"
-            " docker://quay.io/packit/worker:prod-000000000000",
-        )
+    # Nothing brings back an image that a registry has deleted.
+    assert found is None or found.fix == ()
+
+
+@pytest.mark.parametrize(
+    ("imported", "there", "newest", "fix"),
+    [
+        (False, False, "sha256:old", ("import-images rollback worker:prod -n packit-prod --to sha256:old --yes",)),
+        (False, False, None, ()),
+        (False, True, "sha256:old", None),
+        (False, None, "sha256:old", None),
+        # The next run brings another one.
+        (True, False, "sha256:old", None),
+    ],
+)
+def test_a_current_image_that_is_gone(
+    imported: bool, there: bool | None, newest: str | None, fix: tuple[str, ...] | None
+) -> None:
+    horizon = Horizon(TAG, "quay.io/packit/worker@sha256:new", 1, 1, imported, there, newest)
+    found = rollback_targets.gone(horizon)
+    assert (found.fix if found else None) == fix
 
 
 class TestWithoutACronJob:
-    def test_a_deployment_with_an_overlay(self) -> None:
-        assert cronjob.OVERLAYS == OVERLAYS
-        for name in OVERLAYS:
-            job = cron_job_from(recorded_cron_jobs()[name])
-            assert job is not None
-            assert job.deployment == name
-            found = cronjob.missing("packit", name)
-            assert found.mend == (f"oc -n packit apply -k manifests/overlays/{name}",)
-            assert "overlay" not in found.message
-
-    @pytest.mark.parametrize(("deployment", "told"), [("stable", "DEPLOYMENT=stable"), (None, "the DEPLOYMENT that")])
-    def test_any_other_needs_one_of_its_own(self, deployment: str | None, told: str) -> None:
+    @pytest.mark.parametrize("deployment", ["prod", "stable", None])
+    def test_it_says_where_installing_is_explained(self, deployment: str | None) -> None:
         found = cronjob.missing("packit", deployment)
-        assert f"first make an overlay of your own with {told}" in found.message
-        assert found.mend == ("oc -n packit apply -k deploy",)
-        page = (MANIFESTS.parent / "docs" / "install.md").read_text(encoding="utf-8")
-        assert "docs/install.md, Your own overlay" in found.message
-        assert "## Your own overlay" in page and "`oc apply -k deploy`" in page
+        assert (found.severity, found.fix) == (N, ())
+        assert (f"DEPLOYMENT={deployment}" in found.message) is (deployment is not None)
+        assert found.message.endswith("docs/install.md")
+        assert (MANIFESTS.parent / "docs" / "install.md").is_file()
+
+
+class TestTwoCronJobs:
+    @pytest.mark.parametrize(
+        ("changed", "shared"),
+        [
+            ({}, True),
+            ({"suspend": True}, False),
+            ({"DEPLOYMENT": "stg"}, False),
+            ({"NAMESPACE": "other"}, False),
+            ({"NAMESPACE": "other,packit-prod"}, True),
+            ({"SELECTOR": "tier=web"}, True),
+        ],
+    )
+    def test_of_one_deployment(self, changed: JSON, shared: bool) -> None:
+        spec = {"suspend": changed["suspend"]} if "suspend" in changed else {}
+        environment = {name: value for name, value in changed.items() if name.isupper()}
+        other = replace(with_environment(**environment), name="another", namespace="packit-prod")
+        other = replace(other, spec={**other.spec, **spec})
+        found = cronjob.check(Facts(Settings(), namespaces=("packit-prod",), cron_jobs=(shipped(), other)))
+        overlaps = [each for each in found if each.check == "cron-jobs-overlap"]
+        assert bool(overlaps) is shared
+        assert all(
+            "CronJob import-images both import DEPLOYMENT=prod in packit-prod" in each.message for each in overlaps
+        )
 
 
 class TestGateway:
@@ -199,23 +227,23 @@ class TestGateway:
     def test_where_it_is_set_right(self) -> None:
         probed = Probed("u", False, deletes=False)
         (by_hand,) = gateway.findings(probed, None)
-        assert by_hand.mend == ("export GATEWAY=aggregation",)
+        assert by_hand.fix == ("export GATEWAY=aggregation",)
         (in_the_job,) = gateway.findings(probed, replace(shipped(), name="imports"))
-        assert in_the_job.mend == ("oc -n packit-prod set env cronjob/imports GATEWAY=aggregation",)
+        assert in_the_job.fix == ("oc -n packit-prod set env cronjob/imports GATEWAY=aggregation",)
 
     def test_a_login_that_is_there_is_changed(self) -> None:
         refused = Probed("u", False, "HTTP 401", refused=True)
         by_name = GatewaySettings("u", username="me", password="old")
         (found,) = gateway.findings(refused, shipped(), by_name)
         login = "PUSHGATEWAY_USERNAME=USER PUSHGATEWAY_PASSWORD=PASSWORD"
-        assert found.mend == (f"oc -n packit-prod set data secret/import-images {login}",)
-        assert found.message == "it wants another login: HTTP 401"
+        assert found.fix == (f"oc -n packit-prod set data secret/import-images {login}",)
+        assert found.message == "it requires another login: HTTP 401"
         (found,) = gateway.findings(refused, shipped(), GatewaySettings("u", token="old"))
-        assert found.mend == ("oc -n packit-prod set data secret/import-images PUSHGATEWAY_TOKEN=TOKEN",)
+        assert found.fix == ("oc -n packit-prod set data secret/import-images PUSHGATEWAY_TOKEN=TOKEN",)
         (found,) = gateway.findings(refused, shipped(), GatewaySettings("u"))
-        assert found.mend[0].startswith("oc -n packit-prod create secret generic import-images --from-literal=")
+        assert found.fix[0].startswith("oc -n packit-prod create secret generic import-images --from-literal=")
         (found,) = gateway.findings(refused, None, by_name)
-        assert found.mend == (f"export {login}",)
+        assert found.fix == (f"export {login}",)
 
 
 class TestTags:
@@ -237,7 +265,8 @@ class TestTags:
         found = tags.of_import(Import(TAG, "quay.io/packit/worker:prod", Looked(None, reason, "no")))
         assert found is not None
         assert (found.severity, found.check) == (severity, check)
-        assert found.mend
+        # What only another person or time can change has no fix.
+        assert (found.fix, bool(found.inspect)) == ((), True)
 
     @pytest.mark.parametrize(
         ("reason", "by", "words"),
@@ -245,13 +274,13 @@ class TestTags:
             (Reason.UNAUTHORIZED, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
             # Whatever its words are.
             (Reason.FORBIDDEN, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
-            (Reason.FORBIDDEN, By.API, "oc edit image.config.openshift.io/cluster"),
+            (Reason.FORBIDDEN, By.API, "oc get image.config.openshift.io/cluster"),
         ],
     )
     def test_a_login_is_for_a_registry_that_refuses(self, reason: Reason, by: By, words: str) -> None:
         found = tags.of_import(Import(TAG, "nginx:1.25", Looked(None, reason, "access denied", by)))
         assert found is not None
-        assert words in found.mend[0]
+        assert words in (*found.fix, *found.inspect)[0]
 
     def test_one_that_can(self) -> None:
         assert tags.of_import(Import(TAG, "quay.io/packit/worker:prod", Looked("sha256:1"))) is None
@@ -294,7 +323,7 @@ class TestTags:
         assert found.where == "worker:prod"
         patch = '[{"op":"test","path":"/spec/tags/1/name","value":"prod"},{"op":"replace","path":'
         patch += '"/spec/tags/1/importPolicy/scheduled","value":false}]'
-        assert found.mend == (f"oc -n packit-prod patch imagestream/worker --type=json -p '{patch}'",)
+        assert found.fix == (f"oc -n packit-prod patch imagestream/worker --type=json -p '{patch}'",)
         assert self.of_spec(data, None) == []
 
     @pytest.mark.parametrize(("hours", "check"), [(-1, ["hold-past-its-end"]), (1, [])])
@@ -308,7 +337,7 @@ class TestTags:
     def test_a_hold_that_is_over(self) -> None:
         (found,) = self.of_spec(stream_json(spec_tag("prod", annotations={ANNOTATION: "{}"})))
         assert found.check == "hold-over"
-        assert "import-images.dev~1hold" in found.mend[0]
+        assert "import-images.dev~1hold" in found.fix[0]
 
     def test_waves(self) -> None:
         name = "import-images.dev/wave"
@@ -316,7 +345,7 @@ class TestTags:
         assert (found.check, found.where) == ("wave-no-number", "worker:prod")
         data = stream_json(spec_tag("prod"), spec_tag("stg"), annotations={name: "1.5"})
         (found,) = in_order(self.of_spec(data))
-        assert (found.where, found.mend[0].rpartition(" ")[2]) == ("ImageStream worker", f"{name}=1")
+        assert (found.where, found.fix[0].rpartition(" ")[2]) == ("ImageStream worker", f"{name}=1")
         assert self.of_spec(stream_json(spec_tag("prod", annotations={name: "-3"}))) == []
 
     def test_what_is_left_alone_keeps_its_annotations(self) -> None:
@@ -332,7 +361,7 @@ def test_the_worst_comes_first() -> None:
 
 def test_what_is_put_for_a_password_stays() -> None:
     (found,) = gateway.findings(Probed("u", False, "HTTP 401", refused=True), shipped())
-    assert "--from-literal=PUSHGATEWAY_PASSWORD=PASSWORD" in " ".join(lines_of(found.mend[0], 100))
+    assert "--from-literal=PUSHGATEWAY_PASSWORD=PASSWORD" in " ".join(lines_of(found.fix[0], 100))
     assert lines_of("oc edit 'imagestream/a\x1b[2Jb'", 100) == ["    oc edit 'imagestream/a?[2Jb'"]
 
 

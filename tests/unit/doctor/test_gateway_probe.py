@@ -7,7 +7,8 @@ import io
 import pytest
 
 from job.config.settings import GatewaySettings
-from job.doctor.checks.gateway import PROBE, Probed, findings
+from job.doctor.checks.gateway import PROBE, findings
+from job.doctor.facts import Probed
 from job.doctor.gateway_probe import probe
 from job.doctor.table import print_findings
 from tests.support.servers import Answered, Asked, Sums, serving
@@ -86,8 +87,8 @@ def test_one_that_removes_only_once() -> None:
     assert found.left.startswith("/metrics/job/import-images-doctor/probe/")
     page = io.StringIO()
     print_findings(findings(found, None), {}, found, page)
-    assert "was not removed again" in page.getvalue()
-    assert "which was removed again" not in page.getvalue()
+    assert "could not be deleted" in page.getvalue()
+    assert "and deleted again" not in page.getvalue()
 
 
 @pytest.mark.parametrize(("status", "refused"), [(401, True), (403, True), (500, False), (302, False)])

@@ -1,4 +1,4 @@
-"""Findings about triggers, and the commands that mend them."""
+"""Findings about triggers, and the commands that fix them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from job.doctor.checks.image_triggers import (
     untriggered,
     without_trigger,
 )
-from job.doctor.checks.templates import KnownTags, Names, Shape, normal, shape_of
+from job.doctor.templates import Available, KnownTags, Names, Shape, normal, shape_of
 from job.domain.model import TagName
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, workload_from
 from tests.unit.objects import NAMESPACE
@@ -60,7 +60,7 @@ def found_of(resource: Resource, data: JSON, tags: KnownTags | None = None) -> l
 
 def written(found: Finding) -> list[JSON]:
     """The annotation that a finding's command writes."""
-    words = shlex.split(found.mend[0])
+    words = shlex.split(found.fix[0])
     (text,) = (word.partition("=")[2] for word in words if word.startswith(TRIGGERS_ANNOTATION))
     entries: list[JSON] = json.loads(text)
     return entries
@@ -100,7 +100,7 @@ def test_one_that_cannot_be_read(text: str) -> None:
 
 def test_what_it_was_for_does_not_show() -> None:
     (found,) = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers="[{"), KnownTags({}))
-    assert [entry["from"]["name"] for entry in written(found)] in (["STREAM:TAG"], ["web:prod"])
+    assert (found.check, found.fix) == ("trigger-never-fires", ())
 
 
 def test_the_others_of_the_workload_are_kept() -> None:
@@ -114,15 +114,19 @@ def test_the_others_of_the_workload_are_kept() -> None:
 def test_a_slip_of_the_pen() -> None:
     data = workload(STATEFUL_SETS, triggers=[trigger("wbe:prod")])
     (found,) = found_of(STATEFUL_SETS, data)
-    assert (found.check, found.message) == ("trigger-without-tag", "it follows wbe:prod, and there is no such tag")
+    assert (found.check, found.message) == ("trigger-without-tag", "it follows wbe:prod, which does not exist")
     assert [entry["from"]["name"] for entry in written(found)] == ["web:prod"]
 
 
 def test_a_tag_still_to_be_made() -> None:
     data = workload(STATEFUL_SETS, triggers=[trigger("web:something-else")])
     (found,) = found_of(STATEFUL_SETS, data, known(WEB, sources={WEB: SOURCE}))
-    command = f"oc -n {NAMESPACE} tag --source=docker quay.io/packit/web:something-else web:something-else"
-    assert found.mend == (command,)
+    assert found.fix == ()
+    missing = TagName(NAMESPACE, "web", "something-else")
+    image = Available("quay.io/packit/web:something-else", insecure=True)
+    (found,) = found_of(STATEFUL_SETS, data, known(WEB, sources={WEB: SOURCE}, available={missing: image}))
+    command = f"oc -n {NAMESPACE} tag --source=docker --insecure quay.io/packit/web:something-else web:something-else"
+    assert found.fix == (command,)
 
 
 def test_a_tag_without_image() -> None:
@@ -141,7 +145,7 @@ def test_a_tag_that_cannot_be_seen() -> None:
     gone = known(asked=frozenset({("far", "web")}))
     (found,) = found_of(DEPLOYMENTS, data, gone)
     assert found.check == "trigger-without-tag"
-    assert found.mend[0].startswith("oc -n far tag")
+    assert found.fix == ()
 
 
 def test_one_that_is_paused() -> None:
@@ -168,7 +172,7 @@ def test_of_a_deployment_config() -> None:
     data["spec"]["triggers"] = [{"type": "ImageChange", "imageChangeParams": params}]
     (found,) = found_of(DEPLOYMENT_CONFIGS, data)
     command = f"oc -n {NAMESPACE} set triggers deploymentconfig/web --from-image=web:prod -c web"
-    assert found.mend == (command,)
+    assert found.fix == (command,)
 
 
 @pytest.mark.parametrize("other", ['"x"', "null", "5", "[]"])
@@ -192,7 +196,7 @@ LOG_PATH = 'spec.template.spec.containers[?(@.name=="log")].image'
 class TestOneCommandForAll:
     """The annotation is written as a whole, so that a command for each finding would undo those before it."""
 
-    def mended(self, data: JSON, notes: bool = False) -> list[JSON]:
+    def fixed(self, data: JSON, notes: bool = False) -> list[JSON]:
         """Paste every command that writes the annotation, in an order that nobody can know; gives what is left."""
         tags = known(WEB, LOG)
         every = names(stream(), stream("log"))
@@ -206,34 +210,34 @@ class TestOneCommandForAll:
             return [each for each in found if each.check != "trigger-paused" or notes]
 
         first = looked()
-        assert len({each.mend for each in first}) == 1 and len(first) > 1
+        assert len({each.fix for each in first}) == 1 and len(first) > 1
         data["metadata"]["annotations"][TRIGGERS_ANNOTATION] = json.dumps(written(first[0]))
         assert looked() == []
         return written(first[0])
 
     def test_two_slips_of_the_pen(self) -> None:
-        self.mended(several(trigger("wbe:prod"), trigger("lgo:prod", LOG_PATH)))
+        self.fixed(several(trigger("wbe:prod"), trigger("lgo:prod", LOG_PATH)))
 
     def test_a_slip_and_a_pause(self) -> None:
-        entries = self.mended(several(trigger("wbe:prod"), trigger("log:prod", LOG_PATH, pause="true")))
+        entries = self.fixed(several(trigger("wbe:prod"), trigger("log:prod", LOG_PATH, pause="true")))
         assert [(entry["from"]["name"], entry.get("paused")) for entry in entries] == [
             ("web:prod", None),
             ("log:prod", True),
         ]
 
     def test_one_that_never_fires_and_a_pause(self) -> None:
-        entries = self.mended(several(trigger(pause=True), trigger("log:prod", LOG_PATH, from_apiVersion="v1")))
+        entries = self.fixed(several(trigger(pause=True), trigger("log:prod", LOG_PATH, from_apiVersion="v1")))
         assert [entry.get("paused") for entry in entries] == [True, None]
 
     def test_a_slip_and_a_container_without_a_trigger(self) -> None:
         data = several(trigger("wbe:prod"), images=("app", "quay.io/packit/log:prod"))
-        assert [entry["from"]["name"] for entry in self.mended(data)] == ["web:prod", "log:prod"]
+        assert [entry["from"]["name"] for entry in self.fixed(data)] == ["web:prod", "log:prod"]
 
     def test_two_that_are_paused(self) -> None:
-        entries = self.mended(several(trigger(paused=True), trigger("log:prod", LOG_PATH, paused=True)), notes=True)
+        entries = self.fixed(several(trigger(paused=True), trigger("log:prod", LOG_PATH, paused=True)), notes=True)
         assert entries == [trigger(), trigger("log:prod", LOG_PATH)]
 
-    def test_what_is_paused_fires_again_only_by_its_own_command_which_mends_the_rest_as_well(self) -> None:
+    def test_what_is_paused_fires_again_only_by_its_own_command_which_fixes_the_rest_as_well(self) -> None:
         data = several(trigger(paused=True), trigger("lgo:prod", LOG_PATH))
         found = {each.check: written(each) for each in found_of(DEPLOYMENTS, data, known(WEB, LOG))}
         assert found == {
@@ -253,7 +257,7 @@ def test_what_cannot_be_seen_is_kept() -> None:
 
 def test_a_trigger_that_is_sure_keeps_its_container() -> None:
     data = several(trigger("log:prod", "nowhere"), trigger())
-    (found,) = {each.mend: each for each in found_of(DEPLOYMENTS, data, known(WEB, LOG))}.values()
+    (found,) = {each.fix: each for each in found_of(DEPLOYMENTS, data, known(WEB, LOG))}.values()
     assert {entry["from"]["name"]: entry["fieldPath"] for entry in written(found)} == {
         "web:prod": trigger()["fieldPath"],
         "log:prod": LOG_PATH,
@@ -339,9 +343,10 @@ def test_pulling_from_another_namespace() -> None:
     assert of_pull(mine, far, account, True) is None
     found = of_pull(mine, far, account, False)
     assert found is not None
-    assert found.mend == (
+    assert found.fix == (
         f"oc -n far create rolebinding pull-from-{NAMESPACE}-default"
-        f" --clusterrole=system:image-puller --serviceaccount={NAMESPACE}:default",
+        f" --clusterrole=system:image-puller --serviceaccount={NAMESPACE}:default --dry-run=client -o yaml"
+        " | oc -n far apply -f -",
     )
     unknown = of_pull(mine, far, account, None)
     assert unknown is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Iterable
 from typing import Any
@@ -10,22 +11,8 @@ import pytest
 import yaml
 
 from job.doctor.checks import Severity
-from job.doctor.checks.rbac import (
-    BINDINGS,
-    ESSENTIAL,
-    FILES,
-    FLEET,
-    HOME,
-    NAMES,
-    RULES,
-    Component,
-    Right,
-    Use,
-    fleet,
-    granted,
-    missing,
-    wanted,
-)
+from job.doctor.checks.rbac import Use, fleet, granted, missing
+from job.doctor.rights import ESSENTIAL, FLEET, HOME, NAMES, RULES, Component, Right, wanted
 from tests.support.paths import MANIFESTS
 
 NAMESPACE = "packit-prod"
@@ -55,28 +42,24 @@ def rights_of(rules: Iterable[dict[str, Any]]) -> Iterable[Right]:
 
 @pytest.mark.parametrize("component", list(Component))
 def test_they_are_those_of_the_role(component: Component) -> None:
-    assert FILES[component] == f"manifests/{ROLES[component]}"
     found = shipped(ROLES[component], "Role", NAMES[component])
     assert len(set(RULES[component])) == len(RULES[component])
     assert set(RULES[component]) == set(found)
 
 
 @pytest.mark.parametrize("component", list(Component))
-def test_only_the_accounts_own_mend_binds_the_account(component: Component) -> None:
-    def objects(file: str) -> list[dict[str, Any]]:
-        return list(yaml.safe_load_all((MANIFESTS.parent / file).read_text(encoding="utf-8")))
-
-    (role,) = objects(FILES[component])
-    assert (role["kind"], role["metadata"]["name"]) == ("Role", NAMES[component])
-    (binding,) = objects(BINDINGS[component])
-    assert (binding["kind"], binding["roleRef"]["name"]) == ("RoleBinding", NAMES[component])
-    assert [each["name"] for each in binding["subjects"]] == ["import-images"]
-    apply, bind = f"oc -n {NAMESPACE} apply -f {FILES[component]}", f"oc -n {NAMESPACE} apply -f {BINDINGS[component]}"
-    assert granted(ACCOUNT, NAMESPACE, component) == (apply, bind)
-    for user in ("jane", "system:serviceaccount:other:import-images", f"system:serviceaccount:{NAMESPACE}:bot", None):
-        first, second = granted(user, NAMESPACE, component)
-        assert first == apply
-        assert second.startswith(f"oc -n {NAMESPACE} create rolebinding {NAMES[component]}-")
+def test_the_fix_grants_all_rights_of_the_component(component: Component) -> None:
+    apply = f" | oc -n {NAMESPACE} apply -f -"
+    for user in (ACCOUNT, "jane", "system:serviceaccount:other:bot", f"system:serviceaccount:{NAMESPACE}:bot", None):
+        role, binding = granted(user, NAMESPACE, component)
+        assert role.endswith(apply) and binding.endswith(apply)
+        echo, text = shlex.split(role.removesuffix(apply))
+        written = json.loads(text)
+        assert (echo, written["kind"], written["metadata"]["name"]) == ("echo", "Role", NAMES[component])
+        assert set(rights_of(written["rules"])) == set(RULES[component])
+        # Only the job's own account is bound by the binding of the manifests.
+        own = f"rolebinding {NAMES[component]} " in binding
+        assert own is (user == ACCOUNT)
 
 
 @pytest.mark.parametrize(
@@ -91,11 +74,11 @@ def test_only_the_accounts_own_mend_binds_the_account(component: Component) -> N
     ],
 )
 def test_a_binding_has_a_name_that_the_api_takes(user: str | None, name: str) -> None:
-    told = f"--user={user or 'USER'}"
+    who = f"--user={user or 'USER'}"
     words = shlex.split(granted(user, NAMESPACE, Component.BASE)[1])
-    assert (words[5], words[-1]) == (f"import-images-{name}", told)
-    words = shlex.split(fleet(user, "no").mend[0])
-    assert (words[3], words[-1]) == (f"import-images-{name}", told)
+    assert (words[5], words[7]) == (f"import-images-{name}", who)
+    words = shlex.split(fleet(user, "no").fix[1])
+    assert (words[3], words[5]) == (f"import-images-{name}", who)
 
 
 def test_those_of_a_fleet() -> None:
@@ -119,7 +102,7 @@ def test_each_is_told(right: Right) -> None:
     assert found
     for each in found:
         assert f"may not {right.verb} {right.resource}" in each.message
-        assert each.mend[0].startswith(f"oc -n {NAMESPACE} apply -f manifests/")
+        assert each.fix == granted(ACCOUNT, NAMESPACE, Component(each.check.removeprefix("rights-")))
     worst = found[0].severity
     base = right in RULES[Component.BASE]
     assert worst is (Severity.ERROR if right in ESSENTIAL else Severity.WARNING if base else Severity.NOTE)
@@ -129,12 +112,12 @@ def test_what_is_made_use_of_is_an_error() -> None:
     update = Right("image.openshift.io", "imagestreamtags", "update")
     (found,) = missing(Use(ACCOUNT, goes_back="ON_BAD_ROLLOUT is rollback"), NAMESPACE, all_but(update))
     assert found.severity is Severity.ERROR
-    assert found.message.endswith("may not update imagestreamtags; needed since ON_BAD_ROLLOUT is rollback")
+    assert found.message.endswith("may not update imagestreamtags; needed because ON_BAD_ROLLOUT is rollback")
     (note,) = missing(Use("somebody", is_job=False), NAMESPACE, all_but(update))
     assert note.severity is Severity.NOTE
-    assert note.mend[1] == (
-        f"oc -n {NAMESPACE} create rolebinding import-images-rollback-somebody"
-        " --role=import-images-rollback --user=somebody"
+    assert note.fix[1] == (
+        f"oc -n {NAMESPACE} create rolebinding import-images-rollback-somebody --role=import-images-rollback"
+        f" --user=somebody --dry-run=client -o yaml | oc -n {NAMESPACE} apply -f -"
     )
 
 

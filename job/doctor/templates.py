@@ -1,4 +1,4 @@
-"""Workloads as far as their images go, and tags as far as workloads can name them."""
+"""The images in the pod templates of workloads, and the tags that these images are of."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a workload's template says of its images.
+    """The images in a workload's template.
 
     Attributes:
         containers: name and image of each, as the template has them.
         initial: the names of those that are initContainers.
         account: the service account of its pods.
-        resolves_names: whether its images are looked up among the streams of its namespace when it is written.
-        annotation: its image triggers, as they are written; None for kinds that have them elsewhere.
+        resolves_names: whether the API resolves its images by the streams of its namespace when it is written.
+        annotation: its image triggers, as written; None for kinds that have them elsewhere.
     """
 
     resource: Resource
@@ -82,14 +82,14 @@ def normal(image: str) -> str:
 
 
 class Names:
-    """All that templates may write for the images of tags: by pull spec in its long form, and by the stream's name."""
+    """What templates may write for the images of tags: pull specs in their long form, and names of streams."""
 
     def __init__(self) -> None:
         self._pulled: dict[str, list[TagName]] = {}
         self._named: dict[tuple[str, str], tuple[TagName, bool]] = {}
 
     def add(self, data: Mapping[str, Any], tags: Iterable[str]) -> None:
-        """Take up some tags of a stream, from its JSON: their sources, the internal registry's names, their history."""
+        """Add some tags of a stream, from its JSON: their sources, the internal registry's names, their history."""
         stream = stream_from(data)
         status = object_in(data, "status")
         repositories = ("dockerImageRepository", "publicDockerImageRepository")
@@ -110,28 +110,38 @@ class Names:
                 self._named[stream.namespace, stream.name] = found, local
 
     def used(self, shape: Shape, image: str, only: TagName | None = None) -> tuple[TagName, str] | None:
-        """The tag whose image a container has (`only`: if it is that one), and in which way it names it."""
+        """The tag whose image a container has (with `only`: if it is that one), and how the template names it."""
         image = image.strip()
         if not image:
             return None
         tag, local = self._named.get((shape.namespace, image), (None, False))
         if tag and only in (None, tag) and (local or shape.resolves_names):
-            return tag, "by the stream's name, which is looked up only when it is written"
+            return tag, "by the stream's name, which is resolved only when the workload is written"
         found = next((each for each in self._pulled.get(normal(image), ()) if only in (None, each)), None)
         return (found, f"as {image}") if found else None
 
 
 @dataclass(frozen=True, slots=True)
+class Available:
+    """An image in a registry that a missing tag could be imported from, and whether TLS is verified there."""
+
+    source: str
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class KnownTags:
-    """The tags that there are.
+    """The tags that exist.
 
     Attributes:
-        images: each tag that is known, and whether it has an image.
-        sources: where a tag of a stream is imported from, to tell what a missing one might follow.
-        listed: the namespaces of which all streams are known.
-        asked: streams of other namespaces that were asked for one by one, be they there or not.
+        images: each known tag, and whether it has an image.
+        sources: the pull spec that a tag is imported from.
+        listed: the namespaces whose streams are all known.
+        asked: streams of other namespaces that were read one by one, whether they exist or not.
         local: the tags whose images are pulled from the internal registry.
-        broken: the tags that cannot be imported, which is told of them.
+        broken: the tags that cannot be imported, which have a finding of their own.
+        available: missing tags for which the registry has an image, and which.
+        insecure: the tags that are imported without verifying TLS.
     """
 
     images: Mapping[TagName, bool]
@@ -140,9 +150,11 @@ class KnownTags:
     asked: frozenset[tuple[str, str]] = frozenset()
     local: frozenset[TagName] = frozenset()
     broken: frozenset[TagName] = frozenset()
+    available: Mapping[TagName, Available] = field(default_factory=dict)
+    insecure: frozenset[TagName] = frozenset()
 
     def knows(self, tag: TagName) -> bool:
-        """Whether it can be told if there is such a tag."""
+        """Whether it is known that the tag exists, or that it does not."""
         return tag.namespace in self.listed or (tag.namespace, tag.stream) in self.asked
 
 
@@ -151,8 +163,8 @@ class Bare:
     """A workload with containers that run the image of a tag, without a trigger for it.
 
     Attributes:
-        workload: with the triggers that it has; None where it has none.
-        uses: the tag of each such container, and in which way the template names it.
+        workload: with its triggers; None where it has none.
+        uses: the tag of each such container, and how the template names it.
     """
 
     shape: Shape
