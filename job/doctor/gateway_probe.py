@@ -1,8 +1,8 @@
-"""What kind of gateway there is, found out by asking it.
+"""Probing a gateway: whether it takes pushes, deletes groups and sums gauges.
 
-First it is asked to remove a group that it does not have: a Pushgateway does that, and nothing is written. Only one
-that can remove again gets a gauge of 1, twice, which shows whether it sums; the group then goes. To one that cannot, a
-push without any metric is sent, which leaves nothing behind and shows whether it takes pushes at all.
+The first request deletes a group that does not exist, which a Pushgateway accepts and which writes nothing. A gateway
+that can delete then gets a gauge of 1 twice, which shows whether it sums, and the group is deleted again. A gateway
+that cannot delete gets a push without metrics, which leaves nothing behind and shows whether it takes pushes.
 """
 
 from __future__ import annotations
@@ -19,26 +19,28 @@ from job.doctor.facts import Probed
 from job.domain.text import clean
 from job.publish.pushgateway import Gateway, GatewayError, refusal
 
-# What servers answer to a method that they do not have.
+# Answers to a method that a server does not support.
 _NO_SUCH_METHOD = (404, 405, 501)
 _MOST_BYTES = 64 << 20
+# Of a line of the text format with a probe's sample; a longer line is another's.
+_LONGEST_LINE = 4096
 
 
 def probe(settings: GatewaySettings) -> Probed:
-    """Ask the gateway. No error is raised: what goes wrong is in the answer."""
+    """Probe the gateway. Errors are part of the result."""
     gateway = Gateway(settings)
     number = secrets.token_hex(4)
     path = f"/metrics/job/{PROBE_JOB}/probe/{number}"
     kind = settings.aggregation
     try:
-        status, told = _ask(gateway, "DELETE", path, b"")
+        status, message = _ask(gateway, "DELETE", path, b"")
         if status in _NO_SUCH_METHOD:
-            status, told = _ask(gateway, "POST", path, b"")
-            if told:
-                return Probed(gateway.url, kind, problem=told, refused=status in (401, 403))
+            status, message = _ask(gateway, "POST", path, b"")
+            if message:
+                return Probed(gateway.url, kind, problem=message, refused=status in (401, 403))
             return Probed(gateway.url, kind, deletes=False)
-        if told:
-            return Probed(gateway.url, kind, problem=told, refused=status in (401, 403))
+        if message:
+            return Probed(gateway.url, kind, problem=message, refused=status in (401, 403))
         return _twice(gateway, path, number, aggregation=kind)
     except GatewayError as error:
         return Probed(gateway.url, kind, problem=str(error))
@@ -59,7 +61,7 @@ def _twice(gateway: Gateway, path: str, number: str, *, aggregation: bool) -> Pr
         else:
             value = _value(gateway, number)
     except GatewayError as error:
-        # What got no answer may have come all the same.
+        # A push without an answer may have arrived.
         problem, pushed = str(error), True
     left: str | None = path
     with suppress(GatewayError):
@@ -69,7 +71,7 @@ def _twice(gateway: Gateway, path: str, number: str, *, aggregation: bool) -> Pr
 
 
 def _ask(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, str | None]:
-    """The status of an answer, and what it says if it is none of success."""
+    """The status of an answer, and its message unless it is a success."""
     response = gateway.request(method, path, body)
     try:
         good = 200 <= response.status < 300
@@ -81,7 +83,7 @@ def _ask(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, st
 
 
 def _value(gateway: Gateway, number: str) -> float | None:
-    """What the gateway shows of the probe, in the format that Prometheus reads; None where that cannot be read."""
+    """The probe's value in the text format that Prometheus reads; None where it cannot be read."""
     wanted = re.compile(rf'^{PROBE}\{{[^\n]*probe="{number}"[^\n]*\}} ([0-9.e+]+)\n'.encode(), re.MULTILINE)
     try:
         response = gateway.request("GET", "/metrics", None)
@@ -89,12 +91,15 @@ def _value(gateway: Gateway, number: str) -> float | None:
         return None
     try:
         rest, read = b"", 0
-        while response.status == 200 and read < _MOST_BYTES and (part := response.read1(1 << 16)):
+        while response.status == 200 and read < _MOST_BYTES and gateway.seconds_left() > 0:
+            part = response.read1(1 << 16, decode_content=False)
+            if not part:
+                break
             read += len(part)
             if found := wanted.search(rest + part):
                 return float(found[1])
-            # A line may be cut in two.
-            rest = (rest + part).rpartition(b"\n")[2]
+            # The chunk may end within a line.
+            rest = (rest + part).rpartition(b"\n")[2][-_LONGEST_LINE:]
     except (urllib3.exceptions.HTTPError, OSError, ValueError):
         return None
     finally:

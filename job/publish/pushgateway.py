@@ -1,8 +1,8 @@
-"""Metrics to a Pushgateway, or to a gateway that sums what it gets.
+"""Pushing metrics to a Pushgateway, or to a gateway that sums what it receives.
 
-What a Pushgateway does (measured, 1.5.1): PUT replaces the whole group; POST replaces each family that is sent as a
-whole, and leaves those that are not sent for ever. So a run PUTs the complete group, with what it did not learn
-carried over from what the gateway had; and POSTs where that cannot be read.
+A Pushgateway (measured, 1.5.1) replaces the whole group on PUT. On POST it replaces each family that is sent and keeps
+the others for ever. So a run PUTs the complete group, with the values it did not learn carried over from the gateway,
+and POSTs only where these cannot be read.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import base64
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import quote
 
-import ijson
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
@@ -23,10 +22,10 @@ from job.domain.addresses import is_overheard
 from job.domain.model import Command, Outcome, Reason, Report, Result, Shard, Skip, TriggerKind
 from job.domain.retries import backoff
 from job.domain.text import clean
+from job.publish.gateway_answer import AnswerError, past_from
 from job.publish.metrics import (
     BY_NAME,
     CARRIED_FAMILIES,
-    PREFIX,
     RUN_FAMILIES,
     Family,
     Past,
@@ -41,13 +40,18 @@ JOB = "import-images"
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 30.0
 TRIES = 3
-# For all that is asked of a gateway in a run.
+# For all requests of a run to its gateway.
 SECONDS = 120.0
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class GatewayError(Exception):
-    """A gateway did not take, or give, what it was asked to. `taken` is None where that is not known."""
+    """A request to a gateway failed.
+
+    Attributes:
+        passing: whether another try may help.
+        taken: whether the gateway took what was sent; None where that is unknown.
+    """
 
     def __init__(self, message: str, *, passing: bool, taken: bool | None = False) -> None:
         super().__init__(message)
@@ -55,12 +59,12 @@ class GatewayError(Exception):
         self.taken = taken
 
 
-# The labels of a group, but for `job`.
+# The labels of a group without `job`.
 Group = Mapping[str, str]
 
 
 def group_of(namespace: str, deployment: str | None, shard: Shard | None) -> Group:
-    """The grouping key of what is pushed for a namespace: not `namespace`, which OpenShift's monitoring overrides."""
+    """The grouping key for a namespace. It is not `namespace`, which OpenShift's monitoring overrides."""
     group = {"stream_namespace": namespace}
     if deployment:
         group["deployment"] = deployment
@@ -77,17 +81,17 @@ def push(
     narrowed: bool,
     overtaken: Callable[[str], bool] = lambda namespace: False,
 ) -> None:
-    """Push what the report says, a group for each of its namespaces. What fails is logged as an error.
+    """Push a report, one group for each of its namespaces. A failure is logged as an error.
 
     Args:
         report: of the run.
-        gateway: where to.
-        pasts: what is remembered of namespaces, where that spares asking the gateway.
+        gateway: where it goes.
+        pasts: what the journals remember of each namespace, which can save reading the gateway.
         narrowed: the run took only some tags, by hand.
         overtaken: whether a later run publishes the metrics of a namespace; asked just before they are pushed.
     """
     for namespace in report.namespaces:
-        # The group there is another run's. What is only added up counts all the same.
+        # The group belongs to another run. Counters that are summed still count.
         if report.outcomes[namespace] is Outcome.LOCKED or (not gateway.sums and overtaken(namespace)):
             continue
         try:
@@ -96,7 +100,10 @@ def push(
             else:
                 gateway.replace(report, namespace, pasts.get(namespace), narrowed=narrowed)
         except GatewayError as error:
-            log.error("metrics of %s were not pushed to %s: %s", namespace, gateway.url, error)
+            # A sum must not be sent twice, so what may have been counted is left alone.
+            unknown = gateway.sums and error.taken is None
+            what = "may have been counted, so they are not sent again" if unknown else "were not pushed"
+            log.error("metrics of %s %s (%s): %s", namespace, what, gateway.url, error)
 
 
 class Gateway:
@@ -107,7 +114,7 @@ class Gateway:
         self._until = time.monotonic() + SECONDS
         self._pool = urllib3.PoolManager(ca_certs=settings.ca_file, retries=False)
         self._headers: dict[str, str] = {}
-        self._said = False
+        self._warned = False
         if settings.token:
             self._headers["Authorization"] = f"Bearer {settings.token}"
         elif settings.username:
@@ -127,13 +134,13 @@ class Gateway:
 
     @property
     def sums(self) -> bool:
-        """Whether it sums what it gets."""
+        """Whether it sums what it receives."""
         return self._settings.aggregation
 
     def add(self, report: Report, namespace: str) -> None:
-        """Add a run's share to a gateway that sums.
+        """Add a run's counts to a gateway that sums.
 
-        What may have been taken already is not sent again, since it would count twice.
+        What the gateway may have taken is not sent again, since it would count twice.
         """
         group = group_of(namespace, report.deployment, report.shard)
         self._send("POST", _path(group), increments(report, namespace), twice=False)
@@ -143,12 +150,12 @@ class Gateway:
         self._send("DELETE", _path(group), b"")
 
     def replace(self, report: Report, namespace: str, past: Past | None, *, narrowed: bool) -> None:
-        """Bring a Pushgateway's group up to date.
+        """Update a Pushgateway's group.
 
         Args:
             report: of the run.
             namespace: whose group it is.
-            past: what is remembered of it; None to ask the gateway.
+            past: what the journal remembers of it; None to ask the gateway.
             narrowed: the run took only some tags, by hand.
         """
         if narrowed and report.exit_status in (2, 3):
@@ -163,31 +170,35 @@ class Gateway:
         carries_all = narrowed or unseen
         try:
             if past is None or carries_all or _lacks_something(past, report, namespace):
-                # What is remembered fills in for a gateway that was wiped.
-                past = self._past(group, BY_NAME.keys() if carries_all else CARRIED_FAMILIES).over(past or Past())
+                # The journal fills in for a gateway that lost its data.
+                wanted = BY_NAME.keys() if carries_all else CARRIED_FAMILIES
+                known = {*(past or Past()).of("tag_last_success_timestamp_seconds")}
+                known.update((tag.stream, tag.tag) for tag in report.tags if tag.namespace == namespace)
+                past = self._past(group, wanted, len(known)).over(past or Past())
         except GatewayError as error:
-            if not self._said:
-                self._said = True
-                log.warning("%s: what it has cannot be read (%s), so old series may stay", self.url, error)
+            if not self._warned:
+                self._warned = True
+                log.warning("%s: its metrics cannot be read (%s), so old series may stay", self.url, error)
             keep = _complete_alone(report, namespace, narrowed=narrowed, unseen=unseen)
             if body := exposition(report, namespace, Past(), keep=keep):
                 self._send("POST", path, body)
             return
         self._send("PUT", path, exposition(report, namespace, past, narrowed=narrowed, unseen=unseen))
 
-    def _past(self, group: Group, wanted: Collection[str]) -> Past:
-        """What the gateway has of a group, read as a stream: it may hold far more than ours."""
+    def _past(self, group: Group, wanted: Collection[str], tags: int) -> Past:
+        """What the gateway has of a group that is known to have so many tags."""
         response = self.request("GET", "/api/v1/metrics", None)
         try:
             if response.status != 200:
                 raise refusal(response)
-            return Past(_families(_Timed(response, self._until), {"job": JOB, **group}, wanted))
-        except (ijson.JSONError, urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
-            raise GatewayError(clean(f"its answer cannot be read: {error}"), passing=False) from error
+            return past_from(response, self._until, {"job": JOB, **group}, wanted, tags)
+        except AnswerError as error:
+            raise GatewayError(clean(str(error)), passing=False) from error
         finally:
             response.close()
 
-    def _left(self) -> float:
+    def seconds_left(self) -> float:
+        """How long its requests may still take."""
         return self._until - time.monotonic()
 
     def _send(self, method: str, path: str, body: bytes, *, twice: bool = True) -> None:
@@ -199,28 +210,30 @@ class Gateway:
                         raise refusal(response)
                     return
                 finally:
-                    # An answer may be long in coming, and nobody needs it.
+                    # The body of a success is not needed, and may be long.
                     response.close()
             except (GatewayError, urllib3.exceptions.HTTPError, OSError) as error:
                 problem = error if isinstance(error, GatewayError) else _lost(error)
                 if tries == TRIES or not problem.passing or (problem.taken is None and not twice):
                     raise problem from error
                 wait = backoff(tries, Reason.UNREACHABLE, None, random.random())
-                if wait >= self._left():
+                if wait >= self.seconds_left():
                     raise problem from error
                 log.info("%s: %s; trying again", self.url, problem)
                 time.sleep(wait)
 
     def request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
-        """Ask once; the answer, whatever its status, is read and closed by whoever asked.
+        """Send a request once; the caller reads and closes the answer, whatever its status.
 
         Raises:
             GatewayError: there is no answer.
         """
-        headers = {**self._headers, **({"Content-Type": CONTENT_TYPE} if body is not None else {})}
-        left = self._left()
+        headers = {**self._headers, "Accept-Encoding": "identity"}
+        if body is not None:
+            headers["Content-Type"] = CONTENT_TYPE
+        left = self.seconds_left()
         if left <= 0:
-            raise GatewayError("there is no time left for it", passing=False)
+            raise GatewayError(f"not answered within {SECONDS:g} s", passing=False)
         try:
             return self._pool.request(
                 method,
@@ -229,6 +242,8 @@ class Gateway:
                 headers=headers,
                 timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left)),
                 preload_content=False,
+                # What is small on the way may be huge when unpacked.
+                decode_content=False,
                 redirect=False,
             )
         except (urllib3.exceptions.HTTPError, OSError) as error:
@@ -236,7 +251,7 @@ class Gateway:
 
 
 def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
-    """Whether the gateway may know what is not remembered, and what this run does not tell: successes, the schedule."""
+    """Whether the gateway may know something that neither the journal nor this run does: successes, the schedule."""
     if report.trigger is TriggerKind.LOCAL and report.next_run is None:
         return True
     if not past.of("last_success_timestamp_seconds") and report.outcomes[namespace] is not Outcome.SUCCESS:
@@ -251,14 +266,14 @@ def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
 
 
 def _path(group: Group) -> str:
-    # Namespaces and tags are never empty and hold no slash, so no value needs the base64 form.
+    # Namespaces and tags are never empty and have no slash, so no value needs the base64 form.
     pairs = [("job", JOB), *sorted(group.items())]
     return "/metrics" + "".join(f"/{name}/{quote(value, safe='')}" for name, value in pairs)
 
 
 def refusal(response: BaseHTTPResponse) -> GatewayError:
-    """What an answer says that is none of success, with a hint at what to do."""
-    text = clean(response.read1(2000).decode(errors="replace"), 200)
+    """Why a gateway refused a request, with a hint at what to do."""
+    text = clean(response.read1(2000, decode_content=False).decode(errors="replace"), 200)
     hints = {
         401: "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_TOKEN",
         403: "the login may not push",
@@ -271,8 +286,8 @@ def refusal(response: BaseHTTPResponse) -> GatewayError:
     return GatewayError(
         f"{message} ({hint})" if hint else message,
         passing=response.status in (429, 500, 502, 503, 504),
-        # Whoever answers 5xx need not be who did the work.
-        taken=None if response.status in (500, 502, 504) else False,
+        # A proxy may answer 5xx although the gateway behind it did the work.
+        taken=None if response.status in (500, 502, 503, 504) else False,
     )
 
 
@@ -288,7 +303,7 @@ def _lost(error: Exception) -> GatewayError:
 def _complete_alone(
     report: Report, namespace: str, *, narrowed: bool, unseen: bool
 ) -> Callable[[Family, Values], bool]:
-    """Which families a POST may replace although the past is not known: those that this run knows all of."""
+    """Which families a POST may replace although the past is unknown: those that this run knows completely."""
     whole = all(tag.reason is None for tag in report.tags if tag.namespace == namespace)
 
     def keep(family: Family, values: Values) -> bool:
@@ -299,52 +314,3 @@ def _complete_alone(
         return whole or family.name not in ("tag_last_success_timestamp_seconds", "tag_failed_runs")
 
     return keep
-
-
-class _Timed:
-    """An answer that is read piece by piece as it comes, but not for ever."""
-
-    def __init__(self, response: BaseHTTPResponse, until: float) -> None:
-        self._response = response
-        self._until = until
-
-    def read(self, amount: int) -> bytes:
-        """The next piece; empty at the end."""
-        if time.monotonic() > self._until:
-            raise TimeoutError("it took too long")
-        return self._response.read1(amount) if amount else b""
-
-
-def _families(stream: _Timed, group: Group, wanted: Collection[str]) -> dict[str, dict[tuple[str, ...], float]]:
-    found: dict[str, dict[tuple[str, ...], float]] = {}
-    for name, labels, value in _samples(stream):
-        family = BY_NAME.get(name)
-        if family is None or name not in wanted:
-            continue
-        rest = {key: text for key, text in labels.items() if key not in family.labels and text}
-        if rest == group:
-            found.setdefault(name, {})[tuple(labels.get(key, "") for key in family.labels)] = value
-    return found
-
-
-def _samples(stream: _Timed) -> Iterator[tuple[str, dict[str, str], float]]:
-    """Name (without prefix), labels and value of each of our samples in an answer of `/api/v1/metrics`.
-
-    The answer is `{"data": [{FAMILY: {"metrics": [{"labels": {...}, "value": "1"}]}}]}`, where a sample repeats the
-    labels of its group. It is read event by event, since 10,000 tags are too large to hold as one document.
-    """
-    name, labels, value, key = "", dict[str, str](), "", ""
-    for prefix, event, data in ijson.parse(stream):
-        if prefix == "data.item" and event == "map_key":
-            name = data.removeprefix(PREFIX) if data.startswith(PREFIX) else ""
-        elif not name:
-            continue
-        elif event == "map_key":
-            key = data
-        elif event == "string" and prefix.endswith(".metrics.item.value"):
-            value = data
-        elif event == "string" and ".metrics.item.labels." in prefix:
-            labels[key] = data
-        elif event == "end_map" and prefix.endswith(".metrics.item"):
-            yield name, labels, float(value)
-            labels = {}

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.attacks.test_gateway import ENDLESS, hostile
 from tests.attacks.test_journal import BOMBS, packed, write
 from tests.bench.limits import CGROUPS, MEMORY, Group, limited
 from tests.integration.runs.conftest import sandbox as sandbox
 from tests.sandbox.client import Sandbox
 from tests.support.place import PATIENCE, PROGRAM, Ended, Place, told
+from tests.support.pods import lease
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not any(os.access(CGROUPS / path, os.W_OK) for path in ("memory", "cgroup.controllers")),
@@ -68,3 +70,20 @@ def test_a_journal_just_within_its_bounds(sandbox: Sandbox, group: Group) -> Non
     done = run_within(group, place)
     assert done.status == 0, done.stderr
     assert peak(group) < MEMORY
+
+
+@pytest.mark.parametrize("name", ["a text", "gzip", "samples", pytest.param("depth", marks=pytest.mark.slow)])
+def test_a_hostile_gateway(sandbox: Sandbox, group: Group, name: str) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    place.push("app", "two")
+    with hostile(ENDLESS[name]) as server:
+        done = run_within(group, place, PUSHGATEWAY_ADDRESS=server.url)
+    assert done.status == 0, done.stderr
+    assert done.results == {"app:prod": "updated"}
+    assert "its metrics cannot be read" in done.stderr
+    assert peak(group) < MEMORY
+    assert not lease(place).get("holderIdentity")
+    assert [event["reason"] for event in sandbox.items(f"/api/v1/namespaces/{place.namespace}/events")] == [
+        "ImageImported"
+    ]

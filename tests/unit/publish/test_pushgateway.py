@@ -481,16 +481,22 @@ class TestSumming:
         assert (post.method, post.path) == ("POST", PATH)
         assert post.families == {"runs", "tag_imports", "import_seconds"}
 
-    @pytest.mark.parametrize("answer", [resets, says(502), says(504)], ids=["reset", "502", "504"])
+    @pytest.mark.parametrize("answer", [resets, says(502), says(503), says(504)], ids=["reset", "502", "503", "504"])
     def test_what_may_have_been_taken_is_not_sent_again(self, server: Server, logged: Logged, answer: Answer) -> None:
         server.pushes.append(answer)
         push_to(server, WHOLE, aggregation=True)
         assert len(server.sent) == 1
-        assert len(logged.at(logging.ERROR)) == 1
+        (error,) = logged.at(logging.ERROR)
+        assert "may have been counted, so they are not sent again" in error
 
-    @pytest.mark.parametrize("status", [429, 503])
-    def test_what_was_refused_is_sent_again(self, server: Server, logged: Logged, status: int) -> None:
-        server.pushes.append(says(status))
+    def test_what_was_certainly_not_taken_is_said_to_be_so(self, server: Server, logged: Logged) -> None:
+        server.usual["POST"] = says(400, "bad name")
+        push_to(server, WHOLE, aggregation=True)
+        (error,) = logged.at(logging.ERROR)
+        assert "were not pushed" in error
+
+    def test_what_was_refused_is_sent_again(self, server: Server, logged: Logged) -> None:
+        server.pushes.append(says(429))
         push_to(server, WHOLE, aggregation=True)
         assert len(server.sent) == 2
         assert logged.at(logging.ERROR) == []
