@@ -191,7 +191,9 @@ class Gateway:
         try:
             if response.status != 200:
                 raise refusal(response)
-            return past_from(response, self._until, {"job": JOB, **group}, wanted, tags)
+            # Half of the time is left for the push.
+            until = time.monotonic() + self.seconds_left() / 2
+            return past_from(response, until, {"job": JOB, **group}, wanted, tags)
         except AnswerError as error:
             raise GatewayError(clean(str(error)), passing=False) from error
         finally:

@@ -81,16 +81,21 @@ def forever(start: bytes, part: bytes) -> Body:
     return answer
 
 
-def sample(number: int) -> bytes:
-    labels = {"job": "import-images", "stream_namespace": "packit-prod", "deployment": "prod"}
+def sample(number: int, namespace: str = "packit-prod") -> bytes:
+    labels = {"job": "import-images", "stream_namespace": namespace, "deployment": "prod"}
     more = {"stream": f"s{number}", "tag": "prod"}
     return json.dumps({"labels": {**labels, **more}, "value": "1"}).encode() + b","
 
 
-def endless_samples() -> Iterator[bytes]:
-    yield HEAD + b"\r\n" + PREFIX
-    for number in range(10**9):
-        yield sample(number)
+def endless_samples(namespace: str = "packit-prod") -> Body:
+    """Series that look like the run's own."""
+
+    def answer() -> Iterator[bytes]:
+        yield HEAD + b"\r\n" + PREFIX
+        for number in range(10**9):
+            yield sample(number, namespace)
+
+    return answer
 
 
 BOMB = gzip.compress(b" " * (64 << 20))
@@ -110,7 +115,7 @@ ENDLESS: dict[str, Body] = {
     "depth with texts": forever(b"", b'{"a":'),
     "labels": forever(PREFIX + b'{"labels":{', b'"a":"b","c":"d",'),
     "other labels": forever(PREFIX + b'{"labels":{', b'"' + b"y" * 3000 + b'":"b",'),
-    "samples": endless_samples,
+    "samples": endless_samples(),
     "gzip": unasked_gzip,
 }
 

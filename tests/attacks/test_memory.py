@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.attacks.test_gateway import ENDLESS, hostile
+from tests.attacks.test_gateway import ENDLESS, endless_samples, hostile
 from tests.attacks.test_journal import BOMBS, packed, write
 from tests.bench.limits import CGROUPS, MEMORY, Group, limited
 from tests.integration.runs.conftest import sandbox as sandbox
 from tests.sandbox.client import Sandbox
 from tests.support.place import PATIENCE, PROGRAM, Ended, Place, told
 from tests.support.pods import lease
+from tests.support.tiers import representatives
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0 or not any(os.access(CGROUPS / path, os.W_OK) for path in ("memory", "cgroup.controllers")),
@@ -23,8 +24,10 @@ pytestmark = pytest.mark.skipif(
 )
 # Below the bounds, and as much as they let through.
 NEARLY = {"objects": '{"version":1,"x":[' + ",".join(["{}"] * 60_000) + "]}"}
-# The rest of the bombs are refused in the same way; see test_journal.
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in BOMBS if name not in ("lists", "wide characters")]
+# A process each; see test_journal and test_gateway for the same without one.
+REPEATED = "the same bounds stop each of them, and a process in a control group takes seconds"
+JOURNALS = ["lists", "wide characters", *(name for name in BOMBS if name not in ("lists", "wide characters"))]
+GATEWAYS = ["a text", "gzip", "samples", *(name for name in ENDLESS if name not in ("a text", "gzip", "samples"))]
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ def peak(group: Group) -> int:
     return int(Path(group.peak).read_text())
 
 
-@pytest.mark.parametrize("name", ["lists", "wide characters", *SLOW])
+@pytest.mark.parametrize("name", representatives(JOURNALS, REPEATED, gating=2))
 def test_a_hostile_journal(sandbox: Sandbox, group: Group, name: str) -> None:
     place = Place(sandbox)
     place.imported("app")
@@ -72,12 +75,12 @@ def test_a_journal_just_within_its_bounds(sandbox: Sandbox, group: Group) -> Non
     assert peak(group) < MEMORY
 
 
-@pytest.mark.parametrize("name", ["a text", "gzip", "samples", pytest.param("depth", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("name", representatives(GATEWAYS, REPEATED, gating=3))
 def test_a_hostile_gateway(sandbox: Sandbox, group: Group, name: str) -> None:
     place = Place(sandbox)
     place.imported("app")
     place.push("app", "two")
-    with hostile(ENDLESS[name]) as server:
+    with hostile(endless_samples(place.namespace) if name == "samples" else ENDLESS[name]) as server:
         done = run_within(group, place, PUSHGATEWAY_ADDRESS=server.url)
     assert done.status == 0, done.stderr
     assert done.results == {"app:prod": "updated"}
