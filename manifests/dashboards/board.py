@@ -75,7 +75,7 @@ _COMMANDS = """\
 | To | Run |
 | --- | --- |
 | import all tags again | `oc -n NS create job again-1 --from=cronjob/import-images` |
-| import one tag again | `import-images -n NS S:T` |
+| import one tag again | `import-images run -n NS S:T` |
 | list the images that a tag has had | `import-images history -n NS S:T --check` |
 | roll back to the previous image | `import-images rollback -n NS S:T --reason '...'` |
 | release a held tag | `import-images resume -n NS S:T` |

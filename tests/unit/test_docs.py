@@ -103,15 +103,6 @@ def test_commands_that_a_page_shows_can_be_given(page: Path, capsys: pytest.Capt
             assert end.code == 0, f"{line}: {capsys.readouterr().err}"
 
 
-def test_the_page_of_the_doctor_lists_its_checks() -> None:
-    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "job" / "doctor" / "checks").glob("*.py"))
-    subjects = "clock|cron-job|gateway|hold|horizon|tag|trigger|wave|workload|not"
-    checks = set(re.findall(rf'"((?:{subjects})-[a-z-]+)"', sources))
-    assert len(checks) > 25
-    page = TEXTS[ROOT / "docs" / "commands" / "doctor.md"]
-    assert {check for check in checks if f"`{check}`" not in page} == set()
-
-
 # The functions that make JSON documents; promote has a page and tests of its own.
 DOCUMENTS = ("job/views/documents.py", "job/status/command.py", "job/doctor/command.py", "job/commands")
 
