@@ -20,9 +20,12 @@ import yaml
 
 from docs.tools import texts
 from job import cli
+from job.commands import registry
 from job.config import flags
+from job.config.command import Command, sentence
 from job.doctor.registry import CHECKS, NOT_CHECKED
-from job.domain.model import Outcome, Reason, Result, RetryClass, RolloutResult, Skip
+from job.domain.exit_status import ExitStatus
+from job.domain.model import Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.publish import metrics
 from job.status.model import Problem, State
 from manifests.dashboards.expressions import ON_REASON
@@ -56,52 +59,44 @@ def settings() -> str:
     return table(("Environment", "Flag", "Default", "Meaning"), rows)
 
 
-def _sentence(text: str) -> str:
-    return text[0].upper() + text[1:]
-
-
-def flags_of(command: str) -> str:
+def flags_of(command: Command) -> str:
     """The flags that only this command has."""
-    rows = [(f"`{flag.flag}`", _code(flag.metavar), flag.help) for flag in flags.FLAGS[command]]
+    rows = [(f"`{flag.flag}`", _code(flag.metavar), flag.help) for flag in command.flags]
     return table(("Flag", "Value", "Meaning"), rows)
 
 
 def commands() -> str:
     """Every command, with a link to its page."""
     rows = []
-    for name, summary in (cli.COMMANDS | cli.APART).items():
+    for name, command in cli.COMMANDS.items():
         page = "../promote.md" if name == "promote" else f"{name}.md"
-        rows.append((f"[`{name}`]({page})", _sentence(summary)))
+        rows.append((f"[`{name}`]({page})", sentence(command.summary)))
     return table(("Command", "What it does"), rows)
 
 
-def results() -> str:
-    """Every result of a tag."""
-    return table(("Result", "Meaning"), ((_code(result), texts.RESULTS[result]) for result in Result))
+def _meanings(heading: str, values: Iterable[Explained]) -> str:
+    """Every value of a closed list."""
+    return table((heading, "Meaning"), ((_code(value), value.meaning) for value in values))
+
+
+def statuses() -> str:
+    """Every exit status."""
+    return table(("Exit status", "Meaning"), ((f"{status:d}", status.meaning) for status in ExitStatus))
+
+
+def statuses_of(command: Command) -> str:
+    """Every exit status of a command."""
+    rows = ((f"{status:d}", command.meaning(status)) for status in command.statuses)
+    return table(("Exit status", "Meaning"), rows)
 
 
 def reasons() -> str:
-    """Every reason of a failure, whether it is tried again, and what to do."""
+    """Every reason of a failure, whether it is retried, and what to do."""
     rows = []
     for reason in Reason:
         again = {RetryClass.ONCE: "once", RetryClass.BACKOFF: "yes", RetryClass.NEVER: "no"}[reason.retry_class]
-        rows.append((_code(reason), texts.REASONS[reason], again, _sentence(ON_REASON[reason])))
+        rows.append((_code(reason), reason.meaning, again, sentence(ON_REASON[reason])))
     return table(("Reason", "Meaning", "Retried", "What to do"), rows)
-
-
-def skips() -> str:
-    """Every reason for which a tag is skipped, in the order in which they are checked."""
-    return table(("Reason", "The tag"), ((_code(skip), texts.SKIPS[skip]) for skip in Skip))
-
-
-def outcomes() -> str:
-    """Every outcome of a run."""
-    return table(("Outcome", "Meaning"), ((_code(outcome), texts.OUTCOMES[outcome]) for outcome in Outcome))
-
-
-def rollouts() -> str:
-    """Every result of a rollout."""
-    return table(("Result", "Meaning"), ((_code(result), texts.ROLLOUTS[result]) for result in RolloutResult))
 
 
 def states() -> str:
@@ -221,12 +216,14 @@ def imported() -> str:
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings,
     "commands": commands,
-    **{f"flags of {command}": partial(flags_of, command) for command in flags.FLAGS},
-    "results": results,
+    **{f"flags of {name}": partial(flags_of, each) for name, each in cli.COMMANDS.items() if each.flags},
+    **{f"statuses of {each.name}": partial(statuses_of, each) for each in registry.COMMANDS},
+    "statuses": statuses,
+    "results": partial(_meanings, "Result", Result),
     "reasons": reasons,
-    "skips": skips,
-    "outcomes": outcomes,
-    "rollouts": rollouts,
+    "skips": partial(_meanings, "Reason", Skip),
+    "outcomes": partial(_meanings, "Outcome", Outcome),
+    "rollouts": partial(_meanings, "Result", RolloutResult),
     "states": states,
     "problems": problems,
     "doctor checks": doctor_checks,

@@ -1,103 +1,62 @@
-"""The settings by name: their environment variables, their flags, and what `--help` says of them.
+"""The settings: one record each, with its environment variable, flag, parser, default and help text.
 
-Apart from what reads them, so that `--help` loads nothing else.
+`--help`, the reader of settings, completion and the documentation use this table. It loads nothing slow, so that
+`--help` stays quick.
 """
 
 from __future__ import annotations
 
-import argparse
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+
+from job.config import parsers
+from job.config.parsers import optional
+
+if TYPE_CHECKING:
+    import argparse
+
+V_co = TypeVar("V_co", covariant=True)
 
 
-class Setting(NamedTuple):
-    """One setting: its environment variable, its flag (None: environment only) and what `--help` says."""
+class Setting(NamedTuple, Generic[V_co]):
+    """One setting.
+
+    Attributes:
+        name: of its environment variable, and of its value among the options.
+        help: one phrase for `--help` and the documentation.
+        parse: from text to the value; raises ValueError. It must accept `default`.
+        default: as text; empty where there is none.
+        flag: None where only the environment sets it.
+        short: a short form of the flag.
+        metavar: the value in help texts; None for a flag without a value.
+        overrides: the environment variables that do not apply where the flag is given, since it answers the same
+            question in another way.
+    """
 
     name: str
-    flag: str | None
     help: str
+    parse: Callable[[str], V_co]
+    default: str = ""
+    flag: str | None = None
     short: str | None = None
     metavar: str | None = None
-    default: str | None = None
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def fallback(self) -> V_co:
+        """The value where none is given."""
+        return self.parse(self.default)
 
     def add(self, parser: argparse._ActionsContainer) -> None:
-        """Let a parser, or a group of one, know its flag."""
+        """Add its flag, if it has one, to a parser or to a group of one."""
         if self.flag is None:
             return
         names = [name for name in (self.short, self.flag) if name]
-        told = self.help + (f" (default {self.default})" if self.default else "") + f"; {self.name}"
+        text = self.help + (f" (default {self.default})" if self.default else "") + f"; {self.name}"
         if self.metavar is None:
-            parser.add_argument(*names, dest=self.name, action="store_const", const="true", help=told)
+            parser.add_argument(*names, dest=self.name, action="store_const", const="true", help=text)
         else:
-            parser.add_argument(*names, dest=self.name, metavar=self.metavar, help=told)
-
-
-SETTINGS: tuple[Setting, ...] = (
-    Setting("DEPLOYMENT", "--deployment", "the tag to import in each stream", metavar="TAG"),
-    Setting("NAMESPACE", "--namespace", "one or more namespaces, comma-separated", "-n", "NAMES"),
-    Setting("SERVICE", "--service", "with DEPLOYMENT: the namespace is SERVICE-DEPLOYMENT", metavar="NAME"),
-    Setting(
-        "NAMESPACE_SELECTOR",
-        "--namespace-selector",
-        "instead of names: every namespace with these labels",
-        metavar="LABELS",
-    ),
-    Setting("SELECTOR", "--selector", "label selector on streams", "-l", "LABELS"),
-    Setting("EXCLUDE", "--exclude", "what to leave out: globs STREAM[:TAG], comma-separated", metavar="GLOBS"),
-    Setting("HOST", None, "API address; with TOKEN, instead of a kubeconfig or the pod's service account"),
-    Setting("TOKEN", None, "bearer token for HOST"),
-    Setting(
-        "INSECURE_SKIP_TLS_VERIFY",
-        "--insecure-skip-tls-verify",
-        "do not verify the API's certificate",
-        default="false",
-    ),
-    Setting("CLIENT", "--client", "api, or oc: by your oc (or kubectl) and its login", metavar="NAME", default="api"),
-    Setting("PUSHGATEWAY_ADDRESS", "--pushgateway", "URL or HOST:PORT of the Pushgateway", metavar="ADDRESS"),
-    Setting("PUSHGATEWAY_USERNAME", None, "user name for the Pushgateway"),
-    Setting("PUSHGATEWAY_PASSWORD", None, "password for the Pushgateway"),
-    Setting("PUSHGATEWAY_TOKEN", None, "bearer token for the Pushgateway"),
-    Setting("PUSHGATEWAY_CA_FILE", None, "file of certificates to verify the Pushgateway by"),
-    Setting("GATEWAY", "--gateway", "pushgateway, or aggregation", metavar="KIND", default="pushgateway"),
-    Setting("CONCURRENCY", "--concurrency", "streams at a time, at most", metavar="N", default="32"),
-    Setting("RETRIES", "--retries", "more tries of what may pass", metavar="N", default="4"),
-    Setting("IMPORT_TIMEOUT", "--import-timeout", "limit of one import request", metavar="DURATION", default="1m"),
-    Setting(
-        "DEADLINE", "--deadline", "limit of imports and the watching of rollouts", metavar="DURATION", default="30m"
-    ),
-    Setting("WATCH_ROLLOUTS", "--watch-rollouts", "wait for what follows the updated tags", default="false"),
-    Setting(
-        "ROLLOUT_TIMEOUT", "--rollout-timeout", "limit of the rollouts of one wave", metavar="DURATION", default="10m"
-    ),
-    Setting(
-        "ON_BAD_ROLLOUT",
-        "--on-bad-rollout",
-        "report, or rollback: put back the images whose rollout is bad, and hold them",
-        metavar="ACTION",
-        default="report",
-    ),
-    Setting("CHECK_HORIZON", "--check-horizon", "ask which earlier images are still in the registry", default="false"),
-    Setting("FREEZE", "--freeze", "windows in which a scheduled run imports nothing", metavar="WINDOWS"),
-    Setting("TIME_ZONE", "--time-zone", "of FREEZE and the schedule; the CronJob's, else UTC", metavar="ZONE"),
-    Setting("IGNORE_FREEZE", "--ignore-freeze", "run although it is frozen", default="false"),
-    Setting("SHARDS", None, "how many pods of an Indexed Job share the streams"),
-    Setting("JOB_COMPLETION_INDEX", None, "which of them this one is, from 0; set by Kubernetes"),
-)
-
-# What a command about one tag listens to.
-OF_ONE_TAG = frozenset(
-    {
-        "DEPLOYMENT",
-        "NAMESPACE",
-        "SERVICE",
-        "INSECURE_SKIP_TLS_VERIFY",
-        "CLIENT",
-        "PUSHGATEWAY_ADDRESS",
-        "RETRIES",
-        "IMPORT_TIMEOUT",
-        "ROLLOUT_TIMEOUT",
-        "TIME_ZONE",
-    }
-)
+            parser.add_argument(*names, dest=self.name, metavar=self.metavar, help=text)
 
 
 class Flag(NamedTuple):
@@ -109,20 +68,204 @@ class Flag(NamedTuple):
     default: str | None = None
 
     def add(self, parser: argparse.ArgumentParser) -> None:
-        """Let the parser know it."""
+        """Add it to a parser."""
         if self.metavar is None:
             parser.add_argument(self.flag, action="store_true", help=self.help)
         else:
             parser.add_argument(self.flag, metavar=self.metavar, default=self.default, help=self.help)
 
 
-FLAGS: dict[str, tuple[Flag, ...]] = {
-    "history": (Flag("--check", "ask which of the images are still in the registry"),),
-    "rollback": (
-        Flag("--to", "how many distinct images to go back (default 1), or a digest or its beginning", "N|DIGEST", "1"),
-        Flag("--reason", "why, for everybody who meets the hold", "TEXT"),
-        Flag("--until", "when a run may let the tag go: a time, or a duration such as 3d", "TIME|DURATION"),
-        Flag("--until-newer", "a run may let the tag go once the registry has another image than the bad one"),
-        Flag("--yes", "do not ask"),
-    ),
+DEPLOYMENT = Setting(
+    "DEPLOYMENT", "the tag to import in each stream", optional(parsers.tag), flag="--deployment", metavar="TAG"
+)
+NAMESPACE = Setting(
+    "NAMESPACE",
+    "one or more namespaces, comma-separated",
+    parsers.list_of(parsers.namespace),
+    flag="--namespace",
+    short="-n",
+    metavar="NAMES",
+    overrides=("NAMESPACE_SELECTOR",),
+)
+SERVICE = Setting(
+    "SERVICE",
+    "with DEPLOYMENT: the namespace is SERVICE-DEPLOYMENT",
+    optional(parsers.service),
+    flag="--service",
+    metavar="NAME",
+    overrides=("NAMESPACE", "NAMESPACE_SELECTOR"),
+)
+NAMESPACE_SELECTOR = Setting(
+    "NAMESPACE_SELECTOR",
+    "every namespace with these labels, instead of names",
+    optional(parsers.label_selector),
+    flag="--namespace-selector",
+    metavar="LABELS",
+    overrides=("NAMESPACE", "SERVICE"),
+)
+SELECTOR = Setting(
+    "SELECTOR",
+    "label selector on streams",
+    optional(parsers.label_selector),
+    flag="--selector",
+    short="-l",
+    metavar="LABELS",
+)
+EXCLUDE = Setting(
+    "EXCLUDE",
+    "globs STREAM[:TAG] to leave out, comma-separated",
+    parsers.list_of(parsers.glob),
+    flag="--exclude",
+    metavar="GLOBS",
+)
+HOST = Setting(
+    "HOST",
+    "API address; with TOKEN, instead of a kubeconfig or the pod's service account",
+    optional(parsers.api_address),
+)
+TOKEN = Setting("TOKEN", "bearer token for HOST", optional(parsers.secret))
+INSECURE_SKIP_TLS_VERIFY = Setting(
+    "INSECURE_SKIP_TLS_VERIFY",
+    "do not verify the API's certificate",
+    parsers.boolean,
+    default="false",
+    flag="--insecure-skip-tls-verify",
+)
+CLIENT = Setting(
+    "CLIENT",
+    "api, or oc: use your oc (or kubectl) and its login",
+    parsers.client,
+    default="api",
+    flag="--client",
+    metavar="NAME",
+)
+PUSHGATEWAY_ADDRESS = Setting(
+    "PUSHGATEWAY_ADDRESS",
+    "URL or HOST:PORT of the Pushgateway",
+    optional(parsers.gateway_address),
+    flag="--pushgateway",
+    metavar="ADDRESS",
+)
+PUSHGATEWAY_USERNAME = Setting("PUSHGATEWAY_USERNAME", "user name for the Pushgateway", optional(parsers.secret))
+PUSHGATEWAY_PASSWORD = Setting("PUSHGATEWAY_PASSWORD", "password for the Pushgateway", optional(parsers.secret))
+PUSHGATEWAY_TOKEN = Setting("PUSHGATEWAY_TOKEN", "bearer token for the Pushgateway", optional(parsers.secret))
+PUSHGATEWAY_CA_FILE = Setting(
+    "PUSHGATEWAY_CA_FILE", "file of certificates to verify the Pushgateway with", optional(parsers.file)
+)
+GATEWAY = Setting(
+    "GATEWAY",
+    "pushgateway, or aggregation",
+    parsers.gateway_kind,
+    default="pushgateway",
+    flag="--gateway",
+    metavar="KIND",
+)
+CONCURRENCY = Setting(
+    "CONCURRENCY",
+    "the most streams imported at the same time",
+    parsers.integer(1, 256),
+    default="32",
+    flag="--concurrency",
+    metavar="N",
+)
+RETRIES = Setting(
+    "RETRIES",
+    "how often to retry temporary failures",
+    parsers.integer(0, 20),
+    default="4",
+    flag="--retries",
+    metavar="N",
+)
+IMPORT_TIMEOUT = Setting(
+    "IMPORT_TIMEOUT",
+    "limit of one import request",
+    parsers.seconds,
+    default="1m",
+    flag="--import-timeout",
+    metavar="DURATION",
+)
+DEADLINE = Setting(
+    "DEADLINE",
+    "limit of imports and of watching rollouts",
+    parsers.seconds,
+    default="30m",
+    flag="--deadline",
+    metavar="DURATION",
+)
+WATCH_ROLLOUTS = Setting(
+    "WATCH_ROLLOUTS",
+    "wait for the rollouts of the workloads that follow the updated tags",
+    parsers.boolean,
+    default="false",
+    flag="--watch-rollouts",
+)
+ROLLOUT_TIMEOUT = Setting(
+    "ROLLOUT_TIMEOUT",
+    "limit of the rollouts of one wave",
+    parsers.seconds,
+    default="10m",
+    flag="--rollout-timeout",
+    metavar="DURATION",
+)
+ON_BAD_ROLLOUT = Setting(
+    "ON_BAD_ROLLOUT",
+    "report, or rollback: roll back the images whose rollout is bad, and hold them",
+    parsers.on_bad_rollout,
+    default="report",
+    flag="--on-bad-rollout",
+    metavar="ACTION",
+)
+CHECK_HORIZON = Setting(
+    "CHECK_HORIZON",
+    "ask which earlier images are still in the registry",
+    parsers.boolean,
+    default="false",
+    flag="--check-horizon",
+)
+FREEZE = Setting(
+    "FREEZE", "windows in which a scheduled run imports nothing", parsers.windows, flag="--freeze", metavar="WINDOWS"
+)
+TIME_ZONE = Setting(
+    "TIME_ZONE",
+    "of FREEZE and the schedule; the CronJob's, else UTC",
+    optional(parsers.time_zone),
+    flag="--time-zone",
+    metavar="ZONE",
+)
+IGNORE_FREEZE = Setting(
+    "IGNORE_FREEZE", "run in spite of a freeze", parsers.boolean, default="false", flag="--ignore-freeze"
+)
+SHARDS = Setting("SHARDS", "how many pods of an Indexed Job share the streams", optional(parsers.integer(1, 1000)))
+JOB_COMPLETION_INDEX = Setting(
+    "JOB_COMPLETION_INDEX",
+    "which of them this one is, from 0; set by Kubernetes",
+    optional(parsers.integer(0, 999)),
+)
+
+# One namespace, by a name or by its parts.
+PLACE = (DEPLOYMENT, NAMESPACE, SERVICE)
+# Which tags a run imports, in which namespaces.
+SELECTION = (*PLACE, NAMESPACE_SELECTOR, SELECTOR, EXCLUDE, SHARDS, JOB_COMPLETION_INDEX)
+CLUSTER = (HOST, TOKEN, INSECURE_SKIP_TLS_VERIFY, CLIENT)
+METRICS = (
+    PUSHGATEWAY_ADDRESS,
+    PUSHGATEWAY_USERNAME,
+    PUSHGATEWAY_PASSWORD,
+    PUSHGATEWAY_TOKEN,
+    PUSHGATEWAY_CA_FILE,
+    GATEWAY,
+)
+REQUESTS = (CONCURRENCY, RETRIES, IMPORT_TIMEOUT, DEADLINE)
+ROLLOUTS = (WATCH_ROLLOUTS, ROLLOUT_TIMEOUT, ON_BAD_ROLLOUT, CHECK_HORIZON)
+SCHEDULE = (FREEZE, TIME_ZONE, IGNORE_FREEZE)
+
+# Under these headings, in this order, `--help` and the documentation list the settings.
+SECTIONS: dict[str, tuple[Setting[object], ...]] = {
+    "tags": SELECTION,
+    "cluster": CLUSTER,
+    "metrics": METRICS,
+    "requests": REQUESTS,
+    "rollouts": ROLLOUTS,
+    "schedule": SCHEDULE,
 }
+SETTINGS: tuple[Setting[object], ...] = tuple(setting for section in SECTIONS.values() for setting in section)

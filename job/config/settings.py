@@ -1,32 +1,26 @@
-"""What a run is told: by flags, else by environment variables, else by defaults.
+"""The settings of a command: from flags, else from environment variables, else the defaults.
 
-Every value is checked before anything is touched, and all errors are told at once, each by the name that was used.
+Every value is checked before anything is touched. All errors are reported at once, each with the name that was used.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
-from job.config.flags import SETTINGS
-from job.domain.addresses import Address, split_login
-from job.domain.durations import duration
+from job.config import flags as table
+from job.config import parsers
+from job.config.flags import Setting
 from job.domain.errors import UsageError
 from job.domain.model import Client, GatewayKind, OnBadRollout, Shard
-from job.domain.schedule import Window, parse_windows, parse_zone
+from job.domain.schedule import Window
 from job.domain.secrets import SECRETS
 from job.domain.selection import Pattern, Wanted
 
 T = TypeVar("T")
-U = TypeVar("U")
 
-
-# Of the four processes that CLIENT=oc may have at once, one is left for the lock: an import may take its whole minute.
+# One of the four processes that CLIENT=oc may run at once is left for the lock, since an import may take a minute.
 OC_CONCURRENCY = 3
 
 
@@ -54,165 +48,60 @@ class Settings:
     host: str | None = None
     token: str | None = field(default=None, repr=False)
     verify_tls: bool = True
-    client: Client = Client.API
+    client: Client = table.CLIENT.fallback
     gateway: GatewaySettings | None = None
-    concurrency: int = 32
-    retries: int = 4
-    import_timeout: float = 60.0
-    deadline: float = 1800.0
-    watch_rollouts: bool = False
-    rollout_timeout: float = 600.0
-    on_bad_rollout: OnBadRollout = OnBadRollout.REPORT
-    check_horizon: bool = False
+    concurrency: int = table.CONCURRENCY.fallback
+    retries: int = table.RETRIES.fallback
+    import_timeout: float = table.IMPORT_TIMEOUT.fallback
+    deadline: float = table.DEADLINE.fallback
+    watch_rollouts: bool = table.WATCH_ROLLOUTS.fallback
+    rollout_timeout: float = table.ROLLOUT_TIMEOUT.fallback
+    on_bad_rollout: OnBadRollout = table.ON_BAD_ROLLOUT.fallback
+    check_horizon: bool = table.CHECK_HORIZON.fallback
     freeze: tuple[Window, ...] = ()
     time_zone: str | None = None
-    ignore_freeze: bool = False
-
-
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
-# Characters of stream and tag names (an ImageStream's name may hold dots and underscores) and of globs.
-_GLOB = re.compile(r"[\w.*?\[\]!:-]+", re.ASCII)
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
-_TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() in _TRUE:
-        return True
-    if text.lower() in _FALSE:
-        return False
-    raise ValueError(f"{text!r} is neither true nor false")
-
-
-def _integer(least: int, most: int) -> Callable[[str], int]:
-    def parse(text: str) -> int:
-        if not re.fullmatch(r"\d{1,9}", text, re.ASCII) or not least <= int(text) <= most:
-            raise ValueError(f"{text!r} is not a whole number from {least} to {most}")
-        return int(text)
-
-    return parse
-
-
-E = TypeVar("E", bound=StrEnum)
-
-
-def _one_of(choices: type[E]) -> Callable[[str], E]:
-    def parse(text: str) -> E:
-        if text not in tuple(choices):
-            raise ValueError(f"{text!r} is not {' or '.join(choices)}")
-        return choices(text)
-
-    return parse
-
-
-def _matching(expression: re.Pattern[str], what: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if not expression.fullmatch(text):
-            raise ValueError(f"{text!r} is not {what}")
-        return text
-
-    return parse
-
-
-def _secret(text: str) -> str:
-    # The value is never repeated.
-    SECRETS.add(text)
-    if not re.fullmatch(r"[\x20-\x7e]+", text):
-        raise ValueError("holds a character that it cannot have, such as a line break")
-    return text
-
-
-def _zone(text: str) -> str:
-    parse_zone(text)
-    return text
-
-
-def _file(text: str) -> str:
-    try:
-        found = Path(text).is_file()
-    except OSError:
-        found = False
-    if not found:
-        raise ValueError("names no file that is there; it takes the path of a file")
-    return text
-
-
-def _glob(text: str) -> Pattern:
-    if not _GLOB.fullmatch(text):
-        raise ValueError(f"{text!r} is not STREAM or STREAM:TAG (globs with * ? [ ] are allowed)")
-    return Pattern.parse(text)
-
-
-def _list_of(item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
-    def parse(text: str) -> tuple[T, ...]:
-        parts = [part for each in text.split(",") if (part := each.strip())]
-        if not parts:
-            raise ValueError(f"{text!r} names nothing")
-        return tuple(dict.fromkeys(item(part) for part in parts))
-
-    return parse
-
-
-def _selector(text: str) -> str:
-    if not re.fullmatch(r"[\w./,=!() -]+", text, re.ASCII):
-        raise ValueError(f"{text!r} is not a label selector such as app=worker,tier!=db")
-    return text
-
-
-def _api_address(text: str) -> str:
-    return _http_url(text, "https").url
-
-
-def _http_url(text: str, scheme: str) -> Address:
-    """A URL without login and trailing slash, and the login it had.
-
-    Raises:
-        ValueError: it is not a URL; the message never repeats a login.
-    """
-    address = split_login(text if "://" in text else f"{scheme}://{text}")
-    try:
-        parts = urlsplit(address.url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:
-        good = False
-    if not good or parts.query or parts.fragment or "@" in address.url or not _VISIBLE_ASCII.fullmatch(address.url):
-        # What stands before an @ is treated as a login even where the rest makes no sense.
-        login = text.rpartition("@")[0]
-        SECRETS.add(login, login.rpartition(":")[2])
-        raise ValueError(f"not a URL such as {scheme}://host:port")
-    return replace(address, url=urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", "")))
+    ignore_freeze: bool = table.IGNORE_FREEZE.fallback
 
 
 class _Reader:
-    """Takes settings from flags and environment, and collects what is wrong with them."""
+    """Takes settings from flags and environment, and collects the errors in them.
+
+    The environment does not count for what a given flag answers in another way: `--namespace-selector` beats NAMESPACE.
+    """
 
     def __init__(self, flags: Mapping[str, str | None], environment: Mapping[str, str]) -> None:
-        self.flags = flags
-        self.environment = environment
         self.errors: list[str] = []
-        self.by_name = {setting.name: setting for setting in SETTINGS}
+        self._flags = flags
+        overridden = {name for setting in table.SETTINGS if self.has_flag(setting) for name in setting.overrides}
+        self._environment = {name: text for name, text in environment.items() if name not in overridden}
 
-    def given_by_flag(self, name: str) -> bool:
-        return self.flags.get(name) is not None
+    def has_flag(self, setting: Setting[object]) -> bool:
+        """Whether its flag was given."""
+        return self._flags.get(setting.name) is not None
 
-    def called(self, name: str) -> str:
+    def name_used(self, setting: Setting[object]) -> str:
         """The name by which the user gave it, for messages."""
-        flag = self.by_name[name].flag
-        return flag if flag and self.given_by_flag(name) else name
+        return setting.flag if setting.flag and self.has_flag(setting) else setting.name
 
-    def read(self, name: str, parse: Callable[[str], T], otherwise: U) -> T | U:
-        """The parsed value; `otherwise` where it was not given, or wrong (which is then told)."""
-        flag = self.flags.get(name)
-        given = self.environment.get(name, "").strip() if flag is None else flag.strip()
-        text = given or self.by_name[name].default
+    def text(self, setting: Setting[object]) -> str:
+        """Its value as written, empty where there is none."""
+        flag = self._flags.get(setting.name)
+        return (self._environment.get(setting.name, "") if flag is None else flag).strip()
+
+    def read(self, setting: Setting[T]) -> T:
+        """The parsed value; the default where none is given, or where it is wrong, which adds an error."""
+        text = self.text(setting)
         if not text:
-            return otherwise
+            return setting.fallback
         try:
-            return parse(text)
+            return setting.parse(text)
         except ValueError as error:
-            self.errors.append(f"{self.called(name)}: {error}")
-            return otherwise
+            self.error(setting, str(error))
+            return setting.fallback
+
+    def error(self, setting: Setting[object], problem: str) -> None:
+        """Add what is wrong with a setting."""
+        self.errors.append(f"{self.name_used(setting)}: {problem}")
 
 
 def read_settings(
@@ -221,12 +110,12 @@ def read_settings(
     environment: Mapping[str, str],
     output: str | None = None,
 ) -> Settings:
-    """Check all that a run was told.
+    """The checked settings of a command.
 
     Args:
         flags: the values of flags, by the name of their environment variable.
         arguments: the STREAM[:TAG] arguments.
-        environment: the environment variables.
+        environment: the environment variables that apply to the command.
         output: the value of `--output`, only checked.
 
     Raises:
@@ -242,94 +131,109 @@ def read_settings(
 
 
 def as_far_as_known(environment: Mapping[str, str]) -> Settings:
-    """The settings of another one's run, by what is known of its environment; what is wrong in it does not count."""
+    """The settings of another run, from what is known of its environment; wrong values count as not given."""
     return _read(_Reader({}, environment), ())
 
 
 def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
     read = reader.read
-    deployment = read("DEPLOYMENT", _matching(_TAG, "a tag such as prod"), None)
-    service = read("SERVICE", _matching(_NAMESPACE, "a name such as packit"), None)
-    namespaces: tuple[str, ...] = read("NAMESPACE", _list_of(_matching(_NAMESPACE, "a namespace")), ())
-    namespace_selector = read("NAMESPACE_SELECTOR", _selector, None)
-    if namespaces and namespace_selector:
-        reader.errors.append(f"{reader.called('NAMESPACE_SELECTOR')}: set together with NAMESPACE; choose one of them")
-    if not namespaces and not namespace_selector and service and deployment:
-        namespaces = _composed(reader, f"{service}-{deployment}")
-    patterns = []
-    for argument in arguments:
-        try:
-            patterns.append(_glob(argument))
-        except ValueError as error:
-            reader.errors.append(str(error))
-    host, token = read("HOST", _api_address, None), read("TOKEN", _secret, None)
-    for present, name, missing in ((host, "HOST", "TOKEN"), (token, "TOKEN", "HOST")):
-        if present and not reader.environment.get(missing, "").strip():
-            reader.errors.append(
-                f"{name}: set without {missing}; set both, or neither to use the pod's service account or a kubeconfig"
-            )
-    client = read("CLIENT", _one_of(Client), Client.API)
-    on_bad_rollout = read("ON_BAD_ROLLOUT", _one_of(OnBadRollout), OnBadRollout.REPORT)
+    deployment = read(table.DEPLOYMENT)
+    namespaces, namespace_selector = _namespaces(reader, deployment)
+    patterns = _patterns(reader, arguments)
+    host, token = _login(reader)
+    client = read(table.CLIENT)
+    on_bad_rollout = read(table.ON_BAD_ROLLOUT)
+    narrowed = bool(patterns) or reader.has_flag(table.SELECTOR) or reader.has_flag(table.EXCLUDE)
     return Settings(
         namespaces=namespaces,
         namespace_selector=namespace_selector,
-        wanted=Wanted(deployment, tuple(patterns), read("EXCLUDE", _list_of(_glob), ()), _shard(reader)),
-        selector=read("SELECTOR", _selector, None),
-        narrowed=bool(patterns) or reader.given_by_flag("SELECTOR") or reader.given_by_flag("EXCLUDE"),
+        wanted=Wanted(deployment, patterns, read(table.EXCLUDE), _shard(reader)),
+        selector=read(table.SELECTOR),
+        narrowed=narrowed,
         host=host,
         token=token,
-        verify_tls=not read("INSECURE_SKIP_TLS_VERIFY", _boolean, False),
+        verify_tls=not read(table.INSECURE_SKIP_TLS_VERIFY),
         client=client,
         gateway=_gateway(reader),
-        concurrency=min(read("CONCURRENCY", _integer(1, 256), 32), OC_CONCURRENCY if client is Client.OC else 256),
-        retries=read("RETRIES", _integer(0, 20), 4),
-        import_timeout=read("IMPORT_TIMEOUT", duration, 60.0),
-        deadline=read("DEADLINE", duration, 1800.0),
-        watch_rollouts=read("WATCH_ROLLOUTS", _boolean, False) or on_bad_rollout is OnBadRollout.ROLLBACK,
-        rollout_timeout=read("ROLLOUT_TIMEOUT", duration, 600.0),
+        concurrency=min(read(table.CONCURRENCY), OC_CONCURRENCY if client is Client.OC else 256),
+        retries=read(table.RETRIES),
+        import_timeout=read(table.IMPORT_TIMEOUT),
+        deadline=read(table.DEADLINE),
+        watch_rollouts=read(table.WATCH_ROLLOUTS) or on_bad_rollout is OnBadRollout.ROLLBACK,
+        rollout_timeout=read(table.ROLLOUT_TIMEOUT),
         on_bad_rollout=on_bad_rollout,
-        check_horizon=read("CHECK_HORIZON", _boolean, False),
-        freeze=read("FREEZE", parse_windows, ()),
-        time_zone=read("TIME_ZONE", _zone, None),
-        ignore_freeze=read("IGNORE_FREEZE", _boolean, False),
+        check_horizon=read(table.CHECK_HORIZON),
+        freeze=read(table.FREEZE),
+        time_zone=read(table.TIME_ZONE),
+        ignore_freeze=read(table.IGNORE_FREEZE),
     )
 
 
-def _composed(reader: _Reader, namespace: str) -> tuple[str, ...]:
-    if _NAMESPACE.fullmatch(namespace):
-        return (namespace,)
-    reader.errors.append(f"SERVICE and DEPLOYMENT: {namespace!r} is not a namespace; set NAMESPACE")
-    return ()
+def _namespaces(reader: _Reader, deployment: str | None) -> tuple[tuple[str, ...], str | None]:
+    """The names of the namespaces, or the labels that they have."""
+    names, labels = reader.read(table.NAMESPACE), reader.read(table.NAMESPACE_SELECTOR)
+    service = reader.read(table.SERVICE)
+    if names and labels:
+        reader.error(table.NAMESPACE_SELECTOR, "set together with NAMESPACE; choose one of them")
+    if names or labels or not service or not deployment:
+        return names, labels
+    name = f"{service}-{deployment}"
+    try:
+        return (parsers.namespace(name),), None
+    except ValueError as error:
+        reader.errors.append(f"SERVICE and DEPLOYMENT: {error}; set NAMESPACE")
+        return (), None
+
+
+def _patterns(reader: _Reader, arguments: Sequence[str]) -> tuple[Pattern, ...]:
+    patterns = []
+    for argument in arguments:
+        try:
+            patterns.append(parsers.glob(argument))
+        except ValueError as error:
+            reader.errors.append(str(error))
+    return tuple(patterns)
+
+
+def _login(reader: _Reader) -> tuple[str | None, str | None]:
+    """HOST and TOKEN, which are set together."""
+    host, token = reader.read(table.HOST), reader.read(table.TOKEN)
+    for value, setting, other in ((host, table.HOST, table.TOKEN), (token, table.TOKEN, table.HOST)):
+        if value and not reader.text(other):
+            advice = "set both, or neither to use the pod's service account or a kubeconfig"
+            reader.error(setting, f"set without {other.name}; {advice}")
+    return host, token
 
 
 def _shard(reader: _Reader) -> Shard | None:
-    count = reader.read("SHARDS", _integer(1, 1000), None)
-    index = reader.read("JOB_COMPLETION_INDEX", _integer(0, 999), None)
+    count, index = reader.read(table.SHARDS), reader.read(table.JOB_COMPLETION_INDEX)
     if count is None:
         if index is not None:
-            reader.errors.append("JOB_COMPLETION_INDEX: set without SHARDS, so each pod would do all of the work")
+            reader.error(table.JOB_COMPLETION_INDEX, "set without SHARDS, so each pod would do all of the work")
         return None
     if index is None or index >= count:
-        reader.errors.append(
-            f"SHARDS: JOB_COMPLETION_INDEX must be a number below {count}; it is set by an Indexed Job"
-        )
+        problem = f"JOB_COMPLETION_INDEX must be a number below {count}; it is set by an Indexed Job"
+        reader.error(table.SHARDS, problem)
         return None
     return Shard(index, count)
 
 
 def _gateway(reader: _Reader) -> GatewaySettings | None:
-    kind = reader.read("GATEWAY", _one_of(GatewayKind), GatewayKind.PUSHGATEWAY)
-    address = reader.read("PUSHGATEWAY_ADDRESS", lambda value: _http_url(value, "http"), None)
-    username = reader.read("PUSHGATEWAY_USERNAME", _secret, None)
-    password = reader.read("PUSHGATEWAY_PASSWORD", _secret, None)
-    token = reader.read("PUSHGATEWAY_TOKEN", _secret, None)
-    ca_file = reader.read("PUSHGATEWAY_CA_FILE", _file, None)
+    kind = reader.read(table.GATEWAY)
+    address = reader.read(table.PUSHGATEWAY_ADDRESS)
+    username = reader.read(table.PUSHGATEWAY_USERNAME)
+    password = reader.read(table.PUSHGATEWAY_PASSWORD)
+    token = reader.read(table.PUSHGATEWAY_TOKEN)
+    ca_file = reader.read(table.PUSHGATEWAY_CA_FILE)
     if address is None:
         return None
+    if address.username and reader.has_flag(table.PUSHGATEWAY_ADDRESS):
+        # The flag carries a login of its own, which beats that of the environment.
+        username = password = token = None
     username, password = username or address.username, password or address.password
     SECRETS.add_login(username, password)
     if password and not username:
-        reader.errors.append("PUSHGATEWAY_PASSWORD: set without PUSHGATEWAY_USERNAME")
+        reader.error(table.PUSHGATEWAY_PASSWORD, "set without PUSHGATEWAY_USERNAME")
     if token and username:
-        reader.errors.append("PUSHGATEWAY_TOKEN: set together with a user name; choose one of them")
+        reader.error(table.PUSHGATEWAY_TOKEN, "set together with a user name; choose one of them")
     return GatewaySettings(address.url, kind is GatewayKind.AGGREGATION, username, password, token, ca_file)

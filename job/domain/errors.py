@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from job.domain.exit_status import ExitStatus
 from job.domain.model import Reason
 
 
 class ImportImagesError(Exception):
     """The base of all errors that a user is told about."""
 
-    exit_status = 1
+    exit_status: int = ExitStatus.ATTENTION
 
 
 class UsageError(ImportImagesError):
     """Bad usage or settings: nothing was touched. Carries every error that was found, not just the first."""
 
-    exit_status = 2
+    exit_status = ExitStatus.USAGE
 
     def __init__(self, errors: Sequence[str]) -> None:
         super().__init__("; ".join(errors))
@@ -26,7 +27,7 @@ class UsageError(ImportImagesError):
 class StoppedError(ImportImagesError):
     """The run was told to stop before it had begun to import."""
 
-    exit_status = 6
+    exit_status = ExitStatus.ABORTED
 
 
 class ClusterError(ImportImagesError):
@@ -39,7 +40,7 @@ class ClusterError(ImportImagesError):
         answered: False where nobody knows whether the request took effect.
     """
 
-    exit_status = 3
+    exit_status = ExitStatus.CLUSTER_UNUSABLE
 
     def __init__(
         self,

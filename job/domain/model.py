@@ -82,14 +82,33 @@ class Stage(StrEnum):
     ROLLOUTS = "rollouts"
 
 
-class Result(StrEnum):
-    """What became of a tag: what the cluster holds after the run, compared with what it held before."""
+class Explained(StrEnum):
+    """The base of closed lists whose members `explain` and the documentation describe.
 
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
-    FAILED = "failed"
-    SKIPPED = "skipped"
-    ROLLED_BACK = "rolled_back"
+    Attributes:
+        meaning: one or two sentences.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """A member: its value, and what it means. The default is for a look-up by value: `Result("failed")`."""
+        member = str.__new__(cls, value)
+        member._value_, member.meaning = value, meaning
+        return member
+
+
+class Result(Explained):
+    """The result of a tag: what the cluster holds after the run, compared with what it held before."""
+
+    UPDATED = "updated", "The tag has a new image."
+    UNCHANGED = "unchanged", "The registry has no other image than the tag."
+    FAILED = "failed", "The import failed; the tag keeps the image it had. `reason` and `by` say why and who refused."
+    SKIPPED = "skipped", "The tag was not imported. `reason` says why."
+    ROLLED_BACK = (
+        "rolled_back",
+        "The tag was updated and, because its rollout was bad, rolled back to the image it had.",
+    )
 
 
 class RetryClass(Enum):
@@ -100,19 +119,17 @@ class RetryClass(Enum):
     BACKOFF = "backoff"
 
 
-class Reason(StrEnum):
+class Reason(Explained):
     """Why something failed. The list is closed: dashboards and alerts name its members.
 
     Everything that depends on the reason alone stands in its line here.
 
     Attributes:
-        meaning: one sentence for `explain` and the documentation.
         retry_class: whether another try may help.
         cluster_unusable: whether the cluster could not be used at all where the API refuses every import for it; the
             other reasons are about one tag.
     """
 
-    meaning: str
     retry_class: RetryClass
     cluster_unusable: bool
 
@@ -125,47 +142,65 @@ class Reason(StrEnum):
     ) -> Self:
         """A member: its value, and what depends on it. The defaults are for a look-up by value: `Reason("timeout")`."""
         member = str.__new__(cls, value)
-        member._value_ = value
-        member.meaning, member.retry_class, member.cluster_unusable = meaning, retry_class, cluster_unusable
-        return member
-
-    NOT_FOUND = "not_found", "The registry or the API does not have it.", RetryClass.NEVER
-    UNAUTHORIZED = "unauthorized", "The login is missing, wrong or expired.", RetryClass.NEVER, True
-    FORBIDDEN = "forbidden", "The login is valid and lacks the right.", RetryClass.NEVER, True
-    RATE_LIMITED = "rate_limited", "The registry or the API asked to slow down.", RetryClass.BACKOFF, True
-    REGISTRY_ERROR = "registry_error", "The registry failed in a way that may pass.", RetryClass.BACKOFF
-    UNREACHABLE = "unreachable", "No connection: DNS, network, proxy or TLS.", RetryClass.BACKOFF, True
-    TIMEOUT = "timeout", "There was no answer in time.", RetryClass.ONCE
-    CONFLICT = "conflict", "The object was changed by another client at the same time.", RetryClass.BACKOFF
-    INVALID = "invalid", "The request or the image reference is not valid.", RetryClass.NEVER
-    API_ERROR = "api_error", "The API failed in a way that may pass.", RetryClass.BACKOFF, True
-    ABORTED = "aborted", "The run was stopped before it was done.", RetryClass.NEVER
-
-
-class Skip(StrEnum):
-    """Why a matching tag is not imported; the first that applies, in this order.
-
-    Attributes:
-        meaning: one sentence for `explain` and the documentation.
-    """
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str = "") -> Self:
-        """A member: its value, and what it means. The default is for a look-up by value."""
-        member = str.__new__(cls, value)
         member._value_, member.meaning = value, meaning
+        member.retry_class, member.cluster_unusable = retry_class, cluster_unusable
         return member
 
-    HELD = "held", "A rollback holds the tag on an earlier image."
-    OPTED_OUT = "opted_out", "The annotation import-images.dev/skip is set on the tag or its stream."
-    REFERENCE = "reference", "A reference tag: nothing is imported for it."
-    ALIAS = "alias", "The tag follows another tag of its stream and is updated along with that one."
+    NOT_FOUND = (
+        "not_found",
+        "The registry has no such image or repository, or the API no such object.",
+        RetryClass.NEVER,
+    )
+    UNAUTHORIZED = (
+        "unauthorized",
+        "By the registry: no valid pull secret. By the API: the token is wrong or has expired.",
+        RetryClass.NEVER,
+        True,
+    )
+    FORBIDDEN = (
+        "forbidden",
+        "By the registry: the pull secret may not read the repository. By the API: a right is missing, or the cluster "
+        "blocks the registry.",
+        RetryClass.NEVER,
+        True,
+    )
+    RATE_LIMITED = "rate_limited", "The registry or the API asked to slow down.", RetryClass.BACKOFF, True
+    REGISTRY_ERROR = "registry_error", "The registry answered with an error of its own.", RetryClass.BACKOFF
+    UNREACHABLE = "unreachable", "No connection: DNS, network, proxy or TLS.", RetryClass.BACKOFF, True
+    TIMEOUT = "timeout", "No answer within `IMPORT_TIMEOUT`.", RetryClass.ONCE
+    CONFLICT = "conflict", "Another client kept changing the stream.", RetryClass.BACKOFF
+    INVALID = (
+        "invalid",
+        "The API refuses the reference, or the registry is not one that the cluster allows.",
+        RetryClass.NEVER,
+    )
+    API_ERROR = "api_error", "The API failed.", RetryClass.BACKOFF, True
+    ABORTED = (
+        "aborted",
+        "The run was stopped, by a signal or by `DEADLINE`, before the tag had a result.",
+        RetryClass.NEVER,
+    )
+
+
+class Skip(Explained):
+    """Why a matching tag is not imported; the first that applies, in this order."""
+
+    HELD = "held", "The tag was rolled back and is held on that image."
+    OPTED_OUT = (
+        "opted_out",
+        'The tag has the annotation `import-images.dev/skip: "true"`, or its stream has and the tag does not say '
+        '`"false"`.',
+    )
+    REFERENCE = "reference", "The tag is a mere reference (`reference: true`), which imports nothing."
+    ALIAS = "alias", "The tag follows another tag of its stream, so it moves when that one does."
     COPY = "copy", "The tag was copied once from another stream or namespace, and nothing repeats that."
-    PINNED = "pinned", "The source is a digest, which always names the same image."
-    REMOVED = "removed", "The tag is gone from the stream's spec, and its images came from a registry."
-    NO_SOURCE = "no_source", "The tag has no source; its images are pushed into the stream."
-    WAVE = "wave", "A wave before the tag's own was bad."
+    PINNED = "pinned", "The source is a digest or an ImageStreamImage, so there is nothing newer to import."
+    REMOVED = (
+        "removed",
+        "The tag is gone from `spec.tags`, and its images came from a registry; nothing imports it any more.",
+    )
+    NO_SOURCE = "no_source", "The tag has no source to import from: images are pushed into it."
+    WAVE = "wave", "The tag belongs to a wave after one that was bad."
 
 
 class By(StrEnum):
@@ -175,44 +210,41 @@ class By(StrEnum):
     REGISTRY = "registry"
 
 
-class Outcome(StrEnum):
-    """What became of a run, in one namespace or over all.
+class Outcome(Explained):
+    """What became of a run, in one namespace or over all."""
 
-    Attributes:
-        meaning: one sentence for `explain` and the documentation.
-    """
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str = "") -> Self:
-        """A member: its value, and what it means. The default is for a look-up by value."""
-        member = str.__new__(cls, value)
-        member._value_, member.meaning = value, meaning
-        return member
-
-    SUCCESS = "success", "Every chosen tag is as the registry has it."
-    PARTIAL = "partial", "Some tags or namespaces failed."
-    FAILURE = "failure", "All tags failed."
+    SUCCESS = "success", "All tags are as the registry has them, or were skipped."
+    PARTIAL = "partial", "Some tags failed, or rollouts could not be watched."
+    FAILURE = "failure", "All tags failed, or the namespace could not be read."
     UNHEALTHY = "unhealthy", "Images were imported, and a rollout did not become healthy."
-    ABORTED = "aborted", "The run was stopped by a signal, its deadline or the loss of its lock."
-    FROZEN = "frozen", "The run was due inside a freeze window and imported nothing."
-    LOCKED = "locked", "Another run holds the lock."
+    ABORTED = "aborted", "The run was stopped by a signal, by `DEADLINE`, or because it lost its lock."
+    FROZEN = "frozen", "A scheduled run inside a freeze window; nothing was imported."
+    LOCKED = "locked", "Another run holds the lock; nothing was imported."
 
 
-class RolloutResult(StrEnum):
-    """What became of the rollout of a workload that follows a tag.
+class RolloutResult(Explained):
+    """What became of the rollout of a workload that follows a tag."""
 
-    `waiting`: the new image waits for a person (a paused Deployment, a partition, OnDelete). `will_not_redeploy`: its
-    trigger cannot fire. `paused`: its trigger is switched off on purpose. `aborted`: watched no longer.
-    """
-
-    HEALTHY = "healthy"
-    FAILED = "failed"
-    TIMED_OUT = "timed_out"
-    WAITING = "waiting"
-    WILL_NOT_REDEPLOY = "will_not_redeploy"
-    PAUSED = "paused"
-    ABORTED = "aborted"
+    HEALTHY = "healthy", "All pods run the image of the tag and are ready. A CronJob: its next Job will run it."
+    FAILED = (
+        "failed",
+        "Crash loop, image pull error, configuration error, `ProgressDeadlineExceeded`, or complete with another "
+        "image. The message has the pod's own reason. Exit status 5.",
+    )
+    TIMED_OUT = "timed_out", "Not healthy within `ROLLOUT_TIMEOUT`. Exit status 5."
+    WAITING = (
+        "waiting",
+        "The new image waits for a person: a paused Deployment, `OnDelete`, a partition. Exit status 5.",
+    )
+    WILL_NOT_REDEPLOY = (
+        "will_not_redeploy",
+        "The image trigger cannot fire: `paused` as a string, a wrong `fieldPath`, and so on. Exit status 5.",
+    )
+    PAUSED = "paused", "The image trigger is switched off on purpose (`paused: true`)."
+    ABORTED = (
+        "aborted",
+        "No longer watched: the run was stopped (exit status 6), or the workload could not be read (5).",
+    )
 
 
 @dataclass(frozen=True, slots=True, order=True)

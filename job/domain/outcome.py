@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from job.domain.exit_status import ExitStatus
 from job.domain.model import By, Outcome, Reason, Result, Rollout, RolloutResult, RunError, Stage, TagResult
 
 
@@ -68,22 +69,22 @@ def exit_status(
     taken = [tag for tag in tags if tag.result is not Result.SKIPPED]
     unread = [error for error in errors if error.stage not in (Stage.SELECT, Stage.ROLLOUTS)]
     if outcome is Outcome.ABORTED:
-        return 6
+        return ExitStatus.ABORTED
     if outcome is Outcome.LOCKED:
-        return 4
+        return ExitStatus.LOCKED
     if len({error.namespace for error in unread}) == namespaces:
-        return 3
+        return ExitStatus.CLUSTER_UNUSABLE
     if not matched and not unread:
-        return 2
+        return ExitStatus.USAGE
     if taken and all(_shows_unusable_cluster(tag) for tag in taken):
-        return 3
+        return ExitStatus.CLUSTER_UNUSABLE
     if any(rollout.is_bad for rollout in rollouts):
-        return 5
+        return ExitStatus.UNHEALTHY
     if any(error.stage == Stage.ROLLOUTS for error in errors):
-        return 1
+        return ExitStatus.ATTENTION
     if unread or any(tag.result is Result.FAILED for tag in taken):
-        return 1
-    return 0
+        return ExitStatus.ATTENTION
+    return ExitStatus.SUCCESS
 
 
 def _shows_unusable_cluster(tag: TagResult) -> bool:

@@ -11,7 +11,7 @@ import signal
 import time
 from types import FrameType
 
-ABORTED = 6
+from job.domain.exit_status import ExitStatus
 
 
 class Stop:
@@ -41,6 +41,6 @@ class Stop:
 
     def _received(self, number: int, frame: FrameType | None) -> None:
         if self._signalled:
-            os._exit(ABORTED)
+            os._exit(ExitStatus.ABORTED)
         self._signalled = True
         self.request(signal.Signals(number).name)

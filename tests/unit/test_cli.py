@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 
@@ -9,9 +10,12 @@ import pytest
 
 from job import VERSION
 from job.cli import COMMANDS, _parse, main
-from job.config.flags import FLAGS as COMMAND_FLAGS
-from job.config.flags import OF_ONE_TAG, SETTINGS, Setting
+from job.config.command import Command
+from job.config.flags import SECTIONS, SETTINGS, Setting
+from job.domain import model
+from job.domain.exit_status import ExitStatus
 
+OWN = [command for command in COMMANDS.values() if command.name != "promote"]
 FLAGS = [setting for setting in SETTINGS if setting.flag]
 
 
@@ -52,7 +56,7 @@ def ends_with(*arguments: str) -> int:
 )
 def test_a_command_comes_first_and_streams_anywhere(arguments: list[str], command: str, patterns: list[str]) -> None:
     found, options = _parse(arguments)
-    assert (found, options.patterns) == (command, patterns)
+    assert (found.name, options.patterns) == (command, patterns)
 
 
 @pytest.mark.parametrize("arguments", [["-n", "x", "plan"], ["worker", "plan"], ["--deployment", "prod", "run"]])
@@ -64,7 +68,7 @@ def test_a_command_elsewhere_is_refused(arguments: list[str], capsys: pytest.Cap
 @pytest.mark.parametrize("command", ["run", "plan", "status", "history", "rollback", "resume", "doctor"])
 def test_a_command_is_never_taken_for_a_stream_to_import(command: str) -> None:
     found, options = _parse([command, "worker:prod"])
-    assert (found, options.patterns) == (command, ["worker:prod"])
+    assert (found.name, options.patterns) == (command, ["worker:prod"])
 
 
 def test_promote_takes_no_streams(capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,7 +77,7 @@ def test_promote_takes_no_streams(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize("setting", FLAGS, ids=lambda setting: setting.name)
-def test_every_flag_sets_its_setting(setting: Setting) -> None:
+def test_every_flag_sets_its_setting(setting: Setting[object]) -> None:
     assert setting.flag
     value = [] if setting.metavar is None else ["text"]
     _, options = _parse(["run", setting.flag, *value])
@@ -144,18 +148,49 @@ def test_help_tells_of_every_command(flag: str, capsys: pytest.CaptureFixture[st
     assert "example" in told
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_of_a_command_has_an_example_and_every_flag(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends_with(command, "--help") == 0
+def test_every_command_has_a_record() -> None:
+    assert set(COMMANDS) == {command.value for command in model.Command}
+
+
+@pytest.mark.parametrize("command", OWN, ids=lambda command: command.name)
+def test_help_of_a_command_shows_its_own_flags_settings_and_statuses(
+    command: Command, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends_with(command.name, "--help") == 0
     told = capsys.readouterr().out
-    assert f"import-images {command}" in told or "import-images --" in told
-    assert "exit status:" in told
+    assert all(example in told for example in command.examples)
     for setting in FLAGS:
-        known = command not in ("history", "rollback", "resume") or setting.name in OF_ONE_TAG
-        assert setting.flag and (setting.flag in told.split()) == known
-        assert not known or setting.name in told
-    for flag in COMMAND_FLAGS.get(command, ()):
+        assert setting.flag and (setting.flag in told.split()) == (setting in command.settings)
+        assert setting not in command.settings or setting.name in told
+    for flag in command.flags:
         assert flag.flag in told
+    shown = told.partition("exit status:")[2]
+    assert [int(number) for number in re.findall(r"^  (\d)  ", shown, re.MULTILINE)] == list(command.statuses)
+
+
+@pytest.mark.parametrize("command", OWN, ids=lambda command: command.name)
+def test_every_command_says_what_usage_errors_and_success_end_with(command: Command) -> None:
+    assert {ExitStatus.SUCCESS, ExitStatus.USAGE} <= set(command.statuses)
+    assert all(command.meaning(status).endswith(".") for status in command.statuses)
+
+
+def test_every_setting_stands_in_one_section_and_serves_a_command() -> None:
+    listed = [setting.name for section in SECTIONS.values() for setting in section]
+    assert len(listed) == len(set(listed))
+    assert {setting.name for command in OWN for setting in command.settings} == set(listed)
+
+
+@pytest.mark.parametrize("command", ["rollback", "history"])
+def test_settings_of_runs_do_not_touch_other_commands(command: str) -> None:
+    environment = {"EXCLUDE": "*", "FREEZE": "nonsense", "SELECTOR": "a=b", "SHARDS": "x", "DEPLOYMENT": "prod"}
+    assert COMMANDS[command].environment(environment) == {"DEPLOYMENT": "prod"}
+    assert COMMANDS["run"].environment(environment) == environment
+
+
+def test_an_unknown_flag_is_one_line_and_a_pointer(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("plan", "--no-such-flag") == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("import-images plan: error: ") and line.endswith("see: import-images plan --help")
 
 
 def test_help_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

@@ -433,7 +433,7 @@ PAIRS = [(setting, value) for setting in SETTINGS for value in VALUES]
 SOME = random.Random(7).sample(PAIRS, 24)
 
 
-def fuzzed(place: Bed, setting: Setting, value: str, *, by_flag: bool) -> Ended:
+def fuzzed(place: Bed, setting: Setting[object], value: str, *, by_flag: bool) -> Ended:
     environment = place.environment(RETRIES="0", IMPORT_TIMEOUT="5s", PUSHGATEWAY_ADDRESS=None)
     arguments = []
     if by_flag and setting.flag and setting.metavar:
@@ -451,7 +451,7 @@ def fuzzed(place: Bed, setting: Setting, value: str, *, by_flag: bool) -> Ended:
     return Ended(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
-def assert_settled(place: Bed, setting: Setting, value: str, *, by_flag: bool) -> None:
+def assert_settled(place: Bed, setting: Setting[object], value: str, *, by_flag: bool) -> None:
     before = len(place.imports())
     done = fuzzed(place, setting, value, by_flag=by_flag)
     assert_told_well(done)
@@ -472,7 +472,9 @@ def assert_settled(place: Bed, setting: Setting, value: str, *, by_flag: bool) -
     representatives(SOME, TAIL, gating=3),
     ids=lambda each: getattr(each, "name", None),
 )
-def test_any_text_for_a_setting_is_refused_by_name_or_leads_to_a_run(place: Bed, setting: Setting, value: str) -> None:
+def test_any_text_for_a_setting_is_refused_by_name_or_leads_to_a_run(
+    place: Bed, setting: Setting[object], value: str
+) -> None:
     place.imported("app", "one")
     assert_settled(place, setting, value, by_flag=len(value) % 2 == 0)
 
@@ -480,7 +482,7 @@ def test_any_text_for_a_setting_is_refused_by_name_or_leads_to_a_run(place: Bed,
 @slow("every text for every setting takes minutes")
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_text_for_every_setting(place: Bed, setting: Setting) -> None:
+def test_every_text_for_every_setting(place: Bed, setting: Setting[object]) -> None:
     place.imported("app", "one")
     # By turns in the environment and by flag, where there is one.
     for number, value in enumerate(value for each, value in PAIRS if each is setting):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from job.config.flags import SETTINGS
+from job.config.flags import SETTINGS, Setting
 from job.config.settings import GatewaySettings, Settings, read_settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
@@ -340,3 +340,38 @@ def test_the_published_settings_are_all_known() -> None:
         *("PUSHGATEWAY_CA_FILE", "GATEWAY", "CONCURRENCY", "RETRIES", "IMPORT_TIMEOUT", "DEADLINE"),
     }
     assert published <= set(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "environment"),
+    [
+        ("NAMESPACE_SELECTOR", "team=packit", {"NAMESPACE": "other", "SERVICE": "packit", "DEPLOYMENT": "prod"}),
+        ("NAMESPACE", "packit-stg", {"NAMESPACE_SELECTOR": "team=other"}),
+        ("SERVICE", "packit", {"NAMESPACE": "other", "NAMESPACE_SELECTOR": "team=other", "DEPLOYMENT": "prod"}),
+    ],
+)
+def test_a_flag_beats_the_environment_that_answers_the_same_in_another_way(
+    flag: str, value: str, environment: dict[str, str]
+) -> None:
+    settings = settings_of(environment, {flag: value})
+    places = {"NAMESPACE": ("packit-stg",), "SERVICE": ("packit-prod",)}
+    assert settings.namespaces == places.get(flag, ())
+    assert settings.namespace_selector == (value if flag == "NAMESPACE_SELECTOR" else None)
+
+
+def test_a_login_in_the_flag_beats_that_of_the_environment() -> None:
+    environment = {"PUSHGATEWAY_TOKEN": "abc", "PUSHGATEWAY_USERNAME": "other", "PUSHGATEWAY_PASSWORD": "other"}
+    gateway = settings_of(environment, {"PUSHGATEWAY_ADDRESS": "http://me:mine@h"}).gateway
+    assert gateway == GatewaySettings("http://h", False, "me", "mine")
+    with pytest.raises(UsageError):
+        settings_of(environment | {"PUSHGATEWAY_ADDRESS": "http://me:mine@h"})
+
+
+def test_two_answers_in_the_environment_are_an_error() -> None:
+    (error,) = errors_of({"NAMESPACE": "a", "NAMESPACE_SELECTOR": "b=c"})
+    assert error.startswith("NAMESPACE_SELECTOR:")
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_default_is_a_valid_value(setting: Setting[object]) -> None:
+    assert setting.fallback == setting.parse(setting.default)

@@ -1,0 +1,215 @@
+"""The commands but `promote`, one record each."""
+
+from __future__ import annotations
+
+from job.config.command import Arguments, Command, Invocation
+from job.config.flags import (
+    CLUSTER,
+    CONCURRENCY,
+    IMPORT_TIMEOUT,
+    METRICS,
+    NAMESPACE_SELECTOR,
+    PLACE,
+    REQUESTS,
+    RETRIES,
+    ROLLOUT_TIMEOUT,
+    SELECTION,
+    SETTINGS,
+    TIME_ZONE,
+    Flag,
+)
+from job.domain.exit_status import ExitStatus
+
+_GLOBS = Arguments("globs; without TAG: --deployment, else every tag")
+_ONE_TAG = Arguments("one stream and tag; without TAG: --deployment", nargs=1)
+_READ_ONLY = {
+    ExitStatus.USAGE: "Bad usage or settings, or nothing matched.",
+    ExitStatus.CLUSTER_UNUSABLE: "The cluster could not be used: unreachable, or not allowed.",
+    ExitStatus.ABORTED: "Stopped by a signal.",
+}
+_NO_RIGHT = "The cluster could not be used, or the right to update the tag is missing; nothing was changed."
+# What a command about one tag reads. The settings of runs, such as EXCLUDE and FREEZE, do not apply to it.
+_TAG_SETTINGS = (*PLACE, *CLUSTER, *METRICS, RETRIES, IMPORT_TIMEOUT, ROLLOUT_TIMEOUT, TIME_ZONE)
+
+
+def _run(call: Invocation) -> int:
+    from job.commands.run import run
+    from job.domain import model
+
+    return run(model.Command.RUN, call.settings, call.stop, as_table=call.as_table)
+
+
+def _plan(call: Invocation) -> int:
+    from job.commands.run import run
+    from job.domain import model
+
+    return run(model.Command.PLAN, call.settings, call.stop, as_table=call.as_table)
+
+
+def _history(call: Invocation) -> int:
+    from job.commands.history import history
+
+    return history(call.settings, call.stop, as_table=call.as_table, check=call.options.check)
+
+
+def _rollback(call: Invocation) -> int:
+    from job.commands.rollback import rollback
+    from job.commands.rollback_plan import Asked
+
+    options = call.options
+    asked = Asked(options.to, options.reason, options.until, options.until_newer, options.yes)
+    return rollback(call.settings, asked, call.stop, as_table=call.as_table)
+
+
+def _resume(call: Invocation) -> int:
+    from job.commands.rollback import resume
+
+    return resume(call.settings, call.stop, as_table=call.as_table)
+
+
+def _status(call: Invocation) -> int:
+    from job.status.command import status
+
+    return status(call.settings, call.stop, as_table=call.as_table)
+
+
+def _doctor(call: Invocation) -> int:
+    from job.doctor.command import doctor
+
+    return doctor(call.settings, call.stop, as_table=call.as_table)
+
+
+COMMANDS = (
+    Command(
+        "run",
+        "import the tags of a deployment (the default command)",
+        "Imports what the registry has for each tag, and with --watch-rollouts waits for the workloads that follow "
+        "the updated ones.",
+        _run,
+        settings=SETTINGS,
+        arguments=Arguments("globs; STREAM:TAG beats --deployment"),
+        examples=(
+            "import-images --deployment prod -n packit-prod",
+            "import-images run 'packit-*' --deployment prod --exclude packit-tests",
+            "import-images run packit-worker:stg --output json",
+        ),
+        statuses=dict.fromkeys(ExitStatus, "")
+        | {ExitStatus.ATTENTION: "Some tag failed, or a namespace or its rollouts could not be read."},
+    ),
+    Command(
+        "plan",
+        "show what a run would import; writes nothing",
+        "Selects the same tags as a run, and asks the server for the images that it would import.",
+        _plan,
+        settings=(*SELECTION, *CLUSTER, *REQUESTS),
+        arguments=Arguments("globs; STREAM:TAG beats --deployment"),
+        examples=(
+            "import-images plan --deployment prod -n packit-prod",
+            "import-images plan 'packit-*:prod' --output json",
+        ),
+        statuses={
+            ExitStatus.SUCCESS: "Every look-up was answered, whatever a run would change.",
+            ExitStatus.ATTENTION: "Some image could not be looked up, or a namespace could not be read.",
+            **_READ_ONLY,
+        },
+    ),
+    Command(
+        "status",
+        "show what needs attention: failures, holds, old tags, runs, workloads on another image",
+        "Writes nothing. Each problem comes with a command that fixes it.",
+        _status,
+        settings=(*SELECTION, *CLUSTER, *REQUESTS, TIME_ZONE),
+        arguments=_GLOBS,
+        examples=(
+            "import-images status --deployment prod -n packit-prod",
+            "import-images status 'packit-*' --output json",
+        ),
+        statuses={
+            ExitStatus.SUCCESS: "Nothing needs attention.",
+            ExitStatus.ATTENTION: "Something needs attention, or could not be read.",
+            **_READ_ONLY,
+        },
+    ),
+    Command(
+        "history",
+        "list the images that a tag has had, newest first",
+        "",
+        _history,
+        settings=(*PLACE, NAMESPACE_SELECTOR, *CLUSTER, CONCURRENCY, RETRIES, IMPORT_TIMEOUT),
+        flags=(Flag("--check", "ask which of the images are still in the registry"),),
+        arguments=Arguments("globs; without TAG: --deployment, else every tag", nargs="+"),
+        examples=(
+            "import-images history packit-worker:prod -n packit-prod",
+            "import-images history packit-worker --deployment prod --check",
+        ),
+        statuses={
+            ExitStatus.SUCCESS: "The history is shown.",
+            ExitStatus.ATTENTION: "With `--check`: a registry did not answer for some image.",
+            **_READ_ONLY,
+        },
+    ),
+    Command(
+        "rollback",
+        "roll a tag back to an earlier image, hold it there, and watch the rollout",
+        "Shows what it will do and asks. No run imports the tag until the hold ends.",
+        _rollback,
+        settings=_TAG_SETTINGS,
+        flags=(
+            Flag(
+                "--to",
+                "how many distinct images to go back (default 1), or a digest or its beginning",
+                "N|DIGEST",
+                "1",
+            ),
+            Flag("--reason", "why, for everyone who sees the hold", "TEXT"),
+            Flag("--until", "when a run may release the tag: a time, or a duration such as 3d", "TIME|DURATION"),
+            Flag("--until-newer", "a run may release the tag once the registry has another image than the bad one"),
+            Flag("--yes", "do not ask"),
+        ),
+        arguments=_ONE_TAG,
+        examples=(
+            "import-images rollback packit-worker:prod -n packit-prod --reason 'crashes on start'",
+            "import-images rollback packit-worker:prod --to 2 --until 3d --yes",
+            "import-images rollback packit-worker:prod --to sha256:4f53cda18c2b --until-newer",
+        ),
+        statuses={
+            ExitStatus.SUCCESS: "The tag is rolled back, and its workloads are healthy.",
+            ExitStatus.ATTENTION: "Another client moved the tag meanwhile, or its workloads could not be watched.",
+            ExitStatus.USAGE: "Bad usage or settings, no such image, or not confirmed; nothing was changed.",
+            ExitStatus.CLUSTER_UNUSABLE: _NO_RIGHT,
+            ExitStatus.UNHEALTHY: "Rolled back, and a rollout did not become healthy.",
+            ExitStatus.ABORTED: "Stopped by a signal.",
+        },
+    ),
+    Command(
+        "resume",
+        "release a held tag: restore its source, import, and watch the rollout",
+        "",
+        _resume,
+        settings=_TAG_SETTINGS,
+        arguments=_ONE_TAG,
+        examples=("import-images resume packit-worker:prod -n packit-prod",),
+        statuses={
+            ExitStatus.SUCCESS: "The tag is released and imported, and its workloads are healthy.",
+            ExitStatus.ATTENTION: "Released, but the import failed or its workloads could not be watched.",
+            ExitStatus.USAGE: "Bad usage or settings, or the tag is not held; nothing was changed.",
+            ExitStatus.CLUSTER_UNUSABLE: _NO_RIGHT,
+            ExitStatus.UNHEALTHY: "Imported, and a rollout did not become healthy.",
+            ExitStatus.ABORTED: "Stopped by a signal.",
+        },
+    ),
+    Command(
+        "doctor",
+        "find what will go wrong: triggers that never fire, rights that are missing, ...",
+        "Writes nothing. Each finding comes with a command that fixes it, where there is one.",
+        _doctor,
+        settings=(*SELECTION, *CLUSTER, *METRICS, *REQUESTS, TIME_ZONE),
+        arguments=_GLOBS,
+        examples=("import-images doctor --deployment prod -n packit-prod",),
+        statuses={
+            ExitStatus.SUCCESS: "There are at most notes.",
+            ExitStatus.ATTENTION: "There is an error or a warning.",
+            **_READ_ONLY,
+        },
+    ),
+)

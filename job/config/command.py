@@ -1,0 +1,154 @@
+"""What a command is: one record, from which parser, help, completion and documentation follow.
+
+Records name the function to call, which imports what it needs when it is called, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
+
+from job.config.flags import SECTIONS, Flag, Setting
+from job.domain.exit_status import ExitStatus
+
+if TYPE_CHECKING:
+    from job.config.settings import Settings
+    from job.runtime.shutdown import Stop
+
+PROGRAM = "import-images"
+# Of help texts, in columns.
+WIDTH = 80
+
+
+class Arguments(NamedTuple):
+    """The arguments of a command, which stand among its options.
+
+    Attributes:
+        help: what they name.
+        metavar: how the usage line shows them.
+        nargs: how many, as argparse counts them: `*`, `+` or a number.
+    """
+
+    help: str
+    metavar: str = "STREAM[:TAG]"
+    nargs: str | int = "*"
+
+
+class Invocation(NamedTuple):
+    """What the user asked for: the options of the command line and the checked settings."""
+
+    options: argparse.Namespace
+    settings: Settings
+    stop: Stop
+    as_table: bool
+
+
+class Command(NamedTuple):
+    """One command.
+
+    Attributes:
+        name: what the user types.
+        summary: one phrase for the list of commands.
+        description: what more the command's own help says, in sentences.
+        call: does the work and returns the exit status.
+        statuses: every exit status that it can end with, and what it then means; empty text for the general meaning.
+        settings: the settings that it reads; all others of the environment do not apply to it.
+        flags: its own flags.
+        arguments: None where it takes none.
+        examples: command lines.
+    """
+
+    name: str
+    summary: str
+    description: str
+    call: Callable[[Invocation], int]
+    statuses: Mapping[ExitStatus, str]
+    settings: tuple[Setting[object], ...] = ()
+    flags: tuple[Flag, ...] = ()
+    arguments: Arguments | None = None
+    examples: tuple[str, ...] = ()
+
+    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+        """The options; arguments are its attribute `patterns`.
+
+        Raises:
+            SystemExit: for `--help` and usage errors, as argparse does.
+        """
+        options = self.parser().parse_intermixed_args(words)
+        if self.arguments is None:
+            options.patterns = []
+        return options
+
+    def parser(self) -> argparse.ArgumentParser:
+        """The parser of its arguments, flags and settings."""
+        about = self.arguments
+        usage = f"{PROGRAM} {self.name} [OPTIONS]" + (f" {_usage(about)}" if about else "")
+        parser = Parser(
+            prog=f"{PROGRAM} {self.name}",
+            usage=usage,
+            description=textwrap.fill(f"{sentence(self.summary)}. {self.description}", WIDTH),
+            epilog=f"{self._examples()}\n\n{self._statuses()}",
+            formatter_class=_Formatter,
+            allow_abbrev=False,
+        )
+        if about:
+            parser.add_argument("patterns", nargs=about.nargs, metavar=about.metavar, help=about.help)
+        parser.add_argument("--output", metavar="FORMAT", help="table (default on a terminal) or json")
+        for flag in self.flags:
+            flag.add(parser)
+        for title, section in SECTIONS.items():
+            group = parser.add_argument_group(title)
+            for setting in section:
+                if setting in self.settings:
+                    setting.add(group)
+        return parser
+
+    def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The environment variables that apply to it."""
+        return {each.name: environment[each.name] for each in self.settings if each.name in environment}
+
+    def meaning(self, status: ExitStatus) -> str:
+        """What an exit status of this command means."""
+        return self.statuses[status] or status.meaning
+
+    def _examples(self) -> str:
+        return "\n  ".join(["examples:", *self.examples])
+
+    def _statuses(self) -> str:
+        return described_statuses({status: self.meaning(status) for status in self.statuses})
+
+
+def described_statuses(statuses: Mapping[ExitStatus, str]) -> str:
+    """Exit statuses with their meanings, for the end of a help text."""
+    lines = ["exit status:"]
+    for status, meaning in statuses.items():
+        wrapped = textwrap.wrap(meaning.replace("`", ""), WIDTH - 5)
+        lines += [f"  {status:d}  {wrapped[0]}", *(f"     {line}" for line in wrapped[1:])]
+    return "\n".join(lines)
+
+
+def _usage(arguments: Arguments) -> str:
+    several = {"*": f"[{arguments.metavar}...]", "+": f"{arguments.metavar}..."}
+    return several.get(str(arguments.nargs), arguments.metavar)
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    """Help texts of one width on every terminal, with room for the names of flags."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=30, width=WIDTH)
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a usage error on one line, with the command that shows the help."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print what is wrong and exit."""
+        self.exit(ExitStatus.USAGE, f"{self.prog}: error: {message}; see: {self.prog} --help\n")
+
+
+def sentence(text: str) -> str:
+    """The text with a capital letter."""
+    return text[0].upper() + text[1:]
