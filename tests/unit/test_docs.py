@@ -141,3 +141,34 @@ def test_the_example_of_a_report_has_the_shape_of_a_report() -> None:
     tag = replace(tag_result(), moved_with=("live",))
     report = replace(report_of(tag), errors=unlisted().errors, rollouts=(rollout,))
     assert shape(json.loads(block[1])) == shape(json.loads("".join(json_lines(report))))
+
+
+LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a page's headings, as forges and MkDocs make them."""
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md"))], ids=name_of)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for path, anchor in LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), path
+        if anchor:
+            assert anchor in anchors(target.read_text(encoding="utf-8")), f"{path}#{anchor}"
+
+
+@pytest.mark.parametrize("name", [name for name in cli.COMMANDS if name != "promote"])
+def test_every_command_has_a_page_in_the_site(name: str) -> None:
+    assert (ROOT / "docs" / "commands" / f"{name}.md").is_file()
+    assert f"commands/{name}.md" in (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = re.findall(r"(\S+\.md)$", (ROOT / "mkdocs.yml").read_text(encoding="utf-8"), re.MULTILINE)
+    pages = {str(page.relative_to(ROOT / "docs")) for page in PAGES if page.is_relative_to(ROOT / "docs")}
+    assert set(navigation) == pages | {"index.md", "changelog.md", "contributing.md", "security.md"}
