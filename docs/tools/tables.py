@@ -8,6 +8,7 @@ below it.
 from __future__ import annotations
 
 import ast
+import posixpath
 import re
 import sys
 import tomllib
@@ -65,12 +66,12 @@ def flags_of(command: Command) -> str:
     return table(("Flag", "Value", "Meaning"), rows)
 
 
-def commands() -> str:
-    """Every command, with a link to its page."""
+def commands(folder: str) -> str:
+    """Every command, with a link to its page as seen from a folder."""
     rows = []
     for name, command in cli.COMMANDS.items():
-        page = "../promote.md" if name == "promote" else f"{name}.md"
-        rows.append((f"[`{name}`]({page})", sentence(command.summary)))
+        page = "docs/promote.md" if name == "promote" else f"docs/commands/{name}.md"
+        rows.append((f"[`{name}`]({posixpath.relpath(page, folder)})", sentence(command.summary)))
     return table(("Command", "What it does"), rows)
 
 
@@ -215,7 +216,8 @@ def imported() -> str:
 
 TABLES: Mapping[str, Callable[[], str]] = {
     "settings": settings,
-    "commands": commands,
+    "commands": partial(commands, "docs/commands"),
+    "commands of the readme": partial(commands, "."),
     **{f"flags of {name}": partial(flags_of, each) for name, each in cli.COMMANDS.items() if each.flags},
     **{f"statuses of {each.name}": partial(statuses_of, each) for each in registry.COMMANDS},
     "statuses": statuses,
