@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import logging
+
 from job.domain.model import Outcome
 from job.publish.sink import Publication
+from job.runtime.watchdog import call_within
+
+log = logging.getLogger(__name__)
+
+# The requests have 120 s in all; a gateway that sends byte by byte could make each of them last for ever.
+SECONDS = 150.0
 
 
 class MetricsSink:
@@ -20,5 +29,6 @@ class MetricsSink:
             # Loads the Prometheus client, which most commands do not need.
             from job.publish.push import push_metrics
 
-            push_metrics(publication, gateway)
+            if not call_within(SECONDS, functools.partial(push_metrics, publication, gateway), "metrics"):
+                log.error("metrics were not pushed within %g s: %s does not end its answer", SECONDS, gateway.url)
         return publication

@@ -8,6 +8,7 @@ import json
 import logging
 import socket
 import threading
+import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from job.config.settings import GatewaySettings
 from job.doctor.gateway_probe import probe
 from job.publish import gateway_answer
 from job.publish.pushgateway import Gateway, push
+from job.runtime.watchdog import call_within
 from tests.unit.reports import report_of, tag_result
 
 Body = Callable[[], Iterator[bytes]]
@@ -167,6 +169,27 @@ def test_a_large_group_of_ours_is_read_whole() -> None:
         push(report, gateway, {}, narrowed=False)
         gateway.close()
         assert server.methods == ["GET", "PUT"]
+
+
+@pytest.mark.parametrize("part", [b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_an_answer_without_an_end_does_not_hold_the_run(part: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer() -> Iterator[bytes]:
+        while True:
+            yield part
+            time.sleep(0.01)
+
+    with hostile(answer) as server:
+        gateway = Gateway(GatewaySettings(server.url))
+        began = time.monotonic()
+        monkeypatch.setattr("job.publish.pushgateway.SECONDS", 30)
+        assert not call_within(0.5, lambda: push(report_of(tag_result()), gateway, {}, narrowed=False), "push")
+        assert time.monotonic() - began < 5
+
+
+def test_a_call_that_ends_is_as_without_a_watchdog() -> None:
+    assert call_within(5, lambda: None, "nothing")
+    with pytest.raises(ValueError, match="mine"):
+        call_within(5, lambda: int("mine"), "fails")
 
 
 @pytest.mark.parametrize("name", ["blanks", "a text"])
