@@ -5,30 +5,29 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 
+# Values of the user and of git are data: make expands none of them, recipes read them as "$$NAME" from the environment.
+given := VENV PYTHON JOBS SBOM IMAGE ENGINE BASE PYTHONS CLIENT ARGS STREAM TO REASON \
+	DEPLOYMENT NAMESPACE NAMESPACE_SELECTOR SERVICE SELECTOR EXCLUDE HOST TOKEN PUSHGATEWAY_ADDRESS FREEZE TIME_ZONE
+as-data = $(if $(filter $(2),$(firstword $(origin $(1)))),$(eval export override $(1) := $$(value $(1))))
+$(foreach name,$(given),$(call as-data,$(name),environment))
+$(foreach name,$(.VARIABLES),$(call as-data,$(name),command))
 VENV ?= .venv
-# The newest Python on the path, if it is new enough.
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-	if $$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then echo $$p; break; fi; done)
-BIN := $(VENV)/bin
-# The tests wait about as much as they compute.
 JOBS ?= 4
 SBOM ?= sbom.json
+export JOBS SBOM
+# The folder's name is a part of targets and commands.
+unquoted := ; & | < > ( ) { } [ ] ` ' " \ $$ * ? ! ~ \#
+$(foreach mark,$(unquoted),$(if $(findstring $(mark),$(VENV)),$(error VENV: a name with $(mark) cannot be used)))
+$(if $(word 2,x$(VENV)x),$(error VENV: a name with a space cannot be used))
+BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
-
-# For the container image.
-VERSION = $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
-REVISION = $(shell git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null)
-SOURCE = $(shell git config --get remote.origin.url | sed 's#//[^/@]*@#//#')
-IMAGE ?= import-images:$(VERSION)
-ENGINE ?= $(firstword $(foreach engine,podman buildah docker,$(if $(shell command -v $(engine)),$(engine))))
+# Starts the command that follows, with the words of the variable ARGS in place of the first word ARGS. Quotation marks
+# group words, and nothing else means anything.
+WITH_ARGS := $(BIN)/python -c 'import os, shlex, sys; words, at = sys.argv[1:], sys.argv.index("ARGS") - 1; words[at : at + 1] = shlex.split(os.environ.get("ARGS", "")); os.execvp(words[0], words)'
+export ARGS
 # With oc and its login, if there is an oc.
-JOB := $(if $(or $(CLIENT),$(if $(shell command -v oc),,none)),,CLIENT=oc )$(BIN)/import-images
-# Values from the user reach the program unchanged: neither make nor the shell expands them.
-override STREAM := $(value STREAM)
-override TO := $(value TO)
-override REASON := $(value REASON)
-export STREAM TO REASON
-given = [ -n "$$$(1)" ] || { echo "missing: $(1)=..., as in: make $@ $(1)=packit-worker:prod" >&2; exit 2; }
+JOB := $(if $(or $(CLIENT),$(if $(shell command -v oc),,none)),,CLIENT=oc )$(WITH_ARGS) $(BIN)/import-images
+required = [ -n "$${$(1):-}" ] || { echo "missing: $(1)=..., as in: make $@ $(1)=packit-worker:prod" >&2; exit 2; }
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
@@ -41,11 +40,11 @@ run: $(VENV)/.tests packages ## the job on the sandbox: runs, the metrics in the
 	@$(BIN)/python -m tests.sandbox.demo
 
 test: $(VENV)/.tests packages ## the tests, but for those that take minutes
-	@$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 8 -m 'not image and not slow' $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --maxschedchunk 8 -m 'not image and not slow' ARGS
 
 test-all: $(VENV)/.tests $(VENV)/.image packages ## every test but the image, and the job on each Python: PYTHONS='3.11 3.13'
-	@$(BIN)/python -m pytest -n $(JOBS) --maxschedchunk 8 -m 'not image' $(ARGS)
-	@$(BIN)/python -m tests.support.compatibility --jobs $(JOBS) $(PYTHONS)
+	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --maxschedchunk 8 -m 'not image' ARGS
+	@set -f; $(BIN)/python -m tests.support.compatibility --jobs "$$JOBS" $${PYTHONS:-}
 
 check: $(VENV)/.tests ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check job tests manifests docs
@@ -54,62 +53,68 @@ check: $(VENV)/.tests ## formatting, lint, types, layers
 	@$(BIN)/lint-imports
 
 bench: $(VENV)/.tests packages ## the job against a loop of kubectl: ratios in one run
-	@$(BIN)/python -m tests.bench $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m tests.bench ARGS
 
 limits: $(VENV)/.tests packages ## the job within the CPU and memory of its pod (as root)
 	@$(BIN)/python -m tests.bench.limits
 
 import-images: $(VENV)/.job ## the job on the current login: DEPLOYMENT=prod make import-images
-	@$(JOB) run $(ARGS)
+	@$(JOB) run ARGS
 
 plan: $(VENV)/.job ## what a run would import: DEPLOYMENT=prod make plan
-	@$(JOB) plan $(ARGS)
+	@$(JOB) plan ARGS
 
 status: $(VENV)/.job ## what needs attention: DEPLOYMENT=prod make status
-	@$(JOB) status $(ARGS)
+	@$(JOB) status ARGS
 
 doctor: $(VENV)/.job ## what will go wrong, and the command that fixes it: DEPLOYMENT=prod make doctor
-	@$(JOB) doctor $(ARGS)
+	@$(JOB) doctor ARGS
 
 history: $(VENV)/.job ## the images that a tag has had: make history STREAM=packit-worker:prod
-	@$(call given,STREAM)
-	@$(JOB) history $(ARGS) -- "$$STREAM"
+	@$(call required,STREAM)
+	@$(JOB) history ARGS -- "$$STREAM"
 
 rollback: $(VENV)/.job ## move a tag to an earlier image and hold it: make rollback STREAM=... [TO=2] [REASON='...']
-	@$(call given,STREAM)
-	@$(JOB) rollback $${TO:+--to="$$TO"} $${REASON:+--reason="$$REASON"} $(ARGS) -- "$$STREAM"
+	@$(call required,STREAM)
+	@$(JOB) rollback $${TO:+--to="$$TO"} $${REASON:+--reason="$$REASON"} ARGS -- "$$STREAM"
 
 resume: $(VENV)/.job ## release a held tag: make resume STREAM=packit-worker:prod
-	@$(call given,STREAM)
-	@$(JOB) resume $(ARGS) -- "$$STREAM"
+	@$(call required,STREAM)
+	@$(JOB) resume ARGS -- "$$STREAM"
 
 move-stable: $(VENV)/.job ## move stable branches, as promote.toml says: make move-stable ARGS='--wait --run'
-	@$(JOB) promote move $(ARGS)
+	@$(JOB) promote move ARGS
 
 image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME:TAG make image
-	@[ -n "$(ENGINE)" ] || { echo "missing: podman, buildah or docker" >&2; exit 1; }
-	@$(ENGINE) build --file Containerfile --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) \
-		--build-arg VERSION=$(VERSION) --build-arg REVISION=$(REVISION) --build-arg SOURCE=$(SOURCE) $(ARGS) .
+	@engine=$${ENGINE:-}; for each in podman buildah docker; do \
+		if [ -z "$$engine" ] && command -v $$each >/dev/null; then engine=$$each; fi; done; \
+	[ -n "$$engine" ] || { echo "missing: podman, buildah or docker" >&2; exit 1; }; \
+	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
+	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || true); \
+	source=$$(git config --get remote.origin.url | sed 's#//.*@#//#' || true); \
+	set -f; "$$engine" build --file Containerfile --tag "$${IMAGE:-import-images:$$version}" \
+		$${BASE:+--build-arg "BASE=$$BASE"} --build-arg "VERSION=$$version" --build-arg "REVISION=$$revision" \
+		--build-arg "SOURCE=$$source" $${ARGS:-} .
 
 image-check: $(VENV)/.tests packages ## build the image on a Debian base of its own and run it there as a pod would (as root)
 	@tests/support/install-packages buildah=buildah debootstrap=debootstrap
-	@$(BIN)/python -m pytest -m image tests/integration/image/test_image.py $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m pytest -m image tests/integration/image/test_image.py ARGS
 
 requirements: $(VENV)/.image ## the exact versions of the image's packages; newer ones: make requirements ARGS=--upgrade
-	@$(BIN)/$(LOCK) $(ARGS) --output-file requirements.txt pyproject.toml
+	@$(WITH_ARGS) $(BIN)/$(LOCK) ARGS --output-file requirements.txt pyproject.toml
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
-		| $(BIN)/$(LOCK) $(ARGS) --output-file requirements-build.txt -
+		| $(WITH_ARGS) $(BIN)/$(LOCK) ARGS --output-file requirements-build.txt -
 
 sbom: $(VENV)/.tests ## the inventory of the image, as CycloneDX: sbom.json
 	@$(BIN)/python -W ignore -m cyclonedx_py requirements --pyproject pyproject.toml --spec-version 1.6 --short-PURLs \
-		--output-reproducible --output-format JSON --output-file $(SBOM) requirements.txt
+		--output-reproducible --output-format JSON --output-file "$$SBOM" requirements.txt
 
 audit: $(VENV)/.image ## check the exact versions for known vulnerabilities (needs a network)
-	@$(BIN)/uv tool run --quiet --from 'pip-audit>=2.9,<3' pip-audit --disable-pip --require-hashes --strict \
-		--requirement requirements.txt --requirement requirements-build.txt $(ARGS)
+	@$(WITH_ARGS) $(BIN)/uv tool run --quiet --from 'pip-audit>=2.9,<3' pip-audit --disable-pip --require-hashes --strict \
+		--requirement requirements.txt --requirement requirements-build.txt ARGS
 
 soak: $(VENV)/.tests packages ## 500 runs in a row, after which nothing may have leaked: ARGS='--runs 50' for fewer
-	@$(BIN)/python -m tests.bench.soak $(ARGS)
+	@$(WITH_ARGS) $(BIN)/python -m tests.bench.soak ARGS
 
 dashboards: $(VENV)/.tests ## write the dashboards for Grafana and the OpenShift console
 	@$(BIN)/python -m manifests.dashboards
@@ -134,8 +139,12 @@ packages:
 		prometheus=prometheus openssl=openssl git=git faketime=faketime
 
 $(VENV)/.python:
-	@[ -n "$(PYTHON)" ] || tests/support/install-packages python3.11=python3 +python3-venv
-	@python=$(PYTHON); $${python:-python3} -m venv $(VENV)
+	@# The newest Python on the path, if it is new enough.
+	@python=$${PYTHON:-}; for each in python3.13 python3.12 python3.11 python3; do \
+		if [ -z "$$python" ] && $$each -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' \
+			2>/dev/null; then python=$$each; fi; done; \
+	[ -n "$$python" ] || tests/support/install-packages python3.11=python3 +python3-venv; \
+	"$${python:-python3}" -m venv $(VENV)
 	@$(PIP) install --upgrade 'pip>=25.1'
 	@touch $@
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def environment(tmp_path: Path) -> Path:
     program.parent.mkdir()
     program.write_text('#!/bin/sh\necho "CLIENT=$CLIENT"; for each in "$@"; do echo "$each"; done\n')
     program.chmod(0o755)
+    program.with_name("python").symlink_to(sys.executable)
     for name, age in ((".python", 60), (".job", -1)):
         (tmp_path / name).touch()
         os.utime(tmp_path / name, (time.time() - age,) * 2)
