@@ -22,7 +22,13 @@ from job.domain.times import parse_time
 
 GROUP = "image.openshift.io/v1"
 ANNOTATION_PREFIX = "import-images.dev/"
-REVISION_LABELS = ("org.opencontainers.image.revision", "vcs-ref")
+REVISION_LABELS = (
+    "org.opencontainers.image.revision",
+    # Source-to-image. Before vcs-ref, which its builder images have of their own.
+    "io.openshift.build.commit.id",
+    "org.label-schema.vcs-ref",
+    "vcs-ref",
+)
 VERSION_LABELS = ("org.opencontainers.image.version", "version")
 # Of a revision or version, in characters.
 LONGEST_LABEL = 200

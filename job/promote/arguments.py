@@ -22,7 +22,8 @@ EXAMPLES = {
     "wait": """  import-images promote wait --deployment prod -n packit-prod --timeout 2h
   import-images promote wait packit --run --deployment prod -n packit-prod""",
     "notes": """  import-images promote notes --deployment prod -n packit-prod
-  import-images promote notes --since 7d --output json""",
+  import-images promote notes --since 7d --output json
+  import-images promote notes library --between 2026-11-23""",
 }
 _STATUSES = """exit status:
   0 done, or there was nothing to do   1 a repository could not be read, moved or recorded
@@ -106,6 +107,8 @@ def _parser(command: str) -> argparse.ArgumentParser:
         add(
             "--since", metavar="RUN|TIME|DURATION", help="the first run, or the start, of the period; default: last run"
         )
+        add("--between", metavar="FROM[..TO]", help="instead of runs: commits of stable, from a time, run or commit on")
+        add("--template", metavar="FILE", help="a jinja2 template for the Markdown; default: template in promote.toml")
     group = parser.add_argument_group("cluster" + (" and run" if command in ("move", "wait") else ""))
     for setting in SETTINGS:
         if command in ("move", "wait") or setting.name in _CLUSTER:

@@ -1,8 +1,8 @@
 """Whether the images of promoted commits have arrived.
 
-An image has arrived when its revision label is the promoted commit; either may be an abbreviated hash. It has also
-arrived when stable was moved on in the meantime: the image's commit contains the promoted one and is on stable. Any
-other image does not count, for example one of the rolling branch that contains the commit: it was not promoted.
+An image has arrived when its revision label names the promoted commit; either may be an abbreviated hash. It has also
+arrived when its commit contains the promoted one and is on stable, which was moved on in the meantime; or on rolling,
+if the configuration says `later = true`. Any other image does not count: its commit was not promoted.
 """
 
 from __future__ import annotations
@@ -11,15 +11,23 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from job.promote.commits import is_hash, same
+from job.promote.commits import revision_commit, same
 
 
 class State(StrEnum):
-    """The state of an awaited image. `later`: its commit is one to which stable was moved after the promoted one."""
+    """The state of an awaited image. `later`: its commit comes after the promoted one, and counts."""
 
     WAITING = "waiting"
     ARRIVED = "arrived"
     LATER = "later"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of an image, and for a person why it does not count."""
+
+    state: State
+    problem: str | None = None
 
 
 class History(Protocol):
@@ -37,33 +45,56 @@ class History(Protocol):
     def contains(self, commit: str, older: str) -> bool:
         """Whether `older` is `commit` or one of its ancestors."""
 
+    def count(self, since: str, until: str) -> int:
+        """The number of commits that `until` has and `since` does not."""
+
 
 @dataclass(slots=True)
 class Judge:
-    """Decides about the images of one repository's promoted commit."""
+    """Decides about the images of one repository's promoted commit.
+
+    Attributes:
+        commit: the promoted commit.
+        stable: the name of the branch.
+        rolling: the name of the branch.
+        history: of the repository.
+        later: whether an image of a later commit of rolling counts.
+    """
 
     commit: str
     stable: str
+    rolling: str
     history: History
+    later: bool = False
     _unknown: set[str] = field(default_factory=set)
 
-    def state(self, revision: str | None) -> State:
-        """The state of an image with this revision label.
+    def verdict(self, label: str | None) -> Verdict:
+        """Judge an image by its revision label.
 
         Raises:
             GitError: an unknown revision cannot be fetched.
         """
-        if revision is None or not is_hash(revision):
-            return State.WAITING
+        if not (label or "").strip():
+            return _waiting("the image has no revision label, so its commit is unknown")
+        revision = revision_commit(label)
+        if revision is None:
+            return _waiting(f"the revision label {label!r} does not name a commit")
         if same(revision, self.commit):
-            return State.ARRIVED
-        commit = self._resolve(revision.strip().lower())
-        if commit is None or not self.history.contains(commit, self.commit):
-            return State.WAITING
-        if not self._is_on_stable(commit):
+            return Verdict(State.ARRIVED)
+        commit = self._resolve(revision)
+        if commit is None:
+            return _waiting(f"the revision label {label!r} is not a commit of this repository; of a base image?")
+        if not self.history.contains(commit, self.commit):
+            return Verdict(State.WAITING)
+        if not self._is_on(commit, self.stable):
             # Stable may have been moved to it since the last fetch.
             self.history.fetch()
-        return State.LATER if self._is_on_stable(commit) else State.WAITING
+        is_on_rolling = self._is_on(commit, self.rolling)
+        if self._is_on(commit, self.stable) or (self.later and is_on_rolling):
+            return Verdict(State.LATER)
+        after = self.history.count(self.commit, commit)
+        place = f"on {self.rolling}; it would count with later = true" if is_on_rolling else "on another branch"
+        return _waiting(f"the image's commit is {after} after the promoted one, {place}")
 
     def _resolve(self, revision: str) -> str | None:
         """The commit of a revision. An unknown one is fetched for only once, since it may never resolve."""
@@ -75,6 +106,10 @@ class Judge:
             self._unknown.add(revision)
         return commit
 
-    def _is_on_stable(self, commit: str) -> bool:
-        stable = self.history.tip(self.stable)
-        return stable is not None and self.history.contains(stable, commit)
+    def _is_on(self, commit: str, branch: str) -> bool:
+        tip = self.history.tip(branch)
+        return tip is not None and self.history.contains(tip, commit)
+
+
+def _waiting(problem: str) -> Verdict:
+    return Verdict(State.WAITING, problem)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from job.domain.errors import UsageError
 from job.domain.schedule import parse_moment
@@ -49,6 +49,16 @@ def parse_since(text: str | None, now: datetime, zone: tzinfo) -> Since:
         expected = "neither a run's id, nor a time such as 2026-12-01T02:00, nor a duration such as 7d"
         raise UsageError([f"--since: {text!r} is {expected}"]) from None
     return Since(time=now - moment if isinstance(moment, timedelta) else moment)
+
+
+def run_start(text: str) -> datetime | None:
+    """The time in a run's id; None if the text is not an id."""
+    if not _RUN_ID.fullmatch(text):
+        return None
+    try:
+        return datetime.strptime(text[:16], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def runs_since(runs: Sequence[RunRecord], since: Since) -> tuple[RunRecord, ...]:

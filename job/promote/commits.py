@@ -1,17 +1,17 @@
-"""Commits as git lists them, the pull requests they name, and a repository's web address."""
+"""Commits as git lists them, revision labels, and a repository's pages on the web."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from job.domain.times import from_unix
 
-# Hash, parents, author, committer date, subject. None of these can contain NUL.
-LOG_FORMAT = "%H%x00%P%x00%an%x00%ct%x00%s"
-_FIELDS = 5
+# Hash, parents, author, committer date, subject, rest of the message. None of these can contain NUL.
+LOG_FORMAT = "%H%x00%P%x00%an%x00%ct%x00%s%x00%b"
+_FIELDS = 6
 # An abbreviated hash has at least this many digits.
 MIN_HASH_LENGTH = 7
 SHORT_LENGTH = 9
@@ -28,6 +28,7 @@ class Commit:
     at: datetime | None
     subject: str
     is_merge: bool = False
+    body: str = ""
 
     @property
     def short(self) -> str:
@@ -40,24 +41,13 @@ def parse_log(text: str) -> tuple[Commit, ...]:
     fields = text.split("\0")
     rows = [fields[at : at + _FIELDS] for at in range(0, len(fields) - _FIELDS + 1, _FIELDS)]
     return tuple(
-        Commit(
-            commit.strip(), author, from_unix(int(at)) if _UNIX_TIME.fullmatch(at) else None, subject, " " in parents
-        )
-        for commit, parents, author, at, subject in rows
+        Commit(commit.strip(), author, _time(at), subject, " " in parents, body)
+        for commit, parents, author, at, subject, body in rows
     )
 
 
-_PULL_REQUESTS = re.compile(r"\A(?:Merge pull request|Merged in .*\(pull request) (#\d+)|\(([#!]\d+)\)")
-
-
-def pull_requests(subject: str) -> tuple[str, ...]:
-    """The pull requests that a subject names: `Merge pull request #12 from ...`, `Fix it (#12)`, `Fix it (!12)`."""
-    return tuple(dict.fromkeys(merged or named for merged, named in _PULL_REQUESTS.findall(subject)))
-
-
-def pull_requests_of(commits: Iterable[Commit]) -> tuple[str, ...]:
-    """The pull requests of all commits, each once, in the order of the commits."""
-    return tuple(dict.fromkeys(name for commit in commits for name in pull_requests(commit.subject)))
+def _time(text: str) -> datetime | None:
+    return from_unix(int(text)) if _UNIX_TIME.fullmatch(text) else None
 
 
 def same(one: str | None, other: str) -> bool:
@@ -68,9 +58,13 @@ def same(one: str | None, other: str) -> bool:
     return first.startswith(second) or second.startswith(first)
 
 
-def is_hash(text: str | None) -> bool:
-    """Whether a text can be a commit's hash, full or abbreviated."""
-    return bool(_HASH.fullmatch((text or "").strip().lower()))
+_REVISION = re.compile(r"(?:[\w./+-]*-[0-9]+-g)?([0-9a-fA-F]{7,64})(?:-dirty)?")
+
+
+def revision_commit(label: str | None) -> str | None:
+    """The hash in a revision label: `HASH`, `HASH-dirty`, or `v1.2-3-gHASH` as of `git describe`; None without one."""
+    match = _REVISION.fullmatch((label or "").strip()[:200])
+    return match[1].lower() if match else None
 
 
 _WEB = re.compile(
@@ -82,6 +76,21 @@ def web_address(url: str) -> str | None:
     """The https address of a repository's page, without a login; None for a local path."""
     found = _WEB.fullmatch(url.strip())
     return f"https://{found[1] or found[2]}/{found[3].removesuffix('.git')}" if found else None
+
+
+def compare_link(web: str, old: str, new: str) -> str:
+    """The page of a forge that compares two commits."""
+    return f"{web}{_dash(web)}/compare/{old}...{new}"
+
+
+def commit_link(web: str, commit: str) -> str:
+    """The page of a forge that shows a commit."""
+    return f"{web}{_dash(web)}/commit/{commit}"
+
+
+def _dash(web: str) -> str:
+    # GitLab separates a repository's pages from its subgroups by a dash.
+    return "/-" if "gitlab" in web.split("/")[2] else ""
 
 
 def authors(commits: Sequence[Commit]) -> tuple[str, ...]:

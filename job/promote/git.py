@@ -68,11 +68,13 @@ class Git:
         folder: the clone; it is checked before each command.
         remote: the address and the login.
         is_stopping: whether the command was asked to stop.
+        limit: seconds of each command; None for the usual limits.
     """
 
     folder: CloneFolder
     remote: Remote = field(repr=False)
     is_stopping: Callable[[], bool]
+    limit: float | None = None
 
     def output(
         self,
@@ -115,7 +117,7 @@ class Git:
             StoppedError: the command was asked to stop.
         """
         self.folder.check()
-        limit = NETWORK_SECONDS if network else LOCAL_SECONDS
+        limit = self.limit or (NETWORK_SECONDS if network else LOCAL_SECONDS)
         # Files instead of pipes, since a background helper such as an ssh master would keep a pipe open.
         with _temporary() as out, _temporary() as err:
             with self.started(
@@ -229,6 +231,17 @@ def _read_config(*arguments: str) -> str:
         check=False,
     )
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""
+
+
+def pager_command() -> str:
+    """The user's pager as a shell command: GIT_PAGER, core.pager, PAGER, or git's default."""
+    environment = {
+        name: value for name, value in os.environ.items() if name in (*_CONFIG_VARIABLES, "GIT_PAGER", "PAGER")
+    }
+    done = subprocess.run(  # noqa: S603 - as above
+        [_program(), "var", "GIT_PAGER"], cwd="/", env=environment, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip() or "cat"
 
 
 def _program() -> str:

@@ -10,17 +10,19 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from job.config.settings import Settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
 from job.promote.commits import SHORT_LENGTH
-from job.promote.config import Repository, read_config
+from job.promote.config import Repository
+from job.promote.config_file import read_config
 from job.promote.deployed import run_settings, settings_for_feeds
 from job.promote.errors import GitError
 from job.promote.git import require_git
 from job.promote.move import MoveOptions, Mover, Outcome
-from job.promote.moves import as_document, parse_targets, result_rows, write_table
+from job.promote.moves import as_document, parse_targets, result_rows
 from job.promote.wait import AwaitedImage, Waiter, images_to_await, rows
 from job.promote.workspace import Workspace, require_tip
 from job.run.session import Place, place
@@ -48,9 +50,20 @@ class Session:
         else:
             sys.stderr.write(text + "\n")
 
-    def print_table(self, rows: Sequence[Sequence[str]]) -> None:
-        """Write a table to stdout."""
-        write(lambda: write_table(rows, sys.stdout.write))
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Show a table to a person; on stderr if stdout is for a document."""
+        from job.promote.tables import print_rows
+
+        if self.as_table:
+            write(lambda: print_rows(rows, sys.stdout))
+        else:
+            print_rows(rows, sys.stderr)
+
+    def page(self, text: str) -> None:
+        """Show a long text in the pager."""
+        from job.promote.pager import page
+
+        page(text)
 
 
 def promote(options: argparse.Namespace, settings: Settings, stop: Stop, *, as_table: bool) -> int:
@@ -71,10 +84,10 @@ def _status(session: Session) -> int:
 
     statuses, cluster_problem = status.collect(session.workspace, session.repositories, session.settings)
     if session.as_table:
-        session.print_table(status.branch_rows(statuses, datetime.now(UTC)))
+        session.table(status.branch_rows(statuses, datetime.now(UTC)))
         if len(images := status.image_rows(statuses)) > 1:
             session.say("")
-            session.print_table(images)
+            session.table(images)
     else:
         document("PromoteStatus", status.as_document(statuses, cluster_problem))
     if cluster_problem:
@@ -98,7 +111,7 @@ def _move(session: Session) -> int:
         raise UsageError(errors)
     person = Terminal(session.workspace.is_stopping) if is_there() and not options.dry_run else None
     move_options = MoveOptions(targets, person, options.yes, options.force, options.dry_run)
-    mover = Mover(session.workspace, session.repositories, move_options, session.say)
+    mover = Mover(session.workspace, session.repositories, move_options, session)
     with ExitStack() as stack:
         # A mistake in the settings of the wait must be found before anything is moved.
         cluster = _Cluster.connect(session, stack) if wait else None
@@ -123,7 +136,7 @@ def _show_outcome(session: Session, outcome: Outcome, *, is_last: bool) -> None:
     """Show a move; as a document only if no other one follows."""
     if session.as_table:
         session.say("")
-        session.print_table(result_rows(outcome.results))
+        session.table(result_rows(outcome.results))
         session.say("")
     elif is_last:
         record = {"commit": outcome.recorded, "message": outcome.monorepo_problem}
@@ -167,7 +180,7 @@ class _Cluster:
         repositories = [repository for repository in session.repositories if repository.feeds]
         wanted = settings_for_feeds(session.settings, repositories or session.repositories)
         where = stack.enter_context(place(wanted, session.workspace.stop))
-        return cls(where, images_to_await(where, repositories))
+        return cls(where, images_to_await(where, repositories, session.workspace.config.forges))
 
     def images_of(self, names: Collection[str]) -> list[AwaitedImage]:
         """The images of these repositories."""
@@ -182,7 +195,7 @@ class _Cluster:
             waiter.perform()
         finally:
             if session.as_table:
-                session.print_table(rows(images))
+                session.table(rows(images))
                 session.say("")
             elif not (session.options.run and waiter.is_over):
                 # Otherwise the report of the run is the only document.
@@ -221,11 +234,22 @@ def _import(session: Session) -> int:
 
 
 def _notes(session: Session) -> int:
-    from job.promote import notes
+    from job.promote import notes, release_notes
+    from job.promote.template import render
 
-    collected = notes.collect(session.workspace, session.repositories, session.settings, session.options.since)
-    if session.options.output == "json":
-        document("Notes", notes.as_document(collected))
+    options, config = session.options, session.workspace.config
+    if options.since and options.between:
+        raise UsageError(["--since and --between: give one of them"])
+    arguments = (session.workspace, session.repositories, session.settings)
+    if options.between:
+        collected = notes.collect_between(*arguments, options.between)
     else:
-        write(lambda: sys.stdout.write(notes.as_markdown(collected)))
+        collected = notes.collect(*arguments, options.since)
+    template = Path(options.template) if options.template else config.template
+    if options.output == "json":
+        document("Notes", release_notes.as_document(collected))
+    else:
+        content = release_notes.as_document(collected)
+        text = render(template, content) if template else release_notes.as_markdown(collected)
+        write(lambda: sys.stdout.write(text))
     return 1 if collected.failed else 0

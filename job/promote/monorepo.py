@@ -5,6 +5,7 @@ There is no work tree: a tree is read into a temporary index, changed there and 
 
 from __future__ import annotations
 
+import logging
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -12,8 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from job.promote.clone import Clone
+from job.promote.commits import web_address
 from job.promote.config import Monorepo, Repository
 from job.promote.errors import GitError, RefusedError
+
+log = logging.getLogger(__name__)
 
 # Another client may push between the fetch and our push.
 TRIES = 4
@@ -75,7 +79,8 @@ class Recorder:
             tree = git.output("write-tree", "--missing-ok", what=what, environment=index).strip()
         signed = git.run("config", "--type=bool", "--get", "commit.gpgSign").out.strip() == "true"
         names = sorted(commits)
-        title = f"Move {names[0] if len(names) == 1 else f'{len(names)} submodules'} to stable"
+        listed = names[0] if len(names) == 1 else f"{len(names)} submodules"
+        title = self.monorepo.message.replace("{names}", listed).replace("{count}", str(len(names)))
         body = "\n".join(f"{self.paths[name]}: {commits[name]}" for name in names)
         arguments = ("commit-tree", *(["-S"] if signed else []), "-p", tip, "-m", title, "-m", body, tree)
         return git.output(*arguments, what=what).strip()
@@ -89,18 +94,73 @@ def recorder(monorepo: Monorepo, clone: Clone, repositories: Sequence[Repository
     """
     clone.fetch()
     tip = _tip(clone, monorepo)
-    paths = {}
+    by_url = _submodules(clone, tip, monorepo.url)
+    paths, left_out = {}, []
     for repository in repositories:
-        path = repository.submodule or repository.name
+        path = repository.submodule or by_url.get(normalized(repository.url)) or repository.name
         if _submodule_commit(clone, tip, path) is not None:
             paths[repository.name] = path
         elif repository.submodule:
             raise GitError(f"monorepo: {path} is not a submodule; correct submodule of {repository.name}")
+        else:
+            left_out.append(repository.name)
+    if left_out:
+        log.info("monorepo: no submodule of %s, so their moves are not recorded there", ", ".join(left_out))
     for identity in ("GIT_AUTHOR_IDENT", "GIT_COMMITTER_IDENT"):
         clone.git.output(
             "var", identity, what="monorepo: no author for the commit; set user.name and user.email in git"
         )
     return Recorder(monorepo, clone, paths)
+
+
+def _submodules(clone: Clone, tip: str, url: str) -> dict[str, str]:
+    """The paths of the submodules in .gitmodules, by their normalized URL; those of one URL twice are left out."""
+    if not clone.git.output("ls-tree", "-z", tip, "--", ".gitmodules", what="monorepo: cannot read .gitmodules"):
+        return {}
+    out = clone.git.output(
+        *("config", "-z", "--blob", f"{tip}:.gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$"),
+        what="monorepo: cannot read .gitmodules",
+        # The clone has no file contents.
+        network=True,
+    )
+    return parse_gitmodules(out, url)
+
+
+def parse_gitmodules(text: str, base: str) -> dict[str, str]:
+    """The submodules in the output of `git config -z` for .gitmodules: paths by normalized URL.
+
+    Args:
+        text: entries `submodule.NAME.KEY`, line break, value, NUL.
+        base: the monorepo's URL, for URLs that begin with `./` or `../`.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for entry in text.split("\0"):
+        key, _, value = entry.partition("\n")
+        name, _, kind = key.removeprefix("submodule.").rpartition(".")
+        found.setdefault(name, {})[kind.lower()] = value
+    paths: dict[str, list[str]] = {}
+    for module in found.values():
+        if "url" in module and "path" in module:
+            paths.setdefault(normalized(_absolute(module["url"], base)), []).append(module["path"])
+    return {url: several[0] for url, several in paths.items() if len(several) == 1}
+
+
+def _absolute(url: str, base: str) -> str:
+    """A submodule's URL; by gitmodules(5) `./` and `../` start at the monorepo's own URL."""
+    if not url.startswith(("./", "../")):
+        return url
+    while url.startswith(("./", "../")):
+        if url.startswith("../"):
+            head, _, _ = base.rstrip("/").rpartition("/")
+            # In `git@host:worker` only the colon is left.
+            base = head or base.rpartition(":")[0] + ":"
+        url = url.partition("/")[2]
+    return f"{base.rstrip('/')}/{url}" if not base.endswith(":") else base + url
+
+
+def normalized(url: str) -> str:
+    """A form of a URL in which the ways to write one repository (https, ssh, with or without .git) are the same."""
+    return web_address(url) or url.rstrip("/").removesuffix(".git")
 
 
 def _tip(clone: Clone, monorepo: Monorepo) -> str:

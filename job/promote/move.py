@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from job.domain.errors import StoppedError, UsageError
+from job.domain.errors import ImportImagesError, StoppedError, UsageError
 from job.promote.clone import Clone
 from job.promote.config import Repository
 from job.promote.errors import GitError
+from job.promote.gates import NotReadyError, wait_until_ready
 from job.promote.monorepo import Recorder, recorder
-from job.promote.moves import DONE, MAX_COMMITS_SHOWN, Move, Moved, Result, blocked_by, describe_move, exit_status
-from job.promote.workspace import Workspace, require_tip
-from job.runtime.terminal import Person, agreed
+from job.promote.moves import (
+    DONE,
+    Move,
+    Moved,
+    Result,
+    blocked_by,
+    describe_move,
+    exit_status,
+    not_fast_forward,
+    plan_rows,
+)
+from job.promote.questions import Back, Candidate, Display, choose_all, confirm, move_of, resolve
+from job.promote.remote import parse_remote
+from job.promote.workspace import Workspace, require_tip, rolling_of
+from job.runtime.terminal import Line, Person
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +80,12 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Mover:
-    """Makes a `move`; `say` shows text to a person."""
+    """Makes a `move`."""
 
     workspace: Workspace
     repositories: Sequence[Repository]
     options: MoveOptions
-    say: Callable[[str], object]
+    display: Display
 
     def perform(self) -> Outcome:
         """Fetch, plan, confirm, push and record.
@@ -81,22 +95,35 @@ class Mover:
             GitError: the monorepo cannot be written; nothing was pushed.
             StoppedError: the command was asked to stop before anything was pushed.
         """
-        plan = self._plan(self.workspace.fetch(self.repositories))
+        candidates, results = self._survey(self.workspace.fetch(self.repositories))
         clone, monorepo = self.workspace.monorepo(), self.workspace.config.monorepo
         record = recorder(monorepo, clone, self.repositories) if clone is not None and monorepo is not None else None
-        if not self._confirm(plan, record):
+        choices: dict[str, Move | None] = {}
+        while True:
+            choices = self._choose(candidates, choices)
+            plan = _plan(candidates, choices, results)
+            confirmed = self._confirm(plan, record)
+            if confirmed is not Back.BACK:
+                break
+        if not confirmed:
             return Outcome(self._in_order(plan.results))
-        results = dict(plan.results)
-        for move in plan.moves:
-            results[move.repository.name] = self._push(move, results)
-        return self._record(record, self._in_order(results))
+        done = dict(plan.results)
+        for repository in self.repositories:
+            move = next((each for each in plan.moves if each.repository is repository), None)
+            if move is not None:
+                done[repository.name] = self._push(move, done)
+            done[repository.name] = self._pass_gate(done[repository.name], repository, plan, is_moved=move is not None)
+        return self._record(record, self._in_order(done))
 
     def _in_order(self, results: Mapping[str, Moved]) -> tuple[Moved, ...]:
         return tuple(results[repository.name] for repository in self.repositories)
 
-    def _plan(self, problems: Mapping[str, str]) -> Plan:
-        """Decide the target of each repository, or that it is not moved; `problems` by name are of the fetch."""
-        moves: list[Move] = []
+    def _survey(self, problems: Mapping[str, str]) -> tuple[list[Candidate], dict[str, Moved]]:
+        """What can be moved, and the results of what cannot; `problems` by name are of the fetch.
+
+        Problems are reported before the first question.
+        """
+        candidates: list[Candidate] = []
         results: dict[str, Moved] = {}
         for repository in self.repositories:
             name = repository.name
@@ -106,93 +133,85 @@ class Mover:
                 if problem := blocked_by(repository, _by_name(results)):
                     results[name] = _logged(Moved(name, Result.BEHIND, message=problem))
                     continue
-                choice = self._choose(repository)
+                candidate = self._candidate(repository)
             except GitError as error:
-                choice = _logged(Moved(name, Result.FAILED, message=str(error)))
-            if isinstance(choice, Move):
-                moves.append(choice)
+                results[name] = _logged(Moved(name, Result.FAILED, message=str(error)))
+                continue
+            if candidate.move.new == candidate.move.old:
+                results[name] = Moved(name, Result.UP_TO_DATE, candidate.move.old, candidate.move.old)
+                self.display.say(f"{name}: {repository.stable} is already at {candidate.move.old[:9]}; nothing to move")
             else:
-                results[name] = choice
-        return Plan(tuple(moves), results)
+                candidates.append(candidate)
+        return candidates, results
 
-    def _choose(self, repository: Repository) -> Move | Moved:
-        """The planned move of a repository, or its result where there is nothing to move."""
-        clone, name = self.workspace.clone(repository), repository.name
+    def _candidate(self, repository: Repository) -> Candidate:
+        """A repository with its move to the tip of rolling or to `--to`.
+
+        Raises:
+            GitError: a branch is missing; or the move is no fast-forward, and no person can choose another.
+            UsageError: `--to` is wrong.
+        """
+        clone, text = self.workspace.clone(repository), self.options.targets.get(repository.name)
+        rolling = rolling_of(clone, repository)
         old = require_tip(clone, repository.stable, "stable")
-        tip = require_tip(clone, repository.rolling, "rolling")
-        text = self.options.targets.get(name)
-        new = tip if text is None else self._resolve(clone, repository, text, tip)
-        move = move_of(clone, repository, old, new, tip)
-        if new == old:
-            self.say(f"{name}: {repository.stable} is already at {old[:9]}; nothing to move")
-        else:
-            self._show(move)
-        if text is None and new != old and self.options.person is not None and not self.options.yes:
-            chosen = self._ask(self.options.person, clone, repository, tip)
-            if chosen is None:
-                return Moved(name, Result.LEFT, old, old)
-            if chosen != new:
-                move = move_of(clone, repository, old, chosen, tip)
-                self._show(move)
-        if move.new == old:
-            return Moved(name, Result.UP_TO_DATE, old, old)
-        if move.lost and not self.options.force:
-            raise GitError(_not_fast_forward(move))
-        return move
+        tip = require_tip(clone, rolling, "rolling")
+        force = self.options.force
+        new = tip if text is None else resolve(clone, repository, rolling, text, tip, force=force, say=self.display.say)
+        move = move_of(clone, repository, rolling, old, new, tip)
+        is_chosen = text is not None or not self._asks
+        if move.lost_count and not force and is_chosen:
+            raise GitError(not_fast_forward(move))
+        return Candidate(repository, clone, rolling, move, is_chosen)
 
-    def _show(self, move: Move) -> None:
-        self.say("\n".join(describe_move(move)))
+    @property
+    def _asks(self) -> bool:
+        return self.options.person is not None and not self.options.yes
 
-    def _resolve(self, clone: Clone, repository: Repository, text: str, tip: str) -> str:
-        commit = clone.resolve(text)
-        if commit is None:
-            problem = f"{text!r} is not a branch, a tag or a commit, or an ambiguous abbreviation"
-            raise UsageError([f"{repository.name}: {problem}"])
-        if not self.options.force and not clone.contains(tip, commit):
-            problem = f"{text} ({commit[:9]}) is not on {repository.rolling}; to move there anyway: --force"
-            raise UsageError([f"{repository.name}: {problem}"])
-        return commit
+    def _choose(self, candidates: Sequence[Candidate], before: Mapping[str, Move | None]) -> dict[str, Move | None]:
+        """The moves by name; None where the person leaves a repository. `before`: what was chosen before going back."""
+        choices: dict[str, Move | None] = {}
+        for candidate in candidates:
+            if candidate.is_chosen:
+                if not before:
+                    self.display.say("\n".join(describe_move(candidate.move)))
+                choices[candidate.repository.name] = candidate.move
+        open_candidates = [candidate for candidate in candidates if not candidate.is_chosen]
+        if not open_candidates or self.options.person is None:
+            return choices
+        earlier = {name: move for name, move in before.items() if name not in choices}
+        force = self.options.force
+        return choices | choose_all(open_candidates, self.options.person, self.display, force=force, before=earlier)
 
-    def _ask(self, person: Person, clone: Clone, repository: Repository, tip: str) -> str | None:
-        """The chosen commit; None to leave the repository."""
-        question = f"Move {repository.stable} of {repository.name} to [{tip[:9]}], another commit, or n to leave it: "
-        while True:
-            answer = person.ask(question)
-            if answer.lower() in ("n", "no"):
-                return None
-            if answer.lower() in ("", "y", "yes"):
-                return tip
-            try:
-                return self._resolve(clone, repository, answer, tip)
-            except UsageError as error:
-                self.say(f"  {error}")
-
-    def _confirm(self, plan: Plan, record: Recorder | None) -> bool:
+    def _confirm(self, plan: Plan, record: Recorder | None) -> bool | Back:
         """Ask whether to push; False if there is nothing to push."""
         targets = _stable(plan.results.values()) | {move.repository.name: move.new for move in plan.moves}
         changed = record.changed(targets) if record else {}
         if not plan.moves and not changed:
             return False
-        parts = [f"{move.repository.name} {move.old[:9]} -> {move.new[:9]}" for move in plan.moves]
+        self.display.say("")
+        self.display.table(plan_rows(plan.moves, plan.results, [repository.name for repository in self.repositories]))
         if changed:
-            parts.append(f"and in the monorepo the commits of {', '.join(changed)}")
-        self.say("to be moved: " + ", ".join(parts))
+            self.display.say(f"and in the monorepo the commits of {', '.join(changed)}")
         if self.options.dry_run:
             return True
         for move in plan.moves:
-            if move.lost:
+            if move.lost_count:
                 self._confirm_loss(move)
-        person = self.options.person
-        if person is not None and not self.options.yes and not agreed(person.ask("Push this? [y/N] ")):
-            raise UsageError(["aborted; nothing was moved"])
+        if self.options.person is not None and not self.options.yes:
+            answer = confirm(self.options.person)
+            if answer is Back.BACK and plan.moves:
+                return answer
+            if answer is not True:
+                raise UsageError(["aborted; nothing was moved"])
         if self.workspace.stop:
             raise StoppedError("stopped; nothing was moved")
         return True
 
     def _confirm_loss(self, move: Move) -> None:
         name, person = move.repository.name, self.options.person
-        count = f"{len(move.lost)} {'commit' if len(move.lost) == 1 else 'commits'}"
-        loss = f"{move.repository.stable} of {name} loses {count}"
+        loss = (
+            f"{move.repository.stable} of {name} loses {move.lost_count:,} commit{'' if move.lost_count == 1 else 's'}"
+        )
         if person is None:
             raise UsageError([f"--force: {loss}; this must be confirmed at a terminal by typing {name}"])
         if person.ask(f"{loss}. Type {name} to move it anyway: ") != name:
@@ -200,7 +219,7 @@ class Mover:
 
     def _push(self, move: Move, results: Mapping[str, Moved]) -> Moved:
         repository, new = move.repository, move.new
-        name = repository.name
+        name, clone = repository.name, self.workspace.clone(repository)
 
         def moved(result: Result, message: str | None = None) -> Moved:
             return _logged(Moved(name, result, move.old, new, move.count, message))
@@ -211,19 +230,51 @@ class Mover:
             return moved(Result.STOPPED, f"{name}: stopped before it was moved")
         dry_run = self.options.dry_run
         try:
-            self.workspace.clone(repository).push(repository.stable, move.old, new, dry_run=dry_run)
+            if problem := _rewritten(move, clone):
+                return moved(Result.FAILED, problem)
+            clone.push(repository.stable, move.old, new, dry_run=dry_run)
         except StoppedError:
-            message = f"{name}: stopped while it was moved to {new[:9]}; check: import-images promote status"
-            return moved(Result.STOPPED, message)
+            return moved(*_after_interruption(move, clone))
         except GitError as error:
             return moved(Result.FAILED if error.is_known else Result.UNKNOWN, str(error))
         return moved(Result.WOULD_MOVE if dry_run else Result.MOVED)
 
+    def _pass_gate(self, moved: Moved, repository: Repository, plan: Plan, *, is_moved: bool) -> Moved:
+        """Wait until a repository is ready; returns its result after that.
+
+        A repository that was already at its target is asked only for the sake of one that comes after it: an earlier
+        call may have ended at this gate.
+        """
+        gate, commit = repository.ready, moved.new
+        is_needed = is_moved or any(repository.name in move.repository.after for move in plan.moves)
+        if gate is None or commit is None or moved.result not in DONE or not is_needed or self.workspace.stop:
+            return moved
+        name, line = repository.name, Line(sys.stderr)
+        remote = parse_remote(repository.url, self.workspace.config.folder)
+        variables = {"PROMOTE_COMMIT": commit, "PROMOTE_REPOSITORY": name, "PROMOTE_URL": remote.url}
+        log.info("%s: waiting until it is ready: %s", name, " ".join(gate.command))
+        try:
+            wait_until_ready(
+                gate,
+                self.workspace.config.folder,
+                variables,
+                self.workspace.is_stopping,
+                lambda last, seconds: line.show(f"{name}: {int(seconds) // 60}:{int(seconds) % 60:02}  {last}"),
+            )
+        except (NotReadyError, StoppedError) as error:
+            line.clear()
+            return _logged(replace(moved, result=Result.NOT_READY, message=f"{name}: at {commit[:9]}, but {error}"))
+        line.clear()
+        log.info("%s is ready", name)
+        return moved
+
     def _record(self, record: Recorder | None, results: tuple[Moved, ...]) -> Outcome:
+        status = 6 if self.workspace.stop and any(each.result is Result.NOT_READY for each in results) else 0
         if record is None:
-            return Outcome(results)
+            return Outcome(results, monorepo_status=status)
         dry_run = self.options.dry_run
-        done = DONE | {Result.WOULD_MOVE} if dry_run else DONE
+        # A repository that is not ready was moved all the same.
+        done = DONE | {Result.NOT_READY} | ({Result.WOULD_MOVE} if dry_run else set())
         commits = {each.name: each.new for each in results if each.result in done and each.new}
         try:
             if not self.workspace.stop:
@@ -234,7 +285,51 @@ class Mover:
             problem = f"{error}; the moves are not recorded there: run the same command again"
             log.error("%s", problem)
             return Outcome(results, None, problem, error.exit_status)
-        return Outcome(results)
+        return Outcome(results, monorepo_status=status)
+
+
+def _plan(candidates: Sequence[Candidate], choices: Mapping[str, Move | None], known: Mapping[str, Moved]) -> Plan:
+    moves, results = [], dict(known)
+    for candidate in candidates:
+        name, old = candidate.repository.name, candidate.move.old
+        move = choices[name]
+        if move is None:
+            results[name] = Moved(name, Result.LEFT, old, old)
+        elif move.new == old:
+            results[name] = Moved(name, Result.UP_TO_DATE, old, old)
+        else:
+            moves.append(move)
+    return Plan(tuple(moves), results)
+
+
+def _rewritten(move: Move, clone: Clone) -> str | None:
+    """Why a commit is not to be pushed any more: rolling was rewritten since it was chosen; None if it was not."""
+    if not clone.contains(move.tip, move.new):
+        # It was chosen although it is not on rolling.
+        return None
+    now = clone.remote_tip(move.rolling)
+    if now == move.tip:
+        return None
+    what = f"{clone.name}: {move.rolling} was rewritten in the meantime"
+    if now is not None:
+        clone.fetch()
+        if clone.contains(now, move.new):
+            return None
+    return f"{what} and does not contain {move.new[:9]} any more; check it, then run the same command again"
+
+
+def _after_interruption(move: Move, clone: Clone) -> tuple[Result, str]:
+    """The result of a push that a signal interrupted, by what the remote has."""
+    name, stable = clone.name, move.repository.stable
+    try:
+        now = clone.remote_tip(stable, after_stop=True)
+    except ImportImagesError as error:
+        return Result.UNKNOWN, f"{name}: stopped during the push; {stable} may or may not have been moved: {error}"
+    if now == move.new:
+        return Result.MOVED, f"{name}: stopped during the push; {stable} was moved to {move.new[:9]}"
+    if now == move.old:
+        return Result.STOPPED, f"{name}: stopped during the push; {stable} is still at {move.old[:9]}"
+    return Result.UNKNOWN, f"{name}: stopped during the push; {stable} is now at {(now or 'no commit')[:9]}"
 
 
 def _by_name(results: Mapping[str, Moved]) -> dict[str, Result]:
@@ -250,26 +345,3 @@ def _logged(moved: Moved) -> Moved:
     if moved.message:
         log.error("%s", moved.message)
     return moved
-
-
-def move_of(clone: Clone, repository: Repository, old: str, new: str, tip: str) -> Move:
-    """A move, with the commits that the branch gets and loses."""
-    return Move(
-        repository,
-        old,
-        new,
-        tip,
-        clone.commits(old, new, MAX_COMMITS_SHOWN),
-        clone.count(old, new),
-        clone.commits(new, old, MAX_COMMITS_SHOWN),
-    )
-
-
-def _not_fast_forward(move: Move) -> str:
-    repository, lost = move.repository, move.lost
-    what = f"{repository.name}: {repository.stable} cannot be fast-forwarded to {move.new[:9]}"
-    if not move.commits:
-        return f"{what}: it is {len(lost)} ahead of it; to move it back: --force"
-    names = ", ".join(commit.short for commit in lost[:3]) + (" and others" if len(lost) > 3 else "")
-    fix = f"bring them to {repository.rolling} first, or drop them: --force"
-    return f"{what}: it has {names}, which {move.new[:9]} does not contain; {fix}"

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from job.domain.text import clean
-from job.promote.commits import Commit, authors, pull_requests_of
+from job.promote.commits import SHORT_LENGTH, Commit, authors, compare_link
 from job.promote.config import Repository
+from job.promote.references import delivered, shorten
 
 MAX_COMMITS_SHOWN = 50
+# Of the commits that authors and pull requests are read from, and of either in a list.
+MAX_COMMITS_READ = 10_000
+MAX_NAMES_SHOWN = 30
+_WIDTH = 98
 
 
 class Result(StrEnum):
-    """The result of one repository. `behind`: not tried, since a repository in its `after` failed."""
+    """The result of one repository.
+
+    `behind`: not tried, since a repository in its `after` is not done. `not_ready`: moved, but its gate did not pass.
+    """
 
     MOVED = "moved"
     WOULD_MOVE = "would_move"
@@ -23,6 +31,7 @@ class Result(StrEnum):
     LEFT = "left"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    NOT_READY = "not_ready"
     BEHIND = "behind"
     STOPPED = "stopped"
 
@@ -30,7 +39,7 @@ class Result(StrEnum):
 # Stable is at the requested commit.
 DONE = frozenset({Result.MOVED, Result.UP_TO_DATE})
 # The repositories that come after it are not moved.
-BAD = frozenset({Result.FAILED, Result.UNKNOWN, Result.BEHIND, Result.STOPPED})
+BAD = frozenset({Result.FAILED, Result.UNKNOWN, Result.NOT_READY, Result.BEHIND, Result.STOPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +48,25 @@ class Move:
 
     Attributes:
         repository: the branch's repository.
+        rolling: the name of its rolling branch.
         old: the current commit.
         new: the target.
         tip: the tip of the rolling branch.
-        commits: what the branch gets, newest first, at most `MAX_COMMITS_SHOWN`.
+        commits: what the branch gets, newest first, at most `MAX_COMMITS_READ`.
         count: the number of all commits it gets.
-        lost: what it loses; empty for a fast-forward.
+        lost: what it loses, newest first, at most `MAX_COMMITS_SHOWN`; empty for a fast-forward.
+        lost_count: the number of all commits it loses.
     """
 
     repository: Repository
+    rolling: str
     old: str
     new: str
     tip: str
     commits: tuple[Commit, ...]
     count: int
     lost: tuple[Commit, ...] = ()
+    lost_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,20 +90,74 @@ def blocked_by(repository: Repository, results: Mapping[str, Result]) -> str | N
 def describe_move(move: Move) -> list[str]:
     """A move as lines for a person."""
     repository = move.repository
-    rolling = f"{repository.rolling} " if move.new == move.tip else ""
-    lines = [f"{repository.name}: {repository.stable} {move.old[:9]} -> {rolling}{move.new[:9]}"]
-    lines[0] += f", {move.count} {'commit' if move.count == 1 else 'commits'}"
-    for commit in move.commits:
-        lines.append("  " + clean(f"{commit.short} {commit.subject} ({commit.author})", 98))
-    if move.count > len(move.commits):
-        lines.append(f"  and {move.count - len(move.commits)} more")
+    rolling = f"{move.rolling} " if move.new == move.tip else ""
+    lines = [f"{repository.name}: {repository.stable} {_short(move.old)} -> {rolling}{_short(move.new)}, "]
+    lines[0] += plural(move.count, "commit")
+    lines += ["  " + clean(shorten(commit, _WIDTH), _WIDTH) for commit in move.commits[:MAX_COMMITS_SHOWN]]
+    if (hidden := move.count - MAX_COMMITS_SHOWN) > 0:
+        lines.append(f"  and {hidden} more")
     if move.commits:
-        lines.append("  " + clean(f"authors: {', '.join(authors(move.commits)) or '-'}"))
-        if requests := pull_requests_of(move.commits):
-            lines.append(f"  pull requests: {', '.join(requests)}")
+        read = f" (of the newest {len(move.commits)} commits)" if move.count > len(move.commits) else ""
+        lines.append("  " + clean(f"authors{read}: {_bounded(authors(move.commits))}", 2000))
+        if requests := delivered(move.commits):
+            lines.append("  " + clean(f"pull requests{read}: {_bounded(requests)}", 2000))
+    if repository.page:
+        lines.append(f"  {compare_link(repository.page, _short(move.old), _short(move.new))}")
     for commit in move.lost:
-        lines.append("  " + clean(f"! {repository.stable} loses {commit.short} {commit.subject} ({commit.author})", 98))
+        prefix = f"! {repository.stable} loses "
+        lines.append("  " + prefix + clean(shorten(commit, _WIDTH - len(prefix)), _WIDTH - len(prefix)))
+    if (hidden := move.lost_count - len(move.lost)) > 0:
+        lines.append(f"  ! and loses {hidden} more")
     return lines
+
+
+def _short(commit: str) -> str:
+    return commit[:SHORT_LENGTH]
+
+
+def _bounded(names: Sequence[str]) -> str:
+    more = f" and {len(names) - MAX_NAMES_SHOWN} more" if len(names) > MAX_NAMES_SHOWN else ""
+    return (", ".join(names[:MAX_NAMES_SHOWN]) or "-") + more
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 commit`, `3,000 commits`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def not_fast_forward(move: Move) -> str:
+    """Why a branch cannot be moved without `--force`, and what to do."""
+    repository, lost = move.repository, move.lost
+    what = f"{repository.name}: {repository.stable} cannot be fast-forwarded to {_short(move.new)}"
+    if not move.count:
+        return f"{what}: it is {move.lost_count:,} ahead of it; to move it back: --force"
+    names = ", ".join(commit.short for commit in lost[:3])
+    names += f" and {move.lost_count - 3:,} more" if move.lost_count > 3 else ""
+    fix = f"bring them to {move.rolling} first, or drop them: --force"
+    return f"{what}: it has {names}, which {_short(move.new)} does not contain; {fix}"
+
+
+def plan_rows(moves: Sequence[Move], results: Mapping[str, Moved], names: Sequence[str]) -> list[tuple[str, ...]]:
+    """What is about to happen, as the rows of a table: the moves, and the repositories that are not moved and why."""
+    by_name = {move.repository.name: move for move in moves}
+    rows: list[tuple[str, ...]] = [("REPOSITORY", "FROM", "TO", "COMMITS", "WHY")]
+    for name in names:
+        if (move := by_name.get(name)) is not None:
+            notes = [f"loses {plural(move.lost_count, 'commit')}"] if move.lost_count else []
+            notes += [f"then waits for {move.repository.ready.command[0]}"] if move.repository.ready else []
+            rows.append((name, _short(move.old), _short(move.new), f"{move.count:,}", ", ".join(notes)))
+        else:
+            result = results[name]
+            rows.append((name, _short(result.old or "-"), "-", "-", _why(result)))
+    return rows
+
+
+_WHY = {Result.UP_TO_DATE: "already there", Result.LEFT: "you chose to leave it"}
+
+
+def _why(moved: Moved) -> str:
+    """Why a repository has its result, without its name."""
+    return (moved.message or _WHY.get(moved.result, "")).removeprefix(f"{moved.name}: ")
 
 
 def exit_status(moved: Collection[Moved]) -> int:
@@ -103,11 +170,11 @@ def exit_status(moved: Collection[Moved]) -> int:
 
 def result_rows(moved: Sequence[Moved]) -> list[tuple[str, ...]]:
     """The results as the rows of a table, with a heading."""
-    rows: list[tuple[str, ...]] = [("REPOSITORY", "STABLE", "FROM", "TO", "COMMITS")]
+    rows: list[tuple[str, ...]] = [("REPOSITORY", "STABLE", "FROM", "TO", "COMMITS", "WHY")]
     for each in moved:
-        count = str(each.count) if each.count else "-"
+        count = f"{each.count:,}" if each.count else "-"
         result = str(each.result).replace("_", " ") if each.result is not Result.BEHIND else "not tried"
-        rows.append((each.name, result, (each.old or "-")[:9], (each.new or "-")[:9], count))
+        rows.append((each.name, result, _short(each.old or "-"), _short(each.new or "-"), count, _why(each)))
     return rows
 
 
@@ -143,14 +210,3 @@ def parse_targets(texts: Sequence[str], names: Sequence[str], errors: list[str])
             errors.append(f"--to: {name} is given twice")
         targets[name] = commit
     return targets
-
-
-def write_table(rows: Sequence[Sequence[str]], write: Callable[[str], object], width: int = 100) -> None:
-    """Write rows as a table; the first column is shortened where the table is too wide."""
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
-    others = sum(widths[1:]) + 2 * len(widths[1:])
-    widths[0] = max(10, min(widths[0], width - others))
-    for row in rows:
-        first = row[0] if len(row[0]) <= widths[0] else row[0][: widths[0] - 1] + "…"
-        cells = [first.ljust(widths[0]), *(cell.ljust(size) for cell, size in zip(row[1:], widths[1:], strict=True))]
-        write("  ".join(cells).rstrip() + "\n")

@@ -1,75 +1,45 @@
-"""`promote notes`: the commits between the images that runs replaced, by repository."""
+"""`promote notes`: the commits between the images that runs replaced, or of a period, by repository."""
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, UsageError
-from job.domain.schedule import parse_zone
+from job.domain.schedule import parse_moment, parse_zone
 from job.domain.text import clean
 from job.domain.times import iso
 from job.journal.records import RunRecord
 from job.journal.store import JournalStore
-from job.promote.changes import Change, Since, change_of, changes_of, parse_since, runs_since
+from job.promote.changes import Change, Since, change_of, changes_of, parse_since, run_start, runs_since
 from job.promote.clone import Clone
-from job.promote.commits import (
-    SHORT_LENGTH,
-    Commit,
-    authors,
-    is_hash,
-    pull_requests,
-    pull_requests_of,
-    same,
-    web_address,
-)
+from job.promote.commits import revision_commit, same
 from job.promote.config import Repository
 from job.promote.deployed import feed_name
 from job.promote.errors import GitError
-from job.promote.workspace import Workspace
+from job.promote.forge import ForgeError, forge_of
+from job.promote.references import delivered
+from job.promote.release_notes import Notes, Section
+from job.promote.workspace import Workspace, require_tip
 from job.run.context import namespaces_of
 from job.run.session import Place, place
+
+log = logging.getLogger(__name__)
+
+# Each costs one request to the forge.
+MAX_BODIES = 100
+_NUMBER = re.compile(r".*[#!]([0-9]+)")
 
 
 class NoJournalError(ImportImagesError):
     """No journal of runs can be read."""
 
     exit_status = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A change of a repository's images: the commits that came and went, or why they are unknown.
-
-    `failed`: the repository could not be read.
-    """
-
-    change: Change
-    commits: tuple[Commit, ...] = ()
-    removed: tuple[Commit, ...] = ()
-    message: str | None = None
-    failed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Notes:
-    """The release notes, by repository name; `others` are changes of images that no repository feeds."""
-
-    deployment: str | None
-    namespaces: tuple[str, ...]
-    runs: tuple[RunRecord, ...]
-    sections: Mapping[str, tuple[Section, ...]]
-    others: tuple[Change, ...]
-    web: Mapping[str, str | None]
-
-    @property
-    def failed(self) -> bool:
-        """Whether a repository could not be read, so that its notes are missing."""
-        return any(section.failed for sections in self.sections.values() for section in sections)
 
 
 def collect(workspace: Workspace, repositories: Sequence[Repository], settings: Settings, since: str | None) -> Notes:
@@ -95,6 +65,9 @@ def collect(workspace: Workspace, repositories: Sequence[Repository], settings: 
         repository.name: tuple(_section_of(workspace, repository, change, problems) for change in own)
         for repository, own in by_repository.items()
     }
+    libraries = [repository.name for repository in repositories if not repository.feeds]
+    if libraries:
+        log.info("%s feed no stream; for their notes: promote notes REPO --between TIME", ", ".join(libraries))
     return Notes(
         deployment=settings.wanted.deployment,
         namespaces=namespaces,
@@ -102,14 +75,82 @@ def collect(workspace: Workspace, repositories: Sequence[Repository], settings: 
         sections=sections,
         # A selection of repositories is not about the images of others.
         others=_others(every_repository, changes) if len(repositories) == len(every_repository) else (),
-        web={repository.name: web_address(repository.url) for repository in by_repository},
+        web={repository.name: repository.page for repository in by_repository},
+        forges=workspace.config.forges,
     )
+
+
+def collect_between(
+    workspace: Workspace, repositories: Sequence[Repository], settings: Settings, between: str
+) -> Notes:
+    """The commits of stable branches in a period, `FROM` or `FROM..TO`, each a time, a run's id or a commit.
+
+    Of a time or a run the commit counts at which stable was then, by the dates of its commits.
+
+    Raises:
+        UsageError: the period is invalid.
+    """
+    start, _, end = between.partition("..")
+    zone = parse_zone(settings.time_zone)
+    problems = workspace.fetch(repositories)
+    sections = {}
+    for repository in repositories:
+        empty = Change("", (), None, None)
+        try:
+            if repository.name in problems:
+                raise GitError(problems[repository.name])
+            clone = workspace.clone(repository)
+            tip = require_tip(clone, repository.stable, "stable")
+            old = _commit_at(clone, repository, start, zone, tip)
+            new = _commit_at(clone, repository, end, zone, tip) if end else tip
+            section = _section(workspace, repository, Change("", (), old, new))
+        except GitError as error:
+            section = Section(empty, message=str(error), failed=True)
+        sections[repository.name] = (section,)
+    return Notes(
+        deployment=None,
+        namespaces=(),
+        runs=(),
+        sections=sections,
+        others=(),
+        web={repository.name: repository.page for repository in repositories},
+        period=f"from {start} to {end}" if end else f"since {start}",
+        forges=workspace.config.forges,
+    )
+
+
+def _commit_at(clone: Clone, repository: Repository, text: str, zone: tzinfo, tip: str) -> str:
+    """The commit that one end of a period means.
+
+    Raises:
+        UsageError: it is neither a run's id, nor a time, nor a commit.
+        GitError: the branch has no commit that old.
+    """
+    moment = run_start(text) or _time(text, zone)
+    if moment is not None:
+        commit = clone.commit_before(tip, moment)
+        if commit is None:
+            raise GitError(f"{clone.name}: {repository.stable} has no commit before {iso(moment)}")
+        return commit
+    commit = clone.resolve(text)
+    if commit is None:
+        expected = "neither a time, nor a run's id, nor a commit of it"
+        raise UsageError([f"--between: {clean(text)!r} is, for {repository.name}, {expected}"])
+    return commit
+
+
+def _time(text: str, zone: tzinfo) -> datetime | None:
+    try:
+        moment = parse_moment(text, zone)
+    except ValueError:
+        return None
+    return datetime.now(UTC) - moment if isinstance(moment, timedelta) else moment
 
 
 def _section_of(workspace: Workspace, repository: Repository, change: Change, problems: Mapping[str, str]) -> Section:
     if repository.name in problems:
         return Section(change, message=problems[repository.name], failed=True)
-    return _section(workspace.clone(repository), change)
+    return _section(workspace, repository, change)
 
 
 def _others(repositories: Sequence[Repository], changes: Sequence[Change]) -> tuple[Change, ...]:
@@ -161,8 +202,26 @@ def _read_journals(
     return tuple(sorted(unique.values(), key=lambda run: run.id, reverse=True)), tuple(changes)
 
 
-def _section(clone: Clone, change: Change) -> Section:
-    """The commits of a change."""
+def _section(workspace: Workspace, repository: Repository, change: Change) -> Section:
+    """The commits of a change, with the release notes of their pull requests."""
+    section = _commits(workspace.clone(repository), change)
+    forge = forge_of(repository.page, workspace.config.forges, os.environ)
+    # Without a login or a line in the configuration the forge's API is not asked.
+    if forge is None or not section.commits or not (forge.token or workspace.config.forges):
+        return section
+    notes: dict[str, str] = {}
+    for name in delivered(section.commits)[:MAX_BODIES]:
+        number = _NUMBER.fullmatch(name)
+        try:
+            if number and (note := forge.release_note(number[1])):
+                notes[name] = note
+        except ForgeError as error:
+            log.warning("%s: no release notes of pull requests: %s", repository.name, error)
+            break
+    return replace(section, notes=notes)
+
+
+def _commits(clone: Clone, change: Change) -> Section:
     before, after = change.before, change.after
     if after is None:
         return Section(change, message="the new image has no revision label")
@@ -174,7 +233,7 @@ def _section(clone: Clone, change: Change) -> Section:
     assert new is not None
     old = commits[before] if before else None
     if old is not None and same(old, new):
-        return Section(change, message="rebuilt from the same commit")
+        return Section(change, message="nothing changed" if not change.names else "rebuilt from the same commit")
     try:
         if old is None:
             message = "the revision of the previous image, if there was one, is unknown; the new image's last commit is"
@@ -185,106 +244,8 @@ def _section(clone: Clone, change: Change) -> Section:
 
 
 def _resolve(clone: Clone, revision: str) -> str | None:
-    return clone.resolve(revision.strip().lower()) if is_hash(revision) else None
-
-
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
-# A heading, a list or a quotation at the start of a line.
-_LEADING = re.compile(r"\A([#+>-])")
-
-
-def _plain(text: str) -> str:
-    """Markdown that shows a text literally."""
-    return _LEADING.sub(r"\\\1", _SPECIAL.sub(r"\\\1", clean(text)))
-
-
-def as_markdown(notes: Notes) -> str:
-    """The notes as Markdown."""
-    title = f"Deployed to {notes.deployment or ', '.join(notes.namespaces)}"
-    lines = [f"# {_plain(title)}", ""]
-    if not notes.runs:
-        lines += ["Nothing: no run updated an image.", ""]
-        return "\n".join(lines)
-    runs = [
-        f"{_plain(run.id)} ({iso(run.finished_at or run.started_at) or 'unknown time'})" for run in reversed(notes.runs)
-    ]
-    lines += [f"{'Run' if len(runs) == 1 else 'Runs'} {', '.join(runs)} in {', '.join(notes.namespaces)}.", ""]
-    for name, sections in notes.sections.items():
-        lines += [f"## {_plain(name)}", ""]
-        for section in sections:
-            lines += [*_section_lines(section, notes.web[name]), ""]
-    if notes.others:
-        lines += ["## Other images", ""]
-        lines += [f"- {_headline(change)}" for change in notes.others] + [""]
-    return "\n".join(lines)
-
-
-def _headline(change: Change) -> str:
-    names = ", ".join(_plain(name) for name in change.names)
-    return f"{names}: {clean(change.before or '?')[:SHORT_LENGTH]} → {clean(change.after or '?')[:SHORT_LENGTH]}"
-
-
-def _section_lines(section: Section, web: str | None) -> list[str]:
-    shown = [commit for commit in section.commits if not commit.is_merge] or list(section.commits)
-    head = _headline(section.change)
-    if shown and not section.message:
-        head += f", {len(shown)} {'commit' if len(shown) == 1 else 'commits'} by {_plain(', '.join(authors(shown)))}"
-    lines = [head, ""]
-    if section.message:
-        lines += [_plain(section.message[0].upper() + section.message[1:]), ""]
-    lines += [_item(commit, web) for commit in shown]
-    if requests := [_request(name, web) for name in pull_requests_of(section.commits)]:
-        lines += ["", f"Pull requests: {', '.join(requests)}"]
-    if section.removed:
-        lines += ["", "Removed, since the new image does not have them:", ""]
-        lines += [_item(commit, web) for commit in section.removed]
-    return lines
-
-
-def _item(commit: Commit, web: str | None) -> str:
-    link = f"[`{commit.short}`]({web}/commit/{commit.id})" if web else f"`{commit.short}`"
-    return f"- {_plain(commit.subject)} ({link}, {_plain(commit.author)})"
-
-
-def _request(name: str, web: str | None) -> str:
-    is_on_github = web is not None and web.startswith("https://github.com/") and name.startswith("#")
-    return f"[{name}]({web}/pull/{name[1:]})" if is_on_github else name
-
-
-def as_document(notes: Notes) -> dict[str, Any]:
-    """The notes as JSON."""
-    return {
-        "deployment": notes.deployment,
-        "namespaces": list(notes.namespaces),
-        "runs": [
-            {"id": run.id, "started_at": iso(run.started_at), "finished_at": iso(run.finished_at)} for run in notes.runs
-        ],
-        "repositories": [
-            {"name": name, "url": notes.web[name], "changes": [_change(section) for section in sections]}
-            for name, sections in notes.sections.items()
-        ],
-        "others": [_change(Section(change)) for change in notes.others],
-    }
-
-
-def _change(section: Section) -> dict[str, Any]:
-    change = section.change
-    return {
-        "namespace": change.namespace,
-        "tags": list(change.names),
-        "before": change.before,
-        "after": change.after,
-        "commits": [_commit(commit) for commit in section.commits],
-        "taken_back": [_commit(commit) for commit in section.removed],
-        "message": section.message,
-    }
-
-
-def _commit(commit: Commit) -> dict[str, Any]:
-    return {
-        "commit": commit.id,
-        "author": commit.author,
-        "at": iso(commit.at),
-        "subject": commit.subject,
-        "pull_requests": list(pull_requests(commit.subject)),
-    }
+    commit = revision_commit(revision)
+    if commit is None:
+        return None
+    # A commit that was force-pushed away is on no branch any more.
+    return clone.resolve(commit) or clone.fetch_commit(commit)

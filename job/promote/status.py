@@ -12,11 +12,11 @@ from job.domain.errors import ImportImagesError, StoppedError
 from job.domain.text import clean
 from job.domain.times import iso
 from job.promote.clone import Clone
-from job.promote.commits import SHORT_LENGTH, Commit, is_hash, same
+from job.promote.commits import SHORT_LENGTH, Commit, revision_commit, same
 from job.promote.config import Repository
 from job.promote.deployed import feed_name, find_fed_tags, revisions, settings_for_feeds
 from job.promote.errors import GitError
-from job.promote.workspace import Workspace
+from job.promote.workspace import Workspace, rolling_of
 from job.run.session import place
 
 
@@ -76,9 +76,10 @@ def collect(
 
 
 def _branches(clone: Clone, repository: Repository) -> RepositoryStatus:
-    tips = [clone.tip(branch) for branch in (repository.stable, repository.rolling)]
+    branches = (repository.stable, rolling_of(clone, repository))
+    tips = [clone.tip(branch) for branch in branches]
     stable, rolling = (clone.describe(tip) if tip else None for tip in tips)
-    missing = [branch for branch, tip in zip((repository.stable, repository.rolling), tips, strict=True) if not tip]
+    missing = [branch for branch, tip in zip(branches, tips, strict=True) if not tip]
     problem = f"{repository.name}: there is no branch {' and no branch '.join(missing)}" if missing else None
     if stable is None or rolling is None:
         return RepositoryStatus(repository.name, stable, rolling, problem=problem)
@@ -122,7 +123,7 @@ def _relation(clone: Clone, repository: Repository, revision: str | None) -> str
     if revision is None:
         return "no revision label"
     stable = clone.tip(repository.stable)
-    commit = clone.resolve(revision.strip().lower()) if is_hash(revision) else None
+    commit = clone.resolve(found) if (found := revision_commit(revision)) else None
     if stable is None or commit is None:
         return "unknown commit"
     if same(revision, stable):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
@@ -19,7 +20,8 @@ from job.promote.commits import SHORT_LENGTH
 from job.promote.config import Repository
 from job.promote.deployed import find_fed_tags
 from job.promote.errors import GitError
-from job.promote.workspace import Workspace
+from job.promote.forge import CheckState, ForgeError, forge_of
+from job.promote.workspace import Workspace, rolling_of
 from job.run.context import Context, namespaces_of
 from job.runtime.clock import SYSTEM
 from job.runtime.terminal import Line
@@ -35,6 +37,12 @@ class TimedOutError(ImportImagesError):
     """Some images did not arrive in time."""
 
     exit_status = 6
+
+
+class BuildFailedError(ImportImagesError):
+    """A check of a promoted commit failed, so its image will not be built."""
+
+    exit_status = 1
 
 
 @dataclass(slots=True)
@@ -81,13 +89,19 @@ class AwaitedImage:
         }
 
 
-def images_to_await(place: Context, repositories: Sequence[Repository]) -> list[AwaitedImage]:
+def images_to_await(
+    place: Context, repositories: Sequence[Repository], forges: Mapping[str, str]
+) -> list[AwaitedImage]:
     """The images of repositories that a run would import; a warning names those that it would skip.
 
     Raises:
-        UsageError: there is none, or a stream does not exist.
+        UsageError: there is none, a stream does not exist, or checks cannot be read.
         ClusterError: the cluster cannot be read.
     """
+    for repository in repositories:
+        if repository.checks and forge_of(repository.page, forges, os.environ) is None:
+            fix = "set web to its page, and its host in [forges] to github or gitlab"
+            raise UsageError([f"checks: the API for {repository.name} is unknown; {fix}"])
     fed, missing = find_fed_tags(place, repositories)
     if missing:
         where = ", ".join(namespaces_of(place))
@@ -128,6 +142,7 @@ class Waiter:
     timeout: float
     interval: float
     _judges: dict[str, Judge] = field(default_factory=dict)
+    _checks: dict[str, str] = field(default_factory=dict)
     _started: float = field(default_factory=time.monotonic)
 
     def perform(self) -> None:
@@ -147,6 +162,7 @@ class Waiter:
                 remaining = self._remaining()
                 if not remaining:
                     return
+                self._check_builds(remaining, line)
                 elapsed = time.monotonic() - self._started
                 if elapsed >= self.timeout:
                     raise TimedOutError(self._timeout_message(remaining, elapsed))
@@ -169,13 +185,45 @@ class Waiter:
     def _check(self, line: Line) -> None:
         """Ask once for the remaining images."""
         remaining = self._remaining()
-        answers = self.place.look_up([image.question for image in remaining])
+        # The timeout bounds a check under way, too.
+        seconds = max(self._started + self.timeout - time.monotonic(), 1.0)
+        settings = self.place.settings
+        bounded = replace(
+            settings, deadline=min(settings.deadline, seconds), import_timeout=min(settings.import_timeout, seconds)
+        )
+        answers = replace(self.place, settings=bounded).look_up([image.question for image in remaining])
         if self.place.stop:
             raise StoppedError("stopped while waiting; nothing was imported")
         for image in remaining:
             before = image.problem
             self._update(image, answers.get(image.question))
             self._report(image, before, line)
+
+    def _check_builds(self, remaining: Sequence[AwaitedImage], line: Line) -> None:
+        """Check the builds of the remaining images, where the configuration says `checks = true`.
+
+        Raises:
+            BuildFailedError: a check failed, so the image will not arrive.
+        """
+        commits = {image.repository.name: (image.repository, image.commit) for image in remaining}
+        for name, (repository, commit) in commits.items():
+            forge = forge_of(repository.page, self.workspace.config.forges, os.environ)
+            if not repository.checks or forge is None:
+                continue
+            before = self._checks.get(name)
+            try:
+                checks = forge.checks(commit)
+            except ForgeError as error:
+                self._checks[name] = f"its checks are unknown: {error}"
+            else:
+                self._checks[name] = checks.describe()
+                if checks.state is CheckState.FAILED:
+                    raise BuildFailedError(
+                        f"{name}: the image of {commit[:SHORT_LENGTH]} will not arrive: {checks.describe()}"
+                    )
+            if self._checks[name] != before:
+                line.clear()
+                log.info("%s: %s", name, self._checks[name])
 
     def _update(self, image: AwaitedImage, answer: Answer | None) -> None:
         if answer is None or answer.image is None:
@@ -185,21 +233,21 @@ class Waiter:
                 raise ClusterError(answer.reason, problem)
             image.problem = clean(f"{answer.reason if answer else 'no answer'}: {message or 'no reason given'}")
             return
-        image.revision, image.problem = answer.image.revision, None
+        image.revision = answer.image.revision
         try:
-            image.state = self._judge(image).state(image.revision)
+            verdict = self._judge(image).verdict(image.revision)
         except GitError as error:
             image.problem = str(error)
+            return
+        image.state, image.problem = verdict.state, clean(verdict.problem) if verdict.problem else None
         if image.state is not State.WAITING:
-            image.seconds, image.problem = time.monotonic() - self._started, None
-        elif image.revision is None:
-            image.problem = "the registry's image has no revision label, so its commit is unknown"
+            image.seconds = time.monotonic() - self._started
 
     def _report(self, image: AwaitedImage, before: str | None, line: Line) -> None:
         """Log an arrival, or a problem that is new."""
         if image.state is not State.WAITING:
             line.clear()
-            later = f", which comes after {image.commit[:SHORT_LENGTH]} on stable" if image.state is State.LATER else ""
+            later = f", which comes after {image.commit[:SHORT_LENGTH]}" if image.state is State.LATER else ""
             log.info("%s has arrived: %s%s", image.name, (image.revision or "")[:SHORT_LENGTH], later)
         elif image.problem and image.problem != before:
             line.clear()
@@ -209,7 +257,9 @@ class Waiter:
         repository = image.repository
         if repository.name not in self._judges:
             clone = self.workspace.clone(repository)
-            self._judges[repository.name] = Judge(image.commit, repository.stable, clone)
+            self._judges[repository.name] = Judge(
+                image.commit, repository.stable, rolling_of(clone, repository), clone, repository.later
+            )
         return self._judges[repository.name]
 
     def _pause(self, seconds: float, line: Line, remaining: Sequence[AwaitedImage]) -> None:
@@ -218,7 +268,8 @@ class Waiter:
             elapsed = int(now - self._started)
             total = len(self.images)
             counts = f"{elapsed // 60}:{elapsed % 60:02}  {total - len(remaining)}/{total} images"
-            line.show(f"{counts}; waiting for {_progress(remaining)}")
+            checks = "".join(f"; {name}: {state}" for name, state in self._checks.items())
+            line.show(f"{counts}{checks}; waiting for {_progress(remaining)}")
             SYSTEM.pause(min(1.0, until - now), self.place.stopping)
             if self.place.stop:
                 raise StoppedError("stopped while waiting; nothing was imported")

@@ -29,7 +29,13 @@ class Workspace:
     def clone(self, repository: Repository) -> Clone:
         """The clone of a repository, as of its last fetch."""
         if repository.name not in self.clones:
-            self.clones[repository.name] = clone_of(self.config, repository.name, repository.url, self.is_stopping)
+            self.clones[repository.name] = clone_of(
+                self.config,
+                repository.name,
+                repository.url,
+                self.is_stopping,
+                needs_head=repository.rolling is None,
+            )
         return self.clones[repository.name]
 
     def monorepo(self) -> Clone | None:
@@ -56,6 +62,18 @@ class Workspace:
         finally:
             line.clear()
         return problems
+
+
+def rolling_of(clone: Clone, repository: Repository) -> str:
+    """The name of a repository's rolling branch.
+
+    Raises:
+        GitError: it is unknown, or the stable branch itself.
+    """
+    rolling = clone.rolling(repository.rolling)
+    if rolling == repository.stable:
+        raise GitError(f"{clone.name}: the remote's HEAD is {rolling} itself; set rolling in promote.toml")
+    return rolling
 
 
 def require_tip(clone: Clone, branch: str, key: str) -> str:

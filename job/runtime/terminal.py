@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import select
 import shutil
@@ -101,6 +102,7 @@ class Terminal:
         Raises:
             StoppedError: the program was told to stop meanwhile.
         """
+        _discard_typed_ahead()
         sys.stderr.write(question)
         sys.stderr.flush()
         # A signal interrupts no read, so that none is begun before there is something to read.
@@ -117,6 +119,15 @@ class Terminal:
             sys.stderr.write("\n")
             return "n"
         return line.strip()
+
+
+def _discard_typed_ahead() -> None:
+    """Drop what was typed before a question was shown: it was not meant as its answer."""
+    import termios
+
+    # Input that is not a terminal has no such queue.
+    with contextlib.suppress(OSError, ValueError, termios.error):
+        termios.tcflush(sys.stdin.fileno(), termios.TCIFLUSH)
 
 
 def is_there() -> bool:

@@ -211,7 +211,7 @@ def test_a_git_that_hangs_is_ended(folder: Folder, monkeypatch: pytest.MonkeyPat
     """A remote that accepts the connection and never answers."""
     from job.promote import git as module
     from job.promote.clone import clone_of
-    from job.promote.config import read_config
+    from job.promote.config_file import read_config
     from job.promote.errors import GitError
 
     monkeypatch.setenv("HOME", str(folder.folder))

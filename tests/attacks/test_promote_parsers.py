@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 
 from job.domain.errors import UsageError
 from job.domain.text import clean
-from job.promote.commits import parse_log, pull_requests, web_address
-from job.promote.config import Config, config_from
+from job.promote.clone import parse_remote_tip
+from job.promote.commits import parse_log, revision_commit, web_address
+from job.promote.config import Config
+from job.promote.config_file import config_from
 from job.promote.git import parse_version, summarize
-from job.promote.monorepo import parse_tree_entry
+from job.promote.monorepo import parse_gitmodules, parse_tree_entry
 from job.promote.reference import parse_packed_refs
+from job.promote.references import delivered, references, shorten
 from job.promote.remote import parse_remote
 
 FILE = Path("/somewhere/promote.toml")
@@ -79,12 +82,14 @@ def test_deep_nesting_is_refused() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.text(max_size=20) | st.just("\0") | st.integers().map(str), max_size=30).map("".join))
-@example("\0".join(["a" * 40, "", "Jane", "99999999999999999999999", "x", ""]))
-@example("\0".join(["a" * 40, "", "Jane", "not a number", "x", ""]))
-@example("\0".join(["a" * 40, "", "Jane", "1" * 5000, "x", ""]))
+@example("\0".join(["a" * 40, "", "Jane", "99999999999999999999999", "x", "", ""]))
+@example("\0".join(["a" * 40, "", "Jane", "not a number", "x", "", ""]))
+@example("\0".join(["a" * 40, "", "Jane", "1" * 5000, "x", "", ""]))
 def test_any_log(text: str) -> None:
     for commit in parse_log(text):
-        assert all(name.startswith(("#", "!")) for name in pull_requests(commit.subject))
+        assert all(name.isprintable() for name in references(commit))
+        assert len(shorten(commit, 98)) <= 200
+    assert len(delivered(parse_log(text))) <= 30
 
 
 @settings(max_examples=60, deadline=None)
@@ -93,6 +98,9 @@ def test_any_log(text: str) -> None:
 def test_any_output_of_git(text: str) -> None:
     parse_version(text)
     parse_tree_entry(text)
+    parse_remote_tip(text)
+    parse_gitmodules(text, "https://example.com/team/all")
+    revision_commit(text)
     assert all(len(commit) == 40 for _, commit in parse_packed_refs(text))
     message = summarize(text)
     assert len(message) <= 500 and message.isprintable()

@@ -113,7 +113,7 @@ def test_everything_in_one_command(shop: Shop) -> None:
     markdown = shop.promote("notes").stdout
     assert "# Deployed to prod" in markdown
     assert f"worker:prod: {old[:9]} → {new[:9]}, 1 commit by Jim" in markdown
-    assert f"- Fix worker (#7) (`{new[:9]}`, Jim" in markdown
+    assert f"- Fix worker (#&#8203;7, `{new[:9]}`, Jim" in markdown
 
 
 def test_status_before_and_after(shop: Shop) -> None:

@@ -8,14 +8,14 @@ import select
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from job.domain.errors import UsageError
-from job.promote.config import read_config
+from job.promote.config_file import read_config
 from job.promote.move import MoveOptions, Mover, Outcome
 from job.promote.moves import Move, Moved, Result
 from job.promote.workspace import Workspace
@@ -43,12 +43,25 @@ class Script:
         return self.answers.pop(0)
 
 
+class Shown:
+    """What a person sees, as text."""
+
+    def __init__(self) -> None:
+        self.text = ""
+
+    def say(self, text: str) -> None:
+        self.text += text + "\n"
+
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        self.text += "".join("  ".join(row) + "\n" for row in rows)
+
+    def page(self, text: str) -> None:
+        self.text += text
+
+
 def mover(folder: Folder, person: Script | None = None, stop: Stop | None = None, **options: bool) -> Mover:
     config = read_config(str(folder.config))
-    shown: list[str] = []
-    return Mover(
-        Workspace(config, stop or Stop()), config.repositories, MoveOptions({}, person, **options), shown.append
-    )
+    return Mover(Workspace(config, stop or Stop()), config.repositories, MoveOptions({}, person, **options), Shown())
 
 
 def by_name(outcome: Outcome) -> dict[str, Result]:
@@ -204,12 +217,27 @@ def test_moving_back_takes_force(two: Folder) -> None:
 @pytest.mark.parametrize("branch", representatives(["stable", "main"], TAIL))
 def test_a_missing_branch(two: Folder, branch: str) -> None:
     two.origins["library"].remove(branch)
+    two.write(two.table("worker", 'after = ["library"]'), two.table("library", 'rolling = "main"'))
     done = two.promote("move", "--yes", "--output", "json")
     assert (done.status, results(done.report)) == (1, {"library": "failed", "worker": "behind"})
     assert f"library: there is no branch {branch}; correct" in done.stderr
 
 
 @slow(WHOLE_RUN)
+def test_rolling_is_the_remotes_head_unless_it_is_configured(two: Folder) -> None:
+    library = two.origins["library"]
+    new = library.commit("On another branch", "devel", parents=[str(library.tip("main"))])
+    library._git("symbolic-ref", "HEAD", "refs/heads/devel")
+    assert two.promote("move", "library", "--yes").status == 0
+    assert library.tip("stable") == new
+    library._git("symbolic-ref", "HEAD", "refs/heads/stable")
+    done = two.promote("move", "library", "--yes")
+    assert done.status == 1 and "the remote's HEAD is stable itself; set rolling" in done.stderr
+    library._git("symbolic-ref", "HEAD", "refs/heads/nothing")
+    done = two.promote("move", "library", "--yes")
+    assert done.status == 1 and "its HEAD is not a branch; set rolling" in done.stderr
+
+
 def test_a_branch_that_goes_missing_is_noticed(two: Folder) -> None:
     assert two.promote("move", "--dry-run").status == 0
     two.origins["library"].remove("stable")
@@ -264,7 +292,7 @@ def test_answers(two: Folder) -> None:
     outcome = mover(two, person).perform()
     assert by_name(outcome) == {"library": Result.LEFT, "worker": Result.MOVED}
     assert worker.tip("stable") == first
-    assert person.questions[-1] == "Push this? [y/N] "
+    assert person.questions[-1] == "Push this? [y/N, q to go back] "
     with pytest.raises(UsageError, match="aborted; nothing was moved"):
         mover(two, Script("", "", "")).perform()
     assert mover(two, Script("n", "no")).perform().exit_status == 0
@@ -282,7 +310,7 @@ class Interrupted(Mover):
 def test_a_stop_between_two_pushes(two: Folder) -> None:
     config = read_config(str(two.config))
     options = MoveOptions({}, Script("", "", "y"))
-    outcome = Interrupted(Workspace(config, Stop()), config.repositories, options, lambda text: None).perform()
+    outcome = Interrupted(Workspace(config, Stop()), config.repositories, options, Shown()).perform()
     assert by_name(outcome) == {"library": Result.MOVED, "worker": Result.STOPPED}
     assert outcome.exit_status == 6
     assert [two.origins[name].subjects("stable")[0] for name in ("library", "worker")] == [
@@ -334,13 +362,13 @@ def test_long_lists_are_shortened(two: Folder) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
-QUESTION = "another commit, or n to leave it: "
+QUESTION = "another commit, n to leave it, d for the diff, q to go back: "
 # What is typed at each prompt.
 CONVERSATIONS = {
-    "yes": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"y\n")], 0),
-    "no": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"\n")], 2),
+    "yes": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q to go back] ", b"y\n")], 0),
+    "no": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q to go back] ", b"\n")], 2),
     "ctrl-c": ([(QUESTION, b"\x03")], 6),
-    "ctrl-c-at-the-end": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("[y/N] ", b"\x03")], 6),
+    "ctrl-c-at-the-end": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q to go back] ", b"\x03")], 6),
 }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from job.journal.records import RunRecord
-from job.promote.notes import Notes, as_markdown
+from job.promote.release_notes import Notes, as_markdown
 
 
 def test_texts_of_a_journal_are_escaped() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from job.promote.arrivals import Judge, State
 
 LINE = [letter * 40 for letter in "abcde"]
@@ -21,7 +23,7 @@ class History:
         self.known, self.stable = 5, self.stable_after
 
     def tip(self, branch: str) -> str | None:
-        return LINE[self.stable]
+        return LINE[self.stable] if branch == "stable" else LINE[self.known - 1]
 
     def resolve(self, text: str) -> str | None:
         return next((each for each in [*LINE[: self.known], OTHER] if each.startswith(text)), None)
@@ -31,22 +33,29 @@ class History:
             return commit == older
         return LINE.index(older) <= LINE.index(commit)
 
+    def count(self, since: str, until: str) -> int:
+        return LINE.index(until) - LINE.index(since)
 
-def judge(history: History, commit: int = 2) -> Judge:
-    return Judge(LINE[commit], "stable", history)
+
+def judge(history: History, commit: int = 2, *, later: bool = False) -> Judge:
+    return Judge(LINE[commit], "stable", "main", history, later)
+
+
+def state(decision: Judge, label: str | None) -> State:
+    return decision.verdict(label).state
 
 
 def test_the_commit_itself() -> None:
     history = History(2)
     for revision in (LINE[2], LINE[2][:7], LINE[2].upper()):
-        assert judge(history).state(revision) is State.ARRIVED
+        assert state(judge(history), revision) is State.ARRIVED
     assert history.fetches == 0
 
 
 def test_other_revisions() -> None:
     history = History(2)
     for revision in (None, "v1.2", "", LINE[1], OTHER):
-        assert judge(history).state(revision) is State.WAITING
+        assert state(judge(history), revision) is State.WAITING
     assert history.fetches == 0
 
 
@@ -54,28 +63,55 @@ def test_a_later_commit_of_stable_counts() -> None:
     history = History(2)
     history.stable_after = 4
     decision = judge(history)
-    assert decision.state(LINE[3][:12]) is State.LATER
+    assert state(decision, LINE[3][:12]) is State.LATER
     assert history.fetches == 1
 
 
 def test_an_unknown_commit_is_fetched_once() -> None:
     history = History(2, known=3)
     history.stable_after = 4
-    assert judge(history).state(LINE[4]) is State.LATER
+    assert state(judge(history), LINE[4]) is State.LATER
     history = History(2)
     decision = judge(history)
-    assert [decision.state("1234567") for _ in range(3)] == [State.WAITING] * 3
+    assert [state(decision, "1234567") for _ in range(3)] == [State.WAITING] * 3
     assert history.fetches == 1
 
 
 def test_a_commit_of_rolling_does_not_count() -> None:
     history = History(2)
-    assert judge(history).state(LINE[4]) is State.WAITING
+    assert state(judge(history), LINE[4]) is State.WAITING
 
 
 def test_stable_may_be_moved_to_a_commit_of_rolling() -> None:
     history = History(2)
     decision = judge(history)
-    assert decision.state(LINE[4]) is State.WAITING
+    assert state(decision, LINE[4]) is State.WAITING
     history.stable_after = 4
-    assert decision.state(LINE[4]) is State.LATER
+    assert state(decision, LINE[4]) is State.LATER
+
+
+def test_a_commit_of_rolling_counts_where_that_is_configured() -> None:
+    assert state(judge(History(2), later=True), LINE[4]) is State.LATER
+    assert state(judge(History(2), later=True), LINE[1]) is State.WAITING
+    assert state(judge(History(2), later=True), OTHER) is State.WAITING
+
+
+def test_labels_with_more_than_a_hash() -> None:
+    for label in (f"{LINE[2]}-dirty", f"v1.2-3-g{LINE[2][:8]}", f" {LINE[2]} "):
+        assert state(judge(History(2)), label) is State.ARRIVED
+
+
+@pytest.mark.parametrize(
+    ("label", "problem"),
+    [
+        (None, "no revision label"),
+        ("main", "'main' does not name a commit"),
+        ("v1.0", "'v1.0' does not name a commit"),
+        ("abcdef", "'abcdef' does not name a commit"),
+        ("1234567", "'1234567' is not a commit of this repository; of a base image?"),
+        (LINE[4], "2 after the promoted one, on main; it would count with later = true"),
+    ],
+)
+def test_why_an_image_does_not_count(label: str | None, problem: str) -> None:
+    verdict = judge(History(2)).verdict(label)
+    assert verdict.state is State.WAITING and problem in str(verdict.problem)

@@ -9,10 +9,10 @@ import pytest
 from job.promote.commits import (
     Commit,
     authors,
-    is_hash,
+    commit_link,
+    compare_link,
     parse_log,
-    pull_requests,
-    pull_requests_of,
+    revision_commit,
     same,
     web_address,
 )
@@ -26,7 +26,20 @@ def commit(subject: str, author: str = "Jane Doe", *, is_merge: bool = False) ->
 
 
 def test_a_list_of_commits() -> None:
-    rows = ["a" * 40, "b" * 40, "Jane", "1763596800", "One", "b" * 40, "c d", "Jim", "1763596801", "Merge it"]
+    rows = [
+        "a" * 40,
+        "b" * 40,
+        "Jane",
+        "1763596800",
+        "One",
+        "Why.\n",
+        "b" * 40,
+        "c d",
+        "Jim",
+        "1763596801",
+        "Merge it",
+        "",
+    ]
     commits = parse_log("\0".join(rows) + "\0")
     assert [(each.id[0], each.author, each.subject, each.is_merge) for each in commits] == [
         ("a", "Jane", "One", False),
@@ -34,26 +47,6 @@ def test_a_list_of_commits() -> None:
     ]
     assert commits[0].at == datetime(2025, 11, 20, tzinfo=UTC)
     assert parse_log("") == ()
-
-
-@pytest.mark.parametrize(
-    ("subject", "names"),
-    [
-        ("Fix it (#123)", ("#123",)),
-        ("Merge pull request #12 from jane/fix-it", ("#12",)),
-        ("Revert 'Fix it (#12)' (#13)", ("#12", "#13")),
-        ("Merged in fix/x (pull request #7)", ("#7",)),
-        ("Fix it (!45)", ("!45",)),
-        ("Fix issue #12", ()),
-        ("Fix it", ()),
-    ],
-)
-def test_pull_requests(subject: str, names: tuple[str, ...]) -> None:
-    assert pull_requests(subject) == names
-
-
-def test_pull_requests_of_several() -> None:
-    assert pull_requests_of([commit("One (#2)"), commit("Two (#1)"), commit("Three (#2)")]) == ("#2", "#1")
 
 
 @pytest.mark.parametrize(
@@ -75,9 +68,26 @@ def test_abbreviated_hashes(one: str | None, other: str, expected: bool) -> None
     assert same(one, other) is expected
 
 
-def test_is_hash() -> None:
-    assert is_hash(FULL) and is_hash(" 4d5e6f7 ")
-    assert not is_hash("stable") and not is_hash(None) and not is_hash("4d5e6f")
+@pytest.mark.parametrize(
+    ("label", "commit"),
+    [
+        (FULL, FULL),
+        (f" {FULL.upper()}\n", FULL),
+        (FULL[:7], FULL[:7]),
+        (FULL + "-dirty", FULL),
+        ("v1.2-3-g4d5e6f7", "4d5e6f7"),
+        ("release/1.2-30-g4d5e6f7-dirty", "4d5e6f7"),
+        (None, None),
+        ("", None),
+        ("main", None),
+        ("v1.0", None),
+        ("4d5e6f", None),
+        (FULL + "x", None),
+        ("x" * 100_000, None),
+    ],
+)
+def test_revision_labels(label: str | None, commit: str | None) -> None:
+    assert revision_commit(label) == commit
 
 
 @pytest.mark.parametrize(
@@ -100,3 +110,9 @@ def test_web_address(url: str, web: str | None) -> None:
 def test_authors() -> None:
     names = authors([commit("a", "Jim"), commit("b"), commit("c"), commit("d", "Bot", is_merge=True)])
     assert names == ("Jane Doe", "Jim")
+
+
+def test_pages() -> None:
+    assert compare_link("https://github.com/a/b", "1", "2") == "https://github.com/a/b/compare/1...2"
+    assert compare_link("https://gitlab.com/a/b/c", "1", "2") == "https://gitlab.com/a/b/c/-/compare/1...2"
+    assert commit_link("https://gitlab.example.com/a/b", "1") == "https://gitlab.example.com/a/b/-/commit/1"

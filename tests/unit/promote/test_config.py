@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from job.domain.errors import UsageError
-from job.promote.config import Config, Feed, Monorepo, Repository, config_from, in_order, read_config
+from job.promote.config import Config, Feed, Gate, Monorepo, Repository
+from job.promote.config_file import config_from, in_order, read_config
 from tests.support.paths import ROOT
 
 FILE = Path("/somewhere/promote.toml")
@@ -33,7 +34,7 @@ def test_defaults() -> None:
         FILE.parent,
         None,
         "origin",
-        (Repository("worker", "https://example.com/worker", "main", "stable"),),
+        (Repository("worker", "https://example.com/worker"),),
     )
 
 
@@ -41,10 +42,14 @@ def test_everything() -> None:
     config = read(
         """
         clones = "/elsewhere/clones"
+        template = "notes.md.j2"
         remote = "upstream"
         [monorepo]
         url = "git@example.com:team/all.git"
         branch = "trunk"
+        message = "Promote {names}"
+        [forges]
+        "git.example.com" = "gitlab"
         [[repository]]
         name = "worker"
         url = "../worker"
@@ -56,12 +61,20 @@ def test_everything() -> None:
         [[repository]]
         name = "library"
         url = "https://example.com/library"
+        web = "https://git.example.com/team/library"
+        ready = ["./ready", "library"]
+        ready_interval = "10s"
+        later = true
+        checks = true
         """
     )
     assert (config.clones, config.remote) == (Path("/elsewhere/clones"), "upstream")
-    assert config.monorepo == Monorepo("git@example.com:team/all.git", "trunk")
+    assert config.monorepo == Monorepo("git@example.com:team/all.git", "trunk", "Promote {names}")
     assert [repository.name for repository in config.repositories] == ["library", "worker"]
-    worker = config.repositories[1]
+    assert (config.template, config.forges) == (FILE.parent / "notes.md.j2", {"git.example.com": "gitlab"})
+    library, worker = config.repositories
+    assert library.ready == Gate(("./ready", "library"), 10.0, 3600.0)
+    assert (library.later, library.checks, library.page) == (True, True, "https://git.example.com/team/library")
     assert (worker.rolling, worker.stable, worker.submodule) == ("devel", "production/eu", "services/worker")
     assert worker.feeds == (Feed("worker"), Feed("worker-beat", "live"))
 
@@ -91,7 +104,15 @@ def test_everything() -> None:
         (ONE + 'rolling = "a..b"', "rolling: 'a..b' is not the name of a branch"),
         (ONE + 'rolling = "-a"', "rolling: '-a' is not the name of a branch"),
         (ONE + 'stable = "x.lock"', "stable: 'x.lock' is not the name of a branch"),
-        (ONE + 'stable = "main"', "stable: 'main' is also the rolling branch"),
+        (ONE + 'rolling = "main"\nstable = "main"', "stable: 'main' is also the rolling branch"),
+        (ONE + 'ready = "./ready"', "ready: must be a program and its arguments"),
+        (ONE + "ready = []", "ready: must be a program and its arguments"),
+        (ONE + 'ready_timeout = "1h"', "ready_timeout: has no effect without ready"),
+        (ONE + 'ready = ["x"]\nready_interval = "soon"', "ready_interval: 'soon' is not a duration"),
+        (ONE + 'later = "yes"', "later: must be true or false"),
+        (ONE + 'web = "https://me:x@github.com/a"', "web: "),
+        ('forges = {"git.example.com" = "svn"}\n' + ONE, "forges: must be a table of hosts"),
+        (ONE + '[monorepo]\nurl = "x"\nmessage = "{names.x}"', "[monorepo] message: may contain {names}"),
         (ONE + 'streams = "worker"', "streams: must be a list of strings"),
         (ONE + 'streams = ["a:b:c"]', "streams: 'a:b:c' is not STREAM or STREAM:TAG"),
         (ONE + 'streams = ["packit-*"]', "streams: 'packit-*' is not STREAM or STREAM:TAG"),
