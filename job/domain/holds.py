@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from job.domain.model import Hold, Source, Tag
+from job.domain.model import ANNOTATION_PREFIX, Hold, Source, Tag
 from job.domain.text import clean
 from job.domain.times import iso, parse_time
 
-ANNOTATION = "import-images.dev/hold"
+ANNOTATION = f"{ANNOTATION_PREFIX}hold"
 VERSION = 1
 # Of a reason, in characters.
 LONGEST = 1000

@@ -14,6 +14,8 @@ from typing import Any, Self, TypeVar
 
 # The ConfigMap that keeps what runs leave for later ones.
 JOURNAL = "import-images-journal"
+# Of every annotation of ours. Only annotations with it are read from streams and tags.
+ANNOTATION_PREFIX = "import-images.dev/"
 
 
 E = TypeVar("E", bound=StrEnum)

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from job.domain.holds import hold_of
-from job.domain.model import Shard, Skip, Stream, Tag
+from job.domain.model import ANNOTATION_PREFIX, Shard, Skip, Stream, Tag
 from job.domain.sources import alias_target, copied_from
 
-SKIP_ANNOTATION = "import-images.dev/skip"
-WAVE_ANNOTATION = "import-images.dev/wave"
+SKIP_ANNOTATION = f"{ANNOTATION_PREFIX}skip"
+WAVE_ANNOTATION = f"{ANNOTATION_PREFIX}wave"
 
 
 @dataclass(frozen=True, slots=True)

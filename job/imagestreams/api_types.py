@@ -15,13 +15,12 @@ from functools import lru_cache
 from sys import intern
 from typing import Any
 
-from job.domain.model import Image, ImageFacts, Item, Source, Stream, Tag, TagName
+from job.domain.model import ANNOTATION_PREFIX, Image, ImageFacts, Item, Source, Stream, Tag, TagName
 from job.domain.shell import oc
 from job.domain.text import clean
 from job.domain.times import parse_time
 
 GROUP = "image.openshift.io/v1"
-ANNOTATION_PREFIX = "import-images.dev/"
 REVISION_LABELS = (
     "org.opencontainers.image.revision",
     # Source-to-image. Before vcs-ref, which its builder images have of their own.

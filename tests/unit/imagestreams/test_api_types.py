@@ -9,7 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from job.domain import holds
 from job.domain.model import ImageFacts, Item, Source, Stream, Tag
+from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION
 from job.domain.times import parse_time
 from job.imagestreams.api_types import answer_from, facts_from, image_of, import_of, repository_of, stream_from
 from tests.unit.scripted import (
@@ -90,6 +92,12 @@ class TestStreams:
                 ),
             ),
         )
+
+    @pytest.mark.parametrize("name", [holds.ANNOTATION, SKIP_ANNOTATION, WAVE_ANNOTATION])
+    def test_every_annotation_that_a_rule_reads_is_kept(self, name: str) -> None:
+        data = stream_json(spec_tag("prod", annotations={name: "x"}), annotations={name: "y"})
+        stream = stream_from(data)
+        assert (stream.tags[0].annotations, stream.annotations) == ({name: "x"}, {name: "y"})
 
     def test_annotations_of_the_stream_are_read(self) -> None:
         data = stream_json(annotations={"import-images.dev/wave": "1", "kubectl": "..."})
