@@ -385,6 +385,11 @@ class TagResult:
     # Earlier images that the registry still has; None where nobody asked.
     rollback_targets: int | None = None
 
+    @property
+    def was_tried(self) -> bool:
+        """Whether the run got as far as the tag: a result of one that it did not reach says nothing of the tag."""
+        return self.reason is not Skip.WAVE and not (self.reason is Reason.ABORTED and not self.attempts)
+
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
@@ -410,6 +415,28 @@ class Rollout:
     def is_broken(self) -> bool:
         """Whether the image itself is to blame, as far as one can tell."""
         return self.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT)
+
+
+@dataclass(frozen=True, slots=True)
+class BadRollout:
+    """A workload whose last rollout was bad, until it is seen healthy, is rolled back or is gone.
+
+    Attributes:
+        namespace: of the workload.
+        kind: its kind.
+        name: its name.
+        digests: by stream and tag, the image that was rolled out; empty where it is not known.
+    """
+
+    namespace: str
+    kind: str
+    name: str
+    digests: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Which workload."""
+        return self.namespace, self.kind, self.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -476,6 +503,8 @@ class Report:
     scheduled_at: datetime | None = None
     next_run: datetime | None = None
     rollouts: tuple[Rollout, ...] = ()
+    # Workloads (namespace, kind, name) whose rollout was bad and that are gone, or follow none of its tags any more.
+    gone_workloads: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def requests(self) -> int:

@@ -16,10 +16,10 @@ from collections.abc import Iterator, Mapping, Sized
 from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
-from job.domain.model import JOURNAL, Command, ImageFacts, Shard, TriggerKind, member
+from job.domain.model import JOURNAL, BadRollout, Command, ImageFacts, Shard, TriggerKind, member
 from job.domain.text import writable
 from job.domain.times import iso, parse_time
-from job.journal.records import MOST_RUNS, Journal, RunRecord, TagKey, TagRecord
+from job.journal.records import MOST_BAD_ROLLOUTS, MOST_RUNS, Journal, RunRecord, TagKey, TagRecord
 
 S = TypeVar("S", bound=Sized)
 
@@ -108,6 +108,10 @@ def _to_json(journal: Journal) -> dict[str, Any]:
             digest: [iso(facts.created), _cut(facts.revision), _cut(facts.version)]
             for digest, facts in journal.images.items()
         },
+        "bad_rollouts": [
+            [*rollout.key, {f"{stream}:{tag}": digest for (stream, tag), digest in rollout.digests.items()}]
+            for rollout in journal.bad_rollouts
+        ],
     }
 
 
@@ -204,6 +208,15 @@ def _from_json(data: Mapping[str, Any]) -> Journal:
             )
             for owner, groups in _bounded(data.get("pushed", {}), MOST_GROUPS).items()
         },
+        bad_rollouts=tuple(
+            BadRollout(
+                _text(namespace),
+                _text(kind),
+                _text(name),
+                {_key(tag): _text(digest) for tag, digest in _bounded(digests, MOST_BAD_ROLLOUTS).items()},
+            )
+            for namespace, kind, name, digests in _bounded(data.get("bad_rollouts", []), MOST_BAD_ROLLOUTS)
+        ),
     )
 
 

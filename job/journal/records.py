@@ -11,12 +11,24 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from job.domain.model import Command, ImageFacts, Outcome, Report, Result, Scope, Shard, TagResult, TriggerKind
+from job.domain.model import (
+    BadRollout,
+    Command,
+    ImageFacts,
+    Outcome,
+    Report,
+    Result,
+    Scope,
+    Shard,
+    TagResult,
+    TriggerKind,
+)
 from job.domain.selection import in_share
 
 MOST_RUNS = 50
 LEAST_RUNS_OF_A_KIND = 3
 MOST_UPDATED_A_RUN = 200
+MOST_BAD_ROLLOUTS = 100
 RUNNING = "running"
 
 TagKey = tuple[str, str]
@@ -74,6 +86,7 @@ class Journal:
     images: Mapping[str, ImageFacts] = field(default_factory=dict)
     runs: tuple[RunRecord, ...] = ()
     pushed: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
+    bad_rollouts: tuple[BadRollout, ...] = ()
 
 
 def group_key(deployment: str | None, shard: Shard | None) -> str:
@@ -134,7 +147,31 @@ def finish_run(journal: Journal, report: Report, namespace: str, run: RunRecord,
         groups=groups,
         images=_images_after(journal.images, results),
         runs=_bounded(runs),
+        bad_rollouts=bad_rollouts_after(journal.bad_rollouts, report, namespace),
     )
+
+
+def bad_rollouts_after(before: Iterable[BadRollout], report: Report, namespace: str) -> tuple[BadRollout, ...]:
+    """The workloads whose last rollout was bad, after a run, as far as they follow tags of the namespace."""
+    digests = {
+        (tag.stream, name): tag.after.digest if tag.after else ""
+        for tag in report.tags
+        if tag.namespace == namespace
+        for name in (tag.tag, *tag.moved_with)
+    }
+    bad = {}
+    for earlier in before:
+        # A tag that has moved on, as by a rollback, says nothing of that image any more.
+        still = {key: digest for key, digest in earlier.digests.items() if digests.get(key, digest) in ("", digest)}
+        if still and earlier.key not in report.gone_workloads:
+            bad[earlier.key] = replace(earlier, digests=still)
+    for rollout in report.rollouts:
+        key = rollout.namespace, rollout.kind, rollout.name
+        tags = [(name.stream, name.tag) for name in rollout.tags if name.namespace == namespace]
+        bad.pop(key, None)
+        if rollout.is_bad and tags:
+            bad[key] = BadRollout(*key, {tag: digests.get(tag, "") for tag in tags})
+    return tuple(bad.values())[-MOST_BAD_ROLLOUTS:]
 
 
 def _finished(run: RunRecord, report: Report, namespace: str, results: Sequence[TagResult]) -> RunRecord:
@@ -167,6 +204,8 @@ def _tags_after(journal: Journal, results: Iterable[TagResult], finished: float)
         before = journal.tags.get(key, TagRecord())
         if tag.result in (Result.UPDATED, Result.UNCHANGED):
             records[key] = TagRecord(finished)
+        elif not tag.was_tried:
+            records[key] = before
         elif tag.result is Result.FAILED:
             records[key] = TagRecord(before.last_success, before.failed_runs + 1)
         elif before.last_success is not None:

@@ -32,6 +32,8 @@ class Past:
     """What an earlier push left: values by family (without prefix) and by label values in the family's order."""
 
     families: Mapping[str, Values] = field(default_factory=dict)
+    # Workloads (kind, name) whose rollout is still bad after this run; None where the journal is not known.
+    bad_rollouts: frozenset[tuple[str, ...]] | None = None
 
     def of(self, name: str) -> Values:
         """The values of one family."""
@@ -40,7 +42,7 @@ class Past:
     def over(self, other: Past) -> Past:
         """This past, and what only the other one knows."""
         names = {*self.families, *other.families}
-        return Past({name: {**other.of(name), **self.of(name)} for name in names})
+        return Past({name: {**other.of(name), **self.of(name)} for name in names}, self.bad_rollouts)
 
 
 # A tag's samples in one family: label values after stream and tag, and the value.
@@ -75,6 +77,8 @@ def _failure(tag: TagResult) -> Samples:
 
 def _failed_runs(tag: TagResult, past: Past) -> Samples:
     before = past.of("tag_failed_runs").get((tag.stream, tag.tag), 0)
+    if not tag.was_tried:
+        return _one(before or None)
     return _one(before + 1 if tag.result is Result.FAILED else None)
 
 
@@ -245,6 +249,16 @@ def _rollout_values(report: Report, namespace: str) -> dict[str, Values]:
     return {"rollout_healthy": healthy, "rollout_seconds": seconds}
 
 
+def _carried_rollouts(family: str, past: Past, *, carries: bool) -> Values:
+    """Series of workloads that this run did not watch: bad ones stay until the journal has them no longer."""
+    carried = past.of("rollout_healthy") if carries else {}
+    if past.bad_rollouts is not None:
+        carried = {key: value for key, value in carried.items() if value} | dict.fromkeys(past.bad_rollouts, 0.0)
+    if family == "rollout_healthy":
+        return carried
+    return {key: value for key, value in past.of(family).items() if key in carried}
+
+
 def _values(
     report: Report, namespace: str, past: Past, *, narrowed: bool, unseen: bool
 ) -> Iterator[tuple[Family, Values]]:
@@ -261,17 +275,23 @@ def _values(
     tags = [tag for tag in report.tags if tag.namespace == namespace and report.deployment in (None, tag.tag)]
     own = {(tag.stream, tag.tag) for tag in tags}
     of_run = _run_values(report, namespace, past)
+    of_workloads = {
+        name: {**_carried_rollouts(name, past, carries=narrowed or unseen), **of_run[name]}
+        for name in ("rollout_healthy", "rollout_seconds")
+    }
     if narrowed:
         changed = ("last_run_timestamp_seconds",) if report.command is Command.RUN else ()
-        of_workloads = {name: {**past.of(name), **of_run[name]} for name in ("rollout_healthy", "rollout_seconds")}
-        of_run = {**past.families, **{name: of_run[name] for name in changed}, **of_workloads}
+        of_run = {**past.families, **{name: of_run[name] for name in changed}}
+    of_run = {**of_run, **of_workloads}
     for family in FAMILIES:
         if family.of_tag is None:
             yield family, of_run.get(family.name, {})
             continue
         values = dict[tuple[str, ...], float]()
         if narrowed or unseen:
-            values.update((key, value) for key, value in past.of(family.name).items() if key[:2] not in own)
+            # Without a value: what the journal knows not to have failed, whatever a gateway still holds.
+            kept = [(key, value) for key, value in past.of(family.name).items() if key[:2] not in own]
+            values.update((key, value) for key, value in kept if value or family.name != "tag_failed_runs")
         for tag in tags:
             for labels, value in family.of_tag(tag, finished, past):
                 values[(tag.stream, tag.tag, *labels)] = value

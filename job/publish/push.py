@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
-from job.domain.model import Shard, TriggerKind
-from job.journal.records import Journal, belongs_to, group_key, is_superseded
+from job.domain.model import BadRollout, Shard, TriggerKind
+from job.journal.records import Journal, bad_rollouts_after, belongs_to, group_key, is_superseded
 from job.journal.store import JournalStore
 from job.publish.metrics import Past
 from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, push
@@ -31,7 +31,13 @@ def push_metrics(publication: Publication, settings: GatewaySettings) -> None:
     """Push a run's metrics, and remove those of what the job no longer pushes."""
     run, report = publication.run, publication.report
     pasts = {
-        namespace: past_of(entry.before, namespace, report.deployment, report.shard)
+        namespace: past_of(
+            entry.before,
+            namespace,
+            report.deployment,
+            report.shard,
+            bad_rollouts_after(entry.before.bad_rollouts, report, namespace),
+        )
         for namespace, entry in publication.entries.items()
         if entry.before is not None
     }
@@ -59,8 +65,14 @@ def _is_overtaken(publication: Publication, namespace: str) -> bool:
     return True
 
 
-def past_of(journal: Journal, namespace: str, deployment: str | None, shard: Shard | None) -> Past:
-    """What the journal of a namespace knows of the metrics of a group."""
+def past_of(
+    journal: Journal,
+    namespace: str,
+    deployment: str | None,
+    shard: Shard | None,
+    bad_rollouts: Sequence[BadRollout] = (),
+) -> Past:
+    """What the journal of a namespace knows of the metrics of a group; `bad_rollouts` are those after the run."""
     last_success = journal.groups.get(group_key(deployment, shard))
     tags = {key: record for key, record in journal.tags.items() if belongs_to(namespace, key, deployment, shard)}
     return Past(
@@ -69,8 +81,13 @@ def past_of(journal: Journal, namespace: str, deployment: str | None, shard: Sha
             "tag_last_success_timestamp_seconds": {
                 key: record.last_success for key, record in tags.items() if record.last_success is not None
             },
-            "tag_failed_runs": {key: record.failed_runs for key, record in tags.items() if record.failed_runs},
-        }
+            "tag_failed_runs": {key: record.failed_runs for key, record in tags.items()},
+        },
+        frozenset(
+            (rollout.kind, rollout.name)
+            for rollout in bad_rollouts
+            if any(belongs_to(namespace, key, deployment, shard) for key in rollout.digests)
+        ),
     )
 
 

@@ -170,11 +170,11 @@ class Gateway:
         carries_all = narrowed or unseen
         try:
             if past is None or carries_all or _lacks_something(past, report, namespace):
-                # The journal fills in for a gateway that lost its data.
+                # The journal comes first: the gateway may have lost its data, or missed another run's.
                 wanted = BY_NAME.keys() if carries_all else CARRIED_FAMILIES
                 known = {*(past or Past()).of("tag_last_success_timestamp_seconds")}
                 known.update((tag.stream, tag.tag) for tag in report.tags if tag.namespace == namespace)
-                past = self._past(group, wanted, len(known)).over(past or Past())
+                past = (past or Past()).over(self._past(group, wanted, len(known)))
         except GatewayError as error:
             if not self._warned:
                 self._warned = True

@@ -235,6 +235,7 @@ def report_of(
     outcomes: Mapping[str, Outcome],
     status: int,
     rollouts: Sequence[Rollout] = (),
+    gone_workloads: Sequence[tuple[str, str, str]] = (),
 ) -> Report:
     """The report of the run, which ends now."""
     wanted, trigger = run.settings.wanted, run.trigger
@@ -259,5 +260,6 @@ def report_of(
         job=trigger.job,
         scheduled_at=trigger.scheduled_at,
         rollouts=tuple(rollouts),
+        gone_workloads=tuple(gone_workloads),
         next_run=trigger.schedule.next_after(finished) if trigger.schedule else None,
     )

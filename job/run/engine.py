@@ -16,6 +16,7 @@ from job.imagestreams.listing import Chosen, Listing, list_chosen, stopped
 from job.journal.records import start_run
 from job.run.admission import Admission
 from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of
+from job.run.earlier_rollouts import Rechecked, recheck
 from job.run.expired_holds import release
 from job.run.origin import find_trigger
 from job.run.rollback_targets import count_targets
@@ -58,7 +59,8 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
     survey = _survey(run, selection.chosen)
     errors = (*selection.errors, *survey.errors) if survey else selection.errors
     imported = _import(run, admission, selection.chosen, survey) if _may_import(selection, errors) else Imported()
-    return _sum_up(run, selection, errors, imported)
+    rechecked = recheck(run, admission.journals, imported.tags, imported.rollouts, survey) if survey else Rechecked()
+    return _sum_up(run, selection, errors, imported, rechecked)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,9 @@ def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Su
     return imported
 
 
-def _sum_up(run: Run, selection: _Selection, errors: Sequence[RunError], imported: Imported) -> Report:
+def _sum_up(
+    run: Run, selection: _Selection, errors: Sequence[RunError], imported: Imported, rechecked: Rechecked
+) -> Report:
     """The report: outcome of each namespace, exit status of all."""
     if not selection.matched and not errors:
         errors = selection.unmatched
@@ -119,7 +123,7 @@ def _sum_up(run: Run, selection: _Selection, errors: Sequence[RunError], importe
         for error in selection.unmatched:
             log.warning("%s", error.message)
     stopped = run.stopping()
-    tags, rollouts = imported.tags, imported.rollouts
+    tags, rollouts = imported.tags, (*imported.rollouts, *rechecked.rollouts)
     outcomes = {name: outcome_of(name, tags, errors, rollouts, stopped=stopped) for name in run.namespaces}
     status = exit_status(
         tags,
@@ -129,7 +133,7 @@ def _sum_up(run: Run, selection: _Selection, errors: Sequence[RunError], importe
         matched=selection.matched,
         outcome=overall(list(outcomes.values())),
     )
-    return report_of(run, tags, errors, outcomes, status, rollouts)
+    return report_of(run, tags, errors, outcomes, status, rollouts, rechecked.gone)
 
 
 def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:

@@ -17,9 +17,16 @@ log = logging.getLogger(__name__)
 
 
 def watch_rollouts(
-    run: Run, workloads: Sequence[Workload], moved: Mapping[TagName, Moved], stopping: Callable[[], bool]
+    run: Run,
+    workloads: Sequence[Workload],
+    moved: Mapping[TagName, Moved],
+    stopping: Callable[[], bool],
+    timeout: float | None = None,
 ) -> tuple[Rollout, ...]:
-    """Watch the workloads that follow one of the tags that moved, until each has a result."""
+    """Watch the workloads that follow one of the tags that moved, until each has a result.
+
+    `timeout` is in seconds; by default ROLLOUT_TIMEOUT.
+    """
     settings = run.settings
     followed = followed_by(workloads, moved)
     done = 0
@@ -35,7 +42,7 @@ def watch_rollouts(
     return watch(
         run.cluster,
         followed,
-        timeout=settings.rollout_timeout,
+        timeout=settings.rollout_timeout if timeout is None else timeout,
         stopping=stopping,
         concurrency=settings.concurrency,
         changed=changed,

@@ -14,7 +14,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.domain.model import ImageFacts, Outcome, Reason, RunError, Scope, Shard, Skip, Stage
+from job.domain.model import (
+    BadRollout,
+    ImageFacts,
+    Outcome,
+    Reason,
+    Report,
+    Rollout,
+    RolloutResult,
+    RunError,
+    Scope,
+    Shard,
+    Skip,
+    Stage,
+    TagName,
+    TagResult,
+)
 from job.journal.encoding import MOST_BYTES, PACKED_KEY, PLAIN_KEY, decode, encode
 from job.journal.records import MOST_RUNS, RUNNING, Journal, RunRecord, TagRecord, finish_run, start_run
 from job.publish.push import past_of
@@ -51,6 +66,10 @@ journals = st.builds(
     images=st.dictionaries(names, facts, max_size=6),
     runs=st.lists(runs, max_size=5, unique_by=lambda run: run.id).map(tuple),
     pushed=st.dictionaries(names, st.lists(st.dictionaries(names, names, max_size=3), max_size=3).map(tuple)),
+    bad_rollouts=st.lists(
+        st.builds(BadRollout, names, names, names, st.dictionaries(st.tuples(streams, names), names, max_size=3)),
+        max_size=3,
+    ).map(tuple),
 )
 
 
@@ -404,3 +423,35 @@ def test_only_a_whole_success_makes_the_group_known(outcome: Outcome, narrowed: 
 def test_images_are_remembered() -> None:
     images = after(Journal(), updated("a")).images
     assert images[digest("a-new")].revision == "4d5e6f"
+
+
+@pytest.mark.parametrize(
+    "result", [skipped("a", reason=Skip.WAVE), replace(failed("a", reason=Reason.ABORTED), attempts=0)]
+)
+def test_a_tag_that_was_never_tried_keeps_its_record(result: TagResult) -> None:
+    before = Journal(tags={("a", "prod"): TagRecord(5.0, 7)})
+    found = report(result, outcome=Outcome.ABORTED)
+    assert finish_run(before, found, NAMESPACE, record(), narrowed=False).tags == before.tags
+
+
+def rollout(result: RolloutResult, name: str = "web", tag: str = "a") -> Rollout:
+    return Rollout(NAMESPACE, "Deployment", name, (TagName(NAMESPACE, tag, "prod"),), result)
+
+
+def bad_after(before: Journal, found: Report) -> tuple[BadRollout, ...]:
+    return finish_run(before, found, NAMESPACE, record(), narrowed=False).bad_rollouts
+
+
+def test_a_bad_rollout_is_kept_until_it_is_over() -> None:
+    changed = updated("a")
+    assert changed.after
+    bad = bad_after(Journal(), replace(report(changed), rollouts=(rollout(RolloutResult.FAILED),)))
+    assert bad == (BadRollout(NAMESPACE, "Deployment", "web", {("a", "prod"): changed.after.digest}),)
+    left = Journal(bad_rollouts=bad)
+    same = replace(unchanged("a"), after=changed.after)
+    assert bad_after(left, report(same)) == bad
+    assert bad_after(left, report(skipped("b"))) == bad
+    assert bad_after(left, replace(report(same), rollouts=(rollout(RolloutResult.HEALTHY),))) == ()
+    assert bad_after(left, replace(report(same), gone_workloads=((NAMESPACE, "Deployment", "web"),))) == ()
+    # The tag has another image, as after a rollback from elsewhere.
+    assert bad_after(left, report(unchanged("a"))) == ()

@@ -1,0 +1,83 @@
+"""Rollouts that an earlier run left bad, checked again by a run that imported nothing new for them.
+
+Else a second run would report success while the workload still does not run.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from job.domain.model import BadRollout, Rollout, TagName, TagResult
+from job.journal.records import Journal
+from job.run.context import Run
+from job.run.rollout_watch import watch_rollouts
+from job.workloads.discovery import Survey
+from job.workloads.image_triggers import Workload
+from job.workloads.rollouts import Moved
+
+log = logging.getLogger(__name__)
+
+# These rollouts had their ROLLOUT_TIMEOUT in the run that started them.
+TIMEOUT_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rechecked:
+    """What became of rollouts that were bad: their results, and the workloads (namespace, kind, name) that are gone."""
+
+    rollouts: tuple[Rollout, ...] = ()
+    gone: tuple[tuple[str, str, str], ...] = ()
+
+
+def recheck(
+    run: Run,
+    journals: Mapping[str, Journal],
+    results: Sequence[TagResult],
+    rollouts: Sequence[Rollout],
+    survey: Survey,
+) -> Rechecked:
+    """Check the workloads again that the journals have as bad and whose tags this run took and did not move.
+
+    Args:
+        run: the run.
+        journals: by namespace, what they held before the run.
+        results: of the run's tags.
+        rollouts: those that the run has watched already.
+        survey: the workloads that exist.
+    """
+    now = {TagName(tag.namespace, tag.stream, tag.tag): tag.after.digest for tag in results if tag.after}
+    watched = {(each.namespace, each.kind, each.name) for each in rollouts}
+    existing = {(each.namespace, each.resource.kind, each.name): each for each in survey.workloads}
+    moved: dict[TagName, Moved] = {}
+    again: list[Workload] = []
+    gone: list[tuple[str, str, str]] = []
+    for namespace, journal in journals.items():
+        for bad in journal.bad_rollouts:
+            tags = _still_there(bad, namespace, now)
+            if not tags or bad.key in watched:
+                continue
+            if workload := existing.get(bad.key):
+                again.append(workload)
+                moved |= {name: Moved(digest) for name, digest in tags.items()}
+            elif _was_surveyed(survey, bad.namespace):
+                gone.append(bad.key)
+    if not again:
+        return Rechecked((), tuple(gone))
+    log.info("checking %d rollouts again that were bad in an earlier run", len(again))
+    found = watch_rollouts(run, again, moved, run.stopping, min(TIMEOUT_SECONDS, run.settings.rollout_timeout))
+    # A workload that was deleted meanwhile, or follows the tag no longer, has no result.
+    keys = {(each.namespace, each.kind, each.name) for each in found}
+    lost = [key for key in ((w.namespace, w.resource.kind, w.name) for w in again) if key not in keys]
+    return Rechecked(found, (*gone, *lost))
+
+
+def _still_there(bad: BadRollout, namespace: str, now: Mapping[TagName, str]) -> dict[TagName, str]:
+    """The tags of this run that still have the image whose rollout was bad, with its digest."""
+    names = {TagName(namespace, stream, tag): digest for (stream, tag), digest in bad.digests.items()}
+    return {name: now[name] for name, digest in names.items() if name in now and digest in ("", now[name])}
+
+
+def _was_surveyed(survey: Survey, namespace: str) -> bool:
+    return namespace not in survey.left_out and namespace not in {error.namespace for error in survey.errors}
