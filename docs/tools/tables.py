@@ -27,6 +27,7 @@ from job.config.command import Command, sentence
 from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.domain.exit_status import ExitStatus
 from job.domain.model import Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
+from job.imagestreams.api_types import REVISION_LABELS, VERSION_LABELS
 from job.publish import metrics
 from job.status.model import Problem, State
 from manifests.dashboards.expressions import ON_REASON
@@ -126,6 +127,12 @@ def families() -> str:
     """Every metric: name without the prefix, labels and help text."""
     rows = ((_code(family.name), ", ".join(family.labels), family.help) for family in metrics.FAMILIES)
     return table(("Name", "Labels", "Meaning"), rows)
+
+
+def labels() -> str:
+    """The labels from which facts about an image are read."""
+    rows = (("`revision`", REVISION_LABELS), ("`version`", VERSION_LABELS))
+    return table(("Key", "Labels"), ((key, ", ".join(map(_code, names))) for key, names in rows))
 
 
 def alerts() -> str:
@@ -230,6 +237,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "problems": problems,
     "doctor checks": doctor_checks,
     "metrics": families,
+    "labels": labels,
     "alerts": alerts,
     "faults": faults,
     "drawing": drawing,
