@@ -11,6 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from job import VERSION
 from job.commands.registry import COMMANDS as OWN_COMMANDS
@@ -22,13 +23,14 @@ from job.runtime.shutdown import Stop
 
 log = logging.getLogger(__name__)
 
-_OVERVIEW = """usage: import-images [COMMAND] [OPTIONS] [STREAM[:TAG]...]
+_OVERVIEW = """usage: import-images COMMAND [OPTIONS] [STREAM[:TAG]...]
 
 Import the image stream tags of a deployment, and report what changed.
-Without a command: run. For a command's flags: import-images COMMAND --help
+For a command's flags, settings and exit statuses: import-images COMMAND --help
 
-example:
-  import-images --deployment prod -n packit-prod
+examples:
+  import-images plan --deployment prod -n packit-prod
+  import-images run --deployment prod -n packit-prod
 """
 
 
@@ -94,9 +96,13 @@ def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:
 
 
 def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
-    """The command and its options."""
+    """The command and its options.
+
+    Raises:
+        SystemExit: for help and usage errors.
+    """
     first = arguments[0] if arguments else ""
-    if first in ("-h", "--help"):
+    if first in ("-h", "--help") or (not first and _is_at_terminal()):
         sys.stdout.write(overview())
         raise SystemExit(ExitStatus.SUCCESS)
     if first == "--version":
@@ -106,12 +112,42 @@ def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         from job.promote.arguments import parse
 
         return PROMOTE, parse(arguments[1:])
-    command = COMMANDS.get(first, COMMANDS["run"])
-    options = command.parse(arguments[first in COMMANDS :])
-    misplaced = [name for name in options.patterns if name in COMMANDS]
-    if misplaced and first not in COMMANDS:
-        command.parser().error(f"the command comes first: {PROGRAM} {misplaced[0]} [OPTIONS] [STREAM[:TAG]...]")
+    if first in COMMANDS:
+        return COMMANDS[first], COMMANDS[first].parse(arguments[1:])
+    if first and not first.startswith("-"):
+        _refuse(_unknown_command(first))
+    # Options alone are those of a run, as a CronJob gives them.
+    command = COMMANDS["run"]
+    options = command.parse(arguments)
+    for word in options.patterns:
+        if word in COMMANDS:
+            _refuse(f"the command comes first: {PROGRAM} {word} [OPTIONS] [STREAM[:TAG]...]")
+        _refuse(f"{word!r} stands without a command before the options; to import it: {PROGRAM} run {word} ...")
     return command, options
+
+
+def _is_at_terminal() -> bool:
+    """Whether a person typed the command, unlike a pod, which may have a terminal too."""
+    return sys.stdout.isatty() and "KUBERNETES_SERVICE_HOST" not in os.environ
+
+
+def _unknown_command(word: str) -> str:
+    from job.domain.suggestions import did_you_mean
+
+    # Words of other command lines, whose spelling is too far from ours.
+    others = {"help": "--help", "version": "--version", "import": "run", "undo": "rollback", "check": "doctor"}
+    hint = f"; did you mean {others[word]}?" if word in others else did_you_mean(word, COMMANDS)
+    return f"{word!r} is not a command{hint or f'; to import a stream: {PROGRAM} run {word}'}"
+
+
+def _refuse(problem: str) -> NoReturn:
+    """End with a usage error.
+
+    Raises:
+        SystemExit: always.
+    """
+    sys.stderr.write(f"{PROGRAM}: error: {problem}; see: {PROGRAM} --help\n")
+    raise SystemExit(ExitStatus.USAGE)
 
 
 def overview() -> str:

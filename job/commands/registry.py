@@ -82,14 +82,14 @@ def _doctor(call: Invocation) -> int:
 COMMANDS = (
     Command(
         "run",
-        "import the tags of a deployment (the default command)",
+        "import the tags of a deployment",
         "Imports what the registry has for each tag, and with --watch-rollouts waits for the workloads that follow "
         "the updated ones.",
         _run,
         settings=SETTINGS,
         arguments=Arguments("globs; STREAM:TAG beats --deployment"),
         examples=(
-            "import-images --deployment prod -n packit-prod",
+            "import-images run --deployment prod -n packit-prod",
             "import-images run 'packit-*' --deployment prod --exclude packit-tests",
             "import-images run packit-worker:stg --output json",
         ),

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from job.config.flags import SECTIONS, Flag, Setting
 from job.domain.exit_status import ExitStatus
+from job.domain.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from job.config.settings import Settings
@@ -146,6 +147,11 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Print what is wrong and exit."""
+        prefix = "unrecognized arguments: "
+        if message.startswith(prefix):
+            word = message.removeprefix(prefix).split()[0].partition("=")[0]
+            flags = [flag for action in self._actions for flag in action.option_strings]
+            message = f"{word} is not a flag of this command{did_you_mean(word, flags)}"
         self.exit(ExitStatus.USAGE, f"{self.prog}: error: {message}; see: {self.prog} --help\n")
 
 

@@ -18,6 +18,7 @@ from job.run.admission import Admission
 from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of
 from job.run.earlier_rollouts import Rechecked, recheck
 from job.run.expired_holds import release
+from job.run.matching import require_matches
 from job.run.origin import find_trigger
 from job.run.rollback_targets import count_targets
 from job.run.waves import Imported, import_waves, unreadable_waves, waves_of
@@ -38,16 +39,17 @@ def start(
     """The run that a command does: where it works and, for `run`, what started it.
 
     Raises:
-        UsageError: there is no namespace to work in.
+        UsageError: there is no namespace to work in, or an argument matches nothing there.
         ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
     """
     settings, cluster = context.settings, context.cluster
     # The deadline counts from here.
     run = Run(settings, cluster, context.counts, context.stop, (), command, dry_run=dry_run, progress=progress)
     run = replace(run, namespaces=run.patient(lambda: namespaces_of(context)))
-    if command is not Command.RUN:
-        return run
-    return replace(run, trigger=find_trigger(cluster, environment, run.patient, settings.time_zone))
+    if command is Command.RUN:
+        run = replace(run, trigger=find_trigger(cluster, environment, run.patient, settings.time_zone))
+    require_matches(run)
+    return run
 
 
 def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B008 - it is immutable

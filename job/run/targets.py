@@ -11,7 +11,8 @@ from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Stream, Tag, TagName
 from job.imagestreams.api_types import stream_from
-from job.run.context import Context, namespaces_of, nothing_matches
+from job.run.context import Context, namespaces_of
+from job.run.matching import unmatched
 
 _GLOB = frozenset("*?[")
 
@@ -30,16 +31,24 @@ def find(where: Context) -> list[Found]:
     """The tags that were asked for.
 
     Raises:
-        UsageError: there are none.
+        UsageError: an argument matches nothing.
         ClusterError: a namespace cannot be read.
     """
     found: list[Found] = []
     namespaces = namespaces_of(where)
     for namespace in namespaces:
         found += where.patient(functools.partial(_in_namespace, where, namespace))
-    if not found:
-        raise nothing_matches(namespaces, where.settings.wanted)
-    return found
+    wanted = where.settings.wanted
+    if all(any(p.matches(f.name.stream, f.name.tag, wanted.deployment) for f in found) for p in wanted.patterns):
+        return found
+    # Only now are all names needed, for a hint.
+    names = {name for namespace in namespaces for name in where.patient(functools.partial(_names, where, namespace))}
+    raise UsageError(unmatched(wanted, names, namespaces))
+
+
+def _names(where: Context, namespace: str) -> list[tuple[str, str]]:
+    streams = (stream_from(data) for data in where.cluster.list(IMAGE_STREAMS, namespace))
+    return [(stream.name, tag.name) for stream in streams for tag in stream.tags]
 
 
 def _in_namespace(where: Context, namespace: str) -> list[Found]:

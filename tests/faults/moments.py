@@ -41,7 +41,8 @@ def request_at(place: Place, moment: Moment) -> dict[str, Any]:
         case Moment.START:
             return _of(place, "leases$", "GET")
         case Moment.LIST:
-            return _of(place, "imagestreams$", "GET")
+            # The first time is the check that something matches, before the lock.
+            return {**_of(place, "imagestreams$", "GET"), "after": 1}
         case Moment.JOURNAL:
             # The first time is when the run begins.
             return {**_of(place, "configmaps/", "PUT"), "after": 1}

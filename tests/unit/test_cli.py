@@ -43,11 +43,11 @@ def ends_with(*arguments: str) -> int:
         ([], "run", []),
         (["run"], "run", []),
         (["plan"], "plan", []),
-        (["worker:prod"], "run", ["worker:prod"]),
         (["run", "a", "b:c"], "run", ["a", "b:c"]),
         (["plan", "a"], "plan", ["a"]),
-        (["-n", "packit-prod", "a"], "run", ["a"]),
-        (["a", "--deployment", "prod", "b"], "run", ["a", "b"]),
+        (["run", "-n", "packit-prod", "a"], "run", ["a"]),
+        (["run", "a", "--deployment", "prod", "b"], "run", ["a", "b"]),
+        (["--deployment", "prod"], "run", []),
         (["run", "plan"], "run", ["plan"]),
         (["plan", "plan"], "plan", ["plan"]),
         (["plan", "run"], "plan", ["run"]),
@@ -59,10 +59,47 @@ def test_a_command_comes_first_and_streams_anywhere(arguments: list[str], comman
     assert (found.name, options.patterns) == (command, patterns)
 
 
-@pytest.mark.parametrize("arguments", [["-n", "x", "plan"], ["worker", "plan"], ["--deployment", "prod", "run"]])
+@pytest.mark.parametrize("arguments", [["-n", "x", "plan"], ["--deployment", "prod", "run"]])
 def test_a_command_elsewhere_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(*arguments) == 2
     assert "the command comes first" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (["rolback", "worker:prod"], "did you mean rollback?"),
+        (["statsu"], "did you mean status?"),
+        (["help"], "did you mean --help?"),
+        (["worker:prod"], "to import a stream: import-images run worker:prod"),
+        (["xyzzy"], "import-images run xyzzy"),
+        (["-n", "packit-prod", "worker"], "import-images run worker"),
+    ],
+)
+def test_what_is_no_command_does_nothing(words: list[str], hint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with(*words) == 2
+    captured = capsys.readouterr()
+    (line,) = captured.err.splitlines()
+    assert hint in line and line.endswith("see: import-images --help") and not captured.out
+
+
+def test_a_mistyped_flag_is_answered_with_the_one_meant(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("run", "--deploymnet=prod") == 2
+    assert "--deploymnet is not a flag of this command; did you mean --deployment?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("pod", "helps"), [(False, True), (True, False)])
+def test_the_bare_program_helps_at_a_terminal_and_runs_in_a_pod(
+    pod: bool, helps: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    if pod:
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
+    try:
+        command, _ = _parse([])
+        assert command.name == "run" and not helps
+    except SystemExit as ended:
+        assert ended.code == 0 and helps and "commands:" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("command", ["run", "plan", "status", "history", "rollback", "resume", "doctor"])
@@ -105,7 +142,7 @@ def test_what_is_not_given_is_left_to_the_environment() -> None:
         ["--output", "xml"],
         ["--no-such-flag"],
         ["run", "--to", "1"],
-        ["a:b:c"],
+        ["run", "a:b:c"],
         ["--concurrency", "0"],
         ["--import-timeout", "soon"],
     ],
@@ -117,7 +154,7 @@ def test_bad_usage_ends_with_2(arguments: list[str], capsys: pytest.CaptureFixtu
 
 
 def test_all_bad_values_are_told_at_once(capsys: pytest.CaptureFixture[str]) -> None:
-    assert ends_with("--concurrency", "0", "--retries", "x", "--gateway", "y", "a:b:c") == 2
+    assert ends_with("run", "--concurrency", "0", "--retries", "x", "--gateway", "y", "a:b:c") == 2
     told = capsys.readouterr().err
     assert all(name in told for name in ("--concurrency", "--retries", "--gateway", "'a:b:c'"))
 

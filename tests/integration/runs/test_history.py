@@ -126,7 +126,7 @@ class TestHorizon:
         assert place.run(CHECK_HORIZON="true").status == 1
         assert place.metrics()["tag_rollback_targets"] == {of("app"): 2, of("single"): 0, of("never"): 0}
         place.sandbox.registry.delete(f"{place.namespace}/app", first)
-        place.run("app", "--check-horizon")
+        place.run("run", "app", "--check-horizon")
         assert place.metrics()["tag_rollback_targets"][of("app")] == 1
         place.roll_back("app", second)
         place.run("--check-horizon")

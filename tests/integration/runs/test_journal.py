@@ -97,7 +97,7 @@ def test_last_success_survives_a_wiped_gateway(place: Place, how: str) -> None:
         assert place.run(**pod, FREEZE="* * * * * 1h").status == 0
     else:
         place.imported("other")
-        assert place.run("other", **pod).status == 0
+        assert place.run("run", "other", **pod).status == 0
     after = place.metrics()
     assert after[LAST][of("worker")] == pytest.approx(before[LAST][of("worker")], abs=0.01)
     assert after["last_success_timestamp_seconds"][()] == pytest.approx(

@@ -71,10 +71,18 @@ def test_what_is_gone_vanishes(place: Place) -> None:
     assert streams == {None, "stays"}
 
 
-NARROWINGS = (("app",), ("--selector", "pick=me"), ("--exclude", "other"), ("app:prod",), ("app", "--exclude", "x"))
+NARROWINGS = (
+    ("run", "app"),
+    ("--selector", "pick=me"),
+    ("--exclude", "other"),
+    ("run", "app:prod"),
+    ("run", "app", "--exclude", "x"),
+)
 
 
-@pytest.mark.parametrize(("arguments", "fails"), [*((each, False) for each in NARROWINGS), (("app",), True)], ids=str)
+@pytest.mark.parametrize(
+    ("arguments", "fails"), [*((each, False) for each in NARROWINGS), (("run", "app"), True)], ids=str
+)
 def test_narrowed_run_changes_only_its_tags_and_last_run(place: Place, arguments: tuple[str, ...], fails: bool) -> None:
     place.imported("app", "old")
     place.imported("other")
@@ -121,7 +129,7 @@ def test_selection_of_the_job_itself_is_the_whole(place: Place, setting: dict[st
 def test_narrowed_run_without_a_past_says_only_its_own(place: Place) -> None:
     for name in ("app", "other"):
         place.imported(name)
-    assert place.run("app").status == 0
+    assert place.run("run", "app").status == 0
     held = place.metrics()
     assert held["tag_result"] == {of("app", result="unchanged"): 1}
     assert "last_success_timestamp_seconds" not in held
@@ -170,7 +178,7 @@ def test_nothing_matched_leaves_no_tags(place: Place) -> None:
     place.run()
     before = place.metrics()
     place.sandbox.delete(f"/apis/image.openshift.io/v1/namespaces/{place.namespace}/imagestreams/app")
-    assert place.run().status == 2
+    assert place.run(**scheduled(place, make_cron_job(place))).status == 2
     after = place.metrics()
     assert not [name for name in after if name.startswith("tag_")]
     assert set(after["tags"].values()) == {0}
@@ -256,7 +264,7 @@ def test_groups_of_others_are_left_alone(place: Place) -> None:
     assert other.metrics() == before
     place.run(DEPLOYMENT=None)
     first = place.metrics()
-    place.run("app", DEPLOYMENT=None)
+    place.run("run", "app", DEPLOYMENT=None)
     assert place.metrics() == first
 
 

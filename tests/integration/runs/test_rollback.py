@@ -215,8 +215,8 @@ class TestWhatCannotBe:
             "app:word": "is a reference",
             "app:empty": "has no image yet",
             "other:prod": "another stream",
-            "app:none": "nothing in",
-            "none": "nothing in",
+            "app:none": "has no tag none",
+            "none": "matches no stream",
             "a*": "globs are not taken",
         }
         versions = place.versions()
@@ -618,7 +618,7 @@ class TestMetrics:
         history_of(place, "old")
         assert place.run(**scheduled(place, make_cron_job(place))).status == 0
         place.push("app", "bad")
-        assert place.run("app:prod", DEPLOYMENT=None).status == 0
+        assert place.run("run", "app:prod", DEPLOYMENT=None).status == 0
         assert back(place, name="app:prod", DEPLOYMENT=None).status == 0
         assert place.metrics(deployment="prod")["tag_held"] == {of("app"): 1}
 

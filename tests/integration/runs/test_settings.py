@@ -40,6 +40,7 @@ def alone(*arguments: str, **environment: str) -> Ended:
 
 def test_all_errors_are_told_at_once_by_the_name_used() -> None:
     done = alone(
+        "run",
         "--concurrency",
         "none",
         "--deployment=a b",

@@ -123,8 +123,8 @@ def test_without_the_right_to_look_nothing_is_imported_anywhere(sandbox: Sandbox
     assert "last_success_timestamp_seconds" not in other.metrics()
     # One wave alone waits for nothing, and neither does a plan.
     assert place.run("plan").status == 0
-    assert place.run("first", "app").status == 3
-    assert place.run("first").status == 0
+    assert place.run("run", "first", "app").status == 3
+    assert place.run("run", "first").status == 0
 
 
 def test_a_stream_in_two_waves_and_its_alias(place: Place) -> None:
