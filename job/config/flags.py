@@ -146,7 +146,7 @@ PUSHGATEWAY_ADDRESS = Setting(
     flag="--pushgateway",
     metavar="ADDRESS",
 )
-PUSHGATEWAY_USERNAME = Setting("PUSHGATEWAY_USERNAME", "user name for the Pushgateway", optional(parsers.secret))
+PUSHGATEWAY_USERNAME = Setting("PUSHGATEWAY_USERNAME", "user name for the Pushgateway", optional(parsers.login_name))
 PUSHGATEWAY_PASSWORD = Setting("PUSHGATEWAY_PASSWORD", "password for the Pushgateway", optional(parsers.secret))
 PUSHGATEWAY_TOKEN = Setting("PUSHGATEWAY_TOKEN", "bearer token for the Pushgateway", optional(parsers.secret))
 PUSHGATEWAY_CA_FILE = Setting(

@@ -140,6 +140,11 @@ def secret(text: str) -> str:
     from job.domain.secrets import SECRETS
 
     SECRETS.add(text)
+    return login_name(text)
+
+
+def login_name(text: str) -> str:
+    """A user name. No message repeats it, in case it is a password in the wrong place."""
     if not re.fullmatch(r"[\x20-\x7e]+", text):
         raise ValueError("holds a character that it cannot have, such as a line break")
     return text

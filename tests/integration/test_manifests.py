@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
+import ipaddress
 import itertools
 import json
 from collections.abc import Callable, Iterator
@@ -14,10 +16,11 @@ import jsonschema
 import pytest
 
 from job import VERSION
-from job.config.flags import SETTINGS
+from job.config.flags import SETTINGS, Setting
 from job.config.settings import Settings, read_settings
 from job.domain.durations import duration
 from job.domain.schedule import Schedule
+from job.domain.secrets import SECRETS
 from tests.support.kustomize import (
     COMPONENTS,
     OVERLAYS,
@@ -41,6 +44,8 @@ COMBINATIONS = [
 ]
 CLUSTER_WIDE = {"ClusterRole"}
 GIVEN_BY_KUBERNETES = {"POD_NAME", "POD_NAMESPACE", "JOB_NAME"}
+# Keys of the Secret.
+SECRET = {"PUSHGATEWAY_USERNAME", "PUSHGATEWAY_PASSWORD", "PUSHGATEWAY_TOKEN"}
 MI = 2**20
 
 # Kinds that are not Kubernetes' own: the documented fields of their definitions, as far as they are used here.
@@ -189,7 +194,7 @@ def shipped(built: Built, combination: tuple[str, ...]) -> set[str]:
 def settings_of(built: Built) -> Settings:
     """What the job makes of the settings it is given; all of them are known to it."""
     variables = built.container["env"]
-    assert {each["name"] for each in variables if "value" not in each} == GIVEN_BY_KUBERNETES
+    assert {each["name"] for each in variables if "value" not in each} == GIVEN_BY_KUBERNETES | SECRET
     assert built.environment.keys() <= {setting.name for setting in SETTINGS}
     index = {"JOB_COMPLETION_INDEX": "0"} if built.job.get("completionMode") == "Indexed" else {}
     return read_settings({}, [], {**built.environment, **index})
@@ -354,6 +359,44 @@ def test_the_image_is_that_of_this_version() -> None:
     assert build_with(own, "prod").container["image"] == "registry.example/mine:x"
 
 
+def test_an_overlay_may_name_one_build_of_the_image() -> None:
+    digest = "sha256:" + "0123456789abcdef" * 4
+    image = build_with({"images": [{"name": "quay.io/packit/import-images", "digest": digest}]}, "prod").container
+    assert image["image"].partition("@")[2] == digest
+
+
+def test_of_the_secret_only_named_keys_reach_the_pod() -> None:
+    container = build("prod", *COMPONENTS).container
+    assert "envFrom" not in container
+    references = {
+        each["name"]: each["valueFrom"]["secretKeyRef"]
+        for each in container["env"]
+        if "secretKeyRef" in each.get("valueFrom", {})
+    }
+    assert references == {name: {"name": "import-images", "key": name, "optional": True} for name in SECRET}
+    # A pod has its service account's token.
+    assert {setting.name for setting in SETTINGS if is_secret(setting)} == SECRET - {"PUSHGATEWAY_USERNAME"} | {"TOKEN"}
+
+
+def is_secret(setting: Setting[object]) -> bool:
+    """Whether the values of a setting are kept out of what the program writes."""
+    SECRETS.forget()
+    with contextlib.suppress(ValueError):
+        setting.parse("a-planted-value")
+    return "planted" not in SECRETS.redact("a-planted-value")
+
+
+def test_the_api_may_be_limited_to_addresses() -> None:
+    narrow, wide = (build("prod", *names).one("NetworkPolicy")["spec"]["egress"] for names in (("api-addresses",), ()))
+    changed = [(before, after) for before, after in zip(wide, narrow, strict=True) if before != after]
+    ((before, after),) = changed
+    assert {port["port"] for port in before["ports"]} == {443, 6443}
+    assert {**before, "to": after["to"]} == after
+    assert not any(
+        ipaddress.ip_address("93.184.215.14") in ipaddress.ip_network(block["ipBlock"]["cidr"]) for block in after["to"]
+    )
+
+
 def test_the_network_is_open_to_dns_the_api_and_the_pushgateway_only() -> None:
     built = build("prod", *COMPONENTS)
     spec = built.one("NetworkPolicy")["spec"]
@@ -365,9 +408,13 @@ def test_the_network_is_open_to_dns_the_api_and_the_pushgateway_only() -> None:
         (port["port"], port["protocol"]) for rule in spec["egress"] if "to" not in rule for port in rule["ports"]
     }
     inside = {(port["port"], port["protocol"]) for rule in spec["egress"] if "to" in rule for port in rule["ports"]}
-    assert anywhere == {(443, "TCP"), (6443, "TCP"), (9091, "TCP")}
-    assert inside == {(port, protocol) for port in (53, 5353) for protocol in ("TCP", "UDP")}
-    assert int(built.environment["PUSHGATEWAY_ADDRESS"].rpartition(":")[2]) in {port for port, _ in anywhere}
+    assert anywhere == {(443, "TCP"), (6443, "TCP")}
+    assert inside == {(port, protocol) for port in (53, 5353) for protocol in ("TCP", "UDP")} | {(9091, "TCP")}
+    assert int(built.environment["PUSHGATEWAY_ADDRESS"].rpartition(":")[2]) in {port for port, _ in inside}
+    for rule in spec["egress"]:
+        # DNS is that of the cluster's own pods, not of any pod in their namespaces.
+        if 53 in {port["port"] for port in rule["ports"]}:
+            assert all(peer["podSelector"]["matchLabels"] for peer in rule["to"])
 
 
 # Rights
