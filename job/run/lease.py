@@ -27,9 +27,9 @@ from job.runtime.pool import gather
 log = logging.getLogger(__name__)
 
 LEASE_SECONDS = 60.0
-RENEW_SECONDS = 15.0
-# Before others may think that the holder is dead, it has to think so itself.
-LOST_SECONDS = 40.0
+RENEW_SECONDS = LEASE_SECONDS / 4
+# The holder has to consider its lock lost before another client may.
+LOST_SECONDS = LEASE_SECONDS * 2 / 3
 RELEASE_SECONDS = 4.0
 RELEASE_WAIT_SECONDS = 0.5
 RENEW_TIMEOUT_SECONDS = 3.0
