@@ -103,7 +103,7 @@ def reasons() -> str:
 
 def states() -> str:
     """Every state of a tag in `status`."""
-    return table(("State", "Meaning"), ((_code(state), texts.STATES[state]) for state in State))
+    return table(("State", "Meaning"), ((_code(state), state.meaning) for state in State))
 
 
 def doctor_checks() -> str:
@@ -120,7 +120,7 @@ def doctor_checks() -> str:
 
 def problems() -> str:
     """Every problem that `status` reports."""
-    return table(("Problem", "Meaning"), ((_code(problem), texts.PROBLEMS[problem]) for problem in Problem))
+    return table(("Problem", "Meaning"), ((_code(problem), problem.meaning) for problem in Problem))
 
 
 def families() -> str:

@@ -7,32 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from job.status.model import Problem, State
-
-STATES: Mapping[State, str] = {
-    State.CURRENT: "The registry has no other image.",
-    State.BEHIND: "The registry has another image; the next run imports it.",
-    State.FAILED: "The registry or the API refuses the image.",
-    State.UNKNOWN: "The registry could not be asked.",
-    State.HELD: "A rollback holds it.",
-    State.SKIPPED: "A run would skip it.",
-}
-
-PROBLEMS: Mapping[Problem, str] = {
-    Problem.UNREAD: "A namespace could not be read.",
-    Problem.SCHEDULE: "The schedule of the CronJob cannot be parsed.",
-    Problem.SUSPENDED: "The CronJob is suspended.",
-    Problem.RUN_MISSED: "A run was due and has not happened.",
-    Problem.RUN_FAILED: "The last complete run failed.",
-    Problem.RUN_HANGS: "A run started and did not finish: it was killed, or it hangs.",
-    Problem.FAILING: "A tag fails to import.",
-    Problem.NOT_KNOWN: "Whether a tag is current could not be checked.",
-    Problem.STALE: "No run has confirmed a tag for more than two due times (15 days without a schedule).",
-    Problem.HOLD_EXPIRED: "A hold has expired, and no run has released it.",
-    Problem.HOLD_FORGOTTEN: "A tag has been held for more than 14 days, without an end.",
-    Problem.ROLLOUT: "A workload does not run the image of its tag.",
-}
-
 PACKAGES: Mapping[str, str] = {
     "__main__": "`python -m job`, the same program.",
     "cli": "From arguments and environment to a command and its exit status.",

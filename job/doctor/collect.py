@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from job.doctor.access_reviews import Review, allowed
 from job.doctor.checks.image_triggers import pulls_wanted, without_follower
 from job.doctor.checks.rbac import uses_of
-from job.doctor.facts import Facts, Part, Pull
+from job.doctor.facts import ChosenStream, Facts, Part, Pull
 from job.doctor.readers import (
     ask_registries,
     choose_tags,
@@ -24,7 +24,7 @@ from job.doctor.readers import (
 from job.doctor.rights import Right, wanted
 from job.doctor.templates import Available, KnownTags
 from job.domain.errors import ClusterError
-from job.domain.model import Command, Reason, TagName
+from job.domain.model import Command, Reason, Skip, TagName
 from job.imagestreams.api_types import spelt_repository
 from job.imagestreams.lookup import Question
 from job.imagestreams.retag import current_user
@@ -93,7 +93,31 @@ def _registries(where: Context, facts: Facts) -> Facts:
     chosen = [each for each in facts.chosen if each.stream.namespace in facts.may_import]
     imports, horizons = ask_registries(where, chosen)
     cut = {each.tag for each in imports if each.is_cut}
-    return replace(facts, imports=imports, horizons=horizons, whole=why_whole(where, chosen, cut))
+    restorable = _images_of(where, _removed(chosen))
+    return replace(
+        facts, imports=imports, horizons=horizons, whole=why_whole(where, chosen, cut), restorable=restorable
+    )
+
+
+def _removed(chosen: Sequence[ChosenStream]) -> dict[TagName, Question]:
+    """For each tag that is gone from its spec: the image of that tag in the repository that its images came from."""
+    questions: dict[TagName, Question] = {}
+    for each in chosen:
+        insecure = any((tag.import_policy or {}).get("insecure") is True for tag in each.stream.tags)
+        for tag in each.those(Skip.REMOVED):
+            name, policy = each.name(tag), {"insecure": True} if insecure else {}
+            questions[name] = Question(name.namespace, name.stream, f"{tag.origin}:{tag.name}", policy)
+    return questions
+
+
+def _images_of(where: Context, questions: Mapping[TagName, Question]) -> dict[TagName, Available]:
+    """The images that the registries have, of those that are asked for."""
+    answers = where.look_up(list(questions.values())) if questions else {}
+    return {
+        tag: Available(question.source, question.policy.get("insecure") is True)
+        for tag, question in questions.items()
+        if answers[question].image
+    }
 
 
 def _triggers(where: Context, facts: Facts) -> Facts:
@@ -131,12 +155,7 @@ def _available(where: Context, facts: Facts, known: KnownTags) -> dict[TagName, 
             source = f"{spelt_repository(known.sources[sibling])}:{tag.tag}"
             policy = {"insecure": True} if sibling in known.insecure else {}
             questions[tag] = Question(tag.namespace, tag.stream, source, policy)
-    answers = where.look_up(list(questions.values())) if questions else {}
-    return {
-        tag: Available(question.source, question.policy.get("insecure") is True)
-        for tag, question in questions.items()
-        if answers[question].image
-    }
+    return _images_of(where, questions)
 
 
 def _builds(where: Context, facts: Facts) -> Facts:

@@ -10,7 +10,7 @@ from typing import Any
 
 from job.config.settings import Settings
 from job.doctor.rights import IMPORT, Right
-from job.doctor.templates import KnownTags, Shape
+from job.doctor.templates import Available, KnownTags, Shape
 from job.domain.errors import ClusterError
 from job.domain.model import By, Reason, RunError, Skip, Stream, Tag, TagName
 from job.domain.selection import Choice
@@ -170,6 +170,7 @@ class Facts:
         rights: what each account may do, by namespace and account; None where the API did not say.
         imports: what the registries have for the requested tags.
         horizons: the earlier images of the requested tags.
+        restorable: tags that are gone from their spec, and what their registry still has for them.
         whole: tags that take one architecture although something says they should take all, and what says so.
         workloads: those with image triggers, in any namespace that can be read.
         errors: the namespaces whose workloads cannot be listed, and why.
@@ -196,6 +197,7 @@ class Facts:
     rights: Mapping[tuple[str, str | None], Mapping[Right, bool | None]] = field(default_factory=dict)
     imports: tuple[Import, ...] = ()
     horizons: tuple[Horizon, ...] = ()
+    restorable: Mapping[TagName, Available] = field(default_factory=dict)
     whole: Mapping[TagName, str] = field(default_factory=dict)
     workloads: tuple[Workload, ...] = ()
     errors: tuple[RunError, ...] = ()

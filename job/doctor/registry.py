@@ -49,10 +49,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "Tags",
-        frozenset({Part.STREAMS, Part.CRON_JOBS, Part.RIGHTS, Part.REGISTRIES}),
+        frozenset({Part.STREAMS, Part.CRON_JOBS, Part.RIGHTS, Part.REGISTRIES, Part.TRIGGERS}),
         tags.check,
         {
             "tag-cannot-be-imported": "The registry or the API refuses it",
+            "tag-not-moved": "Nothing moves it: it was copied once, follows a tag that does not exist, or is gone from "
+            "`spec.tags`",
             "tag-scheduled": "OpenShift imports it by itself (`scheduled: true`)",
             "tag-reset-to-legacy": "It takes one architecture of an image that was meant to be imported whole",
             "wave-no-number": "The annotation of its wave is not a whole number",

@@ -1,4 +1,4 @@
-"""Everything that `status` goes by, asked of the cluster. Nothing is written."""
+"""Collect the facts that `status` judges. Nothing is written."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from job.journal.records import Journal
 from job.run.context import Run, nothing_matches, scope_of
 from job.run.expired_holds import release
 from job.run.waves import import_waves
-from job.status.model import Findings, Look, Seen, Unknown
+from job.status.model import Facts, TagFacts, Unknown, WorkloadStatus
 from job.status.punctuality import Timetable, timetable_from
 from job.status.remedies import remedy
 from job.workloads.discovery import cron_jobs_in
@@ -33,11 +33,11 @@ from job.workloads.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, 
 
 @dataclass(slots=True)
 class _Streams:
-    """What a list of streams says of the tags that are asked for.
+    """The requested tags in a list of streams.
 
     Attributes:
-        matched: there are such, in any one's share.
-        back: the tags of their streams that a rollback would move, since they have an image to go back to.
+        matched: whether there are any, in any shard's share.
+        back: the tags of their streams that a rollback would move, since they have an earlier image.
     """
 
     matched: bool = False
@@ -46,16 +46,16 @@ class _Streams:
     problems: dict[TagName, tuple[str, str, datetime | None]] = field(default_factory=dict)
 
 
-def take_stock(run: Run) -> Findings:
-    """Look at everything.
+def collect(run: Run) -> Facts:
+    """WorkloadStatus at everything.
 
     Args:
         run: as `job.run.engine.start` makes it for a plan.
 
     Raises:
-        UsageError: no tag is there that was asked for.
+        UsageError: no tag matches.
         ClusterError: no namespace can be read.
-        StoppedError: the command was told to stop.
+        StoppedError: the command is to stop.
     """
     streams, errors = _streams(run)
     journals, of_journals = _journals(run)
@@ -66,16 +66,16 @@ def take_stock(run: Run) -> Findings:
         raise StoppedError("stopped before every registry had answered")
     named = [(TagName(result.namespace, result.stream, result.tag), result) for result in results]
     timetables, of_timetables = _timetables(run)
-    looks, of_looks = _looks(run, streams)
-    return Findings(
+    workloads, of_workloads = _workloads(run, streams)
+    return Facts(
         now=datetime.now(UTC),
         deployment=scope_of(run.settings.wanted).deployment,
         namespaces=run.namespaces,
-        tags=[Seen(result, streams.problems.get(name)) for name, result in named],
+        tags=[TagFacts(result, streams.problems.get(name)) for name, result in named],
         journals=journals,
         timetables=timetables,
-        looks=looks,
-        unknown=[*of_journals, *of_timetables, *of_looks],
+        workloads=workloads,
+        unknown=[*of_journals, *of_timetables, *of_workloads],
         errors=errors,
         rollout_timeout=timedelta(seconds=run.settings.rollout_timeout),
     )
@@ -123,7 +123,7 @@ def _journals(run: Run) -> tuple[dict[str, Journal], list[Unknown]]:
         try:
             return decode(run.cluster.get(CONFIG_MAPS, namespace, JOURNAL))
         except ValueError as error:
-            raise ClusterError(Reason.INVALID, f"it is none that this version can read: {clean(str(error))}") from error
+            raise ClusterError(Reason.INVALID, f"this version cannot read it: {clean(str(error))}") from error
         except ClusterError as error:
             if error.code == 404:
                 return Journal()
@@ -132,7 +132,7 @@ def _journals(run: Run) -> tuple[dict[str, Journal], list[Unknown]]:
     answers = run.ask_all({name: functools.partial(read, name) for name in run.namespaces})
     what = f"the ConfigMap {JOURNAL}"
     unknown = [
-        Unknown(name, "journal", f"what earlier runs did is not known: {_why(answer, 'get', what)}")
+        Unknown(name, "journal", f"earlier runs are not known: {_why(answer, 'get', what)}")
         for name, answer in answers.items()
         if isinstance(answer, ClusterError)
     ]
@@ -149,8 +149,8 @@ def _timetables(run: Run) -> tuple[list[Timetable], list[Unknown]]:
     unknown: list[Unknown] = []
     for name, answer in answers.items():
         if isinstance(answer, ClusterError):
-            told = f"when runs are due is not known: {_why(answer, 'list', 'cronjobs')}"
-            unknown.append(Unknown(name, "schedule", told))
+            message = f"due times are not known: {_why(answer, 'list', 'cronjobs')}"
+            unknown.append(Unknown(name, "schedule", message))
         else:
             timetables = (timetable_from(data, run.settings.time_zone) for data in answer)
             found += [each for each in timetables if each]
@@ -163,7 +163,7 @@ class _Tags:
 
     Attributes:
         current: the image of each tag.
-        back: the tag that a rollback would move to give it an earlier one; not of those that are held, or have none.
+        back: the tag that a rollback would move to give it an earlier one; not of held tags, or of those without one.
     """
 
     current: Mapping[TagName, Item]
@@ -187,7 +187,7 @@ def _tags_of(streams: _Streams) -> _Tags:
 
 
 def _can_go_back(data: Mapping[str, Any], tag: Tag) -> bool:
-    """Whether a rollback takes the tag, and finds an image for it; a tag that follows another one moves with that."""
+    """Whether a rollback can move the tag to an earlier image; an alias moves with the tag that it follows."""
     source = tag.source
     if source is None or source.kind == "ImageStreamTag" or tag.reference or hold_of(tag) is not None:
         return False
@@ -198,36 +198,42 @@ def _name(stream: Stream, tag: str) -> TagName:
     return TagName(stream.namespace, stream.name, tag)
 
 
-def _looks(run: Run, streams: _Streams) -> tuple[list[Look], list[Unknown]]:
+def _workloads(run: Run, streams: _Streams) -> tuple[list[WorkloadStatus], list[Unknown]]:
     tags = _tags_of(streams)
-    around = run.survey(run.namespaces)
+    survey = run.survey(run.namespaces)
     if run.stop:
-        raise StoppedError("stopped before the workloads were looked at")
-    unknown = [Unknown(error.namespace, "workloads", f"not all are known: {error.message}") for error in around.errors]
-    if around.left_out:
-        shown = ", ".join(around.left_out[:3]) + (" and others" if len(around.left_out) > 3 else "")
-        unknown.append(Unknown("", "workloads", f"what follows the tags in {shown} is not known: no right to look"))
-    followed = followed_by(around.workloads, {name: Moved(item.digest) for name, item in tags.current.items()})
-    answers = run.ask_all({each: functools.partial(_look, run.cluster, each, tags) for each in followed}, LOOKS_AT_ONCE)
+        raise StoppedError("stopped before the workloads were read")
+    unknown = [
+        Unknown(error.namespace, "workloads", f"not all could be read: {error.message}") for error in survey.errors
+    ]
+    if survey.left_out:
+        shown = ", ".join(survey.left_out[:3]) + (" and others" if len(survey.left_out) > 3 else "")
+        unknown.append(
+            Unknown("", "workloads", f"what follows the tags in {shown} is not known: no right to list workloads there")
+        )
+    followed = followed_by(survey.workloads, {name: Moved(item.digest) for name, item in tags.current.items()})
+    answers = run.ask_all(
+        {each: functools.partial(_workload, run.cluster, each, tags) for each in followed}, LOOKS_AT_ONCE
+    )
     refused: dict[tuple[str, str], Unknown] = {}
     for each, answer in answers.items():
         if isinstance(answer, ClusterError) and answer.code != 404:
             namespace, why = each.workload.namespace, _why(answer, "get on workloads, and list", "pods")
-            told = Unknown(namespace, "workloads", f"whether they run the image of their tag is not known: {why}")
-            refused.setdefault((namespace, answer.reason), told)
-    return [each for each in answers.values() if isinstance(each, Look)], [*unknown, *refused.values()]
+            message = f"whether they run the image of their tag is not known: {why}"
+            refused.setdefault((namespace, answer.reason), Unknown(namespace, "workloads", message))
+    return [each for each in answers.values() if isinstance(each, WorkloadStatus)], [*unknown, *refused.values()]
 
 
-def _look(cluster: Cluster, followed: Followed, tags: _Tags) -> Look:
+def _workload(cluster: Cluster, followed: Followed, tags: _Tags) -> WorkloadStatus:
     workload = followed.workload
     data = cluster.get(workload.resource, workload.namespace, workload.name)
     pods = [] if workload.resource == CRON_JOBS else list(_pods(cluster, followed, data))
     found = verdict(followed, data, pods)
     wanted = {part.follows.container: part.moved.digest for part in followed.parts}
-    # The last one to move is the likeliest to blame.
+    # The tag that moved last is the most likely cause.
     moved = {name: item.imported_at for name in followed.tags if (item := tags.current.get(name))}
     last = max(moved, key=lambda name: moved[name] or datetime.min.replace(tzinfo=UTC), default=followed.tags[0])
-    return Look(
+    return WorkloadStatus(
         namespace=workload.namespace,
         kind=workload.resource.kind,
         name=workload.name,

@@ -1,4 +1,4 @@
-"""`status`: how things stand, and what needs attention."""
+"""`status`: the state of each tag, the last runs, and what needs attention."""
 
 from __future__ import annotations
 
@@ -11,45 +11,44 @@ from job.domain.times import iso
 from job.run.engine import start
 from job.run.session import place
 from job.runtime.shutdown import Stop
-from job.status.assess import judge
-from job.status.collect import take_stock
-from job.status.model import Attention, Look, PastRun, Standing, TagStanding
+from job.status.assess import assess
+from job.status.collect import collect
+from job.status.model import Attention, PastRun, StatusReport, TagStatus, WorkloadStatus
 from job.status.punctuality import Punctuality, delay_of
 from job.views.documents import hold_document, image_document
 from job.views.output import document, write
 
 
 def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    """Show how things stand; returns 0 where all is well, as far as can be told, and 1 where something is not."""
+    """Show the status; returns 0 where nothing needs attention, as far as could be checked, else 1."""
     with place(settings, stop) as where:
-        # Asked as a plan asks, so that nothing is written.
+        # As a dry run, so that nothing is written.
         run = start(where, command=Command.STATUS, dry_run=True, environment=os.environ, progress=where.progress.show)
-        standing = judge(take_stock(run))
+        report = assess(collect(run))
     if as_table:
         from job.status.table import print_status
 
-        write(lambda: print_status(standing))
+        write(lambda: print_status(report))
     else:
-        document("Status", status_document(standing))
-    return 0 if standing.is_well else 1
+        document("Status", status_document(report))
+    return 0 if report.is_well else 1
 
 
-def status_document(standing: Standing) -> dict[str, Any]:
-    """How things stand as JSON."""
+def status_document(report: StatusReport) -> dict[str, Any]:
+    """The status as a JSON document."""
     return {
-        "at": iso(standing.now),
-        "well": standing.is_well,
-        "deployment": standing.deployment,
-        "namespaces": list(standing.namespaces),
-        "attention": [_attention(each) for each in standing.attention],
+        "at": iso(report.now),
+        "well": report.is_well,
+        "deployment": report.deployment,
+        "namespaces": list(report.namespaces),
+        "attention": [_attention(each) for each in report.attention],
         "unknown": [
-            {"namespace": each.namespace or None, "part": each.part, "message": each.message}
-            for each in standing.unknown
+            {"namespace": each.namespace or None, "part": each.part, "message": each.message} for each in report.unknown
         ],
-        "tags": [_tag(tag) for tag in standing.tags],
-        "schedules": [_schedule(each) for each in standing.schedules],
-        "runs": [_run(each) for each in standing.runs],
-        "workloads": [_workload(look) for look in standing.looks],
+        "tags": [_tag(tag) for tag in report.tags],
+        "schedules": [_schedule(each) for each in report.schedules],
+        "runs": [_run(each) for each in report.runs],
+        "workloads": [_workload(workload) for workload in report.workloads],
     }
 
 
@@ -64,7 +63,7 @@ def _attention(each: Attention) -> dict[str, Any]:
     }
 
 
-def _tag(tag: TagStanding) -> dict[str, Any]:
+def _tag(tag: TagStatus) -> dict[str, Any]:
     return {
         "namespace": tag.name.namespace,
         "stream": tag.name.stream,
@@ -123,13 +122,13 @@ def _run(each: PastRun) -> dict[str, Any]:
     }
 
 
-def _workload(look: Look) -> dict[str, Any]:
+def _workload(workload: WorkloadStatus) -> dict[str, Any]:
     return {
-        "namespace": look.namespace,
-        "kind": look.kind,
-        "name": look.name,
-        "tags": [name.seen_from(look.namespace) for name in look.tags],
-        "result": look.result or "under_way",
-        "message": look.message,
-        "command": look.command,
+        "namespace": workload.namespace,
+        "kind": workload.kind,
+        "name": workload.name,
+        "tags": [name.seen_from(workload.namespace) for name in workload.tags],
+        "result": workload.result or "under_way",
+        "message": workload.message,
+        "command": workload.command,
     }

@@ -1,4 +1,4 @@
-"""How things stand: the nouns of `status`, and the words for the whole."""
+"""The nouns of `status`, and the sentence that sums it up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Self
 
 from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal.records import Journal, RunRecord
@@ -16,40 +17,65 @@ OLD = timedelta(days=90)
 
 
 class State(StrEnum):
-    """How a tag stands against its registry; `unknown`: nobody could be asked."""
+    """The state of a tag, compared with its registry.
 
-    CURRENT = "current"
-    BEHIND = "behind"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    HELD = "held"
-    SKIPPED = "skipped"
+    Attributes:
+        meaning: one sentence for `explain` and the documentation.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """A member: its value, and what it means. The default is for a look-up by value."""
+        member = str.__new__(cls, value)
+        member._value_, member.meaning = value, meaning
+        return member
+
+    CURRENT = "current", "The registry has no other image."
+    BEHIND = "behind", "The registry has another image; the next run imports it."
+    FAILED = "failed", "The registry or the API refuses the image."
+    UNKNOWN = "unknown", "The registry could not be asked."
+    HELD = "held", "A rollback holds it."
+    SKIPPED = "skipped", "A run would skip it."
 
 
 class Problem(StrEnum):
-    """Why something needs attention. The list is closed, for scripts."""
+    """Why something needs attention. The list is closed, for scripts.
 
-    UNREAD = "unread"
-    SCHEDULE = "schedule"
-    SUSPENDED = "suspended"
-    RUN_MISSED = "run_missed"
-    RUN_FAILED = "run_failed"
-    RUN_HANGS = "run_hangs"
-    FAILING = "failing"
-    NOT_KNOWN = "not_known"
-    STALE = "stale"
-    HOLD_EXPIRED = "hold_expired"
-    HOLD_FORGOTTEN = "hold_forgotten"
-    ROLLOUT = "rollout"
+    Attributes:
+        meaning: one sentence for `explain` and the documentation.
+    """
+
+    meaning: str
+
+    def __new__(cls, value: str, meaning: str = "") -> Self:
+        """A member: its value, and what it means. The default is for a look-up by value."""
+        member = str.__new__(cls, value)
+        member._value_, member.meaning = value, meaning
+        return member
+
+    UNREAD = "unread", "A namespace could not be read."
+    SCHEDULE = "schedule", "The schedule of the CronJob cannot be parsed."
+    SUSPENDED = "suspended", "The CronJob is suspended."
+    RUN_MISSED = "run_missed", "A run was due and has not happened."
+    RUN_FAILED = "run_failed", "The last complete run failed."
+    RUN_HANGS = "run_hangs", "A run started and did not finish: it was killed, or it hangs."
+    FAILING = "failing", "A tag fails to import."
+    NOT_KNOWN = "not_known", "Whether a tag is current could not be checked."
+    NOT_MOVED = "not_moved", "Nothing moves a tag: a copy, a dangling alias, or a tag removed from the spec."
+    STALE = "stale", "No run has confirmed a tag for more than two due times (15 days without a schedule)."
+    HOLD_EXPIRED = "hold_expired", "A hold has expired, and no run has released it."
+    HOLD_FORGOTTEN = "hold_forgotten", "A tag has been held for more than 14 days, without an end."
+    ROLLOUT = "rollout", "A workload does not run the image of its tag."
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What was found out of a tag.
+class TagFacts:
+    """What was collected about a tag.
 
     Attributes:
         result: of a look-up in the registry.
-        problem: reason, message and time of an import that failed, as its stream tells.
+        problem: reason, message and time of the failed import that its stream records.
     """
 
     result: TagResult
@@ -57,18 +83,18 @@ class Seen:
 
     @property
     def name(self) -> TagName:
-        """Which tag."""
+        """The tag's name."""
         return TagName(self.result.namespace, self.result.stream, self.result.tag)
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one look at a workload that follows tags says.
+class WorkloadStatus:
+    """A workload that follows tags, as one read showed it.
 
     Attributes:
-        result: None while its rollout is on its way.
+        result: None while its rollout is in progress.
         moved_at: when the last of the tags got its image.
-        command: what may help.
+        command: what may help; None where nothing is wrong.
     """
 
     namespace: str
@@ -83,7 +109,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """A part that cannot be told, with what it takes to tell it: `registry`, `journal`, `schedule` or `workloads`."""
+    """A part that could not be read (`registry`, `journal`, `schedule` or `workloads`), and what that needs."""
 
     namespace: str
     part: str
@@ -91,13 +117,13 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """All that there is to judge by.
+class Facts:
+    """Everything that `status` judges.
 
     Attributes:
-        journals: of the namespaces where it could be read.
-        timetables: of the CronJobs there are.
-        looks: at the workloads that follow the tags.
+        journals: by namespace; those that could be read.
+        timetables: of the CronJobs of this program.
+        workloads: those that follow the tags.
         errors: of namespaces that could not be read at all.
         rollout_timeout: how long a rollout may take.
     """
@@ -105,10 +131,10 @@ class Findings:
     now: datetime
     deployment: str | None
     namespaces: tuple[str, ...]
-    tags: Sequence[Seen] = ()
+    tags: Sequence[TagFacts] = ()
     journals: Mapping[str, Journal] = field(default_factory=dict)
     timetables: Sequence[Timetable] = ()
-    looks: Sequence[Look] = ()
+    workloads: Sequence[WorkloadStatus] = ()
     unknown: Sequence[Unknown] = ()
     errors: Sequence[RunError] = ()
     rollout_timeout: timedelta = timedelta(minutes=10)
@@ -116,7 +142,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Something that needs a person.
+    """Something that a person must attend to.
 
     Attributes:
         subject: the tag, run, CronJob, workload or namespace.
@@ -133,15 +159,15 @@ class Attention:
 
 
 @dataclass(frozen=True, slots=True)
-class TagStanding:
-    """How a tag stands.
+class TagStatus:
+    """The status of a tag.
 
     Attributes:
-        image: that it has.
-        registry: what the registry has, where it told.
-        message: what there is to say beside that.
-        last_success: when a run last saw it to be as the registry has it.
-        failed_runs: in a row.
+        image: its current image.
+        registry: the registry's image, where the registry answered.
+        message: more about the state, for a person.
+        last_success: when a run last confirmed that it has the registry's image.
+        failed_runs: how many runs in a row failed to import it.
         failing_since: when that began, as far as is known.
         is_old: whether its image was built long ago.
     """
@@ -163,51 +189,51 @@ class TagStanding:
 
 @dataclass(frozen=True, slots=True)
 class PastRun:
-    """A run that the journal of a namespace tells of."""
+    """A run in the journal of a namespace."""
 
     namespace: str
     record: RunRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """How everything stands."""
+class StatusReport:
+    """The status of a deployment."""
 
     now: datetime
     deployment: str | None
     namespaces: tuple[str, ...]
     attention: tuple[Attention, ...]
     unknown: tuple[Unknown, ...]
-    tags: tuple[TagStanding, ...]
+    tags: tuple[TagStatus, ...]
     runs: tuple[PastRun, ...]
     schedules: tuple[Punctuality, ...]
-    looks: tuple[Look, ...]
+    workloads: tuple[WorkloadStatus, ...]
     rollout_timeout: timedelta
 
     @property
     def is_well(self) -> bool:
-        """Whether nothing needs attention, of what can be told."""
+        """Whether nothing needs attention, of what could be read."""
         return not self.attention
 
 
-def is_rolling_out(look: Look, now: datetime, timeout: timedelta) -> bool:
-    """Whether it is on its way to an image that came only just now."""
-    return look.result is None and look.moved_at is not None and now - look.moved_at <= timeout
+def is_rolling_out(workload: WorkloadStatus, now: datetime, timeout: timedelta) -> bool:
+    """Whether a workload is still rolling out an image that its tag got within the timeout."""
+    return workload.result is None and workload.moved_at is not None and now - workload.moved_at <= timeout
 
 
-def counts(standing: Standing) -> str:
-    """The tags by their state, in words."""
-    found = Counter(tag.state for tag in standing.tags)
-    words = {State.SKIPPED: "left alone", State.UNKNOWN: "not known"}
+def counts(report: StatusReport) -> str:
+    """How many tags are in each state, in words."""
+    found = Counter(tag.state for tag in report.tags)
+    words = {State.SKIPPED: "skipped", State.UNKNOWN: "not known"}
     parts = [f"{found[state]} {words.get(state, state)}" for state in State if found[state]]
-    old = sum(tag.is_old for tag in standing.tags)
+    old = sum(tag.is_old for tag in report.tags)
     return ", ".join([*parts, *([f"{old} built more than {OLD.days} days ago"] if old else [])])
 
 
-def verdict(standing: Standing) -> str:
+def verdict(report: StatusReport) -> str:
     """The one sentence that says whether all is well."""
-    number = len(standing.attention)
+    number = len(report.attention)
     if number:
         return f"{number} thing{'s need' if number > 1 else ' needs'} attention:"
-    seen = "As far as can be told all is well" if standing.unknown else "All is well"
-    return f"{seen}: {counts(standing) or 'no tags'}."
+    seen = "As far as could be checked, all is well" if report.unknown else "All is well"
+    return f"{seen}: {counts(report) or 'no tags'}."

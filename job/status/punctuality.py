@@ -1,8 +1,8 @@
-"""When a CronJob of this program is due, and whether its runs kept to that, as the journal tells.
+"""When a CronJob of this program is due, and whether its runs were on time, by the journal.
 
 A due time counts as missed once its patience is over (`startingDeadlineSeconds`, at least ten minutes) and no run of a
-Job has come since. A run from a shell does not count, nor one that somebody made from the CronJob for some of its tags:
-what the schedule was to bring may still be missing.
+Job has started since. A run from a shell does not count, nor a Job made by hand for some of the tags: what the schedule
+should have imported may still be missing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from job.journal.records import RunRecord
 from job.workloads.cronjob import CronJob, cron_job_from
 
 LEAST_PATIENCE = timedelta(minutes=10)
-# What the manifests allow a run, and some more.
+# More than the manifests allow a run.
 LONGEST_RUN = timedelta(hours=1)
 
 
@@ -32,14 +32,14 @@ class Timetable:
     Attributes:
         text: its schedule as written.
         zone: the name of its time zone; None: UTC.
-        suspended: no run comes.
-        schedule: None where `problem` says why it tells no due times.
+        suspended: whether it is suspended, so that no run starts.
+        schedule: None where `problem` says why it has no due times.
         problem: what is wrong with the schedule.
-        is_broken: whether the CronJob itself cannot read it.
+        is_broken: whether Kubernetes cannot parse it either.
         patience: how long after a due time a run may still begin.
         longest: how long a run may take.
-        since: when the CronJob was made.
-        last_made: when it last made a Job, by its due time.
+        since: when the CronJob was created.
+        last_made: the due time of the last Job that it created.
     """
 
     cron_job: CronJob
@@ -56,11 +56,11 @@ class Timetable:
 
 
 def timetable_from(data: Mapping[str, Any], zone: str | None = None) -> Timetable | None:
-    """What a CronJob says, from its JSON; None when it is not one of this program.
+    """The timetable of a CronJob, from its JSON; None when it is not one of this program.
 
     Args:
         data: the CronJob.
-        zone: of the schedule, where it is not to be the CronJob's.
+        zone: the time zone of the schedule, instead of the CronJob's.
     """
     cron_job = cron_job_from(data)
     if cron_job is None:
@@ -99,12 +99,12 @@ def _schedule(text: str, zone: str | None) -> tuple[Schedule | None, str | None,
 
 @dataclass(frozen=True, slots=True)
 class Punctuality:
-    """How the runs of a CronJob kept to its schedule.
+    """Whether the runs of a CronJob were on time.
 
     Attributes:
-        next_due: None where it is not known, or never comes.
-        missed: the due time that no run came for.
-        made: whether a Job was made for it all the same, so that its pod is to blame.
+        next_due: None where it is not known, or never occurs.
+        missed: the due time for which no run started.
+        made: whether a Job was created for it nevertheless, so that its pod failed.
         run: the last scheduled run.
     """
 
@@ -123,17 +123,17 @@ def delay_of(run: RunRecord) -> float | None:
 
 
 def punctuality(timetable: Timetable, runs: Sequence[RunRecord] | None, now: datetime) -> Punctuality:
-    """Judge a CronJob by the runs that the journal has, newest first; None where there is no journal to read."""
+    """Judge a CronJob by the runs in the journal, newest first; None where no journal can be read."""
     mine = [run for run in runs or () if run.command is Command.RUN and _is_of(timetable, run)]
     last = next((run for run in mine if run.trigger is TriggerKind.SCHEDULED), None)
     schedule = timetable.schedule
     if schedule is None or timetable.suspended:
         return Punctuality(timetable, run=last)
     due = schedule.last_before(now - timetable.patience)
-    if due is None or (timetable.since and due < timetable.since) or any(_came_after(due, run) for run in mine):
+    if due is None or (timetable.since and due < timetable.since) or any(_was_after(due, run) for run in mine):
         return Punctuality(timetable, schedule.next_after(now), run=last)
     made = timetable.last_made is not None and timetable.last_made >= due
-    # Without a journal a Job that was made is all that one can ask for.
+    # Without a journal, a Job that was created is the only evidence.
     missed = None if made and runs is None else due
     return Punctuality(timetable, schedule.next_after(now), missed, made and missed is not None, last)
 
@@ -142,20 +142,20 @@ def _is_of(timetable: Timetable, run: RunRecord) -> bool:
     cron_job = timetable.cron_job
     if run.deployment in (None, cron_job.deployment):
         return True
-    # Its deployment may come from a place that is not known here.
+    # Its deployment may come from a ConfigMap or Secret, which is not read here.
     return cron_job.deployment is None and (run.job or "").startswith(f"{cron_job.name}-")
 
 
-def _came_after(due: datetime, run: RunRecord) -> bool:
-    # What a schedule runs may be narrowed by the CronJob's own arguments.
+def _was_after(due: datetime, run: RunRecord) -> bool:
+    # A scheduled run may be narrowed by the CronJob's own arguments.
     counts = run.trigger is TriggerKind.SCHEDULED or (run.trigger is not TriggerKind.LOCAL and not run.narrowed)
-    # One that was still under way at the due time kept the scheduled one out.
+    # A run still in progress at the due time locked the scheduled one out.
     moments = (run.started_at, run.finished_at)
     return counts and any(moment is not None and moment >= due for moment in moments)
 
 
 def two_due_times_ago(timetable: Timetable, now: datetime) -> datetime | None:
-    """The last due time but one whose patience is over; None where the CronJob is younger, or tells none."""
+    """The last due time but one whose patience is over; None where the CronJob is younger, or has none."""
     if timetable.schedule is None or timetable.suspended:
         return None
     last = timetable.schedule.last_before(now - timetable.patience)

@@ -1,15 +1,122 @@
-"""The commands that mend what needs attention, as they can be pasted into a shell."""
+"""The commands that fix a workload, or show more of what is wrong with it, as they can be pasted into a shell."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource, reference
 from job.cluster.unstructured import object_in
 from job.domain.model import RolloutResult, TagName
 from job.domain.shell import command, ours
-from job.workloads.pods import Pod
+from job.workloads.pods import Container, Pod
+
+_ALL_PODS = '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'
+# Enough to see what happens, without a command that fills the screen.
+MOST_PODS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Patient:
+    """A workload whose rollout is not healthy, and what its remedies are chosen by.
+
+    Attributes:
+        resource: its kind.
+        data: the workload, as the API returned it.
+        result: the verdict on its rollout; None while it is in progress.
+        tag: a tag that it follows.
+        back: the tag that a rollback would move; None where there is nothing to roll back.
+        old: its pods that do not run the image of the tag.
+        hopeless: a pod and container that run the new image and cannot become ready by themselves.
+    """
+
+    resource: Resource
+    data: Mapping[str, Any]
+    result: RolloutResult | None
+    tag: TagName
+    back: TagName | None
+    old: tuple[Pod, ...]
+    hopeless: tuple[Pod, Container] | None
+
+    @property
+    def where(self) -> tuple[str, str]:
+        """The option for its namespace."""
+        return "-n", str(object_in(self.data, "metadata").get("namespace", ""))
+
+    @property
+    def target(self) -> str:
+        """How `oc` names it."""
+        return reference(self.resource, str(object_in(self.data, "metadata").get("name", "")))
+
+    @property
+    def spec(self) -> Mapping[str, Any]:
+        """Its spec."""
+        return object_in(self.data, "spec")
+
+    @property
+    def stuck(self) -> tuple[Pod, ...]:
+        """Old pods that are not ready; a StatefulSet waits for them without end."""
+        return tuple(pod for pod in self.old if not pod.ready)
+
+    @property
+    def is_on_delete(self) -> bool:
+        """Whether its pods are replaced only when they are deleted."""
+        return object_in(self.spec, "updateStrategy").get("type") == "OnDelete"
+
+    @property
+    def has_failed_pod(self) -> bool:
+        """Whether its rollout failed because of a pod."""
+        return self.result is RolloutResult.FAILED and self.hopeless is not None
+
+    def oc(self, *words: str) -> str:
+        """A command of `oc` in its namespace."""
+        return command("oc", *words, *self.where)
+
+
+@dataclass(frozen=True, slots=True)
+class Remedy:
+    """A command, and the workloads that it is for."""
+
+    applies: Callable[[Patient], bool]
+    command: Callable[[Patient], str]
+
+
+def _waits(patient: Patient) -> bool:
+    return patient.result is RolloutResult.WAITING
+
+
+def _back(patient: Patient) -> str:
+    return ours("rollback", patient.back or patient.tag)
+
+
+def _pod_log(patient: Patient) -> str:
+    """The last words of a container; one that never started has none, so its pod is described."""
+    assert patient.hopeless is not None
+    pod, container = patient.hopeless
+    if container.restarts:
+        return patient.oc("logs", f"pod/{pod.name}", "-c", container.name, "--previous")
+    return patient.oc("describe", f"pod/{pod.name}")
+
+
+# The first that applies is suggested.
+REMEDIES: tuple[Remedy, ...] = (
+    Remedy(lambda it: it.result is RolloutResult.WILL_NOT_REDEPLOY, lambda it: ours("doctor", it.tag)),
+    Remedy(lambda it: _waits(it) and it.spec.get("paused") is True, lambda it: it.oc("rollout", "resume", it.target)),
+    Remedy(
+        lambda it: _waits(it) and it.is_on_delete,
+        lambda it: it.oc("delete", "pod", *(pod.name for pod in it.old[:MOST_PODS])),
+    ),
+    Remedy(_waits, lambda it: it.oc("patch", it.target, "--type=merge", "-p", _ALL_PODS)),
+    Remedy(
+        lambda it: it.result is None and it.resource == STATEFUL_SETS and bool(it.stuck),
+        lambda it: it.oc("delete", "pod", it.stuck[0].name),
+    ),
+    Remedy(lambda it: it.has_failed_pod and it.back is not None, _back),
+    Remedy(lambda it: it.has_failed_pod, _pod_log),
+    Remedy(lambda it: it.result is None and it.resource != CRON_JOBS, lambda it: it.oc("rollout", "status", it.target)),
+    Remedy(lambda it: True, lambda it: it.oc("describe", it.target)),
+)
 
 
 def remedy(
@@ -21,47 +128,24 @@ def remedy(
     tag: TagName,
     back: TagName | None,
 ) -> str | None:
-    """The command that helps a workload, or shows more of what ails it; None where nothing does.
+    """The command that fixes a workload, or shows more of what is wrong; None where nothing is.
 
     Args:
         resource: its kind.
-        data: the workload.
-        pods: what its selector finds.
-        result: the verdict on it.
+        data: the workload, as the API returned it.
+        pods: those that its selector selects.
+        result: the verdict on its rollout; None while it is in progress.
         wanted: the digest that each container should run.
         tag: a tag that it follows.
-        back: the tag that a rollback would move; None where it was rolled back already, or has no image to go back to.
+        back: the tag that a rollback would move; None where it was rolled back already, or has no earlier image.
     """
     if result in (RolloutResult.HEALTHY, RolloutResult.PAUSED):
         return None
-    metadata, spec = object_in(data, "metadata"), object_in(data, "spec")
-    name, namespace = str(metadata.get("name", "")), str(metadata.get("namespace", ""))
-    target, where = reference(resource, name), ("-n", namespace)
-    if result is RolloutResult.WILL_NOT_REDEPLOY:
-        return ours("doctor", tag)
+    name = str(object_in(data, "metadata").get("name", ""))
     images = {container: frozenset({digest}) for container, digest in wanted.items()}
-    old = [pod for pod in pods if pod.active and pod.owner[:2] == (resource.kind, name) and not pod.runs(images)]
-    if result is RolloutResult.WAITING:
-        if spec.get("paused") is True:
-            return command("oc", "rollout", "resume", target, *where)
-        if object_in(spec, "updateStrategy").get("type") == "OnDelete":
-            return command("oc", "delete", "pod", *(pod.name for pod in old[:5]), *where)
-        patch = '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'
-        return command("oc", "patch", target, *where, "--type=merge", "-p", patch)
-    stuck = [pod for pod in old if not pod.ready]
-    if result is None and resource == STATEFUL_SETS and stuck:
-        return command("oc", "delete", "pod", stuck[0].name, *where)
-    hopeless = next(
-        ((pod, each) for pod in pods if pod.runs(images) for each in pod.containers if each.is_hopeless), None
-    )
-    if result is RolloutResult.FAILED and hopeless is not None:
-        if back is not None:
-            return ours("rollback", back)
-        pod, container = hopeless
-        # What it said before it ended; one that never began says nothing.
-        if container.restarts:
-            return command("oc", "logs", f"pod/{pod.name}", "-c", container.name, "--previous", *where)
-        return command("oc", "describe", f"pod/{pod.name}", *where)
-    if result is None and resource != CRON_JOBS:
-        return command("oc", "rollout", "status", target, *where)
-    return command("oc", "describe", target, *where)
+    own = (pod for pod in pods if pod.active and pod.owner[:2] == (resource.kind, name))
+    new = [pod for pod in pods if pod.runs(images)]
+    hopeless = next(((pod, each) for pod in new for each in pod.containers if each.is_hopeless), None)
+    old = tuple(pod for pod in own if not pod.runs(images))
+    patient = Patient(resource, data, result, tag, back, old, hopeless)
+    return next(each.command(patient) for each in REMEDIES if each.applies(patient))

@@ -19,6 +19,7 @@ from job.doctor.templates import Bare, KnownTags, Names, Shape
 from job.domain.model import Skip, TagName
 from job.domain.selection import aliases_of
 from job.domain.shell import DRY_RUN, oc, ours, piped
+from job.domain.sources import copied_from
 from job.imagestreams.api_types import stream_from
 from job.workloads.image_triggers import Workload, folded
 
@@ -68,11 +69,17 @@ def _names_of_all(facts: Facts) -> Names:
 
 
 def _imported(facts: Facts) -> dict[TagName, list[TagName]]:
-    """The tags to import, each with its aliases; not of namespaces whose workloads cannot be listed."""
+    """The tags to import, each with its aliases and copies; not of namespaces whose workloads cannot be listed."""
     refused = {error.namespace for error in facts.errors}
+    copies: dict[TagName, list[TagName]] = {}
+    for stream in (stream_from(data) for streams in facts.streams.values() for data in streams):
+        for tag in stream.tags:
+            if origin := copied_from(stream, tag):
+                copies.setdefault(origin, []).append(TagName(stream.namespace, stream.name, tag.name))
     return {
         each.name(tag): [
-            TagName(each.stream.namespace, each.stream.name, alias) for alias in aliases_of(each.stream, tag.name)
+            *(TagName(each.stream.namespace, each.stream.name, alias) for alias in aliases_of(each.stream, tag.name)),
+            *copies.get(each.name(tag), ()),
         ]
         for each in facts.chosen
         if each.stream.namespace not in refused

@@ -10,13 +10,15 @@ from typing import Any
 from job.cluster.unstructured import object_in, objects_in
 from job.doctor.checks import Finding, Severity, not_checked
 from job.doctor.checks.rbac import granted
-from job.doctor.facts import Facts, Import
+from job.doctor.facts import ChosenStream, Facts, Import
 from job.doctor.rights import Component
+from job.doctor.templates import Available
 from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, hold_of, is_over
 from job.domain.model import By, Reason, Source, Stream, Tag, TagName
-from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, wave_of
+from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, Choice, wave_of
 from job.domain.shell import command, oc, ours, resuming
+from job.domain.sources import copied_from, explain_skip
 from job.domain.times import iso
 from job.imagestreams.api_types import login_secret, reference_of, repository_of
 
@@ -34,6 +36,7 @@ def check(facts: Facts) -> list[Finding]:
         job = next((str(job) for job in facts.cron_jobs if job.imports(namespace, facts.deployment)), None)
         tags = [choice.tag for choice in stream.choices]
         found += of_spec(stream.data, stream.stream, tags, facts.now, job)
+        found += [each for choice in stream.choices if (each := of_skip(stream, choice, facts))]
     for namespace in facts.namespaces:
         if namespace not in facts.may_import:
             message = "the registries were not asked: that needs create on imagestreamimports"
@@ -41,6 +44,38 @@ def check(facts: Facts) -> list[Finding]:
     found += [finding for each in facts.imports if (finding := of_import(each))]
     found += [of_mode(tag, why) for tag, why in facts.whole.items()]
     return found
+
+
+def of_skip(chosen: ChosenStream, choice: Choice, facts: Facts) -> Finding | None:
+    """A tag that nothing moves, although its spec or its history suggests otherwise."""
+    stream, tag = chosen.stream, choice.tag
+    message = explain_skip(stream, tag, choice.skip) if choice.skip else None
+    if message is None:
+        return None
+    name = chosen.name(tag)
+    fix: tuple[str, ...] = ()
+    origin = copied_from(stream, tag)
+    if origin and origin in facts.known.sources:
+        fix = _follow_registry(chosen, name, facts.known.sources[origin], insecure=origin in facts.known.insecure)
+    elif name in facts.restorable:
+        fix = _restored(name, facts.restorable[name])
+    return Finding(Severity.WARNING, "tag-not-moved", name.namespace, str(name), message, fix)
+
+
+def _follow_registry(chosen: ChosenStream, name: TagName, source: str, *, insecure: bool) -> tuple[str, ...]:
+    """The command that lets a copy follow the registry itself, as its origin does."""
+    (fix,) = _patched(chosen.data, name, "replace", "from", value={"kind": "DockerImage", "name": source})
+    if not insecure:
+        return (fix,)
+    return (fix, *_patched(chosen.data, name, "add", "importPolicy/insecure", value=True))
+
+
+def _restored(name: TagName, image: Available) -> tuple[str, ...]:
+    """The command that puts a tag into the spec again."""
+    policy = {"importPolicy": {"insecure": True}} if image.insecure else {}
+    tag = {"name": name.tag, "from": {"kind": "DockerImage", "name": image.source}, **policy}
+    patch = json.dumps([{"op": "add", "path": "/spec/tags/-", "value": tag}], separators=(",", ":"))
+    return (oc(name.namespace, "patch", f"imagestream/{name.stream}", "--type=json", "-p", patch),)
 
 
 def of_import(found: Import) -> Finding | None:

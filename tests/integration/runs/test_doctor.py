@@ -301,6 +301,29 @@ class TestTags:
         assert (done.status, told(done)) == (1, [("tag-cannot-be-imported", "gone:prod")])
         assert well.source("gone") in only(done, "tag-cannot-be-imported")["message"]
 
+    def test_what_nothing_moves(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
+        """A copy, a removed tag and a dangling alias: reported by doctor and status, and cured by the commands."""
+        sandbox, copy = well.sandbox, {"kind": "ImageStreamTag", "name": "base:prod"}
+        with_history(well, "base")
+        well.stream("app", {"prod": {"from": copy}, "live": {"from": {"kind": "ImageStreamTag", "name": "later"}}})
+        sandbox.create_workload(well.namespace, "Deployment", "app", tag="app:prod")
+        stream = f"{IMAGE}/namespaces/{well.namespace}/imagestreams/web"
+        keeper = {"op": "replace", "path": "/spec/tags/0/name", "value": "stg"}
+        sandbox.patch(stream, [keeper], "application/json-patch+json")
+        done = doctor(well, "app:live", "app", "base", "web")
+        assert told(done) == [("tag-not-moved", name) for name in ("app:live", "app:prod", "web:prod")]
+        assert only(done, "tag-not-moved", "app:live")["fix"] == []
+        status = well.run("status", "--output", "json", "app:live", "app", "web")
+        problems = {each["subject"]: each for each in status.report["attention"] if each["problem"] == "not_moved"}
+        assert (status.status, set(problems)) == (1, {"app:live", "app:prod", "web:prod"})
+        assert "base:prod" in problems["app:prod"]["message"]
+        for name in ("app:prod", "web:prod"):
+            fix(well, only(done, "tag-not-moved", name))
+        assert told(doctor(well, "app", "web")) == [("horizon-short", "app:prod")]
+        newest = well.push("base", "newest")
+        assert well.run("run", "app").status == 0
+        assert well.current("app") == newest
+
     @slow(WHOLE_RUN)
     def test_one_that_was_reset(self, well: Place) -> None:
         policy = {"insecure": True, "importMode": "PreserveOriginal"}

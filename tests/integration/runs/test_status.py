@@ -165,7 +165,7 @@ def test_a_run_that_failed_is_told_until_another_one_of_all_tags(place: Place) -
     place.sandbox.remove_faults()
     assert place.run("run", "web:prod").status == 0
     done = place.run("status")
-    assert [each["message"] for each in done.report["attention"]] == ["the last run ended as failure, with 2 failed"]
+    assert [each["message"] for each in done.report["attention"]] == ["the last run failed, with 2 failed"]
     assert place.run().status == 0
     assert place.run("status").status == 0
 
@@ -339,7 +339,7 @@ def test_a_right_that_is_missing_leaves_its_part_unknown(
     assert part in {each["part"] for each in done.report["unknown"]}
     assert any(right in each["message"] for each in done.report["unknown"])
     table = place.run("status", "--output", "table", TOKEN=token).stdout
-    assert table.startswith("As far as can be told all is well")
+    assert table.startswith("As far as could be checked, all is well")
     assert right in " ".join(table.split())
 
 

@@ -1,4 +1,4 @@
-"""How things stand: what needs attention and what does not, and the screen that tells it."""
+"""The status: what needs attention and what does not, and the screen that shows it."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ from job.domain.model import (
     TriggerKind,
 )
 from job.journal.records import Journal, RunRecord, TagRecord
-from job.status.assess import judge
+from job.status.assess import assess
 from job.status.command import status_document
 from job.status.model import (
-    Findings,
-    Look,
+    Facts,
     Problem,
-    Seen,
-    Standing,
     State,
+    StatusReport,
+    TagFacts,
     Unknown,
+    WorkloadStatus,
     verdict,
 )
 from job.status.punctuality import Timetable, punctuality, timetable_from, two_due_times_ago
@@ -55,6 +55,7 @@ from tests.unit.workload_objects import waiting as waiting_for
 # A Tuesday morning, ten hours after the run of 02:00.
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 DUE = datetime(2026, 11, 24, 2, 0, 0, tzinfo=UTC)
+ENDED = {"failure": "failed", "aborted": "was aborted"}
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 NO_RIGHT = 'imagestreamimports is forbidden: User "me" cannot create resource "imagestreamimports" in API group "x"'
 
@@ -100,27 +101,29 @@ def table(**spec: Any) -> Timetable:
     return found
 
 
-def stand(*tags: TagResult, of: Journal | None = None, **values: Any) -> Standing:
-    told = {"journals": {NAMESPACE: of} if of else {}, "tags": [Seen(tag) for tag in tags], **values}
-    return judge(Findings(NOW, "prod", (NAMESPACE,), **told))
+def stand(*tags: TagResult, of: Journal | None = None, **values: Any) -> StatusReport:
+    told = {"journals": {NAMESPACE: of} if of else {}, "tags": [TagFacts(tag) for tag in tags], **values}
+    return assess(Facts(NOW, "prod", (NAMESPACE,), **told))
 
 
-def problems(standing: Standing) -> list[Problem]:
-    return [each.problem for each in standing.attention]
+def problems(report: StatusReport) -> list[Problem]:
+    return [each.problem for each in report.attention]
 
 
-def look(result: RolloutResult | None, message: str | None = "why", minutes: float = 60, **values: Any) -> Look:
+def look(
+    result: RolloutResult | None, message: str | None = "why", minutes: float = 60, **values: Any
+) -> WorkloadStatus:
     told = {"namespace": NAMESPACE, "kind": "Deployment", "name": "web", "tags": (TagName(NAMESPACE, "web", "prod"),)}
-    return Look(
+    return WorkloadStatus(
         **{**told, "result": result, "message": message, "moved_at": NOW - timedelta(minutes=minutes), **values}
     )
 
 
 class TestTags:
     def test_all_is_well_where_the_tags_are_as_the_registry_has_them(self) -> None:
-        standing = stand(current(), current("api"))
-        assert standing.is_well
-        assert verdict(standing) == "All is well: 2 current."
+        report = stand(current(), current("api"))
+        assert report.is_well
+        assert verdict(report) == "All is well: 2 current."
 
     @pytest.mark.parametrize(
         ("result", "state", "needed"),
@@ -138,32 +141,32 @@ class TestTags:
         ],
     )
     def test_a_tag_by_what_its_registry_says(self, result: TagResult, state: State, needed: list[Problem]) -> None:
-        standing = stand(result)
-        assert [tag.state for tag in standing.tags] == [state]
-        assert problems(standing) == needed
+        report = stand(result)
+        assert [tag.state for tag in report.tags] == [state]
+        assert problems(report) == needed
 
     def test_a_registry_that_cannot_be_asked_for_want_of_a_right_is_told_once(self) -> None:
         refused = [failed(name, Reason.FORBIDDEN, by=By.API, message=NO_RIGHT) for name in ("a", "b")]
-        standing = stand(*refused)
-        assert [(each.part, "grant create on imagestreamimports" in each.message) for each in standing.unknown] == [
+        report = stand(*refused)
+        assert [(each.part, "grant create on imagestreamimports" in each.message) for each in report.unknown] == [
             ("registry", True)
         ]
-        assert standing.is_well
-        assert verdict(standing).startswith("As far as can be told all is well")
+        assert report.is_well
+        assert verdict(report).startswith("As far as could be checked, all is well")
 
     def test_two_failed_runs_need_attention_although_the_registry_has_it_now(self) -> None:
-        standing = stand(current(), of=journal(a_run(), failed_runs=2))
-        assert problems(standing) == [Problem.FAILING]
-        assert "2 runs in a row" in standing.attention[0].message
-        assert standing.attention[0].command == f"import-images run web:prod -n {NAMESPACE}"
+        report = stand(current(), of=journal(a_run(), failed_runs=2))
+        assert problems(report) == [Problem.FAILING]
+        assert "2 runs in a row" in report.attention[0].message
+        assert report.attention[0].command == f"import-images run web:prod -n {NAMESPACE}"
         assert stand(current(), of=journal(a_run(), failed_runs=1)).is_well
 
     def test_a_failure_says_since_when(self) -> None:
         # Every failed run writes the condition anew; the journal knows of the first.
         runs = [a_run("partial", DUE - timedelta(days=days), counts={"failed": 1}) for days in (0, 7, 14)]
-        seen = Seen(failed("web"), ("NotFound", "gone", DUE))
-        standing = stand(tags=[seen], of=journal(*runs, failed_runs=2))
-        assert standing.attention[0].since == DUE - timedelta(days=7) + timedelta(seconds=20)
+        seen = TagFacts(failed("web"), ("NotFound", "gone", DUE))
+        report = stand(tags=[seen], of=journal(*runs, failed_runs=2))
+        assert report.attention[0].since == DUE - timedelta(days=7) + timedelta(seconds=20)
         assert stand(tags=[seen]).attention[0].since == DUE
 
     @pytest.mark.parametrize(
@@ -206,7 +209,7 @@ class TestTags:
             (20, tag_result("web"), [Problem.STALE]),
             (20, failed("web", Reason.TIMEOUT, by=By.API), [Problem.STALE]),
             (6, tag_result("web"), []),
-            # Seen just now.
+            # TagFacts just now.
             (20, current(), []),
         ],
     )
@@ -215,11 +218,11 @@ class TestTags:
         assert problems(stand(result, of=journal(a_run(), last_success=then), timetables=[table()])) == needed
 
     def test_without_a_schedule_a_tag_is_stale_after_fifteen_days(self) -> None:
-        def standing(days: int) -> Standing:
+        def report(days: int) -> StatusReport:
             return stand(tag_result("web"), of=journal(last_success=(NOW - timedelta(days=days)).timestamp()))
 
-        assert problems(standing(16)) == [Problem.STALE]
-        assert problems(standing(14)) == []
+        assert problems(report(16)) == [Problem.STALE]
+        assert problems(report(14)) == []
 
     def test_a_frozen_deployment_is_meant_to_be_old(self) -> None:
         then = (NOW - timedelta(days=60)).timestamp()
@@ -239,22 +242,22 @@ class TestTags:
         ],
     )
     def test_a_hold_needs_attention_once_its_time_is_over(self, hold: JSON, needed: list[Problem]) -> None:
-        standing = stand(held(**hold))
-        assert problems(standing) == needed
-        for each in standing.attention:
+        report = stand(held(**hold))
+        assert problems(report) == needed
+        for each in report.attention:
             assert each.command == f"import-images resume web:prod -n {NAMESPACE}"
 
     def test_an_old_image_is_no_fault(self) -> None:
         built = replace(OLD, created=NOW - timedelta(days=91))
-        standing = stand(current(before=built, after=built), current("api"))
-        assert [tag.is_old for tag in standing.tags] == [True, False]
-        assert verdict(standing) == "All is well: 2 current, 1 built more than 90 days ago."
+        report = stand(current(before=built, after=built), current("api"))
+        assert [tag.is_old for tag in report.tags] == [True, False]
+        assert verdict(report) == "All is well: 2 current, 1 built more than 90 days ago."
 
     def test_a_namespace_that_cannot_be_read_needs_attention(self) -> None:
         error = RunError("other", Stage.LIST, Reason.FORBIDDEN, "no")
-        standing = stand(current(), errors=[error])
-        assert problems(standing) == [Problem.UNREAD]
-        assert standing.attention[0].command == "oc get imagestreams -n other"
+        report = stand(current(), errors=[error])
+        assert problems(report) == [Problem.UNREAD]
+        assert report.attention[0].command == "oc get imagestreams -n other"
 
 
 class TestRuns:
@@ -290,8 +293,10 @@ class TestRuns:
     )
     def test_what_was_done_to_one_tag_since_hides_no_run_that_failed(self, bad: str, after: dict[str, Any]) -> None:
         later = a_run("success", NOW, job=None, scheduled_at=None, **after)
-        standing = stand(current(), of=journal(later, a_run(bad)))
-        assert [each.message for each in standing.attention] == [f"the last run ended as {bad}"]
+        report = stand(current(), of=journal(later, a_run(bad)))
+        assert [each.message for each in report.attention] == [
+            f"the last run {'failed' if bad == 'failure' else 'was aborted'}"
+        ]
         # One that was well is not made worse, and a whole run by hand is the last word.
         assert stand(current(), of=journal(later, a_run(), a_run(bad))).is_well
         by_hand = a_run("success", NOW, trigger=TriggerKind.LOCAL, job=None, scheduled_at=None)
@@ -300,14 +305,14 @@ class TestRuns:
     @pytest.mark.parametrize(
         ("values", "message"),
         [
-            ({"command": "rollback"}, "the last rollback ended as failure"),
-            ({}, "the last run of only some tags ended as failure"),
+            ({"command": "rollback"}, "the last rollback failed"),
+            ({}, "the last partial run failed"),
         ],
     )
     def test_what_was_done_to_one_tag_is_judged_by_itself(self, values: dict[str, Any], message: str) -> None:
         told = {"narrowed": True, "trigger": "local", **values}
-        standing = stand(current(), of=journal(a_run("failure", NOW, **told), a_run()))
-        assert [each.message for each in standing.attention] == [message]
+        report = stand(current(), of=journal(a_run("failure", NOW, **told), a_run()))
+        assert [each.message for each in report.attention] == [message]
         # It was tried again, or a whole run came since.
         assert stand(current(), of=journal(a_run("success", NOW, **told), a_run("failure", **told), a_run())).is_well
         assert stand(current(), of=journal(a_run(), a_run("failure", DUE - timedelta(days=1), **told))).is_well
@@ -325,17 +330,17 @@ class TestRuns:
 
     def test_an_unhealthy_run_is_past_once_its_workloads_run(self) -> None:
         past = journal(a_run("unhealthy"))
-        assert stand(current(), of=past, looks=[look(RolloutResult.HEALTHY, None)]).is_well
+        assert stand(current(), of=past, workloads=[look(RolloutResult.HEALTHY, None)]).is_well
         unseen = [Unknown(NAMESPACE, "workloads", "no right")]
         assert problems(stand(current(), of=past, unknown=unseen)) == [Problem.RUN_FAILED]
-        assert problems(stand(current(), of=past, looks=[look(RolloutResult.FAILED)])) == [Problem.ROLLOUT]
+        assert problems(stand(current(), of=past, workloads=[look(RolloutResult.FAILED)])) == [Problem.ROLLOUT]
 
     @pytest.mark.parametrize(("minutes", "needed"), [(5, []), (90, [Problem.RUN_HANGS])])
     def test_a_run_that_never_ends(self, minutes: int, needed: list[Problem]) -> None:
         run = RunRecord("r2", NOW - timedelta(minutes=minutes), deployment="prod", job="import-images-2")
-        standing = stand(current(), of=journal(run, a_run()), timetables=[table()])
-        assert problems(standing) == needed
-        for each in standing.attention:
+        report = stand(current(), of=journal(run, a_run()), timetables=[table()])
+        assert problems(report) == needed
+        for each in report.attention:
             assert each.command == f"oc logs job/import-images-2 -n {NAMESPACE}"
 
     def test_a_bad_run_before_the_one_under_way_still_counts(self) -> None:
@@ -375,8 +380,8 @@ class TestSchedule:
     def test_its_runs_are_looked_for_where_it_imports(self, env: dict[str, str], missed: bool) -> None:
         timetable = table(env={"DEPLOYMENT": "prod", **env})
         journals = {"third": journal(), "other": journal(a_run())}
-        found = Findings(NOW, "prod", ("third", "other"), journals=journals, timetables=[timetable])
-        assert (problems(judge(found)) == [Problem.RUN_MISSED]) is missed
+        found = Facts(NOW, "prod", ("third", "other"), journals=journals, timetables=[timetable])
+        assert (problems(assess(found)) == [Problem.RUN_MISSED]) is missed
 
     def test_on_time(self) -> None:
         found = punctuality(table(), [a_run()], NOW)
@@ -465,8 +470,8 @@ class TestWorkloads:
             (look(None, minutes=11), [Problem.ROLLOUT]),
         ],
     )
-    def test_a_workload_by_the_verdict_on_it(self, found: Look, needed: list[Problem]) -> None:
-        assert problems(stand(current(), looks=[found])) == needed
+    def test_a_workload_by_the_verdict_on_it(self, found: WorkloadStatus, needed: list[Problem]) -> None:
+        assert problems(stand(current(), workloads=[found])) == needed
 
     def test_each_has_a_command(self) -> None:
         tag = TagName(NAMESPACE, "web", "prod")
@@ -483,7 +488,7 @@ class TestWorkloads:
         on_delete = stateful_set(updateStrategy={"type": "OnDelete"})
         assert told(STATEFUL_SETS, on_delete, waiting, old) == f"oc delete pod web-0 {where}"
         partition = told(STATEFUL_SETS, stateful_set(), waiting)
-        assert partition and partition.startswith(f"oc patch statefulset/web {where} --type=merge -p '")
+        assert partition and partition.startswith("oc patch statefulset/web --type=merge -p '") and where in partition
         assert told(STATEFUL_SETS, stateful_set(), None, old) == f"oc delete pod web-0 {where}"
         assert told(DEPLOYMENTS, deployment(), None) == f"oc rollout status deployment/web {where}"
         never = RolloutResult.WILL_NOT_REDEPLOY
@@ -503,9 +508,18 @@ class TestWorkloads:
         assert told(CRON_JOBS, workload(CRON_JOBS, digest=BAD), None) == f"oc describe cronjob/web {where}"
 
 
-def shown(standing: Standing) -> str:
+@pytest.mark.parametrize("reason", [Skip.ALIAS, Skip.COPY, Skip.REMOVED])
+def test_a_tag_that_nothing_moves_needs_attention_only_where_that_is_explained(reason: Skip) -> None:
+    skipped = current(result=Result.SKIPPED, reason=reason)
+    assert stand(skipped).is_well
+    (problem,) = stand(replace(skipped, message="copied once")).attention
+    assert (problem.problem, problem.message) == (Problem.NOT_MOVED, "copied once")
+    assert problem.command == f"import-images doctor web:prod -n {NAMESPACE}"
+
+
+def shown(report: StatusReport) -> str:
     file = io.StringIO()
-    print_status(standing, file)
+    print_status(report, file)
     return file.getvalue()
 
 
@@ -529,8 +543,8 @@ class TestScreen:
 
     def test_when_the_next_run_is_and_whether_the_last_was_on_time(self) -> None:
         def told(run: RunRecord) -> str:
-            standing = stand(current(), of=journal(run), timetables=[table(timeZone="Europe/Prague")])
-            return " ".join(shown(standing).split())
+            report = stand(current(), of=journal(run), timetables=[table(timeZone="Europe/Prague")])
+            return " ".join(shown(report).split())
 
         due = DUE - timedelta(hours=1)
         first = told(a_run(at=due))
@@ -541,8 +555,8 @@ class TestScreen:
         assert "scheduled prod success 10h ago 7m" in late
 
     def test_workloads_that_run_their_image_are_counted_and_others_shown(self) -> None:
-        looks = [look(RolloutResult.HEALTHY, None, name="fine"), look(RolloutResult.FAILED, "it crashes")]
-        text = shown(stand(current(), looks=looks))
+        workloads = [look(RolloutResult.HEALTHY, None, name="fine"), look(RolloutResult.FAILED, "it crashes")]
+        text = shown(stand(current(), workloads=workloads))
         assert "1 of 2 workloads that follow these tags run their images." in text
         assert "Deployment/fine" not in text
         assert "it crashes" in text
@@ -558,23 +572,23 @@ class TestScreen:
         assert f"{MOST_TAGS} more; all of them: --output json" in text
 
     def test_several_namespaces_are_told_apart(self) -> None:
-        tags = [Seen(failed("web")), Seen(failed("web", namespace="other"))]
-        text = shown(judge(Findings(NOW, "prod", (NAMESPACE, "other"), tags)))
+        tags = [TagFacts(failed("web")), TagFacts(failed("web", namespace="other"))]
+        text = shown(assess(Facts(NOW, "prod", (NAMESPACE, "other"), tags)))
         assert f"! {NAMESPACE}/web:prod" in text and "! other/web:prod" in text
 
     def test_a_namespace_that_is_called_like_a_part_of_a_tag_is_told_as_well(self) -> None:
-        tags = [Seen(failed("web")), Seen(failed("web", namespace="prod"))]
+        tags = [TagFacts(failed("web")), TagFacts(failed("web", namespace="prod"))]
         error = RunError("web", Stage.LIST, Reason.FORBIDDEN, "no")
-        text = shown(judge(Findings(NOW, "prod", (NAMESPACE, "prod", "web"), tags, errors=[error])))
+        text = shown(assess(Facts(NOW, "prod", (NAMESPACE, "prod", "web"), tags, errors=[error])))
         assert "! prod/web:prod" in text and "! namespace web: no" in text
 
     def test_a_command_is_shown_as_it_is_to_be_pasted(self) -> None:
         refused = failed("web", Reason.UNAUTHORIZED, by=By.REGISTRY)
-        standing = stand(refused)
-        lines = [line for line in shown(standing).splitlines() if line.startswith("    ")]
+        report = stand(refused)
+        lines = [line for line in shown(report).splitlines() if line.startswith("    ")]
         assert len(lines) > 1 and max(map(len, lines)) <= 100
         assert "--docker-password=PASSWORD" in lines[-1]
-        assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(standing.attention[0].command or "")
+        assert shlex.split("\n".join(lines).replace("\\\n", "")) == shlex.split(report.attention[0].command or "")
 
     @settings(max_examples=40)
     @given(
@@ -586,27 +600,31 @@ class TestScreen:
         self, tags: list[TagResult], result: RolloutResult | None, text: str
     ) -> None:
         hostile = "x\x1b[2J\u202e" + text
-        told = [Seen(replace(tag, message=hostile), ("Reason", hostile, NOW)) for tag in tags]
+        told = [TagFacts(replace(tag, message=hostile), ("Reason", hostile, NOW)) for tag in tags]
         run = a_run("partial", counts={hostile[:20]: 3}, job=hostile)
-        standing = stand(
+        report = stand(
             tags=told,
             of=journal(run, last_success=1.0),
             timetables=[table(schedule=hostile), table()],
-            looks=[look(result, hostile, name="w" * 60, command=hostile)],
+            workloads=[look(result, hostile, name="w" * 60, command=hostile)],
             unknown=[Unknown(NAMESPACE, "journal", hostile)],
         )
-        lines = shown(standing).splitlines()
+        lines = shown(report).splitlines()
         assert not any(CONTROL.search(line) for line in lines)
         # A command is there to be copied, and stays in one piece.
         assert all(cell_len(line) <= 100 for line in lines if not line.startswith("    "))
-        json.dumps(status_document(standing))
+        json.dumps(status_document(report))
 
 
 def test_the_document_is_json() -> None:
-    standing = stand(
-        current(), held(), of=journal(a_run(), failed_runs=2), timetables=[table()], looks=[look(RolloutResult.FAILED)]
+    report = stand(
+        current(),
+        held(),
+        of=journal(a_run(), failed_runs=2),
+        timetables=[table()],
+        workloads=[look(RolloutResult.FAILED)],
     )
-    found = json.loads(json.dumps(status_document(standing)))
+    found = json.loads(json.dumps(status_document(report)))
     assert (found["well"], found["deployment"], found["namespaces"]) == (False, "prod", [NAMESPACE])
     assert {each["problem"] for each in found["attention"]} == {"failing", "rollout"}
     assert [tag["state"] for tag in found["tags"]] == ["current", "held"]
