@@ -46,7 +46,13 @@ TIMED_OUT = 124
 _POLL_SECONDS = 0.2
 _KILL_AFTER_SECONDS = 10.0
 _MAX_BYTES = 64 * 1024 * 1024
-_NOISE = re.compile(r"(?i)^(to |from |hint:|warning: filtering not recognized|error: failed to push some refs|\s*$)")
+_NOISE = re.compile(
+    r"(?i)^(to |from |hint:|warning: filtering not recognized|error: failed to push some refs|\s*$"
+    r"|fatal: could not read from remote repository|please make sure you have the correct access rights"
+    r"|and the repository exists)"
+)
+# What git adds to the remote's own message.
+_REJECTED = re.compile(r"error: hook declined to update |! \[remote rejected\] ")
 # They say where the configuration is.
 _CONFIG_VARIABLES = ("PATH", "HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL")
 
@@ -191,7 +197,7 @@ def summarize(stderr: str) -> str:
     """Git's messages on one line: those of the remote first, without hints and logins."""
     lines = [line.strip() for line in re.split(r"[\r\n]+", stderr) if not _NOISE.match(line)]
     remotes = [line.removeprefix("remote:").strip() for line in lines if line.startswith("remote:")]
-    own = [line for line in lines if not line.startswith("remote:")]
+    own = [line for line in lines if not line.startswith("remote:") and not (remotes and _REJECTED.match(line))]
     return clean("; ".join(line for line in (*remotes, *own) if line))
 
 

@@ -237,6 +237,8 @@ class Mover:
             return moved(*_after_interruption(move, clone))
         except GitError as error:
             return moved(Result.FAILED if error.is_known else Result.UNKNOWN, str(error))
+        if not dry_run:
+            log.info("%s: %s is now at %s", name, repository.stable, new[:9])
         return moved(Result.WOULD_MOVE if dry_run else Result.MOVED)
 
     def _pass_gate(self, moved: Moved, repository: Repository, plan: Plan, *, is_moved: bool) -> Moved:

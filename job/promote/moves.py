@@ -133,7 +133,8 @@ def not_fast_forward(move: Move) -> str:
         return f"{what}: it is {move.lost_count:,} ahead of it; to move it back: --force"
     names = ", ".join(commit.short for commit in lost[:3])
     names += f" and {move.lost_count - 3:,} more" if move.lost_count > 3 else ""
-    fix = f"bring them to {move.rolling} first, or drop them: --force"
+    those = "that" if move.lost_count == 1 else "those"
+    fix = f"bring {those} to {move.rolling} first, or drop {those}: --force"
     return f"{what}: it has {names}, which {_short(move.new)} does not contain; {fix}"
 
 
@@ -157,7 +158,7 @@ _WHY = {Result.UP_TO_DATE: "already there", Result.LEFT: "you chose to leave it"
 
 def _why(moved: Moved) -> str:
     """Why a repository has its result, without its name."""
-    return (moved.message or _WHY.get(moved.result, "")).removeprefix(f"{moved.name}: ")
+    return (moved.message or _WHY.get(moved.result, "")).removeprefix(f"{moved.name}: ").removeprefix(f"{moved.name} ")
 
 
 def exit_status(moved: Collection[Moved]) -> int:

@@ -132,10 +132,8 @@ def _choose(candidate: Candidate, person: Person, display: Display, *, force: bo
     has_default = force or not move.lost_count
     if not has_default:
         display.say(f"  {not_fast_forward(move)}")
-    default = f"[{move.new[:9]}], another commit" if has_default else "another commit"
-    question = (
-        f"Move {repository.stable} of {repository.name} to {default}, n to leave it, d for the diff, q to go back: "
-    )
+    default = f"[{move.new[:9]}]? (or another commit; " if has_default else "which commit? ("
+    question = f"Move {repository.stable} of {repository.name} to {default}n leave, d diff, q back) "
     while True:
         answer = person.ask(question)
         word = answer.lower()
@@ -183,7 +181,7 @@ def _show_diff(candidate: Candidate, display: Display) -> None:
 def confirm(person: Person) -> bool | Back:
     """Ask whether to push what is shown."""
     while True:
-        answer = person.ask("Push this? [y/N, q to go back] ").lower()
+        answer = person.ask("Push this? [y/N, q back] ").lower()
         if answer in ("y", "yes"):
             return True
         if answer in ("", "n", "no"):

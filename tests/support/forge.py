@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -68,6 +69,16 @@ class Origin:
         lines = [f"160000 commit {commit}\t{path}" for path, commit in commits.items()]
         tree = self._git("mktree", "--missing", text="\n".join([*lines, f"100644 blob {blob}\tREADME"]) + "\n")
         return self.commit("Add submodules", tree=tree)
+
+    def tree(self, commits: Mapping[str, str], modules: str) -> str:
+        """Commit submodules at any paths and their .gitmodules to main."""
+        with tempfile.TemporaryDirectory() as folder:
+            index = {"GIT_INDEX_FILE": f"{folder}/index"}
+            blob = self._git("hash-object", "-w", "--stdin", text=modules)
+            self._git("update-index", "--add", "--cacheinfo", f"100644,{blob},.gitmodules", **index)
+            for path, commit in commits.items():
+                self._git("update-index", "--add", "--cacheinfo", f"160000,{commit},{path}", **index)
+            return self.commit("Add submodules", tree=self._git("write-tree", "--missing-ok", **index))
 
     def submodule(self, path: str, branch: str = "main") -> str:
         """The recorded commit of a submodule."""

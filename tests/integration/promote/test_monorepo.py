@@ -107,3 +107,23 @@ def test_no_author_for_the_commit(all_in_one: Folder) -> None:
     assert done.status == 1
     assert "no author for the commit" in done.stderr
     assert all_in_one.origins["library"].subjects("stable") == ["Begin library"]
+
+
+def test_submodules_are_found_by_their_url(folder: Folder) -> None:
+    for name in ("library", "worker", "other"):
+        folder.origin(name).commit(f"Fix {name}")
+    mono = folder.origins["mono"] = Origin(folder.folder / "forge" / "mono.git")
+    stable = {name: str(folder.origins[name].tip("stable")) for name in ("library", "worker")}
+    modules = '[submodule "x"]\n\tpath = services/worker\n\turl = ../worker\n'
+    modules += f'[submodule "y"]\n\tpath = lib\n\turl = {folder.folder}/forge/library.git/\n'
+    mono.tree({"services/worker": stable["worker"], "lib": stable["library"]}, modules)
+    folder.write(
+        *(folder.table(name) for name in ("library", "worker", "other")),
+        f'[monorepo]\nurl = "{folder.folder}/forge/mono.git"\nmessage = "Promote {{count}}: {{names}}"',
+    )
+    done = folder.promote("move", "--yes", "--output", "json")
+    assert done.status == 0, done.stderr
+    assert mono.submodule("services/worker") == folder.origins["worker"].tip("main")
+    assert mono.submodule("lib") == folder.origins["library"].tip("main")
+    assert mono.subjects("main")[0] == "Promote 2: 2 submodules"
+    assert "monorepo: no submodule of other, so their moves are not recorded there" in done.stderr

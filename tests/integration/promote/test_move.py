@@ -6,6 +6,7 @@ import os
 import pty
 import select
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -292,7 +293,7 @@ def test_answers(two: Folder) -> None:
     outcome = mover(two, person).perform()
     assert by_name(outcome) == {"library": Result.LEFT, "worker": Result.MOVED}
     assert worker.tip("stable") == first
-    assert person.questions[-1] == "Push this? [y/N, q to go back] "
+    assert person.questions[-1] == "Push this? [y/N, q back] "
     with pytest.raises(UsageError, match="aborted; nothing was moved"):
         mover(two, Script("", "", "")).perform()
     assert mover(two, Script("n", "no")).perform().exit_status == 0
@@ -362,13 +363,13 @@ def test_long_lists_are_shortened(two: Folder) -> None:
     assert max(map(len, done.stdout.splitlines())) <= 100
 
 
-QUESTION = "another commit, n to leave it, d for the diff, q to go back: "
+QUESTION = "(or another commit; n leave, d diff, q back) "
 # What is typed at each prompt.
 CONVERSATIONS = {
-    "yes": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q to go back] ", b"y\n")], 0),
-    "no": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q to go back] ", b"\n")], 2),
+    "yes": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q back] ", b"y\n")], 0),
+    "no": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q back] ", b"\n")], 2),
     "ctrl-c": ([(QUESTION, b"\x03")], 6),
-    "ctrl-c-at-the-end": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q to go back] ", b"\x03")], 6),
+    "ctrl-c-at-the-end": ([(QUESTION, b"\n"), (QUESTION, b"\n"), ("q back] ", b"\x03")], 6),
 }
 
 
@@ -446,3 +447,60 @@ def test_first_use_in_several_terminals_at_once(two: Folder) -> None:
         processes = [stack.enter_context(two.promoting("move", "--dry-run", "--output", "json")) for _ in range(4)]
         done = [ended(process) for process in processes]
     assert [each.status for each in done] == [0] * 4, [each.stderr for each in done]
+
+
+def test_a_branch_that_is_also_a_tag(two: Folder) -> None:
+    worker = two.origins["worker"]
+    branch, tag = worker.tip("main"), worker.tip("stable")
+    worker.move("v1", str(branch))
+    worker.tag("v1", str(tag))
+    done = two.promote("move", "worker", "--yes", "--to", "v1")
+    assert done.status == 0, done.stderr
+    assert "v1 is a branch and a tag; the branch is used (for the tag: tags/v1)" in done.stderr
+    assert worker.tip("stable") == branch
+
+
+@slow("a hundred commits")
+def test_numbers_beyond_what_is_shown(two: Folder) -> None:
+    library, worker = two.origins["library"], two.origins["worker"]
+    for number in range(60):
+        worker.commit(f"Fix {number} (#{100 + number})", author=f"Author {number}")
+        library.commit(f"Hotfix {number}", "stable")
+    done = two.promote("move", "worker", "--dry-run", "--output", "table")
+    # Authors and pull requests are of all commits, in bounded lists.
+    assert "and 31 more" in done.stdout and "61 commits" in done.stdout
+    done = two.promote("move", "library", "--dry-run", "--output", "json")
+    assert "and 57 more, which" in done.stderr
+    done = two.promote("move", "library", "--force", "--yes")
+    assert "stable of library loses 60 commits" in done.stderr
+
+
+@slow(WHOLE_RUN)
+def test_rolling_is_rewritten_before_the_push(two: Folder) -> None:
+    worker = two.origins["worker"]
+    before, chosen = str(worker.tip("stable")), worker.tip("main")
+
+    def rewrite() -> None:
+        worker.commit("Another history", parents=[before])
+
+    outcome = mover(two, Script("", "", "y", meanwhile=rewrite)).perform()
+    assert by_name(outcome) == {"library": Result.MOVED, "worker": Result.FAILED}
+    assert worker.tip("stable") == before
+    assert f"main was rewritten in the meantime and does not contain {str(chosen)[:9]}" in str(
+        outcome.results[1].message
+    )
+    # More commits on top are no rewriting.
+    outcome = mover(two, Script("", "y", meanwhile=lambda: worker.commit("More"))).perform()
+    assert by_name(outcome)["worker"] is Result.MOVED
+
+
+def test_an_interrupted_push_that_succeeded(two: Folder) -> None:
+    """A signal after the remote has moved the branch, before its answer: the remote is asked."""
+    two.origins["worker"].hook("post-receive", f"touch {two.folder}/moved; sleep 5")
+    with two.promoting("move", "worker", "--yes", "--output", "json") as process:
+        while not (two.folder / "moved").exists():
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        done = ended(process)
+    assert results(done.report) == {"worker": "moved"}
+    assert "worker: stopped during the push; stable was moved to " in done.stderr
