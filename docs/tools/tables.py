@@ -26,7 +26,7 @@ from job.config import flags
 from job.config.command import Command, sentence
 from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.domain.exit_status import ExitStatus
-from job.domain.model import Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
+from job.domain.model import Blame, Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.imagestreams.api_types import REVISION_LABELS, VERSION_LABELS
 from job.publish import metrics
 from job.status.model import Problem, State
@@ -99,6 +99,12 @@ def reasons() -> str:
         again = {RetryClass.ONCE: "once", RetryClass.BACKOFF: "yes", RetryClass.NEVER: "no"}[reason.retry_class]
         rows.append((_code(reason), reason.meaning, again, sentence(ON_REASON[reason])))
     return table(("Reason", "Meaning", "Retried", "What to do"), rows)
+
+
+def blames() -> str:
+    """Everything that may be to blame for a bad rollout."""
+    rows = ((_code(blame), blame.meaning, "yes" if blame is Blame.IMAGE else "no") for blame in Blame)
+    return table(("To blame", "What that is", "Rolled back"), rows)
 
 
 def states() -> str:
@@ -233,6 +239,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "skips": partial(_meanings, "Reason", Skip),
     "outcomes": partial(_meanings, "Outcome", Outcome),
     "rollouts": partial(_meanings, "Result", RolloutResult),
+    "blames": blames,
     "states": states,
     "problems": problems,
     "doctor checks": doctor_checks,

@@ -12,6 +12,7 @@ from job.config.flags import (
     PLACE,
     REQUESTS,
     RETRIES,
+    ROLLOUT_STABLE,
     ROLLOUT_TIMEOUT,
     SELECTION,
     SETTINGS,
@@ -29,7 +30,7 @@ _READ_ONLY = {
 }
 _NO_RIGHT = "The cluster could not be used, or the right to update the tag is missing; nothing was changed."
 # What a command about one tag reads. The settings of runs, such as EXCLUDE and FREEZE, do not apply to it.
-_TAG_SETTINGS = (*PLACE, *CLUSTER, *METRICS, RETRIES, IMPORT_TIMEOUT, ROLLOUT_TIMEOUT, TIME_ZONE)
+_TAG_SETTINGS = (*PLACE, *CLUSTER, *METRICS, RETRIES, IMPORT_TIMEOUT, ROLLOUT_TIMEOUT, ROLLOUT_STABLE, TIME_ZONE)
 
 
 def _run(call: Invocation) -> int:

@@ -47,7 +47,7 @@ from job.runtime.terminal import Terminal, agreed, is_there
 from job.views.documents import as_document, hold_document
 from job.views.output import document, write
 from job.workloads.discovery import Survey
-from job.workloads.rollouts import Moved
+from job.workloads.followers import Moved
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ from job.imagestreams.retag import source_in_registry
 from job.run.context import Context
 from job.run.targets import Found
 from job.workloads.discovery import Survey
-from job.workloads.rollouts import Followed, Moved, followed_by
+from job.workloads.followers import Followed, Moved, followed_by
 
 
 @dataclass(frozen=True, slots=True)

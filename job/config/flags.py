@@ -207,6 +207,14 @@ ROLLOUT_TIMEOUT = Setting(
     flag="--rollout-timeout",
     metavar="DURATION",
 )
+ROLLOUT_STABLE = Setting(
+    "ROLLOUT_STABLE",
+    "how long pods must be ready without a restart to be healthy",
+    parsers.seconds,
+    default="15s",
+    flag="--rollout-stable",
+    metavar="DURATION",
+)
 ON_BAD_ROLLOUT = Setting(
     "ON_BAD_ROLLOUT",
     "report, or rollback: roll back the images whose rollout is bad, and hold them",
@@ -256,7 +264,7 @@ METRICS = (
     GATEWAY,
 )
 REQUESTS = (CONCURRENCY, RETRIES, IMPORT_TIMEOUT, DEADLINE)
-ROLLOUTS = (WATCH_ROLLOUTS, ROLLOUT_TIMEOUT, ON_BAD_ROLLOUT, CHECK_HORIZON)
+ROLLOUTS = (WATCH_ROLLOUTS, ROLLOUT_TIMEOUT, ROLLOUT_STABLE, ON_BAD_ROLLOUT, CHECK_HORIZON)
 SCHEDULE = (FREEZE, TIME_ZONE, IGNORE_FREEZE)
 
 # Under these headings, in this order, `--help` and the documentation list the settings.

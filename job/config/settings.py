@@ -56,6 +56,7 @@ class Settings:
     deadline: float = table.DEADLINE.fallback
     watch_rollouts: bool = table.WATCH_ROLLOUTS.fallback
     rollout_timeout: float = table.ROLLOUT_TIMEOUT.fallback
+    rollout_stable: float = table.ROLLOUT_STABLE.fallback
     on_bad_rollout: OnBadRollout = table.ON_BAD_ROLLOUT.fallback
     check_horizon: bool = table.CHECK_HORIZON.fallback
     freeze: tuple[Window, ...] = ()
@@ -161,6 +162,7 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
         deadline=read(table.DEADLINE),
         watch_rollouts=read(table.WATCH_ROLLOUTS) or on_bad_rollout is OnBadRollout.ROLLBACK,
         rollout_timeout=read(table.ROLLOUT_TIMEOUT),
+        rollout_stable=read(table.ROLLOUT_STABLE),
         on_bad_rollout=on_bad_rollout,
         check_horizon=read(table.CHECK_HORIZON),
         freeze=read(table.FREEZE),

@@ -23,7 +23,8 @@ from job.imagestreams.lookup import WHOLE, Answer, Question, question_of_item
 from job.run.context import Context
 from job.workloads.cronjob import CronJob, cron_job_from
 from job.workloads.discovery import LISTS_AT_ONCE, cron_jobs_in
-from job.workloads.image_triggers import KINDS, Workload
+from job.workloads.image_triggers import Workload
+from job.workloads.kinds import KINDS
 
 Json = Mapping[str, Any]
 BUILD_CONFIGS = Resource("build.openshift.io/v1", "BuildConfig", "buildconfigs")

@@ -10,7 +10,8 @@ from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
 from job.cluster.unstructured import object_in, objects_in
 from job.domain.model import Source, TagName
 from job.imagestreams.api_types import items_of, repository_of, stream_from
-from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Workload, pod_spec_of
+from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Workload
+from job.workloads.kinds import pod_spec_of
 
 RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
 

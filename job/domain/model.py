@@ -227,7 +227,11 @@ class Outcome(Explained):
 class RolloutResult(Explained):
     """What became of the rollout of a workload that follows a tag."""
 
-    HEALTHY = "healthy", "All pods run the image of the tag and are ready. A CronJob: its next Job will run it."
+    HEALTHY = (
+        "healthy",
+        "All pods run the image of the tag and have been ready for `ROLLOUT_STABLE`. A CronJob: its next "
+        "Job will run it.",
+    )
     FAILED = (
         "failed",
         "Crash loop, image pull error, configuration error, `ProgressDeadlineExceeded`, or complete with another "
@@ -247,6 +251,16 @@ class RolloutResult(Explained):
         "aborted",
         "No longer watched: the run was stopped (exit status 6), or the workload could not be read (5).",
     )
+
+
+class Blame(Explained):
+    """What makes a rollout bad, as far as its pods show. Only an image that is to blame is rolled back by a run."""
+
+    IMAGE = "image", "The image that was imported: it cannot be pulled or started, crashes, or never becomes ready."
+    CONFIGURATION = "configuration", "A Secret, ConfigMap, pull secret or quota that the pods need."
+    CONTAINER = "container", "Another container of the pods, whose image the run did not move."
+    NODE = "node", "The node or its way to the registry: no room, no connection."
+    UNKNOWN = "unknown", "Nothing that was seen so far."
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -395,7 +409,7 @@ class TagResult:
 class Rollout:
     """What became of one workload that follows tags whose image changed.
 
-    `tags` are those tags; `seconds` is how long it was watched.
+    `tags` are those tags; `seconds` is how long it was watched. `blame` says what makes it bad; None where it is not.
     """
 
     namespace: str
@@ -405,6 +419,7 @@ class Rollout:
     result: RolloutResult
     message: str | None = None
     seconds: float | None = None
+    blame: Blame | None = None
 
     @property
     def is_bad(self) -> bool:
@@ -413,8 +428,8 @@ class Rollout:
 
     @property
     def is_broken(self) -> bool:
-        """Whether the image itself is to blame, as far as one can tell."""
-        return self.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT)
+        """Whether the image itself is to blame, as far as its pods show."""
+        return self.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT) and self.blame is Blame.IMAGE
 
 
 @dataclass(frozen=True, slots=True)

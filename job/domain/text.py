@@ -76,7 +76,8 @@ def clean(message: str, limit: int = 500) -> str:
         limit: the most characters of the result.
 
     Returns:
-        One line without control and invisible characters, with `***` in place of secrets, cut with `…`.
+        One line without control and invisible characters, with `***` in place of secrets. A long one loses its middle,
+        marked by `…`, since a cause stands at the end; one of more than four times the limit loses its end.
     """
     message = SECRETS.redact(message)
     # Bounded before the expressions see it, since a message may be a megabyte long.
@@ -84,7 +85,21 @@ def clean(message: str, limit: int = 500) -> str:
     if len(message) > limit * 4:
         # The cut may have separated a login from the @ that shows it to be one.
         text = _CUT_LOGIN.sub(MASK, text)
+        return _cut(_without_logins(text), limit)
     text = _without_logins(text)
+    if len(text) <= limit or limit < _SHORTEST_WITH_TWO_ENDS:
+        return _cut(text, limit)
+    shown = (limit - len(_MIDDLE)) // 2
+    shortened = text[: limit - len(_MIDDLE) - shown].rstrip() + _MIDDLE + text[-shown:].lstrip()
+    # Two ends side by side must not look like a login.
+    return shortened if _without_logins(shortened) == shortened else _cut(text, limit)
+
+
+_MIDDLE = " … "
+_SHORTEST_WITH_TWO_ENDS = 40
+
+
+def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

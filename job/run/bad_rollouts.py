@@ -8,14 +8,14 @@ from dataclasses import replace
 
 from job.domain.errors import ImportImagesError
 from job.domain.holds import Terms, hold_of
-from job.domain.model import Item, Result, Rollout, TagName, TagResult
-from job.domain.text import clean
+from job.domain.model import Blame, Item, Result, Rollout, RolloutResult, TagName, TagResult
+from job.domain.text import clean, humanize
 from job.imagestreams.retag import current_user, roll_back
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
 from job.runtime.retry import retrier
+from job.workloads.followers import Moved
 from job.workloads.image_triggers import Workload
-from job.workloads.rollouts import Moved
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ def roll_back_bad(
     Returns:
         The results as they are then, and the rollouts that followed.
     """
-    reasons = _reasons(rollouts)
+    reasons, others = _reasons(rollouts), _other_causes(rollouts)
     by = current_user(run.cluster) if reasons else None
     after: list[TagResult] = []
     moved: dict[TagName, Moved] = {}
@@ -40,6 +40,10 @@ def roll_back_bad(
             result = _roll_back(run, result, names[0], clean("; ".join(why), 1000), by)
             if result.result is Result.ROLLED_BACK and result.after and bad:
                 moved |= dict.fromkeys(names, Moved(result.after.digest, bad.digest))
+        elif result.result is Result.UPDATED and (apart := [each for name in names for each in others.get(name, ())]):
+            message = "not rolled back: " + "; ".join(dict.fromkeys(apart))
+            log.warning("%s/%s: %s", names[0].namespace, names[0], message)
+            result = replace(result, message=clean(message, 1000))
         after.append(result)
     # Neither the deadline nor an earlier failure cuts it short, only a signal does.
     return after, watch_rollouts(run, workloads, moved, lambda: bool(run.stop))
@@ -54,6 +58,18 @@ def _reasons(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:
             for name in rollout.tags:
                 reasons.setdefault(name, []).append(reason)
     return reasons
+
+
+def _other_causes(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:
+    """Of tags whose image is not to blame for a rollout that failed: what is."""
+    causes: dict[TagName, list[str]] = {}
+    for rollout in rollouts:
+        if rollout.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT) and not rollout.is_broken:
+            blame = rollout.blame or Blame.UNKNOWN
+            cause = f"{rollout.kind} {rollout.name} {humanize(rollout.result)}, and its image is not to blame ({blame})"
+            for name in rollout.tags:
+                causes.setdefault(name, []).append(cause)
+    return causes
 
 
 def _roll_back(run: Run, result: TagResult, name: TagName, why: str, by: str | None) -> TagResult:

@@ -14,8 +14,8 @@ from job.journal.records import Journal
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
 from job.workloads.discovery import Survey
+from job.workloads.followers import Moved
 from job.workloads.image_triggers import Workload
-from job.workloads.rollouts import Moved
 
 log = logging.getLogger(__name__)
 

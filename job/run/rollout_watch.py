@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from job.domain.model import Rollout, TagName
 from job.domain.text import humanize
 from job.run.context import Run
+from job.workloads.followers import Moved, followed_by
 from job.workloads.health import Health
 from job.workloads.image_triggers import Workload
-from job.workloads.rollouts import Moved, followed_by, watch
+from job.workloads.rollouts import watch
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ def watch_rollouts(
         run.cluster,
         followed,
         timeout=settings.rollout_timeout if timeout is None else timeout,
+        stable=settings.rollout_stable,
         stopping=stopping,
         concurrency=settings.concurrency,
         changed=changed,

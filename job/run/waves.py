@@ -25,8 +25,8 @@ from job.run.bad_rollouts import roll_back_bad
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
 from job.runtime.pool import Throttle
+from job.workloads.followers import Moved
 from job.workloads.image_triggers import Workload
-from job.workloads.rollouts import Moved
 
 log = logging.getLogger(__name__)
 

@@ -27,8 +27,10 @@ from job.status.model import Facts, TagFacts, Unknown, WorkloadStatus
 from job.status.punctuality import Timetable, timetable_from
 from job.status.remedies import remedy
 from job.workloads.discovery import cron_jobs_in
+from job.workloads.followers import Followed, Moved, followed_by, verdict
+from job.workloads.kinds import kind_of
 from job.workloads.pods import pod_from
-from job.workloads.rollouts import LOOKS_AT_ONCE, Followed, Moved, followed_by, selector_of, verdict
+from job.workloads.rollouts import LOOKS_AT_ONCE
 
 
 @dataclass(slots=True)
@@ -247,5 +249,5 @@ def _workload(cluster: Cluster, followed: Followed, tags: _Tags) -> WorkloadStat
 
 def _pods(cluster: Cluster, followed: Followed, data: Mapping[str, Any]) -> Iterator[Any]:
     workload = followed.workload
-    selector = selector_of(workload.resource, data) or None
+    selector = kind_of(workload.resource).selector(data) or None
     return map(pod_from, cluster.list(PODS, workload.namespace, selector))

@@ -9,7 +9,7 @@ from typing import Any
 from job.cluster import CRON_JOBS
 from job.cluster.unstructured import object_in, objects_in
 from job.config.settings import Settings, as_far_as_known
-from job.workloads.image_triggers import pod_spec_of
+from job.workloads.kinds import pod_spec_of
 
 NAME = "import-images"
 LABEL = "app.kubernetes.io/name"

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from job.cluster import CRON_JOBS, PROJECTS, Cluster, Resource
-from job.cluster.unstructured import object_in
+from job.cluster import CRON_JOBS, IMAGE_STREAMS, PROJECTS, Cluster, Resource
+from job.cluster.unstructured import object_in, objects_in
 from job.domain.errors import ClusterError
-from job.domain.model import Reason, RunError, Stage
+from job.domain.model import Reason, RunError, Stage, TagName
 from job.runtime.pool import gather
 from job.runtime.retry import Retrier
 from job.workloads.cronjob import NAME
-from job.workloads.image_triggers import KINDS, Workload, workload_from
+from job.workloads.image_triggers import Workload
+from job.workloads.kinds import KINDS, kind_of, settle, workload_from
 
 # A page of workloads is large, and the pod of a run is small.
 WHOLE_LISTS_AT_ONCE = 1
@@ -95,12 +96,42 @@ def survey(
     found += [each for listing in single for each in listing.found]
     refused = {each.namespace: [one for one in single if one.namespace == each.namespace] for each in single}
     errors = [_error_of(name, refused[name]) for name in namespaces if name in refused]
+    found = _settled(cluster, found, retrier, min(concurrency, LISTS_AT_ONCE))
     order = {kind: number for number, kind in enumerate(KINDS)}
     return Survey(
         workloads=tuple(sorted(found, key=lambda each: (each.namespace, order[each.resource], each.name))),
         errors=tuple(error for error in errors if error),
         left_out=tuple(sorted(name for name in others if any(one.is_refused for one in refused[name]))),
     )
+
+
+def _settled(cluster: Cluster, workloads: Sequence[Workload], retrier: Retrier, at_once: int) -> list[Workload]:
+    """The workloads with what one trigger does to another while tags have no image.
+
+    A tag that cannot be read is taken to have one.
+    """
+    deciding = {each: kind_of(each.resource).deciding_tags(each.follows) for each in workloads}
+    streams = sorted({(tag.namespace, tag.stream) for tags in deciding.values() for tag in tags})
+    if not streams:
+        return list(workloads)
+    calls = {
+        stream: functools.partial(retrier.call, functools.partial(cluster.get, IMAGE_STREAMS, *stream))
+        for stream in streams
+    }
+    answers = gather(calls, at_once, retrier.stopping)
+
+    def has_image(tag: TagName) -> bool:
+        answer = answers.get((tag.namespace, tag.stream))
+        if answer is None or isinstance(answer, ClusterError):
+            return answer is None or answer.code != 404
+        tags = objects_in(object_in(answer, "status"), "tags")
+        return any(each.get("tag") == tag.tag and each.get("items") for each in tags)
+
+    settled = []
+    for workload, tags in deciding.items():
+        unresolved = frozenset(tag for tag in tags if not has_image(tag))
+        settled.append(settle(replace(workload, unresolved=unresolved), unresolved))
+    return settled
 
 
 def cron_jobs_in(cluster: Cluster, namespace: str) -> list[Mapping[str, Any]]:
@@ -136,7 +167,7 @@ def _listing(kind: Resource, namespace: str, answer: tuple[T, ...] | ClusterErro
 
 
 def _projects(cluster: Cluster, retrier: Retrier) -> Sequence[str]:
-    """The names of the projects that this login may see; none where the cluster does not tell."""
+    """The names of the projects that this login may see; none where they cannot be listed."""
     try:
         return retrier.call(lambda: _list(cluster, PROJECTS, "", _name_of))
     except ClusterError:
@@ -152,7 +183,7 @@ def _error_of(namespace: str, listings: Sequence[_Listing[Workload]]) -> RunErro
     if not errors:
         return None
     forbidden = [plural for plural, error in errors if error.reason is Reason.FORBIDDEN]
-    # A right that is missing says most, since it is mended by whoever reads this.
+    # A right that is missing says most, since the reader can fix it.
     reason, first = Reason.FORBIDDEN if forbidden else errors[0][1].reason, errors[0][1]
     plurals = ", ".join(forbidden or [plural for plural, _ in errors])
     advice = f"grant list on {plurals}, or add the rollouts component" if forbidden else str(first)

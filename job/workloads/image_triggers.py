@@ -2,8 +2,8 @@
 
 OpenShift's trigger controller writes the image of a tag into the pod template: for a DeploymentConfig by
 `spec.triggers`, for other kinds by an annotation (library-go, pkg/image/trigger/annotations.go, and
-openshift-controller-manager, pkg/image/trigger). A mistake there is told nowhere but in the controller's log, so the
-same rules are followed here, and each mistake gets a sentence that says how to mend it.
+openshift-controller-manager, pkg/image/trigger). A mistake there is reported nowhere but in the controller's log, so
+the same rules are followed here, and each mistake gets a sentence that says how to fix it.
 """
 
 from __future__ import annotations
@@ -11,17 +11,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
-from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
+from job.cluster import Resource
 from job.cluster.unstructured import object_in, objects_in
 from job.domain.model import TagName
 from job.domain.text import clean
 
 TRIGGERS_ANNOTATION = "image.openshift.io/triggers"
-KINDS = (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, CRON_JOBS, DEPLOYMENT_CONFIGS)
 
 _REFERENCE = re.compile(r"(containers|initContainers)\[([^\]]*)\](.*)", re.DOTALL)
 _INDEX = re.compile(r"[+-]?[0-9]{1,9}")
@@ -36,9 +35,13 @@ class Follows:
     Attributes:
         tag: the tag whose image it takes.
         container: the name of the container that gets the image; as the trigger has it where there is no such.
-        problem: why it cannot fire, and how that is mended.
-        paused: it is switched off on purpose.
+        problem: why it cannot fire, and how to fix that.
+        paused: whether it is switched off on purpose.
         meant_paused: the same, or it was to be, in a way that OpenShift does not read.
+        blocks: whether its path makes the controller give up the whole object, once its tag has an image.
+        has_image: whether it once took an image, with which its controller is content while its tag has none.
+        is_held_up: whether `problem` is about another trigger, which keeps this one from firing.
+        awaits: the tag that must get an image before this trigger fires.
     """
 
     tag: TagName
@@ -46,6 +49,10 @@ class Follows:
     problem: str | None = None
     paused: bool = False
     meant_paused: bool = False
+    blocks: bool = False
+    has_image: bool = False
+    is_held_up: bool = False
+    awaits: TagName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +61,7 @@ class Workload:
 
     Attributes:
         problem: what is wrong with a trigger that does not even say which tag it is for.
+        unresolved: the tags among those that it follows which had no image when that was last asked.
     """
 
     resource: Resource
@@ -61,28 +69,10 @@ class Workload:
     name: str
     follows: tuple[Follows, ...]
     problem: str | None = None
+    unresolved: frozenset[TagName] = frozenset()
 
     def __str__(self) -> str:
         return f"{self.resource.kind} {self.name}"
-
-
-def workload_from(resource: Resource, data: Mapping[str, Any]) -> Workload | None:
-    """A workload from its JSON; None when it has no image trigger at all."""
-    metadata = object_in(data, "metadata")
-    namespace, name = str(metadata.get("namespace", "")), str(metadata.get("name", ""))
-    read = _of_config if resource == DEPLOYMENT_CONFIGS else _of_annotation
-    follows, problem = read(resource, data, namespace)
-    return Workload(resource, namespace, name, follows, problem) if follows or problem else None
-
-
-def pod_spec_of(resource: Resource, data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The spec of a workload's pod template."""
-    return object_in(data, *_pod_spec_path(resource))
-
-
-def template_image(resource: Resource, data: Mapping[str, Any], container: str) -> str | None:
-    """The image that a workload's pod template has for the container of that name."""
-    return container_image(pod_spec_of(resource, data), container)
 
 
 def container_image(pod_spec: Mapping[str, Any], container: str) -> str | None:
@@ -99,11 +89,6 @@ def digest_in(image: str | None) -> str | None:
     return (image or "").partition("@")[2] or None
 
 
-def _pod_spec_path(resource: Resource) -> tuple[str, ...]:
-    template = ("spec", "template", "spec")
-    return ("spec", "jobTemplate", *template) if resource == CRON_JOBS else template
-
-
 @dataclass(frozen=True, slots=True)
 class _From:
     kind: str
@@ -112,7 +97,7 @@ class _From:
     api_version: str
 
     def tag(self, namespace: str) -> TagName | None:
-        """The tag that is meant, be it in the right words or not."""
+        """The tag that is meant, also where it is not written as OpenShift reads it."""
         stream, _, tag = self.name.partition(":")
         return TagName(self.namespace or namespace, stream, tag or "latest") if stream and "@" not in stream else None
 
@@ -137,10 +122,19 @@ class _Trigger:
     meant_paused: bool
 
 
-Found = tuple[tuple[Follows, ...], str | None]
+# The triggers, each with its own problem, and what is wrong with one that names no tag.
+ReadTriggers = tuple[tuple[Follows, ...], str | None]
 
 
-def _of_annotation(resource: Resource, data: Mapping[str, Any], namespace: str) -> Found:
+def read_annotation(data: Mapping[str, Any], spec: Mapping[str, Any], base: str, namespace: str) -> ReadTriggers:
+    """The triggers of the annotation.
+
+    Args:
+        data: the workload.
+        spec: the spec of its pod template.
+        base: where that is, as a fieldPath has it.
+        namespace: the workload's.
+    """
     text = object_in(data, "metadata", "annotations").get(TRIGGERS_ANNOTATION)
     if not isinstance(text, str):
         return (), None
@@ -157,24 +151,33 @@ def _of_annotation(resource: Resource, data: Mapping[str, Any], namespace: str) 
     fault = next((fault for fault in map(_fault, value) if fault), None) or _repeated(triggers)
     if fault:
         fault = f"none of its triggers fires: {fault}"
-    spec, base = pod_spec_of(resource, data), ".".join(_pod_spec_path(resource))
     follows: list[Follows] = []
-    nameless, blocking = None, None
+    nameless = None
     for trigger in triggers:
         container, path_problem, blocks = _container(spec, base, trigger.path)
         problem = fault or trigger.source.problem or path_problem
-        if blocks and not trigger.paused:
-            blocking = path_problem
         tag = trigger.source.tag(namespace)
         if tag is None:
             nameless = problem
         else:
-            follows.append(Follows(tag, container, problem, trigger.paused, trigger.meant_paused))
-    if blocking and not fault:
-        # The controller gives up the object at the first trigger whose container it cannot find.
-        message = f"none of its triggers fires while one of them is wrong: {blocking}"
-        follows = [each if each.problem or each.paused else replace(each, problem=message) for each in follows]
+            blocks = blocks and not fault and not trigger.paused
+            follows.append(Follows(tag, container, problem, trigger.paused, trigger.meant_paused, blocks))
     return tuple(follows), nameless
+
+
+def settle_annotation(follows: Sequence[Follows], unresolved: Collection[TagName]) -> tuple[Follows, ...]:
+    """The triggers of an annotation with what one of them does to the others.
+
+    The controller gives up the object at the first trigger whose container it cannot find. It passes over a trigger
+    whose tag has no image before it looks for its container.
+    """
+    blocking = next((each.problem for each in follows if each.blocks and each.tag not in unresolved), None)
+    if blocking is None:
+        return tuple(follows)
+    problem = f"none of its triggers fires while one of them is wrong: {blocking}"
+    return tuple(
+        each if each.problem or each.paused else replace(each, problem=problem, is_held_up=True) for each in follows
+    )
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -257,10 +260,10 @@ def _container(spec: Mapping[str, Any], base: str, path: str) -> tuple[str, str 
     return name, None, False
 
 
-def _of_config(resource: Resource, data: Mapping[str, Any], namespace: str) -> Found:
+def read_config(data: Mapping[str, Any], spec: Mapping[str, Any], namespace: str) -> ReadTriggers:
+    """The image change triggers of a DeploymentConfig, whose pod template has that spec."""
     follows: list[Follows] = []
     nameless = None
-    spec = pod_spec_of(resource, data)
     for trigger in objects_in(object_in(data, "spec"), "triggers"):
         if not isinstance(trigger.get("imageChangeParams"), dict):
             continue
@@ -278,5 +281,24 @@ def _of_config(resource: Resource, data: Mapping[str, Any], namespace: str) -> F
                 problem = "its trigger names no container: add it to containerNames"
             elif problem is None and container_image(spec, name) is None:
                 problem = f"it has no container {_shown(name)}: name one that it has in containerNames"
-            follows.append(Follows(tag, name, problem, paused, paused))
+            has_image = bool(parameters.get("lastTriggeredImage"))
+            follows.append(Follows(tag, name, problem, paused, paused, has_image=has_image))
     return tuple(follows), nameless
+
+
+def settle_config(follows: Sequence[Follows], unresolved: Collection[TagName]) -> tuple[Follows, ...]:
+    """The triggers of a DeploymentConfig with what one of them does to the others.
+
+    Its controller redeploys only when every automatic trigger has an image: that of its tag, or the last that it took
+    (openshift-controller-manager, pkg/image/trigger/deploymentconfigs).
+    """
+    missing = next((e.tag for e in follows if e.tag in unresolved and not e.paused and not e.has_image), None)
+    if missing is None:
+        return tuple(follows)
+    problem = f"none of its triggers fires until every tag that it follows has an image, and {missing} has none"
+    return tuple(
+        each
+        if each.problem or each.paused or each.tag == missing
+        else replace(each, problem=problem, is_held_up=True, awaits=missing)
+        for each in follows
+    )

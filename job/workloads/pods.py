@@ -7,25 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from job.cluster.unstructured import condition_text, number, object_in, objects_in
-from job.domain.text import clean
 from job.workloads.image_triggers import container_image, digest_in
+from job.workloads.troubles import Trouble, trouble_of
 
-# A first crash may be one of a dependency that is not there yet.
-CRASHES = 2
-_CRASH_LOOP = "CrashLoopBackOff"
-_HOPELESS = frozenset(
-    {
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    }
-)
 _DEPLOYER_LABEL = "openshift.io/deployer-pod-for.name"
-_LONGEST_DETAIL = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +20,14 @@ class Container:
     Attributes:
         image: of the pod's spec.
         image_id: what the runtime says that it runs; empty until it does.
-        stopped: the reason why it does not run, or None.
-        detail: what else the kubelet says of that, and how it ended last.
-        unready: it runs, but is not ready.
+        trouble: why it does not run or is of no use; None where it does, or is being started.
         restarts: how often it was started again.
     """
 
     name: str
     image: str
     image_id: str
-    stopped: str | None
-    detail: str | None
-    unready: bool
+    trouble: Trouble | None
     restarts: int
 
     def runs(self, digests: frozenset[str]) -> bool:
@@ -58,15 +39,8 @@ class Container:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether it will not run by waiting longer."""
-        return self.stopped in _HOPELESS or (self.stopped == _CRASH_LOOP and self.restarts >= CRASHES)
-
-    @property
-    def trouble(self) -> str | None:
-        """Why it does not run, or is of no use."""
-        if self.stopped in (None, "ContainerCreating", "PodInitializing"):
-            return f"container {self.name} runs, but is not ready" if self.unready else None
-        return f"container {self.name}: {self.stopped}" + (f" ({self.detail})" if self.detail else "")
+        """Whether what it reports decides a rollout, at once or when it lasts."""
+        return self.trouble is not None and self.trouble.decides is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +75,11 @@ class Pod:
     @property
     def trouble(self) -> str | None:
         """Why it is not ready, as far as it says; the worst first."""
-        found = sorted(self.containers, key=lambda each: (not each.is_hopeless, each.stopped is None))
-        return next((each.trouble for each in found if each.trouble), self.pending)
+        found = [each for each in self.containers if each.trouble]
+        found.sort(
+            key=lambda each: (not each.is_hopeless, each.trouble is not None and each.trouble.group == "unready")
+        )
+        return next((each.trouble.words for each in found if each.trouble), self.pending)
 
     @property
     def ordinal(self) -> int:
@@ -142,22 +119,10 @@ def pod_from(data: Mapping[str, Any]) -> Pod:
 
 
 def _container_from(name: str, image: str | None, status: Mapping[str, Any], *, lasting: bool) -> Container:
-    waiting, ended = object_in(status, "state", "waiting"), object_in(status, "state", "terminated")
-    before = ended or object_in(status, "lastState", "terminated")
-    stopped = waiting.get("reason") or (ended.get("reason") if ended.get("exitCode") else None)
-    # Of a crash loop it says how long the kubelet waits, and the pod's name once more.
-    said_more = waiting.get("message") and not (before and waiting.get("reason") == _CRASH_LOOP)
-    details = [clean(str(waiting["message"]), _LONGEST_DETAIL)] if said_more else []
-    if before:
-        reason = f" ({clean(str(before['reason']))})" if before.get("reason") else ""
-        said = f": {clean(str(before['message']), _LONGEST_DETAIL)}" if before.get("message") else ""
-        details.append(f"ended with exit code {number(before.get('exitCode'))}{reason}{said}")
     return Container(
         name=name,
         image=image or "",
         image_id=str(status.get("imageID") or ""),
-        stopped=clean(str(stopped)) if stopped else None,
-        detail="; ".join(details) or None,
-        unready=lasting and "running" in object_in(status, "state") and status.get("ready") is False,
+        trouble=trouble_of(name, status, lasting=lasting),
         restarts=number(status.get("restartCount")),
     )

@@ -71,6 +71,8 @@ class Place:
             "DEPLOYMENT": "prod",
             "PUSHGATEWAY_ADDRESS": self.sandbox.pushgateway,
             "RETRIES": "1",
+            # Long enough to see a crash of the sandbox's, whose kubelet is fast.
+            "ROLLOUT_STABLE": "1s",
             **more,
         }
         told = any(name in more for name in ("PUSHGATEWAY_USERNAME", "PUSHGATEWAY_TOKEN", "PUSHGATEWAY_PASSWORD"))

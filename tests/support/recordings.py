@@ -18,9 +18,9 @@ from typing import Any
 from job.cluster import DAEMON_SETS, DEPLOYMENTS, PODS, STATEFUL_SETS, Resource
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, TagName
+from job.workloads.followers import Followed, Moved, Part
 from job.workloads.image_triggers import Follows, Workload
 from job.workloads.pods import Pod, pod_from
-from job.workloads.rollouts import Followed, Moved, Part
 from tests.support.paths import CONFORMANCE
 
 Json = dict[str, Any]

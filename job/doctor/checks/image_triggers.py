@@ -108,7 +108,7 @@ def of_workload(
     def found(severity: Severity, check: str, message: str, *fix: str) -> Finding:
         return Finding(severity, check, workload.namespace, str(workload), message, fix)
 
-    problems = dict.fromkeys(each.problem for each in workload.follows if each.problem)
+    problems = dict.fromkeys(each.problem for each in workload.follows if each.problem and not each.awaits)
     if workload.problem:
         problems.setdefault(workload.problem)
     fixes = TriggerFixes(workload, shape, known, names, bare)

@@ -21,7 +21,8 @@ from job.doctor.checks.image_triggers import (
 )
 from job.doctor.templates import Available, KnownTags, Names, Shape, normal, shape_of
 from job.domain.model import TagName
-from job.workloads.image_triggers import TRIGGERS_ANNOTATION, workload_from
+from job.workloads.image_triggers import TRIGGERS_ANNOTATION
+from job.workloads.kinds import workload_from
 from tests.unit.objects import NAMESPACE
 from tests.unit.scripted import spec_tag, stream_json
 from tests.unit.workload_objects import trigger, workload

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.domain.model import RolloutResult
 from job.workloads.health import Health, health, runs, stuck_pods
-from job.workloads.image_triggers import KINDS
+from job.workloads.kinds import KINDS
 from job.workloads.pods import pod_from
 from tests.unit.workload_objects import (
     BAD,

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from job.cluster import CRON_JOBS, DAEMON_SETS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
 from job.domain.model import TagName
-from job.workloads.image_triggers import KINDS, Follows, digest_in, template_image, workload_from
+from job.workloads.image_triggers import Follows, digest_in
+from job.workloads.kinds import KINDS, template_image, workload_from
 from tests.unit.objects import NAMESPACE
 from tests.unit.workload_objects import JSON, NEW, by_name, image, trigger, workload
 

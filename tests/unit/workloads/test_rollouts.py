@@ -23,10 +23,12 @@ from job.domain.errors import ClusterError
 from job.domain.model import Reason, Rollout, RolloutResult, TagName
 from job.runtime.retry import retrier
 from job.workloads.discovery import Survey, survey
+from job.workloads.followers import Followed, Moved, Part, followed_by, verdict
 from job.workloads.health import Health
-from job.workloads.image_triggers import KINDS, Follows, Workload, workload_from
+from job.workloads.image_triggers import Follows, Workload
+from job.workloads.kinds import KINDS, kind_of, workload_from
 from job.workloads.pods import pod_from
-from job.workloads.rollouts import FRESH_SECONDS, Followed, Moved, Part, followed_by, pace, selector_of, verdict, watch
+from job.workloads.rollouts import FRESH_SECONDS, pace, watch
 from tests.unit.objects import NAMESPACE, Asked, ManualClock, Objects, connection_lost, refusal
 from tests.unit.workload_objects import (
     BAD,
@@ -224,7 +226,7 @@ def test_followers() -> None:
     ],
 )
 def test_selectors(resource: Resource, selector: JSON | None, text: str) -> None:
-    assert selector_of(resource, {"spec": {"selector": selector}}) == text
+    assert kind_of(resource).selector({"spec": {"selector": selector}}) == text
 
 
 def followed(data: JSON, resource: Resource = DEPLOYMENTS, moved: Mapping[TagName, Moved] = MOVED) -> Followed:
@@ -327,13 +329,14 @@ class Stage:
             self.cluster.put(PODS, NAMESPACE, each)
         return followed(data, resource)
 
-    def watch(self, *each: Followed, timeout: float = 60.0) -> tuple[Rollout, ...]:
+    def watch(self, *each: Followed, timeout: float = 60.0, stable: float = 1.0) -> tuple[Rollout, ...]:
         return watch(
             self.cluster,
             each,
             timeout=timeout,
             stopping=self.stop.is_set,
             concurrency=4,
+            stable=stable,
             changed=lambda found, health: self.told.append((found.name, health)),
             clock=self.clock.clock,
             pace=lambda looks, watched: 0.0,
@@ -374,7 +377,7 @@ class TestWatching:
         assert [health for _, health in stage.told] == [
             Health(None, f"not redeployed yet: container web is to run {image(OLD)}"),
             Health(None, "1 of 2 pods have been updated"),
-            Health(None, "its pods run the image; they are looked at once more"),
+            Health(None, "its pods are ready; healthy after 1 s without a restart"),
             Health(RolloutResult.HEALTHY),
         ]
 
