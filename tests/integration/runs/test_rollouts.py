@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -228,6 +229,52 @@ def test_exactly_the_bad_ones_are_put_back(place: Place, tmp_path: Path) -> None
     events = place.sandbox.items(f"/api/v1/namespaces/{place.namespace}/events")
     reasons = sorted(each["reason"] for each in events if each["source"].get("component") == "import-images")
     assert reasons == ["ImageImported", "ImageImported", "ImageRolledBack", *["RolloutNotHealthy"] * 3]
+
+
+def test_only_an_image_that_is_to_blame_is_rolled_back(place: Place) -> None:
+    sandbox, namespace = place.sandbox, place.namespace
+    follow(place, "classic", "DeploymentConfig")
+    ghost = {"automatic": True, "containerNames": ["app"], "from": trigger("ghost:prod")["from"]}
+    classic = sandbox.workload(namespace, "DeploymentConfig", "classic")
+    more = [*classic["spec"]["triggers"], {"type": "ImageChange", "imageChangeParams": ghost}]
+    path = f"/apis/apps.openshift.io/v1/namespaces/{namespace}/deploymentconfigs/classic"
+    sandbox.patch(path, {"spec": {"triggers": more}})
+    # The container and the stream of the second trigger were removed.
+    follow(place, "leftover", triggers=[trigger("leftover:prod"), trigger("gone:prod", "removed")])
+    follow(place, "late")
+    sidecar = place.push("sidecar", unique(place, "sidecar"))
+    containers = [
+        {
+            "name": "app",
+            "image": f"{place.source('side').rpartition(':')[0]}@{place.imported('side', unique(place, 'old'))}",
+        },
+        {"name": "log", "image": f"{place.source('sidecar').rpartition(':')[0]}@{sidecar}"},
+    ]
+    template = {"metadata": {"labels": {"app": "side"}}, "spec": {"containers": containers}}
+    sandbox.create_workload(namespace, "Deployment", "side", tag="side:prod", spec={"template": template})
+    until(lambda: len(place.images("side")) == 2)
+    news = {name: place.push(name, unique(place, f"{name} new")) for name in ("classic", "leftover", "late", "side")}
+    sandbox.image_behaves(news["late"], "unpullable")
+    sandbox.image_behaves(sidecar, "unpullable")
+    with sandbox.settings(trigger_delay=3.0), place.running(**ROLLS_BACK) as process:
+        until(lambda: any(news["late"] in json.dumps(pod) for pod in sandbox.pods(namespace, "late")), seconds=30)
+        time.sleep(6)
+        sandbox.image_behaves(news["late"], "ready")
+        done = ended(process)
+    assert rollouts(done) == {
+        "classic": "will_not_redeploy",
+        "leftover": "healthy",
+        "late": "healthy",
+        "side": "failed",
+    }
+    assert (done.status, set(done.results.values())) == (5, {"updated"})
+    assert {name: place.current(name) for name in news} == news
+    assert "tag_held" not in place.metrics()
+    said = messages(done)
+    assert "until every tag that it follows has an image, and ghost:prod has none" in said["classic"]
+    assert "container log: ImagePullBackOff" in said["side"]
+    assert said["side"].endswith("the run moved the image of another container")
+    assert "its image is not to blame (container)" in done.tags["side:prod"]["message"]
 
 
 @slow(WHOLE_RUN)
