@@ -13,6 +13,7 @@ import pytest
 
 from docs.tools import tables
 from job import cli
+from job.config import flags
 from job.domain.model import Rollout, RolloutResult, TagName
 from job.views.documents import json_lines
 from tests.support.paths import ROOT
@@ -62,6 +63,11 @@ def test_every_setting_with_more_to_say_is_a_setting() -> None:
     # These come from Kubernetes or the manifests and are no settings of a person.
     assert described - table == {"JOB_NAME", "POD_NAME", "POD_NAMESPACE", "TERMINATION_LOG"}
     assert table - described == {"SERVICE"}
+
+
+def test_no_setting_is_left_out_of_the_table() -> None:
+    defined = {value.name for value in vars(flags).values() if isinstance(value, flags.Setting)}
+    assert defined == {setting.name for setting in flags.SETTINGS}
 
 
 def test_layers_hold_every_package_once() -> None:
