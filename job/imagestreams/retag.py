@@ -62,7 +62,15 @@ class NotThereError(ImportImagesError):
 
 
 class UncertainError(ImportImagesError):
-    """The tag was changed, and what came of it nobody could be asked."""
+    """A write to the tag was sent, and no read afterwards could tell what came of it.
+
+    Attributes:
+        reason: why nothing more could be read.
+    """
+
+    def __init__(self, message: str, reason: Reason) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 def current_user(cluster: Cluster) -> str | None:
@@ -115,7 +123,7 @@ def roll_back(
     Raises:
         MovedError: the tag has another image than `bad`.
         NotThereError: the registry does not have the image.
-        UncertainError: whether an image of the registry came in is not known.
+        UncertainError: whether the tag was changed, or an image of the registry came in, is not known.
         ClusterError: the API refused, and nothing was done.
     """
     before: Json = {}
@@ -146,7 +154,7 @@ def roll_back(
         except ClusterError as error:
             look = f"look: import-images history {name} -n {name.namespace}"
             told = f"{name} follows {target} and is held, but whether that came in is not known: {error}; {look}"
-            raise UncertainError(told) from error
+            raise UncertainError(told, error.reason) from error
     tag = stream.tag(name.tag)
     if tag is None or not is_ours(stream, tag):
         raise moved
@@ -203,6 +211,7 @@ def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
 
     Raises:
         NoHoldError: there is no hold on the tag.
+        UncertainError: whether the tag was changed is not known.
         ClusterError: the API refused.
     """
     before: list[Stream] = []
@@ -245,12 +254,17 @@ def _rewrite(
 ) -> Stream:
     """Write a spec tag at the version that was read; after a lost answer a read tells whether it took effect.
 
-    What was written stays written where nobody can read the stream afterwards: it is then told as far as it is known.
+    A write that was answered stays written where nobody can read the stream afterwards: it is then told as far as it
+    is known.
+
+    Raises:
+        UncertainError: a write was not answered, and no read afterwards told whether it took effect.
+        ClusterError: the API refused, and nothing was written.
     """
     doubtful = False
     attempts = Attempts()
     while True:
-        data = read_stream(cluster, name, retrier)
+        data = _read(cluster, name, retrier, doubtful=doubtful)
         stream = stream_from(data)
         tag = stream.tag(name.tag)
         if tag is None:
@@ -267,7 +281,7 @@ def _rewrite(
             try:
                 attempts = retrier.wait(error, attempts)
             except ClusterError:
-                found = stream_from(read_stream(cluster, name, retrier)) if lost else None
+                found = stream_from(_read(cluster, name, retrier, doubtful=True)) if lost else None
                 left = found.tag(name.tag) if found else None
                 if found and left and is_done(found, left):
                     return found
@@ -279,6 +293,17 @@ def _rewrite(
         except ClusterError as error:
             log.warning("%s/%s was changed, but cannot be read any more: %s", name.namespace, name, error)
             return as_written(data, reference, answer)
+
+
+def _read(cluster: Cluster, name: TagName, retrier: Retrier, *, doubtful: bool) -> Json:
+    """The stream; where a write to it is in doubt, a read that fails leaves it so."""
+    try:
+        return read_stream(cluster, name, retrier)
+    except ClusterError as error:
+        if not doubtful:
+            raise
+        check = f"check it: import-images history {name} -n {name.namespace}"
+        raise UncertainError(f"whether {name} was changed is not known: {error}; {check}", error.reason) from error
 
 
 def _import(

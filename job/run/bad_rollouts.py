@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from job.domain.errors import ImportImagesError
 from job.domain.holds import Terms, hold_of
-from job.domain.model import Blame, Item, Result, Rollout, RolloutResult, TagName, TagResult
+from job.domain.model import Blame, By, Item, Result, Rollout, RolloutResult, TagName, TagResult
 from job.domain.text import clean, humanize
-from job.imagestreams.retag import current_user, roll_back
+from job.imagestreams.retag import UncertainError, current_user, roll_back
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
 from job.runtime.retry import retrier
@@ -91,6 +91,11 @@ def _roll_back(run: Run, result: TagResult, name: TagName, why: str, by: str | N
             retrier=retrier(settings.retries, lambda: bool(run.stop)),
             timeout=settings.import_timeout,
         )
+    except UncertainError as error:
+        log.error("%s/%s: %s", name.namespace, name, error)
+        # Which image the tag has now, and whether it is held, is not known.
+        message = f"{why}; {error}"
+        return replace(result, result=Result.FAILED, reason=error.reason, by=By.API, message=message, after=None)
     except ImportImagesError as error:
         log.error("%s/%s was not rolled back: %s", name.namespace, name, error)
         return replace(result, message=f"{why}; not rolled back: {error}")

@@ -18,7 +18,7 @@ from job.domain.selection import Choice, choose
 from job.domain.times import iso
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
-from job.imagestreams.retag import release_hold, remove_stale_hold
+from job.imagestreams.retag import UncertainError, release_hold, remove_stale_hold
 from job.run.context import Run
 from job.runtime.pool import gather
 
@@ -163,6 +163,7 @@ def _not_released(name: TagName, why: str | None, error: ImportImagesError) -> s
         note = f"{OVER}; its annotation stays: {because}: {error}"
         log.info("%s/%s: %s", name.namespace, name, note)
     else:
-        note = f"{why}, not released: {because}: {error}"
+        # Of a write that was not answered, the error itself says that it is in doubt.
+        note = f"{why}; {error}" if isinstance(error, UncertainError) else f"{why}, not released: {because}: {error}"
         log.warning("%s/%s: %s", name.namespace, name, note)
     return note

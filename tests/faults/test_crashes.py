@@ -65,7 +65,7 @@ def test_killed_at_a_request(scenario: Scenario, every: bool, sandbox: Sandbox) 
         try:
             struck += crash(scenario, sandbox, strike)
         except (AssertionError, TimeoutError) as error:
-            failures.append(f"{strike.how} {strike.first} {requests[strike.first - 1]}: {error}")
+            failures.append(f"{strike.how} {strike.number} {requests[strike.number - 1]}: {error}")
     assert not failures, "\n\n".join(failures)
     # The polls of a rollout vary by a few with the speed of the machine.
     assert struck >= (2 * len(requests) * 3 // 4 if every else 2)

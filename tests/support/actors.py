@@ -52,16 +52,24 @@ class How(StrEnum):
 
 @dataclass(frozen=True)
 class Strike:
-    """What happens to the requests number `first` to `last`, counted from 1, that contain `path` and use `methods`."""
+    """Which requests are struck: the one of that number, counted from 1, among those that fit.
+
+    Attributes:
+        how: what happens to it.
+        number: which of the requests that fit.
+        method: that fits; any if empty.
+        path: what the path of a request that fits contains.
+        onwards: whether all requests after it are struck as well, also those that do not fit.
+    """
 
     how: How
-    first: int
-    last: int | None = None
-    methods: tuple[str, ...] = ()
+    number: int = 1
+    method: str = ""
     path: str = ""
+    onwards: bool = False
 
-    def hits(self, number: int) -> bool:
-        return self.first <= number <= (self.last or self.first)
+    def fits(self, method: str, path: str) -> bool:
+        return self.path in path and self.method in ("", method)
 
 
 @dataclass(frozen=True)
@@ -228,10 +236,11 @@ def _interpose(trace: str, strike: Strike | None, gate: Connection | None) -> No
 
     usual = HTTPConnectionPool.urlopen
     lock = threading.Lock()
-    counts = {"all": 0, "matching": 0}
+    seen = 0
     log = Path(trace).open("a", buffering=1)  # noqa: SIM115 - as long as the process
 
     def urlopen(pool: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        nonlocal seen
         path = urlsplit(url).path
         with lock:
             if gate is not None:
@@ -239,9 +248,12 @@ def _interpose(trace: str, strike: Strike | None, gate: Connection | None) -> No
                     gate.send((method, path))
                     gate.recv()
             log.write(f"{method} {path}\n")
-            matches = strike is not None and strike.path in path and (not strike.methods or method in strike.methods)
-            counts["matching"] += matches
-            struck = matches and strike is not None and strike.hits(counts["matching"])
+            if strike is not None and strike.fits(method, path):
+                seen += 1
+                came = seen == strike.number
+            else:
+                came = False
+            struck = came or (strike is not None and strike.onwards and seen >= strike.number)
         how = strike.how if struck and strike is not None else None
         if how is How.KILL_BEFORE:
             os.kill(os.getpid(), signal.SIGKILL)
