@@ -17,6 +17,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -95,6 +96,7 @@ class Actor:
         strike: Strike | None = None,
         gated: bool = False,
         pauses: float | None = None,
+        clock: float = 0.0,
     ) -> None:
         """Start it.
 
@@ -104,6 +106,7 @@ class Actor:
             strike: what happens to some of its requests.
             gated: whether each request waits for `go`.
             pauses: seconds between two looks at a rollout, and the longest wait for a retry; None: as in the program.
+            clock: seconds that its time of day is ahead of the real one.
         """
         self._folder = tempfile.TemporaryDirectory(prefix="actor-")
         folder = Path(self._folder.name)
@@ -112,7 +115,7 @@ class Actor:
             file.touch()
         self._gate, theirs = _CONTEXT.Pipe()
         files = tuple(map(str, (self._out, self._err, self._trace)))
-        parts = (list(arguments), dict(environment), files, strike, theirs if gated else None, pauses)
+        parts = (list(arguments), dict(environment), files, strike, theirs if gated else None, pauses, clock)
         self.process = _CONTEXT.Process(target=_perform, args=parts, daemon=True)
         self.process.start()
         theirs.close()
@@ -187,6 +190,7 @@ def _perform(
     strike: Strike | None,
     gate: Connection | None,
     pauses: float | None,
+    clock: float,
 ) -> None:
     out, err, trace = files
     for number, path in enumerate((os.devnull, out, err)):
@@ -201,6 +205,8 @@ def _perform(
     _interpose(trace, strike, gate)
     if pauses is not None:
         _hurry(pauses)
+    if clock:
+        _set_clock(clock)
     from job.cli import main
 
     try:
@@ -210,6 +216,14 @@ def _perform(
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def _set_clock(ahead: float) -> None:
+    """Let the program read another time of day; durations stay the same."""
+    from job.runtime.clock import SYSTEM
+
+    usual = SYSTEM.now
+    object.__setattr__(SYSTEM, "now", lambda: usual() + timedelta(seconds=ahead))
 
 
 def _hurry(seconds: float) -> None:
