@@ -47,6 +47,14 @@ class Cluster(Protocol):
         """The namespace of the pod or of the context, if there is one."""
 
     @property
+    def server(self) -> str:
+        """The address of the API, without a login."""
+
+    @property
+    def context(self) -> str | None:
+        """The name of the kubeconfig's context that is used, if any."""
+
+    @property
     def clock_skew(self) -> float | None:
         """Seconds that the server's clock is ahead of this one; None where that is unknown."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,7 +19,7 @@ from urllib3.response import BaseHTTPResponse
 from job import VERSION
 from job.cluster import CRON_JOBS, PODS, Resource
 from job.cluster.headers import retry_after, unix_time
-from job.cluster.login import Login, authorization_of, find_login
+from job.cluster.login import Login, authorization_of, find_login, refused_login
 from job.cluster.paths import path_of
 from job.cluster.unstructured import object_in
 from job.config.settings import Settings
@@ -52,7 +52,7 @@ def connect(settings: Settings, count: RequestCounter) -> ApiCluster:
     Raises:
         UsageError: no cluster is configured, or its configuration cannot be read.
     """
-    return ApiCluster(find_login(settings), count)
+    return ApiCluster(find_login(settings), count, _impersonation(settings))
 
 
 class ApiCluster:
@@ -62,15 +62,27 @@ class ApiCluster:
         self,
         login: Login,
         count: RequestCounter,
+        impersonation: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._login = login
         self._count = count
+        self._impersonation = impersonation
         self._skew: tuple[float, float] | None = None
 
     @property
     def default_namespace(self) -> str | None:
         """The namespace of the pod or of the kubeconfig's context."""
         return self._login.namespace
+
+    @property
+    def server(self) -> str:
+        """The address of the API."""
+        return self._login.server
+
+    @property
+    def context(self) -> str | None:
+        """The kubeconfig's context, if the login comes from one."""
+        return self._login.context
 
     @property
     def clock_skew(self) -> float | None:
@@ -153,7 +165,9 @@ class ApiCluster:
     def _send(
         self, method: str, url: str, namespace: str, body: Mapping[str, Any] | None, seconds: float
     ) -> Mapping[str, Any]:
-        headers = {"Accept": "application/json", "User-Agent": f"import-images/{VERSION}"}
+        # A header may be there more than once.
+        headers = urllib3.HTTPHeaderDict(self._impersonation)
+        headers |= {"Accept": "application/json", "User-Agent": f"import-images/{VERSION}"}
         if body is not None:
             headers["Content-Type"] = "application/json"
         if authorization := authorization_of(self._login):
@@ -178,7 +192,12 @@ class ApiCluster:
             raise _unanswered(error, self._login.server, seconds) from error
         finally:
             self._count(namespace, code)
-        return _parsed(response, data)
+        try:
+            return _parsed(response, data)
+        except ClusterError as error:
+            if error.code != 401:
+                raise
+            raise refused_login(error, self._login.server, self._login.advice) from error
 
     def _compare_clocks(self, date: str | None, sent: float, answered: float) -> None:
         took = answered - sent
@@ -188,6 +207,12 @@ class ApiCluster:
         if server_time is not None:
             # A Date is cut to whole seconds, and was written somewhere between the two moments.
             self._skew = took, server_time + 0.5 - (sent + answered) / 2
+
+
+def _impersonation(settings: Settings) -> list[tuple[str, str]]:
+    """The headers that ask the API to act as another user, as `--as` of kubectl sends them."""
+    groups = [("Impersonate-Group", group) for group in settings.as_groups]
+    return [("Impersonate-User", settings.as_user), *groups] if settings.as_user else []
 
 
 def _limits(timeout: float | None, slack: float = SLACK_SECONDS) -> tuple[dict[str, str], float]:

@@ -6,7 +6,8 @@ import base64
 import logging
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import urllib3
 from kubernetes import client, config
@@ -15,6 +16,7 @@ from job.cluster import login
 from job.config.settings import Settings
 from job.domain.addresses import split_login
 from job.domain.errors import UsageError
+from job.domain.suggestions import did_you_mean
 from job.domain.text import clean
 
 log = logging.getLogger(__name__)
@@ -30,14 +32,16 @@ def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
     """
     configuration = client.Configuration()
     renew: Renewal | None = None
+    context: str | None = None
     if settings.host:
         configuration.host = settings.host
         configuration.api_key = {"authorization": f"Bearer {settings.token}"}
+        configuration.ssl_ca_cert = settings.ca_file
         namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
     elif in_pod:
         namespace, renew = _load_service_account(configuration)
     else:
-        namespace = _load_kubeconfig(configuration)
+        context, namespace = _load_kubeconfig(settings, configuration)
     _strip_logins(configuration)
     if not settings.verify_tls:
         configuration.verify_ssl = False
@@ -56,7 +60,15 @@ def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
         connections=connections,
         authorization=lambda: _authorization(configuration),
         renew=renew,
+        advice=_advice(settings, configuration.host, context),
+        context=context,
     )
+
+
+def _advice(settings: Settings, server: str, context: str | None) -> str:
+    if settings.host:
+        return "set TOKEN to a valid one: oc whoami -t"
+    return f"log in again: oc login {server}" if context else "see whether the pod's service account still exists"
 
 
 def _authorization(configuration: client.Configuration) -> str | None:
@@ -77,18 +89,36 @@ def _load_service_account(configuration: client.Configuration) -> tuple[str, Ren
         raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
 
 
-def _load_kubeconfig(configuration: client.Configuration) -> str | None:
-    """The namespace of the kubeconfig's current context, if it has one."""
+def _load_kubeconfig(settings: Settings, configuration: client.Configuration) -> tuple[str | None, str | None]:
+    """The name of the context that --context names, else of the current one, and its namespace, if it has one.
+
+    Raises:
+        UsageError: there is no such file or context, or it cannot be read.
+    """
     try:
-        config.load_kube_config(client_configuration=configuration)
-        _, active = config.list_kube_config_contexts()
+        contexts, active = config.list_kube_config_contexts(config_file=settings.kubeconfig)
+        if settings.context:
+            active = _named(settings.context, contexts)
+        config.load_kube_config(
+            config_file=settings.kubeconfig, context=settings.context, client_configuration=configuration
+        )
+    except UsageError:
+        raise
     except config.ConfigException as error:
         advice = "set HOST and TOKEN, or KUBECONFIG, or log in with oc login"
-        raise UsageError([f"no cluster to talk to: {clean(str(error))}; {advice}"]) from error
+        raise UsageError([f"no cluster to talk to: {clean(str(error)).rstrip('.')}; {advice}"]) from error
     except Exception as error:  # The package lets through what a damaged file makes of its parsers.
         raise UsageError([f"the kubeconfig cannot be read: {clean(str(error))}"]) from error
     namespace = active.get("context", {}).get("namespace")
-    return str(namespace) if namespace else None
+    return str(active["name"]), str(namespace) if namespace else None
+
+
+def _named(name: str, contexts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    names = [str(context["name"]) for context in contexts]
+    if name not in names:
+        hint = did_you_mean(name, names) or f"; contexts: {', '.join(sorted(names)[:10]) or 'none'}"
+        raise UsageError([f"--context: the kubeconfig has no context {clean(name)}{clean(hint)}"])
+    return contexts[names.index(name)]
 
 
 def _strip_logins(configuration: client.Configuration) -> None:

@@ -40,6 +40,8 @@ class Login:
         connections: keeps the connections, with the TLS settings and the proxy of the login.
         authorization: the value of the Authorization header of the next request, or None; may raise anything, since
             a token file or a credential plug-in is behind it.
+        advice: what a person does about a login that has expired.
+        context: the name of the kubeconfig's context, if it comes from one.
         renew: reads the credentials again after the API refused them; None where that cannot help.
     """
 
@@ -48,6 +50,8 @@ class Login:
     connections: urllib3.PoolManager
     authorization: Callable[[], str | None]
     renew: Callable[[], None] | None = None
+    advice: str = "log in again: oc login"
+    context: str | None = None
 
 
 def find_login(settings: Settings) -> Login:
@@ -56,7 +60,8 @@ def find_login(settings: Settings) -> Login:
     Raises:
         UsageError: no cluster is configured, or its configuration cannot be read.
     """
-    in_pod = not settings.host and "KUBERNETES_SERVICE_HOST" in os.environ
+    by_flag = settings.context or settings.kubeconfig
+    in_pod = not settings.host and not by_flag and "KUBERNETES_SERVICE_HOST" in os.environ
     if (settings.host or in_pod) and not _has_proxy():
         login = _service_account(settings) if in_pod else _host_and_token(settings)
         _warn_of_plain_http(login.server, None)
@@ -77,7 +82,11 @@ def _host_and_token(settings: Settings) -> Login:
     server = split_login(settings.host or "").url.rstrip("/")
     token = f"Bearer {settings.token}"
     namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
-    return Login(server, namespace, _connections(settings, None), lambda: token)
+    try:
+        connections = _connections(settings, settings.ca_file)
+    except OSError as error:
+        raise UsageError([f"CA_FILE: {settings.ca_file} holds no certificates: {clean(str(error))}"]) from error
+    return Login(server, namespace, connections, lambda: token, advice="set TOKEN to a valid one: oc whoami -t")
 
 
 def _service_account(settings: Settings) -> Login:
@@ -88,11 +97,12 @@ def _service_account(settings: Settings) -> Login:
             raise ValueError("KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is empty")
         token = _TokenFile(SERVICE_ACCOUNT / "token")
         namespace = (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-        connections = _connections(settings, ca_file)
+        connections = _connections(settings, str(ca_file))
     except (OSError, ValueError) as error:
         raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
     server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    return Login(server, namespace, connections, token.authorization, token.read)
+    advice = "see whether the pod's service account still exists"
+    return Login(server, namespace, connections, token.authorization, token.read, advice=advice)
 
 
 class _TokenFile:
@@ -120,11 +130,11 @@ class _TokenFile:
         return f"Bearer {self._token}"
 
 
-def _connections(settings: Settings, ca_file: Path | None) -> urllib3.PoolManager:
+def _connections(settings: Settings, ca_file: str | None) -> urllib3.PoolManager:
     """The connections, which share one TLS context, so that the certificates are parsed once."""
     return urllib3.PoolManager(
         maxsize=settings.concurrency,
-        ssl_context=tls_context(settings, str(ca_file) if ca_file else None),
+        ssl_context=tls_context(settings, ca_file),
         # This program's own retries know which requests may be sent twice; the library's do not.
         retries=False,
     )
@@ -150,6 +160,12 @@ def _warn_of_plain_http(server: str, proxy: urllib3.util.Url | None) -> None:
         return
     on_the_way = f" through the proxy {proxy.host}" if proxy else ""
     log.warning("NO TLS to %s%s: anyone on the way can read the token and forge answers; use https", server, on_the_way)
+
+
+def refused_login(error: ClusterError, server: str, advice: str) -> ClusterError:
+    """The same error with the server, what HTTP 401 means, and what to do."""
+    message = f"{server} refuses the login: the token is wrong or has expired ({error}); {advice}"
+    return ClusterError(error.reason, message, code=error.code, retry_after=error.retry_after, answered=error.answered)
 
 
 def authorization_of(login: Login) -> str | None:

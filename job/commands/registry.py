@@ -6,6 +6,7 @@ from job.config.command import Arguments, Command, Invocation
 from job.config.flags import (
     CLUSTER,
     CONCURRENCY,
+    EVERYWHERE,
     IMPORT_TIMEOUT,
     METRICS,
     NAMESPACE_SELECTOR,
@@ -87,7 +88,7 @@ COMMANDS = (
         "Imports what the registry has for each tag, and with --watch-rollouts waits for the workloads that follow "
         "the updated ones.",
         _run,
-        settings=SETTINGS,
+        settings=tuple(setting for setting in SETTINGS if setting not in EVERYWHERE),
         arguments=Arguments("globs; STREAM:TAG beats --deployment"),
         examples=(
             "import-images run --deployment prod -n packit-prod",
@@ -102,7 +103,7 @@ COMMANDS = (
         "show what a run would import; writes nothing",
         "Selects the same tags as a run, and asks the server for the images that it would import.",
         _plan,
-        settings=(*SELECTION, *CLUSTER, *REQUESTS),
+        settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *REQUESTS),
         arguments=Arguments("globs; STREAM:TAG beats --deployment"),
         examples=(
             "import-images plan --deployment prod -n packit-prod",
@@ -119,7 +120,7 @@ COMMANDS = (
         "show what needs attention: failures, holds, old tags, runs, workloads on another image",
         "Writes nothing. Each problem comes with a command that fixes it.",
         _status,
-        settings=(*SELECTION, *CLUSTER, *REQUESTS, TIME_ZONE),
+        settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *REQUESTS, TIME_ZONE),
         arguments=_GLOBS,
         examples=(
             "import-images status --deployment prod -n packit-prod",
@@ -136,7 +137,7 @@ COMMANDS = (
         "list the images that a tag has had, newest first",
         "",
         _history,
-        settings=(*PLACE, NAMESPACE_SELECTOR, *CLUSTER, CONCURRENCY, RETRIES, IMPORT_TIMEOUT),
+        settings=(*PLACE, NAMESPACE_SELECTOR, *EVERYWHERE, *CLUSTER, CONCURRENCY, RETRIES, IMPORT_TIMEOUT),
         flags=(Flag("--check", "ask which of the images are still in the registry"),),
         arguments=Arguments("globs; without TAG: --deployment, else every tag", nargs="+"),
         examples=(
@@ -204,7 +205,7 @@ COMMANDS = (
         "find what will go wrong: triggers that never fire, rights that are missing, ...",
         "Writes nothing. Each finding comes with a command that fixes it, where there is one.",
         _doctor,
-        settings=(*SELECTION, *CLUSTER, *METRICS, *REQUESTS, TIME_ZONE),
+        settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *METRICS, *REQUESTS, TIME_ZONE),
         arguments=_GLOBS,
         examples=("import-images doctor --deployment prod -n packit-prod",),
         statuses={

@@ -16,6 +16,7 @@ from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over
 from job.domain.model import (
     Command,
+    Identity,
     Item,
     Report,
     Result,
@@ -37,7 +38,7 @@ from job.journal.store import JournalStore
 from job.publish.publisher import publish
 from job.publish.sink import Publication
 from job.run.admission import JournalEntry
-from job.run.context import Run, record_of, report_of
+from job.run.context import IDENTITY_SECONDS, Run, record_of, report_of
 from job.run.rollout_watch import watch_rollouts
 from job.run.session import Place, place
 from job.run.targets import Found, find_one
@@ -64,9 +65,12 @@ def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) ->
         target = target_of(found, asked.to)
         survey = where.survey([found.name.namespace])
         plan = plan_of(where, found, target, asked, until, survey)
-        _show_plan(plan, as_table=as_table)
+        identity = where.identify(IDENTITY_SECONDS)
+        _show_plan(plan, identity, as_table=as_table)
         terminal = Terminal(where.stopping, _STOPPED)
-        if not (asked.yes or agreed(terminal.ask(f"Roll {plan.name} back? [y/N] "))):
+        if not (
+            asked.yes or agreed(terminal.ask(f"Roll {plan.name.namespace}/{plan.name} back on {identity}? [y/N] "))
+        ):
             raise UsageError(["Aborted; nothing was changed."])
         if stop:
             raise StoppedError(_STOPPED)
@@ -135,11 +139,11 @@ def _moved_by_server(where: Place, result: TagResult, before: str) -> tuple[TagR
     return replace(result, result=Result.UPDATED, reason=None, after=image), moved
 
 
-def _show_plan(plan: Undoing, *, as_table: bool) -> None:
+def _show_plan(plan: Undoing, identity: Identity | None, *, as_table: bool) -> None:
     from job.commands.rollback_view import print_undoing
 
     # With --output json, stdout holds the document alone.
-    write(lambda: print_undoing(plan, datetime.now(UTC), sys.stdout if as_table else sys.stderr))
+    write(lambda: print_undoing(plan, identity, datetime.now(UTC), sys.stdout if as_table else sys.stderr))
 
 
 def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, survey: Survey, *, as_table: bool) -> int:
@@ -205,6 +209,7 @@ def _start(where: Place, found: Found, command: Command) -> _Started:
         namespaces=(name.namespace,),
         command=command,
         progress=where.progress.show,
+        identify=where.identify,
     )
     return _Started(run, JournalEntry(store, record_of(run), journal))
 

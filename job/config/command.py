@@ -108,7 +108,11 @@ class Command(NamedTuple):
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment variables that apply to it."""
-        return {each.name: environment[each.name] for each in self.settings if each.name in environment}
+        return {
+            each.name: environment[each.name]
+            for each in self.settings
+            if each.in_environment and each.name in environment
+        }
 
     def meaning(self, status: ExitStatus) -> str:
         """What an exit status of this command means."""

@@ -31,6 +31,7 @@ class Setting(NamedTuple, Generic[V_co]):
         metavar: the value in help texts; None for a flag without a value.
         overrides: the environment variables that do not apply where the flag is given, since it answers the same
             question in another way.
+        in_environment: whether the environment variable is read, too.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Setting(NamedTuple, Generic[V_co]):
     short: str | None = None
     metavar: str | None = None
     overrides: tuple[str, ...] = ()
+    in_environment: bool = True
 
     @property
     def fallback(self) -> V_co:
@@ -52,7 +54,8 @@ class Setting(NamedTuple, Generic[V_co]):
         if self.flag is None:
             return
         names = [name for name in (self.short, self.flag) if name]
-        text = self.help + (f" (default {self.default})" if self.default else "") + f"; {self.name}"
+        text = self.help + (f" (default {self.default})" if self.default else "")
+        text += f"; {self.name}" if self.in_environment else ""
         if self.metavar is None:
             parser.add_argument(*names, dest=self.name, action="store_const", const="true", help=text)
         else:
@@ -103,6 +106,16 @@ NAMESPACE_SELECTOR = Setting(
     metavar="LABELS",
     overrides=("NAMESPACE", "SERVICE"),
 )
+ALL_NAMESPACES = Setting(
+    "ALL_NAMESPACES",
+    "every namespace that you may read and that has such tags",
+    parsers.boolean,
+    default="false",
+    flag="--all-namespaces",
+    short="-A",
+    overrides=("NAMESPACE", "NAMESPACE_SELECTOR", "SERVICE"),
+    in_environment=False,
+)
 SELECTOR = Setting(
     "SELECTOR",
     "label selector on streams",
@@ -124,6 +137,36 @@ HOST = Setting(
     optional(parsers.api_address),
 )
 TOKEN = Setting("TOKEN", "bearer token for HOST", optional(parsers.secret))
+CA_FILE = Setting("CA_FILE", "file of certificates to verify HOST with", optional(parsers.file))
+CONTEXT = Setting(
+    "CONTEXT",
+    "context of the kubeconfig; the current one",
+    optional(parsers.word),
+    flag="--context",
+    metavar="NAME",
+    overrides=("HOST", "TOKEN", "CA_FILE"),
+    in_environment=False,
+)
+KUBECONFIG = Setting(
+    "KUBECONFIG",
+    "kubeconfig to use, instead of those that the variable KUBECONFIG names",
+    optional(parsers.file),
+    flag="--kubeconfig",
+    metavar="FILE",
+    overrides=("HOST", "TOKEN", "CA_FILE"),
+    in_environment=False,
+)
+AS_USER = Setting(
+    "AS_USER", "user to impersonate", optional(parsers.word), flag="--as", metavar="USER", in_environment=False
+)
+AS_GROUPS = Setting(
+    "AS_GROUPS",
+    "groups to impersonate, comma-separated; with --as",
+    parsers.list_of(parsers.word),
+    flag="--as-group",
+    metavar="GROUPS",
+    in_environment=False,
+)
 INSECURE_SKIP_TLS_VERIFY = Setting(
     "INSECURE_SKIP_TLS_VERIFY",
     "do not verify the API's certificate",
@@ -254,7 +297,9 @@ JOB_COMPLETION_INDEX = Setting(
 PLACE = (DEPLOYMENT, NAMESPACE, SERVICE)
 # Which tags a run imports, in which namespaces.
 SELECTION = (*PLACE, NAMESPACE_SELECTOR, SELECTOR, EXCLUDE, SHARDS, JOB_COMPLETION_INDEX)
-CLUSTER = (HOST, TOKEN, INSECURE_SKIP_TLS_VERIFY, CLIENT)
+CLUSTER = (CONTEXT, KUBECONFIG, AS_USER, AS_GROUPS, HOST, TOKEN, CA_FILE, INSECURE_SKIP_TLS_VERIFY, CLIENT)
+# What a command that only reads may be asked about at once.
+EVERYWHERE = (ALL_NAMESPACES,)
 METRICS = (
     PUSHGATEWAY_ADDRESS,
     PUSHGATEWAY_USERNAME,
@@ -269,7 +314,7 @@ SCHEDULE = (FREEZE, TIME_ZONE, IGNORE_FREEZE)
 
 # Under these headings, in this order, `--help` and the documentation list the settings.
 SECTIONS: dict[str, tuple[Setting[object], ...]] = {
-    "tags": SELECTION,
+    "tags": (*SELECTION, *EVERYWHERE),
     "cluster": CLUSTER,
     "metrics": METRICS,
     "requests": REQUESTS,

@@ -105,6 +105,13 @@ def namespace(text: str) -> str:
     return text
 
 
+def word(text: str) -> str:
+    """A name that a kubeconfig or the API gives something: on one line, and not empty."""
+    if not text.isprintable():
+        raise ValueError("holds a character that it cannot have, such as a line break")
+    return text
+
+
 def service(text: str) -> str:
     """The first part of a namespace's name."""
     if not _NAMESPACE.fullmatch(text):

@@ -45,6 +45,12 @@ class Settings:
     wanted: Wanted = field(default_factory=Wanted)
     selector: str | None = None
     narrowed: bool = False
+    all_namespaces: bool = False
+    context: str | None = None
+    kubeconfig: str | None = None
+    as_user: str | None = None
+    as_groups: tuple[str, ...] = ()
+    ca_file: str | None = None
     host: str | None = None
     token: str | None = field(default=None, repr=False)
     verify_tls: bool = True
@@ -87,7 +93,9 @@ class _Reader:
     def text(self, setting: Setting[object]) -> str:
         """Its value as written, empty where there is none."""
         flag = self._flags.get(setting.name)
-        return (self._environment.get(setting.name, "") if flag is None else flag).strip()
+        if flag is None:
+            flag = self._environment.get(setting.name, "") if setting.in_environment else ""
+        return flag.strip()
 
     def read(self, setting: Setting[T]) -> T:
         """The parsed value; the default where none is given, or where it is wrong, which adds an error."""
@@ -142,6 +150,9 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
     namespaces, namespace_selector = _namespaces(reader, deployment)
     patterns = _patterns(reader, arguments)
     host, token = _login(reader)
+    as_user, as_groups = read(table.AS_USER), read(table.AS_GROUPS)
+    if as_groups and not as_user:
+        reader.error(table.AS_GROUPS, "given without --as; the API impersonates groups only along with a user")
     client = read(table.CLIENT)
     on_bad_rollout = read(table.ON_BAD_ROLLOUT)
     narrowed = bool(patterns) or reader.has_flag(table.SELECTOR) or reader.has_flag(table.EXCLUDE)
@@ -150,6 +161,12 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
         namespace_selector=namespace_selector,
         wanted=Wanted(deployment, patterns, read(table.EXCLUDE), _shard(reader)),
         selector=read(table.SELECTOR),
+        all_namespaces=read(table.ALL_NAMESPACES),
+        context=read(table.CONTEXT),
+        kubeconfig=read(table.KUBECONFIG),
+        as_user=as_user,
+        as_groups=as_groups,
+        ca_file=read(table.CA_FILE),
         narrowed=narrowed,
         host=host,
         token=token,

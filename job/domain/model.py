@@ -497,6 +497,25 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Identity:
+    """Who works on which cluster.
+
+    Attributes:
+        server: the address of the API, without a login.
+        context: the kubeconfig's context, if the login comes from one.
+        user: the name that the API knows the login by; None where it is not known.
+    """
+
+    server: str
+    context: str | None = None
+    user: str | None = None
+
+    def __str__(self) -> str:
+        context = f" (context {self.context})" if self.context else ""
+        return f"{self.server}{context}" + (f" as {self.user}" if self.user else "")
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All that is said about a run, by whatever means, is said from this."""
 
@@ -518,6 +537,7 @@ class Report:
     scheduled_at: datetime | None = None
     next_run: datetime | None = None
     rollouts: tuple[Rollout, ...] = ()
+    identity: Identity | None = None
     # Workloads (namespace, kind, name) whose rollout was bad and that are gone, or follow none of its tags any more.
     gone_workloads: tuple[tuple[str, str, str], ...] = ()
 

@@ -19,7 +19,7 @@ from typing import TypeVar
 from job.cluster import NAMESPACES, Cluster
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
-from job.domain.model import Command, Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
+from job.domain.model import Command, Identity, Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
 from job.domain.outcome import overall
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
+# How long a command waits at its end for the name of its user, which is asked for at its beginning.
+IDENTITY_SECONDS = 1.0
 # How many are done, of how many, and of what.
 Progress = Callable[[int, int, str], None]
 
@@ -73,6 +75,7 @@ class Context:
     cluster: Cluster
     counts: Counts
     stop: Stop
+    identify: Callable[[float], Identity | None] = field(default=lambda seconds: None, kw_only=True)
 
     def stopping(self) -> bool:
         """Whether nothing new may be begun."""
@@ -187,6 +190,10 @@ def namespaces_of(context: Context) -> tuple[str, ...]:
         ClusterError: the namespaces with NAMESPACE_SELECTOR's labels cannot be listed.
     """
     settings, cluster = context.settings, context.cluster
+    if settings.all_namespaces:
+        from job.run.everywhere import namespaces_with_tags
+
+        return namespaces_with_tags(cluster, settings, context.stopping)
     if settings.namespaces:
         return settings.namespaces
     if settings.namespace_selector:
@@ -242,6 +249,7 @@ def report_of(
     finished = run.now()
     if Outcome.ABORTED in outcomes.values():
         log.error("stopped: %s", run.stop.reason or f"the deadline of {run.settings.deadline:g} s has passed")
+    identity = run.identify(IDENTITY_SECONDS)
     return Report(
         id=run.id,
         command=run.command,
@@ -260,6 +268,7 @@ def report_of(
         job=trigger.job,
         scheduled_at=trigger.scheduled_at,
         rollouts=tuple(rollouts),
+        identity=identity,
         gone_workloads=tuple(gone_workloads),
         next_run=trigger.schedule.next_after(finished) if trigger.schedule else None,
     )

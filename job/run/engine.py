@@ -44,7 +44,17 @@ def start(
     """
     settings, cluster = context.settings, context.cluster
     # The deadline counts from here.
-    run = Run(settings, cluster, context.counts, context.stop, (), command, dry_run=dry_run, progress=progress)
+    run = Run(
+        settings,
+        cluster,
+        context.counts,
+        context.stop,
+        (),
+        command,
+        dry_run=dry_run,
+        progress=progress,
+        identify=context.identify,
+    )
     run = replace(run, namespaces=run.patient(lambda: namespaces_of(context)))
     if command is Command.RUN:
         run = replace(run, trigger=find_trigger(cluster, environment, run.patient, settings.time_zone))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Collection, Sequence
 
-from job.cluster import IMAGE_STREAMS
-from job.domain.errors import UsageError
-from job.domain.model import TriggerKind
+from job.cluster import IMAGE_STREAMS, NAMESPACES, PROJECTS
+from job.domain.errors import ClusterError, UsageError
+from job.domain.model import Reason, TriggerKind
 from job.domain.selection import Pattern, Wanted
 from job.domain.suggestions import did_you_mean
 from job.imagestreams.api_types import stream_from
@@ -23,7 +23,7 @@ def require_matches(run: Run) -> None:
     """Check that each argument matches a tag, and for a run that a person starts here, that DEPLOYMENT does.
 
     A Job in the cluster may find nothing, as before its first deployment: that is a result, which it reports. Where a
-    namespace cannot be listed nothing is checked: the command itself reports that.
+    namespace cannot be listed nothing is checked but whether it exists: the command itself reports the rest.
 
     Raises:
         UsageError: with a line for each argument that matches nothing.
@@ -33,14 +33,40 @@ def require_matches(run: Run) -> None:
         return
     calls = {name: functools.partial(_names, run, name) for name in run.namespaces}
     answers = gather(calls, run.settings.concurrency, run.stopping)
-    names: set[Name] = set()
-    for namespace in run.namespaces:
-        answer = answers.get(namespace)
-        if not isinstance(answer, frozenset):
-            return
-        names |= answer
-    if errors := unmatched(wanted, names, run.namespaces):
+    names = {name for answer in answers.values() if isinstance(answer, frozenset) for name in answer}
+    unseen = [name for name in run.namespaces if not isinstance(answers.get(name), frozenset)]
+    unknown = [name for name in run.namespaces if name in unseen or not answers[name]]
+    if unknown and (missing := _missing(run, unknown)):
+        raise UsageError(missing)
+    if not unseen and (errors := unmatched(wanted, names, run.namespaces)):
         raise UsageError(errors)
+
+
+def _missing(run: Run, namespaces: Sequence[str]) -> list[str]:
+    """A line for each namespace that does not exist, as far as the API tells.
+
+    OpenShift answers a user who asks for a namespace without rights there as if it existed. The list of the user's own
+    projects tells more.
+    """
+    lines = []
+    for namespace in namespaces:
+        try:
+            run.cluster.get(NAMESPACES, "", namespace)
+        except ClusterError as error:
+            if error.code == 404:
+                lines.append(f"there is no namespace {namespace} on {run.cluster.server}{_nearest(run, namespace)}")
+            elif error.reason is Reason.FORBIDDEN and (hint := _nearest(run, namespace)):
+                lines.append(f"{namespace} is not a namespace that you may read on {run.cluster.server}{hint}")
+    return lines
+
+
+def _nearest(run: Run, namespace: str) -> str:
+    """The user's project with a similar name, where `namespace` is not one of them."""
+    try:
+        projects = {str(item["metadata"]["name"]) for item in run.cluster.list(PROJECTS, "")}
+    except ClusterError:
+        return ""
+    return "" if namespace in projects else did_you_mean(namespace, projects)
 
 
 def _names(run: Run, namespace: str) -> frozenset[Name]:

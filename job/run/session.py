@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from job.cluster.connect import connect
 from job.config.settings import Settings
 from job.run.context import Context, Counts
+from job.run.identity import IdentityLookup
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Progress
 
@@ -28,7 +29,7 @@ def place(settings: Settings, stop: Stop) -> Iterator[Place]:
     cluster = connect(settings, counts.requested)
     progress = Progress(sys.stderr)
     try:
-        yield Place(settings, cluster, counts, stop, progress)
+        yield Place(settings, cluster, counts, stop, progress, identify=IdentityLookup(cluster).get)
     finally:
         progress.end()
         cluster.close()

@@ -83,6 +83,8 @@ def _run(report: Report) -> dict[str, Any]:
         "deployment": report.deployment,
         "namespaces": list(report.namespaces),
         "shard": {"index": report.shard.index, "count": report.shard.count} if report.shard else None,
+        "server": report.identity.server if report.identity else None,
+        "user": report.identity.user if report.identity else None,
         "requests": report.requests,
         "retries": report.retries,
     }

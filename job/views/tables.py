@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.model import Command, Hold, Image, Report, Result, RolloutResult, Skip, TagResult
+from job.domain.model import Command, Hold, Identity, Image, Report, Result, RolloutResult, Skip, TagResult
 from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.views.documents import summary
@@ -114,10 +114,17 @@ class _Console(Console):
         raise BrokenPipeError
 
 
+def print_identity(console: Console, identity: Identity | None) -> None:
+    """Write on which cluster this is, and as whom."""
+    if identity is not None:
+        console.print(Text(clean(str(identity)), style="dim", overflow="fold"))
+
+
 def print_report(report: Report, file: TextIO) -> None:
     """Write the tables of a report, what failed and why, and a summary."""
     console = console_for(file)
     width = console.width
+    print_identity(console, report.identity)
     for namespace in report.namespaces:
         if not any(tag.namespace == namespace for tag in report.tags):
             continue

@@ -290,6 +290,8 @@ class Replay:
 
     default_namespace: str | None = NAMESPACE
     clock_skew: float | None = 0.0
+    server: str = "https://api.example:6443"
+    context: str | None = None
 
     def clock(self) -> float:
         """Seconds since the recording began."""

@@ -66,6 +66,8 @@ class Objects:
 
     default_namespace: str | None = None
     clock_skew: float | None = None
+    server: str = "https://api.example:6443"
+    context: str | None = None
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []

@@ -214,6 +214,14 @@ class ScriptedCluster:
         return self._default_namespace
 
     @property
+    def server(self) -> str:
+        return "https://api.example:6443"
+
+    @property
+    def context(self) -> str | None:
+        return None
+
+    @property
     def clock_skew(self) -> float | None:
         return None
 

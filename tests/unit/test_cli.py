@@ -117,7 +117,8 @@ def test_promote_takes_no_streams(capsys: pytest.CaptureFixture[str]) -> None:
 def test_every_flag_sets_its_setting(setting: Setting[object]) -> None:
     assert setting.flag
     value = [] if setting.metavar is None else ["text"]
-    _, options = _parse(["run", setting.flag, *value])
+    command = next(command for command in OWN if setting in command.settings)
+    _, options = _parse([command.name, setting.flag, *value])
     assert getattr(options, setting.name) == (value[0] if value else "true")
 
 
@@ -128,8 +129,9 @@ def test_some_flags_are_short_too(short: str, name: str) -> None:
 
 
 def test_what_is_not_given_is_left_to_the_environment() -> None:
-    _, options = _parse([])
-    assert all(getattr(options, setting.name) is None for setting in FLAGS)
+    for command in OWN:
+        options = command.parse(["x"])
+        assert all(getattr(options, setting.name) is None for setting in FLAGS if setting in command.settings)
 
 
 @pytest.mark.parametrize(
@@ -198,7 +200,7 @@ def test_help_of_a_command_shows_its_own_flags_settings_and_statuses(
     assert all(example in told for example in command.examples)
     for setting in FLAGS:
         assert setting.flag and (setting.flag in told.split()) == (setting in command.settings)
-        assert setting not in command.settings or setting.name in told
+        assert setting not in command.settings or not setting.in_environment or setting.name in told
     for flag in command.flags:
         assert flag.flag in told
     shown = told.partition("exit status:")[2]

@@ -20,6 +20,7 @@ from urllib.parse import urlencode, urlsplit
 import openshift_client
 
 from job.cluster import Resource
+from job.cluster.login import refused_login
 from job.cluster.oc.kubeconfig import TokenFile
 from job.cluster.oc.output import answers, refusal
 from job.cluster.oc.processes import Processes
@@ -68,20 +69,29 @@ def connect(settings: Settings, count: RequestCounter) -> OcCluster:
         if not settings.host.startswith("https://"):
             raise UsageError(["HOST: must begin with https:// with CLIENT=oc, since oc sends no token without TLS"])
         token_file = TokenFile(settings)
-    processes = Processes(program, settings.host, token_file, verify_tls=settings.verify_tls)
+    processes = Processes(
+        program, settings.host, token_file, verify_tls=settings.verify_tls, options=global_options(settings)
+    )
     try:
         if settings.host:
-            namespace, server = os.environ.get("POD_NAMESPACE", "").strip() or None, settings.host
+            context, namespace, server = None, os.environ.get("POD_NAMESPACE", "").strip() or None, settings.host
         else:
-            namespace, server = _context(processes, verify_tls=settings.verify_tls)
+            context, namespace, server = _context(processes, verify_tls=settings.verify_tls)
     except BaseException:
         processes.close()
         raise
-    return OcCluster(processes, namespace, urlsplit(server).path.rstrip("/"), count)
+    return OcCluster(processes, namespace, server, context, count)
 
 
-def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str]:
-    """Namespace and server of the current context. `config view` masks the secrets it shows.
+def global_options(settings: Settings) -> list[str]:
+    """The options of every `oc` process: which login it uses, and as whom it acts."""
+    given = (("kubeconfig", settings.kubeconfig), ("context", settings.context), ("as", settings.as_user))
+    options = [f"--{name}={value}" for name, value in given if value]
+    return options + [f"--as-group={group}" for group in settings.as_groups]
+
+
+def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str | None, str]:
+    """Name, namespace and server of the context that is used. `config view` masks the secrets it shows.
 
     Raises:
         UsageError: there is no complete context.
@@ -96,7 +106,7 @@ def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str
         if done.too_late or done.status:
             raise ValueError(refusal(done.err))
         view = json.loads(done.out)
-        namespace = view["contexts"][0]["context"].get("namespace")
+        name, namespace = view["contexts"][0].get("name"), view["contexts"][0]["context"].get("namespace")
         server = split_login(str(view["clusters"][0]["cluster"]["server"])).url
         unverified = view["clusters"][0]["cluster"].get("insecure-skip-tls-verify")
         split_login(str(view["clusters"][0]["cluster"].get("proxy-url") or ""))
@@ -107,23 +117,42 @@ def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str
         log.warning("TLS VERIFICATION IS OFF by the kubeconfig: anyone between here and the API can forge its answers")
     if is_overheard(server):
         log.warning("NO TLS to %s: anyone on the way can read the login and forge answers; use https", server)
-    return (str(namespace) if namespace else None), server
+    return (str(name) if name else None), (str(namespace) if namespace else None), server
 
 
 class OcCluster:
     """Implements `job.cluster.Cluster`."""
 
-    def __init__(self, processes: Processes, default_namespace: str | None, root: str, count: RequestCounter) -> None:
+    def __init__(
+        self,
+        processes: Processes,
+        default_namespace: str | None,
+        server: str,
+        context: str | None,
+        count: RequestCounter,
+    ) -> None:
         self._processes = processes
         self._default_namespace = default_namespace
         # `--raw` leaves out the path that the server's address has.
-        self._root = root
+        self._root = urlsplit(server).path.rstrip("/")
+        self._server = server
+        self._context = context
         self._count = count
 
     @property
     def default_namespace(self) -> str | None:
         """The namespace of the kubeconfig's context."""
         return self._default_namespace
+
+    @property
+    def server(self) -> str:
+        """The address of the API."""
+        return self._server
+
+    @property
+    def context(self) -> str | None:
+        """The kubeconfig's context, if the login comes from one."""
+        return self._context
 
     @property
     def clock_skew(self) -> float | None:
@@ -202,7 +231,12 @@ class OcCluster:
         if done.too_late:
             raise _unfinished(done.err, codes, seconds)
         if done.status:
-            raise refusal(done.err)
+            error = refusal(done.err)
+            raise (
+                refused_login(error, self._server, f"log in again: oc login {self._server}")
+                if error.code == 401
+                else error
+            )
         return _parsed(done.out, codes[-1])
 
 

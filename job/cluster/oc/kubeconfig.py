@@ -112,7 +112,9 @@ def _is_in_memory(folder: Path) -> bool:
 
 def _kubeconfig(settings: Settings) -> dict[str, object]:
     """The content of the file; JSON is YAML."""
-    cluster = {"server": settings.host, "insecure-skip-tls-verify": not settings.verify_tls}
+    cluster: dict[str, object] = {"server": settings.host, "insecure-skip-tls-verify": not settings.verify_tls}
+    if settings.ca_file and settings.verify_tls:
+        cluster["certificate-authority"] = str(Path(settings.ca_file).absolute())
     return {
         "apiVersion": "v1",
         "kind": "Config",

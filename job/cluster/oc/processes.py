@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,8 +38,17 @@ class Done(NamedTuple):
 class Processes:
     """Runs the program by openshift-client, in threads of its own, since its contexts belong to threads."""
 
-    def __init__(self, program: str, host: str | None, token_file: TokenFile | None, *, verify_tls: bool) -> None:
+    def __init__(
+        self,
+        program: str,
+        host: str | None,
+        token_file: TokenFile | None,
+        *,
+        verify_tls: bool,
+        options: Sequence[str] = (),
+    ) -> None:
         self._program = program
+        self._options = list(options)
         self._host = host
         self._token_file = token_file
         self._verify_tls = verify_tls
@@ -60,7 +70,7 @@ class Processes:
         with self._lock:
             if self._closed:
                 raise ClusterError(Reason.ABORTED, "stopped")
-            future = self._threads.submit(self._run, verb, arguments, stdin, seconds)
+            future = self._threads.submit(self._run, verb, [*arguments, *self._options], stdin, seconds)
             self._under_way.add(future)
         future.add_done_callback(self._ended)
         try:

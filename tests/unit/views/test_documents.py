@@ -36,7 +36,7 @@ def document(report: Report) -> dict[str, Any]:
 
 RUN_FIELDS = {
     *("id", "trigger", "job", "scheduled_at", "started_at", "finished_at", "outcome", "exit_status", "deployment"),
-    *("namespaces", "shard", "requests", "retries"),
+    *("namespaces", "shard", "server", "user", "requests", "retries"),
 }
 TAG_FIELDS = {
     *("namespace", "stream", "tag", "source", "result", "reason", "by", "message", "attempts", "seconds"),

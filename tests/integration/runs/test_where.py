@@ -1,0 +1,98 @@
+"""Which cluster, as whom: by context, kubeconfig, impersonation and certificate; and what is said of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+
+from tests.sandbox.client import Sandbox
+from tests.support.place import Place
+from tests.support.rights import RUN
+from tests.support.servers import Answered, serving
+
+
+def two_contexts(place: Place, folder: Path) -> Path:
+    """A kubeconfig: `stg`, the current one, leads nowhere, and `prod` to the sandbox."""
+    file = place.sandbox.kubeconfig(place.token, place.namespace)
+    config = yaml.safe_load(file.read_text())
+    clusters = [
+        {"name": "stg", "cluster": {"server": "https://127.0.0.1:1"}},
+        {**config["clusters"][0], "name": "prod"},
+    ]
+    user = config["users"][0]["name"]
+    contexts = [
+        {"name": "stg", "context": {"cluster": "stg", "user": user, "namespace": "packit-stg"}},
+        {"name": "prod", "context": {"cluster": "prod", "user": user, "namespace": place.namespace}},
+    ]
+    made = folder / "two-contexts"
+    made.write_text(json.dumps({**config, "clusters": clusters, "contexts": contexts, "current-context": "stg"}))
+    return made
+
+
+def test_a_context_beats_the_login_of_the_environment_and_is_named(place: Place, tmp_path: Path) -> None:
+    place.imported("app")
+    file = two_contexts(place, tmp_path)
+    elsewhere = {"HOST": "https://127.0.0.1:1", "NAMESPACE": None}
+    done = place.run("plan", "--kubeconfig", str(file), "--context", "prod", "--output", "table", **elsewhere)
+    assert done.status == 0, done.stderr
+    user = f"system:serviceaccount:{place.namespace}:import-images"
+    assert done.stdout.replace("\n", "").startswith(f"{place.sandbox.secure_server} (context prod) as {user}")
+    report = place.run("plan", "--context", "prod", "--output", "json", KUBECONFIG=str(file), **elsewhere).report
+    assert (report["run"]["server"], report["run"]["user"]) == (place.sandbox.secure_server, user)
+    mistyped = place.run("plan", "--context", "prodd", KUBECONFIG=str(file))
+    assert mistyped.status == 2
+    assert "no context prodd; did you mean prod?" in mistyped.stderr
+
+
+def test_a_run_as_another_user_has_that_users_rights(place: Place) -> None:
+    place.imported("app")
+    place.sandbox.create_account(place.namespace, "other", [])
+    reader = [{"apiGroups": [""], "resources": ["serviceaccounts"], "verbs": ["impersonate"]}]
+    token = place.sandbox.create_account(place.namespace, "boss", [*RUN, *reader])
+    user = f"system:serviceaccount:{place.namespace}:other"
+    done = place.run("plan", "--as", user, "--output", "json", TOKEN=token)
+    assert done.status == 3
+    assert user in done.stderr and "cannot list" in done.stderr
+    assert place.run("plan", "--as-group", "admins").status == 2
+
+
+def test_the_certificate_of_host_may_be_the_clusters_own(place: Place, tmp_path: Path) -> None:
+    place.imported("app")
+    assert place.run("plan", HOST=place.sandbox.secure_server, CA_FILE=str(place.sandbox.ca_file)).status == 0
+    (tmp_path / "none.pem").write_text("none")
+    done = place.run("plan", HOST=place.sandbox.secure_server, CA_FILE=str(tmp_path / "none.pem"))
+    assert done.status == 2 and "CA_FILE" in done.stderr
+
+
+def test_an_expired_login_says_where_and_what_to_do(place: Place) -> None:
+    with serving("", lambda _: Answered(401, b'{"kind": "Status", "message": "Unauthorized", "code": 401}')) as server:
+        done = place.run("plan", HOST=server.url, RETRIES="0")
+    assert done.status == 3
+    assert f"{server.url} refuses the login: the token is wrong or has expired" in done.stderr
+    assert "oc whoami -t" in done.stderr
+
+
+def test_a_namespace_that_is_not_there_is_told_from_one_that_may_not_be_read(place: Place, sandbox: Sandbox) -> None:
+    place.imported("app")
+    missing = place.run("plan", NAMESPACE=place.namespace + "x", TOKEN=sandbox.token)
+    assert missing.status == 2
+    assert f"there is no namespace {place.namespace}x on {sandbox.server}" in missing.stderr
+    other = sandbox.create_namespace()
+    refused = place.run("plan", NAMESPACE=other)
+    assert refused.status == 3
+    assert "cannot list" in refused.stderr
+
+
+def test_all_namespaces_are_those_with_such_tags(place: Place, sandbox: Sandbox) -> None:
+    other, empty = Place(sandbox), Place(sandbox)
+    tag = f"only-{place.namespace}"
+    for each in (place, other):
+        each.push("app", "1", tag)
+        each.stream("app", {tag: each.source("app", tag)})
+    empty.imported("app")
+    seen = place.run("plan", "-A", "--output", "json", DEPLOYMENT=tag, TOKEN=sandbox.token).report
+    assert seen["run"]["namespaces"] == sorted([place.namespace, other.namespace])
+    assert place.run("plan", "-A", DEPLOYMENT="no-such-tag-anywhere", TOKEN=sandbox.token).status == 2
+    assert place.run("run", "-A").status == 2
