@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -328,3 +329,30 @@ def test_notes_without_commits(shop: Shop) -> None:
     assert done.status == 1 and "cannot be fetched" in done.stdout
     shop.place.fault("configmaps", "GET", status={"code": 403, "message": "you may not"})
     assert shop.promote("notes").status == 3
+
+
+def test_labels_that_name_no_promoted_commit_are_reported_at_once(shop: Shop) -> None:
+    assert shop.promote("move", "web", "worker", "--yes", "--force").status == 0
+    later = shop.folder.origins["web"].commit("Later")
+    shop.build("web", later)
+    shop.place.push("worker", "by hand", labels={REVISION: "main"})
+    shop.build("beat", "1234567")
+    arguments = ("wait", "web", "worker", "--interval", "1s", "--timeout", "2s")
+    done = shop.promote(*arguments)
+    assert done.status == 6
+    assert "worker:prod: the revision label 'main' does not name a commit" in done.stderr
+    assert "beat:prod: the revision label '1234567' is not a commit of this repository; of a base image?" in done.stderr
+    assert "web:prod: the image's commit is 1 after the promoted one, on main" in done.stderr
+    text = shop.folder.config.read_text(encoding="utf-8").replace('["web:prod"]', '["web:prod"]\nlater = true')
+    shop.folder.config.write_text(text, encoding="utf-8")
+    done = shop.promote("wait", "web", *FAST, "--output", "json")
+    assert done.status == 0, done.stderr
+    assert done.report["images"][0]["state"] == "later"
+
+
+def test_the_timeout_bounds_a_check_that_hangs(shop: Shop) -> None:
+    shop.place.import_fault(latency=30)
+    began = time.monotonic()
+    done = shop.promote("wait", "web", "--timeout", "2s", "--interval", "1s")
+    assert done.status == 6, done.stderr
+    assert time.monotonic() - began < 20
