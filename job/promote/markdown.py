@@ -9,6 +9,7 @@ from job.domain.text import clean
 # CommonMark shows punctuation after a backslash literally; these have a meaning within a line, also `$` and `^` of
 # GitHub's formulas and footnotes.
 _SPECIAL = re.compile(r"([\\`*_~\[\]<>|&$^=])")
+_ESCAPED = r"\\\1"
 # A heading, a list, a quotation or a rule at the start of a line.
 _LEADING = re.compile(r"\A([#+>:-])")
 _LEADING_NUMBER = re.compile(r"\A([0-9]{1,9})([.)])")
@@ -20,7 +21,7 @@ _AUTOLINKED = re.compile(r"([@#!%]|://|\bGH|\bwww)(?=[\w.-])", re.IGNORECASE)
 
 def escape(text: str, limit: int = 500, *, starts_line: bool = True) -> str:
     """A text of at most `limit` characters in Markdown, on one line."""
-    escaped = _SPECIAL.sub(r"\\\1", clean(text, limit))
+    escaped = _SPECIAL.sub(_ESCAPED, clean(text, limit))
     escaped = _AUTOLINKED.sub(rf"\1{_GAP}", escaped)
     if not starts_line:
         return escaped
@@ -28,5 +29,5 @@ def escape(text: str, limit: int = 500, *, starts_line: bool = True) -> str:
 
 
 def link(text: str, url: str) -> str:
-    """A link; its text is escaped, its address is one of ours."""
-    return f"[{escape(text, starts_line=False)}]({url})"
+    """A link; its address is one of ours. Sites make no other link of what is within one."""
+    return f"[{_SPECIAL.sub(_ESCAPED, clean(text))}]({url})"

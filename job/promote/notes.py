@@ -67,7 +67,8 @@ def collect(workspace: Workspace, repositories: Sequence[Repository], settings: 
     }
     libraries = [repository.name for repository in repositories if not repository.feeds]
     if libraries:
-        log.info("%s feed no stream; for their notes: promote notes REPO --between TIME", ", ".join(libraries))
+        names = " ".join(libraries)
+        log.info("without streams, so not in these notes: %s; instead: promote notes %s --between TIME", names, names)
     return Notes(
         deployment=settings.wanted.deployment,
         namespaces=namespaces,

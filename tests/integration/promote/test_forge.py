@@ -92,7 +92,7 @@ def test_release_notes_of_pull_requests(shop: Shop, api: tuple[type[Api], str]) 
     shop.build("web", shop.tip("web"))
     assert shop.place.run(PUSHGATEWAY_ADDRESS=None).status == 0
     text = shop.promote("notes", "web", **token).stdout
-    assert f"- Fix web ([team/web#&#8203;7](http://{host}/team/web/pull/7), [`{shop.tip('web')[:9]}`]" in text
+    assert f"- Fix web ([team/web#7](http://{host}/team/web/pull/7), [`{shop.tip('web')[:9]}`]" in text
     assert "  - It is @&#8203;faster." in text
     template = shop.folder.folder / "notes.md.j2"
     template.write_text(
