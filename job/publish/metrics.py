@@ -94,7 +94,7 @@ def _last_success(tag: TagResult, finished: float, past: Past) -> Samples:
 
 FAMILIES: tuple[Family, ...] = (
     Family("build_info", "1; the version of import-images that ran last.", ("version",)),
-    Family("last_run_timestamp_seconds", "When the last run ended. Old: the job does not run; look at the CronJob."),
+    Family("last_run_timestamp_seconds", "When the last run ended. Older than the schedule: check the CronJob."),
     Family(
         "last_success_timestamp_seconds",
         "When a run last ended with outcome success. Older than the last run: see run_outcome and tag_failure.",
@@ -103,18 +103,18 @@ FAMILIES: tuple[Family, ...] = (
     Family("run_outcome", "1 for the outcome of the last run, 0 for the others.", ("outcome",)),
     Family("tags", "How many tags ended with each result in the last run.", ("result",)),
     Family("api_requests", "Requests of the last run to the API by HTTP status; none: no answer.", ("code",)),
-    Family("retries", "More tries of the last run, by the reason of the failure before.", ("reason",)),
+    Family("retries", "Retries of the last run, by the reason of the failure before.", ("reason",)),
     Family(
         "next_run_timestamp_seconds",
         "When the CronJob is due next. Absent: suspended, or its schedule is not known.",
     ),
     Family(
         "start_delay_seconds",
-        "How late the last scheduled run began. Absent: the last run was not a scheduled one.",
+        "How late the last scheduled run started. Absent: the last run was not a scheduled one.",
     ),
     Family(
         "tag_result",
-        "1; what became of the tag in the last run that took it.",
+        "1; the result of the tag in the last run that selected it.",
         (*TAG, "result"),
         lambda tag, finished, past: (((tag.result,), 1),),
     ),
@@ -126,7 +126,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "tag_failed_runs",
-        "How many runs in a row the tag has failed. Absent: the last did not.",
+        "How many consecutive runs the tag has failed. Absent: the last one did not.",
         TAG,
         lambda tag, finished, past: _failed_runs(tag, past),
     ),
@@ -138,7 +138,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "tag_image_info",
-        "1; the image that the tag has: digest, revision (from the image's labels), and source that it follows.",
+        "1; the image of the tag: digest, revision (from the image's labels), and the source that it follows.",
         (*TAG, "digest", "revision", "source"),
         lambda tag, finished, past: _image(tag),
     ),
@@ -162,7 +162,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "tag_held",
-        "1 while a rollback holds the tag; import-images resume lets it go.",
+        "1 while a rollback holds the tag; import-images resume releases it.",
         TAG,
         lambda tag, finished, past: _one(None if tag.hold is None else 1),
     ),
@@ -174,19 +174,19 @@ FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "tag_hold_end_timestamp_seconds",
-        "Until when the tag is held. Absent: until somebody resumes it.",
+        "Until when the tag is held. Absent: until import-images resume.",
         TAG,
         lambda tag, finished, past: _unix(tag.hold.until if tag.hold else None),
     ),
     Family(
         "tag_rollback_targets",
-        "Earlier images of the tag that the registry still has (CHECK_HORIZON). Below 2: soon there is no way back.",
+        "Earlier images of the tag that the registry still has (CHECK_HORIZON). Below 2: soon nothing to roll back to.",
         TAG,
         lambda tag, finished, past: _one(tag.rollback_targets),
     ),
     Family(
         "rollout_healthy",
-        "1 if the workload came up with what the last run imported, else 0; see the report, or import-images status.",
+        "1 if the workload became healthy with what a run imported, else 0; see the report, or import-images status.",
         WORKLOAD,
     ),
     Family("rollout_seconds", "How long the workload's rollout was watched in the last run.", WORKLOAD),
