@@ -139,10 +139,15 @@ class Actor:
         while self.next_request() is not None:
             self.go()
 
+    def signal(self, number: signal.Signals) -> None:
+        """Send it a signal; nothing where it has ended."""
+        if self.process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
+
     def kill(self) -> None:
         """End it as a node that dies does."""
-        with suppress(ProcessLookupError):
-            os.kill(self.process.pid or 0, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
 
     def ended(self, patience: float = PATIENCE) -> Ended:
         """Wait for its end; a killed one has the status -9."""
