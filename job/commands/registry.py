@@ -66,7 +66,7 @@ def _rollback(call: Invocation) -> int:
 def _resume(call: Invocation) -> int:
     from job.commands.rollback import resume
 
-    return resume(call.settings, call.stop, as_table=call.as_table)
+    return resume(call.settings, call.stop, as_table=call.as_table, yes=call.options.yes)
 
 
 def _status(call: Invocation) -> int:
@@ -186,15 +186,16 @@ COMMANDS = (
     Command(
         "resume",
         "release a held tag: restore its source, import, and watch the rollout",
-        "",
+        "Asks where the registry still has the image that was rolled back from.",
         _resume,
         settings=_TAG_SETTINGS,
+        flags=(Flag("--yes", "do not ask where the registry still has the image that was rolled back from"),),
         arguments=_ONE_TAG,
         examples=("import-images resume packit-worker:prod -n packit-prod",),
         statuses={
             ExitStatus.SUCCESS: "The tag is released and imported, and its workloads are healthy.",
             ExitStatus.ATTENTION: "Released, but the import failed or its workloads could not be watched.",
-            ExitStatus.USAGE: "Bad usage or settings, or the tag is not held; nothing was changed.",
+            ExitStatus.USAGE: "Bad usage or settings, the tag is not held, or not confirmed; nothing was changed.",
             ExitStatus.CLUSTER_UNUSABLE: _NO_RIGHT,
             ExitStatus.UNHEALTHY: "Imported, and a rollout did not become healthy.",
             ExitStatus.ABORTED: "Stopped by a signal.",

@@ -13,9 +13,10 @@ from typing import Any
 from job.commands.rollback_plan import Asked, Undoing, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
-from job.domain.holds import Terms, hold_of, is_over
+from job.domain.holds import Terms, hold_of, is_over, source_before
 from job.domain.model import (
     Command,
+    Hold,
     Identity,
     Item,
     Report,
@@ -32,7 +33,9 @@ from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
 from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer
-from job.imagestreams.retag import current_user, read_stream, release_hold, roll_back
+from job.imagestreams.lookup import Question
+from job.imagestreams.retag import current_user, release_hold, roll_back
+from job.imagestreams.rewrite import read_stream
 from job.journal.records import Journal, belongs_to
 from job.journal.store import JournalStore
 from job.publish.publisher import publish
@@ -77,14 +80,19 @@ def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) ->
         return _roll_back(where, found, target, plan, survey, as_table=as_table)
 
 
-def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    """Release a held tag, import what it follows, and watch what follows it; returns the exit status."""
+def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False) -> int:
+    """Release a held tag, import what it follows, and watch what follows it; returns the exit status.
+
+    Asks where the registry still has the image that was rolled back from, unless `yes`.
+    """
     with place(settings, stop) as where:
         found = find_one(where)
         name, hold = found.name, hold_of(found.tag)
         if hold is None:
             over = ": its hold is over, since the tag was moved" if is_over(found.tag) else ""
             raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was changed"])
+        if not yes:
+            _confirm_resume(where, found, hold)
         survey = where.survey([name.namespace])
         if stop:
             raise StoppedError(_STOPPED)
@@ -97,6 +105,30 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool) -> int:
         imported = import_waves(run, [(stream, choices)], workloads=survey.workloads, journals=journals)
         imported = _with_server_import(where, run, imported, survey)
         return _end(where, started, imported, survey, as_table=as_table, more={"released": hold_document(hold)})
+
+
+def _confirm_resume(where: Place, found: Found, hold: Hold) -> None:
+    """Ask where a release would import the bad image again.
+
+    Raises:
+        UsageError: the answer is no, or there is no terminal to ask on.
+    """
+    name, before = found.name, source_before(found.tag)
+    if before is None or hold.bad is None:
+        return
+    question = Question(name.namespace, name.stream, *before, tag=name.tag)
+    answer = where.look_up([question])[question]
+    if answer.image is None:
+        log.warning("%s: whether the registry still has the bad image is not known: %s", name, answer.message)
+        return
+    if answer.image.digest != hold.bad:
+        return
+    problem = f"{before[0]} still is {hold.bad}, the image that {name} was rolled back from"
+    if not is_there():
+        raise UsageError([f"{problem}; to import it nevertheless: --yes"])
+    terminal = Terminal(where.stopping, _STOPPED)
+    if not agreed(terminal.ask(f"{problem}. Import it nevertheless? [y/N] ")):
+        raise UsageError(["Aborted; nothing was changed."])
 
 
 def _skip(stream: Stream, tag: Tag) -> Skip | None:

@@ -50,13 +50,21 @@ def moments_of(items: Sequence[Item]) -> tuple[Moment, ...]:
     return tuple(found)
 
 
+def bad_images(items: Sequence[Item]) -> frozenset[str]:
+    """The digests of images that the tag was rolled back from, unless it was moved to them again since."""
+    newest: dict[str, Moment] = {}
+    for moment in moments_of(items):
+        newest.setdefault(moment.item.digest, moment)
+    return frozenset(digest for digest, moment in newest.items() if moment.left)
+
+
 def _first(items: Sequence[Item]) -> dict[str, int]:
     """Where each image stands that first came, in a history that begins with the newest: a larger one came earlier."""
     return {item.digest: index for index, item in enumerate(items)}
 
 
 def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item, ...]:
-    """The images older than the current one by when they first came, newest first, each once.
+    """The images older than the current one by when they first came, newest first, each once, without bad ones.
 
     Args:
         items: the history, newest first.
@@ -65,8 +73,12 @@ def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item
     if not items:
         return ()
     first = _first(items)
-    current = items[0].digest
-    older = [item for index, item in enumerate(items) if first[item.digest] == index and item.digest != current]
+    current, bad = items[0].digest, bad_images(items)
+    older = [
+        item
+        for index, item in enumerate(items)
+        if first[item.digest] == index and item.digest != current and item.digest not in bad
+    ]
     came = hold.came if hold else None
     if hold is None or first[current] > 0:
         # Where the history was pruned, the hold may know of a time before.

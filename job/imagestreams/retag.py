@@ -8,12 +8,10 @@ imported from where the tag takes its images from.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
-from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAMS, SELF_SUBJECT_REVIEWS, Cluster
-from job.domain.errors import ClusterError, ImportImagesError
+from job.cluster import IMAGE_STREAM_IMPORTS, SELF_SUBJECT_REVIEWS, Cluster
+from job.domain.errors import ClusterError
 from job.domain.history import came_first
 from job.domain.holds import (
     ANNOTATION,
@@ -25,52 +23,31 @@ from job.domain.holds import (
     original_of,
     without_annotation,
 )
-from job.domain.model import Item, Reason, Source, Stream, Tag, TagName
+from job.domain.model import Item, Source, Stream, Tag, TagName
 from job.domain.retries import Attempts
+from job.domain.shell import oc
 from job.domain.text import clean
 from job.imagestreams.api_types import (
     answer_from,
-    as_written,
     import_of,
     items_of,
-    put_of,
     reference_of,
     spelt_repository,
     stream_from,
 )
+from job.imagestreams.rewrite import (
+    Json,
+    MovedError,
+    NoHoldError,
+    NotThereError,
+    UncertainError,
+    read_stream,
+    rewrite,
+    to_the_end,
+)
 from job.runtime.retry import Retrier
 
 log = logging.getLogger(__name__)
-
-Json = Mapping[str, Any]
-# What it takes to change a tag, for whoever was refused.
-RIGHT = "grant update on imagestreamtags, or add the rollback component"
-
-
-class MovedError(ImportImagesError):
-    """Somebody else changed the tag meanwhile; nothing was written."""
-
-
-class NoHoldError(ImportImagesError):
-    """There is no hold to let go of; nothing was touched."""
-
-    exit_status = 2
-
-
-class NotThereError(ImportImagesError):
-    """The tag cannot be moved; nothing was touched, or all was put back."""
-
-
-class UncertainError(ImportImagesError):
-    """A write to the tag was sent, and no read afterwards could tell what came of it.
-
-    Attributes:
-        reason: why nothing more could be read.
-    """
-
-    def __init__(self, message: str, reason: Reason) -> None:
-        super().__init__(message)
-        self.reason = reason
 
 
 def current_user(cluster: Cluster) -> str | None:
@@ -89,11 +66,6 @@ def current_user(cluster: Cluster) -> str | None:
     user = status.get("userInfo") if isinstance(status, dict) else None
     name = user.get("username") if isinstance(user, dict) else None
     return clean(str(name), 200) if name else None
-
-
-def read_stream(cluster: Cluster, name: TagName, retrier: Retrier) -> Json:
-    """The JSON of the tag's stream."""
-    return retrier.call(lambda: cluster.get(IMAGE_STREAMS, name.namespace, name.stream))
 
 
 def roll_back(
@@ -147,7 +119,7 @@ def roll_back(
             raise moved
         return before
 
-    stream = _rewrite(cluster, name, change, is_ours, retrier)
+    stream = rewrite(cluster, name, change, is_ours, retrier)
     if isinstance(target, str):
         try:
             stream = _import(cluster, name, stream, target, retrier, timeout)
@@ -162,8 +134,28 @@ def roll_back(
         return tag
     if isinstance(target, Item):
         raise moved
-    _rewrite(cluster, name, undo, lambda stream, tag: not is_ours(stream, tag), _to_the_end(retrier))
-    raise NotThereError(f"{name} was put as it was before: {target} did not come in from the registry")
+    try:
+        rewrite(cluster, name, undo, lambda stream, tag: not is_ours(stream, tag), to_the_end(retrier))
+    except (ClusterError, UncertainError) as error:
+        raise UncertainError(
+            f"{name} in {name.namespace} points to {target}, which the registry did not give, and restoring it failed: "
+            f"{error}; repair it: {_repair(name, before)}",
+            error.reason,
+        ) from error
+    raise NotThereError(f"{name} was restored to what it was before: the registry did not give {target}")
+
+
+def _repair(name: TagName, reference: Json) -> str:
+    """The command that makes a tag follow a registry again as a spec tag says; it also ends the hold."""
+    policy = reference.get("importPolicy") or {}
+    options = [
+        *(["--scheduled"] if policy.get("scheduled") is True else []),
+        *(["--insecure"] if policy.get("insecure") is True else []),
+        *([f"--import-mode={policy['importMode']}"] if policy.get("importMode") not in (None, "", "Legacy") else []),
+        *(["--reference-policy=local"] if (reference.get("referencePolicy") or {}).get("type") == "Local" else []),
+    ]
+    source = str((reference.get("from") or {}).get("name"))
+    return oc(name.namespace, "tag", "--source=docker", *options, source, str(name))
 
 
 def _held(data: Json, stream: Stream, tag: Tag, target: Item | str, terms: Terms, bad: str) -> Json:
@@ -228,7 +220,7 @@ def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
             raise NoHoldError(f"the hold on {name} does not tell what was there before; {advice}")
         return freed
 
-    after = _rewrite(cluster, name, change, lambda stream, tag: hold_of(tag) is None, retrier)
+    after = rewrite(cluster, name, change, lambda stream, tag: hold_of(tag) is None, retrier)
     had = {tag.name: tag.current for tag in before[0].tags}
     return replace(after, tags=tuple(replace(tag, current=had.get(tag.name, tag.current)) for tag in after.tags))
 
@@ -242,68 +234,7 @@ def remove_stale_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stre
             raise NoHoldError(f"{name}: the annotation of its hold has gone already")
         return without_annotation(reference)
 
-    return _rewrite(cluster, name, change, lambda stream, tag: not is_over(tag), retrier)
-
-
-def _rewrite(
-    cluster: Cluster,
-    name: TagName,
-    change: Callable[[Json, Stream, Tag], Json],
-    is_done: Callable[[Stream, Tag], bool],
-    retrier: Retrier,
-) -> Stream:
-    """Write a spec tag at the version that was read; after a lost answer a read tells whether it took effect.
-
-    A write that was answered stays written where nobody can read the stream afterwards: it is then told as far as it
-    is known.
-
-    Raises:
-        UncertainError: a write was not answered, and no read afterwards told whether it took effect.
-        ClusterError: the API refused, and nothing was written.
-    """
-    doubtful = False
-    attempts = Attempts()
-    while True:
-        data = _read(cluster, name, retrier, doubtful=doubtful)
-        stream = stream_from(data)
-        tag = stream.tag(name.tag)
-        if tag is None:
-            raise NotThereError(f"{name} is no longer in {name.namespace}")
-        if doubtful and is_done(stream, tag):
-            return stream
-        try:
-            reference = change(data, stream, tag)
-            answer = cluster.replace(IMAGE_STREAM_TAGS, name.namespace, put_of(stream, reference))
-        except ClusterError as error:
-            lost = error.may_have_taken_effect
-            if error.code == 403:
-                raise ClusterError(Reason.FORBIDDEN, f"{error} ({RIGHT})", code=403) from error
-            try:
-                attempts = retrier.wait(error, attempts)
-            except ClusterError:
-                found = stream_from(_read(cluster, name, retrier, doubtful=True)) if lost else None
-                left = found.tag(name.tag) if found else None
-                if found and left and is_done(found, left):
-                    return found
-                raise
-            doubtful |= lost
-            continue
-        try:
-            return stream_from(read_stream(cluster, name, _to_the_end(retrier)))
-        except ClusterError as error:
-            log.warning("%s/%s was changed, but cannot be read any more: %s", name.namespace, name, error)
-            return as_written(data, reference, answer)
-
-
-def _read(cluster: Cluster, name: TagName, retrier: Retrier, *, doubtful: bool) -> Json:
-    """The stream; where a write to it is in doubt, a read that fails leaves it so."""
-    try:
-        return read_stream(cluster, name, retrier)
-    except ClusterError as error:
-        if not doubtful:
-            raise
-        check = f"check it: import-images history {name} -n {name.namespace}"
-        raise UncertainError(f"whether {name} was changed is not known: {error}; {check}", error.reason) from error
+    return rewrite(cluster, name, change, lambda stream, tag: not is_over(tag), retrier)
 
 
 def _import(
@@ -339,8 +270,3 @@ def _import(
                 log.error("%s: %s", name, error)
                 return stream_from(read_stream(cluster, name, retrier))
         stream = stream_from(read_stream(cluster, name, retrier))
-
-
-def _to_the_end(retrier: Retrier) -> Retrier:
-    """The same, whatever signal comes: what was begun is not left half done."""
-    return replace(retrier, stopping=lambda: False)

@@ -6,11 +6,13 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from job.domain.errors import ImportImagesError
+from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import Terms, hold_of
-from job.domain.model import Blame, By, Item, Result, Rollout, RolloutResult, TagName, TagResult
+from job.domain.model import Blame, By, Item, Result, Rollout, RolloutResult, Tag, TagName, TagResult
 from job.domain.text import clean, humanize
-from job.imagestreams.retag import UncertainError, current_user, roll_back
+from job.imagestreams.api_types import stream_from
+from job.imagestreams.retag import current_user, roll_back
+from job.imagestreams.rewrite import UncertainError, read_stream
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
 from job.runtime.retry import retrier
@@ -18,6 +20,8 @@ from job.workloads.followers import Moved
 from job.workloads.image_triggers import Workload
 
 log = logging.getLogger(__name__)
+
+READ_RETRIES = 3
 
 
 def roll_back_bad(
@@ -93,16 +97,35 @@ def _roll_back(run: Run, result: TagResult, name: TagName, why: str, by: str | N
         )
     except UncertainError as error:
         log.error("%s/%s: %s", name.namespace, name, error)
-        # Which image the tag has now, and whether it is held, is not known.
-        message = f"{why}; {error}"
-        return replace(result, result=Result.FAILED, reason=error.reason, by=By.API, message=message, after=None)
+        return _by_read(run, result, name, why, error)
     except ImportImagesError as error:
         log.error("%s/%s was not rolled back: %s", name.namespace, name, error)
         return replace(result, message=f"{why}; not rolled back: {error}")
+    return _rolled_back(result, tag, why)
+
+
+def _rolled_back(result: TagResult, tag: Tag, why: str) -> TagResult:
+    assert result.before is not None
     return replace(
         result,
         result=Result.ROLLED_BACK,
         after=replace(result.before, imported_at=tag.current.imported_at if tag.current else None),
-        message=f"rolled back from {result.after.digest}: {why}",
+        message=f"rolled back from {result.after.digest if result.after else 'an unknown image'}: {why}",
         hold=hold_of(tag),
     )
+
+
+def _by_read(run: Run, result: TagResult, name: TagName, why: str, error: UncertainError) -> TagResult:
+    """The result of a rollback whose answer was lost: what a later read shows, which must not give up soon."""
+    patient = retrier(max(run.settings.retries, READ_RETRIES), lambda: bool(run.stop))
+    try:
+        tag = stream_from(read_stream(run.cluster, name, patient)).tag(name.tag)
+    except ClusterError:
+        # Which image the tag has now, and whether it is held, is not known.
+        message = f"{why}; {error}"
+        return replace(result, result=Result.FAILED, reason=error.reason, by=By.API, message=message, after=None)
+    if tag is None or tag.current is None:
+        return replace(result, after=None, message=f"{why}; the tag was removed meanwhile")
+    if result.before and tag.current.digest == result.before.digest and hold_of(tag):
+        return _rolled_back(result, tag, why)
+    return replace(result, message=f"{why}; not rolled back: {error}")

@@ -18,7 +18,8 @@ from job.domain.selection import Choice, choose
 from job.domain.times import iso
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
-from job.imagestreams.retag import UncertainError, release_hold, remove_stale_hold
+from job.imagestreams.retag import release_hold, remove_stale_hold
+from job.imagestreams.rewrite import UncertainError
 from job.run.context import Run
 from job.runtime.pool import gather
 

@@ -64,7 +64,7 @@ def test_by_hand(place: Place) -> None:
 
     place.sandbox.image_behaves(bad, "ready")
     fix = place.push("worker", "fixed")
-    resumed = place.run("resume", "worker", "--output", "json")
+    resumed = place.run("resume", "worker", "--yes", "--output", "json")
     assert resumed.status == 0, resumed.stderr
     assert resumed.results == {"worker:prod": "updated"}
     assert {rollout["result"] for rollout in resumed.report["rollouts"]} == {"healthy"}
@@ -102,7 +102,7 @@ def test_unattended(place: Place) -> None:
     assert again.results == {"worker:prod": "skipped held", "web:prod": "unchanged"}
 
     fix = place.push("worker", "fixed")
-    resumed = place.run("resume", "worker:prod")
+    resumed = place.run("resume", "worker:prod", "--yes")
     assert resumed.status == 0, resumed.stderr
     assert until(lambda: place.images("worker") == {fix})
     assert spec_tag(place, "worker") == before

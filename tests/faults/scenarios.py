@@ -86,7 +86,7 @@ def _held_and_releasable(world: World) -> None:
     run_once(world, "run")
     assert world.held("a")
     world.push("a")
-    run_once(world, "resume", "a")
+    run_once(world, "resume", "a", "--yes")
     assert world.hold("a") is None
     _all_current(world)
 
@@ -95,7 +95,7 @@ def _held(world: World) -> tuple[str, ...]:
     old, _ = world.stream("a", images=2, workload="Deployment")
     run_once(world, "rollback", "a", "--to", old, "--yes")
     world.push("a")
-    return ("resume", "a")
+    return ("resume", "a", "--yes")
 
 
 def _released(world: World) -> None:
@@ -135,7 +135,7 @@ def _recovers(world: World) -> None:
     assert not world.held("a") or world.place.current("a") == first
     world.push("a")
     if world.held("a"):
-        run_once(world, "resume", "a")
+        run_once(world, "resume", "a", "--yes")
     run_once(world, "run", environment=ROLLS_BACK)
     _all_current(world)
     until(lambda: world.place.images("a") == {world.wanted["a"]})

@@ -117,7 +117,7 @@ class Sequence(RuleBasedStateMachine):
     @rule(name=names)
     def resume(self, name: str) -> None:
         held = self.world.held(name)
-        ended = self._command("resume", name)
+        ended = self._command("resume", name, "--yes")
         # After a rollback it is the identity.
         assert (ended.status != 2) == held, ended.stderr
         if held:
@@ -127,7 +127,7 @@ class Sequence(RuleBasedStateMachine):
     @rule(command=commands, name=names, how=HOWS, number=ANYWHERE, onwards=st.booleans())
     def struck(self, command: str, name: str, how: How, number: int, onwards: bool) -> None:
         """The process is killed, or loses connections, at one of its requests."""
-        arguments = {"run": (), "rollback": (name, "--yes"), "resume": (name,)}[command]
+        arguments = {"run": (), "rollback": (name, "--yes"), "resume": (name, "--yes")}[command]
         self._command(command, *arguments, strike=Strike(how, number, onwards=onwards))
 
     @rule(number=ANYWHERE, name=names, second=commands)
@@ -139,7 +139,7 @@ class Sequence(RuleBasedStateMachine):
                 if actor.next_request() is None:
                     break
                 actor.go()
-            arguments = {"run": (), "rollback": (name, "--yes"), "resume": (name,)}[second]
+            arguments = {"run": (), "rollback": (name, "--yes"), "resume": (name, "--yes")}[second]
             before = currents(world)
             other, _ = world.run(second, *arguments)
             check(world, other, before)

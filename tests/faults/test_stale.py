@@ -91,10 +91,10 @@ def test_a_rollback_and_a_resume_that_see_an_older_tag(gets: int, sandbox: Sandb
     if not world.held("a"):
         run_once(world, "rollback", "a", "--to", first, "--yes")
     show = keep_view(world)
-    run_once(world, "resume", "a")
+    run_once(world, "resume", "a", "--yes")
     show(0, gets)
     try:
-        again, _ = world.run("resume", "a")
+        again, _ = world.run("resume", "a", "--yes")
     finally:
         sandbox.remove_faults()
     assert again.status in (0, 1, 2), again.stderr
@@ -110,7 +110,7 @@ def test_a_run_that_sees_a_hold_which_was_released(lists: int | None, sandbox: S
     _rolled_back(world)
     world.push("a")
     show = keep_view(world)
-    run_once(world, "resume", "a")
+    run_once(world, "resume", "a", "--yes")
     show(lists, 0)
     try:
         ended, _ = world.run("run")

@@ -173,7 +173,7 @@ def test_what_somebody_retagged_by_hand_is_left_as_it_is(held: Held) -> None:
     body = {"kind": "ImageStreamTag", "apiVersion": "image.openshift.io/v1", "metadata": metadata, "tag": spec}
     place.sandbox.replace(f"{IMAGE}/namespaces/{place.namespace}/imagestreamtags/app:prod", body)
     assert place.current("app") == held.bad
-    resumed = held.run("resume", "app")
+    resumed = held.run("resume", "app", "--yes")
     assert resumed.status == 2
     assert "is not held: a hold was on it and is over" in resumed.stderr
     done = held.run()

@@ -385,7 +385,7 @@ def test_the_reason_of_a_rollback(place: Bed) -> None:
         assert HOLD in place.spec(name)["annotations"]
         for told in (
             place.run("history", name, "--output", "table"),
-            place.run("resume", name, "--output", output),
+            place.run("resume", name, "--yes", "--output", output),
         ):
             assert told.status == 0, told.stderr
             assert_harmless(told.stdout + told.stderr)

@@ -60,7 +60,7 @@ def test_those_of_the_rollback_component_are_enough(sandbox: Sandbox) -> None:
     assert (done.status, done.results) == (5, {"worker:prod": "rolled_back"}), done.stderr
     assert [each["result"] for each in done.report["rollouts"]] == ["failed", "healthy"]
     place.push("worker", f"{place.namespace} fixed")
-    assert place.run("resume", "worker").status == 0
+    assert place.run("resume", "worker", "--yes").status == 0
     # One step back is the bad one, which came between the two.
     assert place.run("rollback", "worker", "--yes", "--to", "2").status == 0
     assert place.run("history", "worker", "--check").status == 0

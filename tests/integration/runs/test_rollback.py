@@ -109,11 +109,12 @@ class TestWhichImage:
         last = back(place)
         assert last.status == 2
         assert "its history has no earlier image" in last.stderr
-        assert place.run("resume", "app").status == 0
+        assert place.run("resume", "app", "--yes").status == 0
         assert place.current("app") == third
         assert spec_of(place) == original
-        # Newest first the history now reads 3, 1, 2, 3, 2, 1.
-        assert back(place, "--to", "2").status == 0
+        # Newest first the history now reads 3, 1, 2, 3, 2, 1, and 2 was itself rolled back from.
+        assert back(place, "--to", "2").status == 2
+        assert back(place).status == 0
         assert place.current("app") == first
 
     @slow(WHOLE_RUN)
@@ -151,7 +152,7 @@ class TestWhichImage:
         assert place.run().results == {"app:prod": "skipped held"}
         # From there to one of the history, still with the first original.
         assert back(place, "--to", bad).status == 0
-        assert place.run("resume", "app").status == 0
+        assert place.run("resume", "app", "--yes").status == 0
         assert spec_of(place) == original
 
     @slow(WHOLE_RUN)
@@ -171,7 +172,7 @@ class TestWhichImage:
         place.fault("imagestreamimports$", "POST", body='"import": *true', status={"code": 422, "message": "no more"})
         done = back(place, "--to", older)
         assert done.status == 1
-        assert "was put as it was before" in done.stderr
+        assert "was restored to what it was before" in done.stderr
         assert spec_of(place) == original
         assert HOLD not in (place.spec("app").get("annotations") or {})
 
@@ -186,13 +187,17 @@ class TestWhichImage:
         assert place.current("app") == old
 
     @slow(WHOLE_RUN)
-    def test_one_that_was_rolled_back_from_is_warned_of(self, place: Place) -> None:
-        history_of(place, "old", "bad")
+    def test_one_that_was_rolled_back_from_is_skipped_unless_it_is_named(self, place: Place) -> None:
+        old, bad = history_of(place, "old", "bad")
         assert back(place).status == 0
         place.push("app", "fixed")
         assert place.run("resume", "app").status == 0
+        # The bad image is not what a second rollback goes to, unless it is named.
         done = back(place)
-        assert any("itself rolled back from" in each for each in done.report["warnings"])
+        assert (done.status, place.current("app"), done.report["warnings"]) == (0, old, [])
+        named = back(place, "--to", bad)
+        assert (named.status, place.current("app")) == (0, bad)
+        assert any("itself rolled back from" in each for each in named.report["warnings"])
 
 
 class TestWhatCannotBe:
@@ -259,7 +264,7 @@ class TestWhatCannotBe:
     def test_resume_without_a_hold(self, place: Place) -> None:
         history_of(place, "1", "2")
         version = place.versions()
-        done = place.run("resume", "app")
+        done = place.run("resume", "app", "--yes")
         assert (done.status, done.stdout) == (2, "")
         assert "is not held; nothing was changed" in done.stderr
         assert place.versions() == version
@@ -287,7 +292,7 @@ class TestThereAndBack:
         assert {k: v for k, v in held["annotations"].items() if k != HOLD} == reference.get("annotations", {})
         assert place.run().results == {"app:prod": "skipped held"}
         with place.sandbox.settings(import_controller=True):
-            done = place.run("resume", "app", "--output", "json", RETRIES="4")
+            done = place.run("resume", "app", "--yes", "--output", "json", RETRIES="4")
         assert done.status == 0, done.stderr
         assert done.results == {"app:prod": "updated"}
         assert done.report["released"]["image"] == old
@@ -300,7 +305,7 @@ class TestThereAndBack:
         done = back(place)
         assert done.tags["app:prod"]["moved_with"] == ["live"]
         assert place.current("app", "live") == old
-        done = place.run("resume", "app", "--output", "json")
+        done = place.run("resume", "app", "--yes", "--output", "json")
         assert done.tags["app:prod"]["moved_with"] == ["live"]
         assert place.current("app", "live") == bad
 
@@ -312,7 +317,7 @@ class TestThereAndBack:
         before = spec_of(place)
         assert back(place).status == 0
         assert place.current("app") == old
-        done = place.run("resume", "app", "--output", "json")
+        done = place.run("resume", "app", "--yes", "--output", "json")
         assert (done.status, done.results) == (0, {"app:prod": "updated"})
         assert spec_of(place) == before
         assert place.current("app") == bad
@@ -349,7 +354,7 @@ class TestThereAndBack:
         assert back(place).status == 0
         place.push("app", "newer")
         place.import_fault("app", status={"code": 403, "message": "not for you"})
-        done = place.run("resume", "app", "--output", "json")
+        done = place.run("resume", "app", "--yes", "--output", "json")
         assert done.status == 1, done.stderr
         assert done.results == {"app:prod": "failed forbidden"}
         assert spec_of(place) == before
@@ -435,7 +440,7 @@ class TestMeanwhile:
         assert [each["image"] for each in place.history("app")] == [old, bad, old]
         place.sandbox.remove_faults()
         place.fault("imagestreamtags/", "PUT", times=1, **fault)
-        resumed = place.run("resume", "app", "--output", "json")
+        resumed = place.run("resume", "app", "--yes", "--output", "json")
         assert resumed.status == 0, resumed.stderr
         assert resumed.results == {"app:prod": "updated"}
         assert spec_of(place) == before
@@ -457,6 +462,45 @@ class TestMeanwhile:
         assert place.current("app") == old
 
 
+def test_a_write_of_which_nothing_is_known(place: Place) -> None:
+    """It takes effect, its answer is lost, and no read succeeds afterwards."""
+    old, _ = history_of(place, "old", "bad")
+    place.fault("imagestreamtags/", "PUT", reset="after", times=1)
+    place.fault("imagestreams/app$", "GET", after=2, status={"code": 503})
+    done = place.run("rollback", "app", "--yes", RETRIES="0")
+    place.sandbox.remove_faults()
+    assert place.current("app") == old
+    assert done.status == 1
+    assert "nothing was" not in done.stderr
+    assert "whether app:prod was changed is not known" in done.stderr
+    assert f"check it: import-images history app:prod -n {place.namespace}" in done.stderr
+
+
+def test_a_restore_that_fails_says_how_to_repair_the_tag(place: Place) -> None:
+    history_of(place, "old", "bad")
+    older = place.push("app", "older", "archive")
+    place.fault("imagestreamimports$", "POST", body='"import": *true', status={"code": 422, "message": "no more"})
+    place.fault("imagestreamtags/", "PUT", after=1, status={"code": 503})
+    done = back(place, "--to", older, RETRIES="0")
+    assert done.status == 1, done.stderr
+    assert f"points to {older}, which the registry did not give, and restoring it failed" in done.stderr
+    repair = f"oc -n {place.namespace} tag --source=docker --insecure {place.source('app')} app:prod"
+    assert done.stderr.rstrip().endswith(f"repair it: {repair}")
+
+
+def test_resume_asks_where_the_registry_still_has_the_bad_image(place: Place) -> None:
+    old, bad = history_of(place, "old", "bad")
+    assert back(place).status == 0
+    refused = place.run("resume", "app")
+    assert (refused.status, refused.stdout) == (2, "")
+    assert f"still is {bad}, the image that app:prod was rolled back from" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert (place.current("app"), place.run().results) == (old, {"app:prod": "skipped held"})
+    fixed = place.push("app", "fixed")
+    assert place.run("resume", "app").status == 0
+    assert place.current("app") == fixed
+
+
 def test_the_right_to_move_a_tag_is_needed(place: Place) -> None:
     _, bad = history_of(place, "old", "bad")
     before = spec_of(place)
@@ -467,7 +511,7 @@ def test_the_right_to_move_a_tag_is_needed(place: Place) -> None:
     assert (place.current("app"), spec_of(place)) == (bad, before)
     assert back(place).status == 0
     version = place.versions()
-    refused = place.run("resume", "app", TOKEN=token)
+    refused = place.run("resume", "app", "--yes", TOKEN=token)
     assert refused.status == 3
     assert "grant update on imagestreamtags" in refused.stderr
     assert place.versions() == version
@@ -603,7 +647,7 @@ class TestMetrics:
         )
         for name in untouched:
             assert after[name] == before[name], name
-        resumed = place.run("resume", "app:prod", DEPLOYMENT=None)
+        resumed = place.run("resume", "app:prod", "--yes", DEPLOYMENT=None)
         assert resumed.status == 0
         now = place.metrics()
         assert "tag_held" not in now

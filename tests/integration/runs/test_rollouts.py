@@ -278,6 +278,27 @@ def test_only_an_image_that_is_to_blame_is_rolled_back(place: Place) -> None:
 
 
 @slow(WHOLE_RUN)
+@pytest.mark.parametrize("reads", [2, None], ids=["a later read shows it", "no read shows it"])
+def test_a_rollback_whose_answer_is_lost(place: Place, reads: int | None) -> None:
+    follow(place, "web")
+    old = place.current("web")
+    bad = place.push("web", unique(place, f"lost {reads}"))
+    place.sandbox.image_behaves(bad, "crash")
+    place.fault("imagestreamtags/", "PUT", reset="after", times=1)
+    place.fault("imagestreams/web$", "GET", after=1, times=reads, status={"code": 503})
+    done = place.run(**ROLLS_BACK, RETRIES="0")
+    place.sandbox.remove_faults()
+    assert (done.status, place.current("web")) == (5, old), done.stderr
+    tag = done.tags["web:prod"]
+    if reads is None:
+        assert (tag["result"], tag["after"]) == ("failed", None)
+        assert "was changed is not known" in tag["message"]
+        return
+    assert (tag["result"], tag["after"]["digest"]) == ("rolled_back", old)
+    assert place.metrics()["tag_held"] == {of("web"): 1}
+
+
+@slow(WHOLE_RUN)
 def test_a_bad_one_that_cannot_be_put_back_is_told(sandbox: Sandbox, tmp_path: Path) -> None:
     place = Place(sandbox, WATCH)
     follow(place, "web")
@@ -343,7 +364,7 @@ def test_resume_to_an_image_that_is_bad(place: Place) -> None:
     worse = place.push("web", unique(place, "worse"))
     place.sandbox.image_behaves(worse, "crash")
     with place.sandbox.settings(import_controller=True):
-        done = place.run("resume", "web", "--output", "json", **ROLLS_BACK)
+        done = place.run("resume", "web", "--yes", "--output", "json", **ROLLS_BACK)
     assert done.status == 5, done.stderr
     assert (done.report["kind"], done.results) == ("Resume", {"web:prod": "rolled_back"})
     assert rollouts(done) == {"web": "failed, healthy"}
@@ -352,6 +373,6 @@ def test_resume_to_an_image_that_is_bad(place: Place) -> None:
     assert hold["bad"] == worse
     assert hold["original"]["from"] == before["from"]
     assert place.metrics()["tag_held"] == {of("web"): 1}
-    plain = place.run("resume", "web", "--output", "json")
+    plain = place.run("resume", "web", "--yes", "--output", "json")
     assert (plain.status, plain.results) == (5, {"web:prod": "updated"})
     assert place.current("web") == worse

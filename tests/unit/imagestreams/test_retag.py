@@ -15,15 +15,8 @@ from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, Terms, hold_of
 from job.domain.model import Item, Reason, Tag, TagName
 from job.imagestreams import retag
-from job.imagestreams.retag import (
-    MovedError,
-    NoHoldError,
-    NotThereError,
-    UncertainError,
-    release_hold,
-    remove_stale_hold,
-    roll_back,
-)
+from job.imagestreams.retag import release_hold, remove_stale_hold, roll_back
+from job.imagestreams.rewrite import MovedError, NoHoldError, NotThereError, UncertainError
 from job.runtime.retry import Retrier, retrier
 from tests.unit.objects import ManualClock
 from tests.unit.scripted import (
@@ -237,7 +230,7 @@ class TestFromTheRegistry:
         cluster = Cluster()
         before = cluster.reference
         cluster.registry[f"quay.io/packit/prod@{OLDER}"] = failure("NotFound", "no such image")
-        with pytest.raises(NotThereError, match="was put as it was before"):
+        with pytest.raises(NotThereError, match="was restored to what it was before"):
             back(cluster, OLDER)
         assert {**cluster.reference, "annotations": None} == before
 
