@@ -90,7 +90,7 @@ def _seen(data: Mapping[str, Any]) -> _Seen:
         told = json.loads((metadata.get("annotations") or {}).get(SCOPE_ANNOTATION, ""))
         shard = Shard(int(told["shard"][0]), int(told["shard"][1])) if told.get("shard") else None
         scope, job = Scope(told.get("deployment"), shard), told.get("job")
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError):
+    except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         # Somebody wrote over it: taken to overlap everything.
         scope, job = Scope(), None
     return _Seen(str(metadata.get("name")), spec.get("holderIdentity") or "", spec.get("renewTime") or "", scope, job)

@@ -21,6 +21,7 @@ from tests.integration.runs.conftest import sandbox as sandbox
 from tests.sandbox.client import Sandbox
 from tests.support.place import Place
 from tests.support.secrets import ODD_PASSWORDS, WATCH
+from tests.support.tiers import representatives
 
 SPELLINGS = [
     '"token": "hunter2"',
@@ -204,6 +205,8 @@ def test_a_proxy_reads_what_is_sent_without_tls() -> None:
 
 # Whole runs
 
+ONE_BY_ONE = "the patterns are tried one by one above; a run each takes seconds"
+
 
 def kubeconfig(place: Place, folder: Path, **cluster: str) -> Path:
     config = yaml.safe_load(place.sandbox.kubeconfig(place.token, place.namespace).read_text())
@@ -213,7 +216,23 @@ def kubeconfig(place: Place, folder: Path, **cluster: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("password", ODD_PASSWORDS)
+@pytest.mark.parametrize("text", representatives([" and ".join(SPELLINGS[:9]), *SPELLINGS], ONE_BY_ONE))
+def test_a_server_that_repeats_logins_is_not_repeated(sandbox: Sandbox, tmp_path: Path, text: str) -> None:
+    place = Place(sandbox)
+    place.imported("app")
+    number = place.import_fault("app", status={"code": 400, "message": f"it said {text}"})
+    log = tmp_path / "termination-log"
+    log.touch()
+    done = place.run(TERMINATION_LOG=str(log))
+    sandbox.remove_faults(number)
+    assert done.status == 1, done.stderr
+    assert "it said" in done.stdout
+    WATCH.secrets.add("hunter2")
+    WATCH.search(done.stdout + done.stderr + log.read_text(), "output", ["hunter2"])
+    WATCH.search_sandbox(sandbox, place.namespace)
+
+
+@pytest.mark.parametrize("password", representatives(ODD_PASSWORDS, ONE_BY_ONE, gating=2))
 def test_a_proxy_with_odd_characters_is_used_and_its_login_not_told(sandbox: Sandbox, password: str) -> None:
     place = Place(sandbox)
     place.imported("app")
@@ -227,14 +246,17 @@ def test_a_proxy_with_odd_characters_is_used_and_its_login_not_told(sandbox: San
     WATCH.search(done.stdout + done.stderr, "output", [password, quote(password, safe=""), "robot"])
 
 
-@pytest.mark.parametrize("proxy", ["http://", "ftp://proxy:3128", "http://a b", "socks5://proxy:1080", "http://h:x"])
+@pytest.mark.parametrize(
+    "proxy",
+    representatives(["http://", "ftp://proxy:3128", "http://a b", "socks5://proxy:1080", "http://h:x"], ONE_BY_ONE),
+)
 def test_a_proxy_that_cannot_be_one_is_a_line(sandbox: Sandbox, proxy: str) -> None:
     done = Place(sandbox).run(HTTP_PROXY=proxy, http_proxy=proxy)
     assert done.status == 2, done.stderr
     assert "not the URL of an HTTP proxy" in done.stderr
 
 
-@pytest.mark.parametrize("password", ODD_PASSWORDS)
+@pytest.mark.parametrize("password", representatives(ODD_PASSWORDS, ONE_BY_ONE, gating=2))
 def test_a_login_in_the_address_of_a_kubeconfig_is_not_told(sandbox: Sandbox, tmp_path: Path, password: str) -> None:
     place = Place(sandbox)
     server = f"http://robot:{password}@127.0.0.1:1"
