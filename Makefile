@@ -101,7 +101,7 @@ image-check: $(VENV)/.tests packages ## build the image on a Debian base of its 
 	@$(WITH_ARGS) $(BIN)/python -m pytest -m image tests/integration/image/test_image.py ARGS
 
 requirements: $(VENV)/.image ## the exact versions of the image's packages; newer ones: make requirements ARGS=--upgrade
-	@$(WITH_ARGS) $(BIN)/$(LOCK) ARGS --output-file requirements.txt pyproject.toml
+	@$(WITH_ARGS) $(BIN)/$(LOCK) ARGS --extra notify --output-file requirements.txt pyproject.toml
 	@$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"], sep="\n")' \
 		| $(WITH_ARGS) $(BIN)/$(LOCK) ARGS --output-file requirements-build.txt -
 

@@ -57,7 +57,9 @@ def settings() -> str:
     rows = []
     for setting in flags.SETTINGS:
         names = ", ".join(_code(name) for name in (setting.flag, setting.short) if name)
-        rows.append((_code(setting.name if setting.in_environment else None), names, _code(setting.default), setting.help))
+        rows.append(
+            (_code(setting.name if setting.in_environment else None), names, _code(setting.default), setting.help)
+        )
     return table(("Environment", "Flag", "Default", "Meaning"), rows)
 
 

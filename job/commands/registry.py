@@ -8,6 +8,7 @@ from job.config.flags import (
     CONCURRENCY,
     EVERYWHERE,
     IMPORT_TIMEOUT,
+    MESSAGES,
     METRICS,
     NAMESPACE_SELECTOR,
     PLACE,
@@ -31,7 +32,17 @@ _READ_ONLY = {
 }
 _NO_RIGHT = "The cluster could not be used, or the right to update the tag is missing; nothing was changed."
 # What a command about one tag reads. The settings of runs, such as EXCLUDE and FREEZE, do not apply to it.
-_TAG_SETTINGS = (*PLACE, *CLUSTER, *METRICS, RETRIES, IMPORT_TIMEOUT, ROLLOUT_TIMEOUT, ROLLOUT_STABLE, TIME_ZONE)
+_TAG_SETTINGS = (
+    *PLACE,
+    *CLUSTER,
+    *METRICS,
+    *MESSAGES,
+    RETRIES,
+    IMPORT_TIMEOUT,
+    ROLLOUT_TIMEOUT,
+    ROLLOUT_STABLE,
+    TIME_ZONE,
+)
 
 
 def _run(call: Invocation) -> int:
@@ -73,6 +84,12 @@ def _status(call: Invocation) -> int:
     from job.status.command import status
 
     return status(call.settings, call.stop, as_table=call.as_table)
+
+
+def _notify(call: Invocation) -> int:
+    from job.commands.notify import notify
+
+    return notify(call.settings, test=call.options.test)
 
 
 def _doctor(call: Invocation) -> int:
@@ -213,6 +230,20 @@ COMMANDS = (
             ExitStatus.SUCCESS: "There are at most notes.",
             ExitStatus.ATTENTION: "There is an error or a warning.",
             **_READ_ONLY,
+        },
+    ),
+    Command(
+        "notify",
+        "send a test message to every service of NOTIFY",
+        "Runs, rollbacks and resumes send their messages by themselves.",
+        _notify,
+        settings=MESSAGES,
+        flags=(Flag("--test", "send it; without this the services are only listed"),),
+        examples=("import-images notify --test",),
+        statuses={
+            ExitStatus.SUCCESS: "Every service took the message.",
+            ExitStatus.ATTENTION: "Some service did not take it.",
+            ExitStatus.USAGE: "NOTIFY is not set, or an address is not complete.",
         },
     ),
 )

@@ -293,6 +293,21 @@ JOB_COMPLETION_INDEX = Setting(
     optional(parsers.integer(0, 999)),
 )
 
+NOTIFY = Setting(
+    "NOTIFY",
+    "where a message of a run goes: URLs as apprise writes them, or of webhooks, separated by spaces",
+    parsers.notify_urls,
+)
+NOTIFY_ON = Setting(
+    "NOTIFY_ON",
+    "which runs are worth a message: change, always or problem",
+    parsers.notify_on,
+    default="change",
+    flag="--notify-on",
+    metavar="WHICH",
+)
+NOTIFY_KEY = Setting("NOTIFY_KEY", "webhooks are signed with it (HMAC with SHA-256)", optional(parsers.secret))
+
 # One namespace, by a name or by its parts.
 PLACE = (DEPLOYMENT, NAMESPACE, SERVICE)
 # Which tags a run imports, in which namespaces.
@@ -308,6 +323,7 @@ METRICS = (
     PUSHGATEWAY_CA_FILE,
     GATEWAY,
 )
+MESSAGES = (NOTIFY, NOTIFY_ON, NOTIFY_KEY)
 REQUESTS = (CONCURRENCY, RETRIES, IMPORT_TIMEOUT, DEADLINE)
 ROLLOUTS = (WATCH_ROLLOUTS, ROLLOUT_TIMEOUT, ROLLOUT_STABLE, ON_BAD_ROLLOUT, CHECK_HORIZON)
 SCHEDULE = (FREEZE, TIME_ZONE, IGNORE_FREEZE)
@@ -317,6 +333,7 @@ SECTIONS: dict[str, tuple[Setting[object], ...]] = {
     "tags": (*SELECTION, *EVERYWHERE),
     "cluster": CLUSTER,
     "metrics": METRICS,
+    "messages": MESSAGES,
     "requests": REQUESTS,
     "rollouts": ROLLOUTS,
     "schedule": SCHEDULE,

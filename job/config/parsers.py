@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from job.domain.addresses import Address
-    from job.domain.model import Client, GatewayKind, OnBadRollout
+    from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout
     from job.domain.schedule import Window
     from job.domain.selection import Pattern
 
@@ -96,6 +96,27 @@ def on_bad_rollout(text: str) -> OnBadRollout:
     from job.domain.model import OnBadRollout
 
     return _one_of(OnBadRollout, text)
+
+
+def notify_on(text: str) -> NotifyOn:
+    """Which runs are worth a message."""
+    from job.domain.model import NotifyOn
+
+    return _one_of(NotifyOn, text)
+
+
+def notify_urls(text: str) -> tuple[str, ...]:
+    """Addresses of services, separated by spaces; what is wrong with one is told without any part of it."""
+    from job.domain.secrets import SECRETS
+
+    urls = tuple(text.split())
+    for number, url in enumerate(urls, 1):
+        SECRETS.add(url)
+        if not re.match(r"[a-z][a-z0-9+.-]*://", url, re.IGNORECASE):
+            raise ValueError(f"address {number} does not begin with a scheme such as slack:// or https://")
+        if re.search(r"[?&]verify=(no|false|0)", url, re.IGNORECASE):
+            raise ValueError(f"address {number} switches TLS verification off, which is not supported")
+    return urls
 
 
 def namespace(text: str) -> str:

@@ -13,7 +13,7 @@ from job.config import flags as table
 from job.config import parsers
 from job.config.flags import Setting
 from job.domain.errors import UsageError
-from job.domain.model import Client, GatewayKind, OnBadRollout, Shard
+from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout, Shard
 from job.domain.schedule import Window
 from job.domain.secrets import SECRETS
 from job.domain.selection import Pattern, Wanted
@@ -37,6 +37,21 @@ class GatewaySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class NotifySettings:
+    """Where a run's message goes, and which runs are worth one.
+
+    Attributes:
+        urls: of services, as apprise writes them, or of webhooks; each holds its login.
+        notify_on: which runs are worth a message.
+        key: webhooks are signed with it.
+    """
+
+    urls: tuple[str, ...] = field(repr=False)
+    notify_on: NotifyOn = NotifyOn.CHANGE
+    key: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a run, checked. Durations are in seconds."""
 
@@ -56,6 +71,7 @@ class Settings:
     verify_tls: bool = True
     client: Client = table.CLIENT.fallback
     gateway: GatewaySettings | None = None
+    notify: NotifySettings | None = None
     concurrency: int = table.CONCURRENCY.fallback
     retries: int = table.RETRIES.fallback
     import_timeout: float = table.IMPORT_TIMEOUT.fallback
@@ -173,6 +189,7 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
         verify_tls=not read(table.INSECURE_SKIP_TLS_VERIFY),
         client=client,
         gateway=_gateway(reader),
+        notify=_notify(reader),
         concurrency=min(read(table.CONCURRENCY), OC_CONCURRENCY if client is Client.OC else 256),
         retries=read(table.RETRIES),
         import_timeout=read(table.IMPORT_TIMEOUT),
@@ -256,3 +273,8 @@ def _gateway(reader: _Reader) -> GatewaySettings | None:
     if token and username:
         reader.error(table.PUSHGATEWAY_TOKEN, "set together with a user name; choose one of them")
     return GatewaySettings(address.url, kind is GatewayKind.AGGREGATION, username, password, token, ca_file)
+
+
+def _notify(reader: _Reader) -> NotifySettings | None:
+    urls, key = reader.read(table.NOTIFY), reader.read(table.NOTIFY_KEY)
+    return NotifySettings(urls, reader.read(table.NOTIFY_ON), key) if urls else None

@@ -68,6 +68,14 @@ class OnBadRollout(StrEnum):
     ROLLBACK = "rollback"
 
 
+class NotifyOn(StrEnum):
+    """Which runs are worth a message: those that changed something, every one, or those with a new problem."""
+
+    CHANGE = "change"
+    ALWAYS = "always"
+    PROBLEM = "problem"
+
+
 class Stage(StrEnum):
     """Which step of a run a namespace's error belongs to.
 

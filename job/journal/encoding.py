@@ -17,6 +17,7 @@ from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 from job.domain.model import JOURNAL, BadRollout, Command, ImageFacts, Shard, TriggerKind, member
+from job.domain.news import MOST_PROBLEMS
 from job.domain.text import writable
 from job.domain.times import iso, parse_time
 from job.journal.records import MOST_BAD_ROLLOUTS, MOST_RUNS, Journal, RunRecord, TagKey, TagRecord
@@ -78,7 +79,7 @@ def _smaller(journal: Journal) -> Iterator[Journal]:
         )
         yield journal
     # A reader that misses the groups asks the gateway.
-    journal = replace(journal, groups={})
+    journal = replace(journal, groups={}, notified=())
     # Failing tags first, since nothing else records how often they failed.
     tags = sorted(journal.tags.items(), key=lambda item: (-item[1].failed_runs, -(item[1].last_success or 0), item[0]))
     while tags:
@@ -98,6 +99,7 @@ def _to_json(journal: Journal) -> dict[str, Any]:
         "runs": [_run_to_json(run) for run in journal.runs],
         "groups": dict(journal.groups),
         "pushed": {owner: [dict(group) for group in groups] for owner, groups in journal.pushed.items()},
+        "notified": list(journal.notified),
         "succeeded": succeeded,
         "failed_runs": {
             f"{stream}:{tag}": record.failed_runs
@@ -217,6 +219,7 @@ def _from_json(data: Mapping[str, Any]) -> Journal:
             )
             for namespace, kind, name, digests in _bounded(data.get("bad_rollouts", []), MOST_BAD_ROLLOUTS)
         ),
+        notified=tuple(_text(problem) for problem in _bounded(data.get("notified", []), MOST_PROBLEMS)),
     )
 
 

@@ -79,6 +79,7 @@ class Journal:
         images: facts by digest, oldest first.
         runs: newest first.
         pushed: the metrics groups that each CronJob pushed last, by the CronJob's name.
+        notified: the problems that a message reported and that are not over.
     """
 
     tags: Mapping[TagKey, TagRecord] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Journal:
     runs: tuple[RunRecord, ...] = ()
     pushed: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     bad_rollouts: tuple[BadRollout, ...] = ()
+    notified: tuple[str, ...] = ()
 
 
 def group_key(deployment: str | None, shard: Shard | None) -> str:

@@ -49,6 +49,9 @@ class Past:
 Samples = Iterable[tuple[tuple[str, ...], float]]
 
 
+NOTIFICATIONS = "notifications"
+
+
 @dataclass(frozen=True, slots=True)
 class Family:
     """One metric family: its name without the prefix, its HELP text and its labels.
@@ -190,6 +193,9 @@ FAMILIES: tuple[Family, ...] = (
         WORKLOAD,
     ),
     Family("rollout_seconds", "How long the workload's rollout was watched in the last run.", WORKLOAD),
+    Family(
+        NOTIFICATIONS, "Messages of the last run, by whether the service took them. Absent: it sent none.", ("result",)
+    ),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
 # What a run that changed nothing else may still say.
@@ -363,6 +369,22 @@ def increments(report: Report, namespace: str) -> bytes:
             imports.labels(writable(tag.stream), writable(tag.tag), tag.result).inc()
             if tag.seconds is not None:
                 seconds.observe(tag.seconds)
+    return b"".join(_without_created(metric) for metric in registry.collect())
+
+
+def notifications(results: Mapping[str, int]) -> bytes:
+    """How many messages of a run were `sent` and how many `failed`, for a Pushgateway."""
+    return _text(BY_NAME[NOTIFICATIONS], {(result,): count for result, count in results.items()})
+
+
+def notification_increments(results: Mapping[str, int]) -> bytes:
+    """The same for a gateway that sums."""
+    registry = CollectorRegistry()
+    counter = CounterMetric(
+        PREFIX + NOTIFICATIONS, "Messages by whether the service took them.", ["result"], registry=registry
+    )
+    for result, count in results.items():
+        counter.labels(result).inc(count)
     return b"".join(_without_created(metric) for metric in registry.collect())
 
 

@@ -14,13 +14,14 @@ from dataclasses import replace
 from job.publish.events import EventsSink
 from job.publish.journal_entries import JournalSink
 from job.publish.metrics_sink import MetricsSink
+from job.publish.notify_sink import NotifySink
 from job.publish.sink import Publication, Sink
 from job.publish.termination import TerminationSink
 
 log = logging.getLogger(__name__)
 
 # In this order: first what nothing else could restore. Those that need the lock come before those that do not.
-SINKS: tuple[Sink, ...] = (TerminationSink(), JournalSink(), EventsSink(), MetricsSink())
+SINKS: tuple[Sink, ...] = (TerminationSink(), JournalSink(), EventsSink(), MetricsSink(), NotifySink())
 SECONDS_AFTER_A_STOP = 12.0
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from job.cluster import CRON_JOBS
@@ -47,6 +47,17 @@ def push_metrics(publication: Publication, settings: GatewaySettings) -> None:
         push(report, gateway, pasts, narrowed=run.settings.narrowed, overtaken=overtaken)
         if not settings.aggregation and not run.settings.narrowed:
             _remove_stale(publication, gateway)
+    finally:
+        gateway.close()
+
+
+def push_notifications(publication: Publication, settings: GatewaySettings, results: Mapping[str, int]) -> None:
+    """Push how many messages of a run were sent and how many failed, into the group of its first namespace."""
+    gateway = Gateway(settings)
+    try:
+        gateway.count_notifications(publication.report, publication.report.namespaces[0], results)
+    except GatewayError as error:
+        log.error("what became of the messages was not pushed: %s", error)
     finally:
         gateway.close()
 

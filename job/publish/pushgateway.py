@@ -32,6 +32,8 @@ from job.publish.metrics import (
     Values,
     exposition,
     increments,
+    notification_increments,
+    notifications,
 )
 
 log = logging.getLogger(__name__)
@@ -144,6 +146,12 @@ class Gateway:
         """
         group = group_of(namespace, report.deployment, report.shard)
         self._send("POST", _path(group), increments(report, namespace), twice=False)
+
+    def count_notifications(self, report: Report, namespace: str, results: Mapping[str, int]) -> None:
+        """Say what became of a run's messages; the other families of its group stay as they are."""
+        path = _path(group_of(namespace, report.deployment, report.shard))
+        body = notification_increments(results) if self.sums else notifications(results)
+        self._send("POST", path, body, twice=not self.sums)
 
     def delete(self, group: Group) -> None:
         """Remove a group from a Pushgateway."""

@@ -1,0 +1,104 @@
+"""What is new about a run, compared with what was already reported to people.
+
+A problem is reported when it begins and when it has ended, and never in between: an hourly run that keeps failing is
+one message, not twenty-four a day.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from job.domain.model import Command, NotifyOn, Outcome, Report, Result, Rollout, RolloutResult, TagResult
+
+# Of one namespace; a journal is small, and nobody reads more.
+MOST_PROBLEMS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a message says first.
+
+    Attributes:
+        begun: problems that were not reported before, by namespace.
+        ended: problems that were reported and are over, by namespace.
+        changed: whether an image was imported, or rolled back, or a hold was set or released.
+        problems: all problems that are known now, by namespace: what the next run compares with.
+    """
+
+    begun: Mapping[str, frozenset[str]]
+    ended: Mapping[str, frozenset[str]]
+    changed: bool
+    problems: Mapping[str, frozenset[str]]
+
+    def is_wanted(self, notify_on: NotifyOn, outcome: Outcome) -> bool:
+        """Whether it is worth a message."""
+        if outcome in (Outcome.FROZEN, Outcome.LOCKED):
+            return False
+        problem = any(self.begun.values()) or any(self.ended.values())
+        match notify_on:
+            case NotifyOn.ALWAYS:
+                return True
+            case NotifyOn.CHANGE:
+                return problem or self.changed
+            case NotifyOn.PROBLEM:
+                return problem
+
+
+def news_of(report: Report, known: Mapping[str, frozenset[str]]) -> News:
+    """Compare a report with the problems that were reported before.
+
+    Args:
+        report: of the run.
+        known: by namespace, the problems that people know of; a namespace whose journal could not be read is missing,
+            and counts as without any.
+    """
+    begun, ended, problems = {}, {}, {}
+    for namespace in report.namespaces:
+        before = known.get(namespace, frozenset())
+        bad, well = _bad(report, namespace), _well(report, namespace)
+        begun[namespace] = bad - before
+        ended[namespace] = (before & well) - bad
+        problems[namespace] = frozenset(sorted((before - well) | bad)[:MOST_PROBLEMS])
+    return News(begun, ended, _is_change(report), problems)
+
+
+def _is_change(report: Report) -> bool:
+    moved = any(tag.result in (Result.UPDATED, Result.ROLLED_BACK) for tag in report.tags)
+    return moved or report.command in (Command.ROLLBACK, Command.RESUME)
+
+
+def _bad(report: Report, namespace: str) -> frozenset[str]:
+    tags = {tag_key(tag) for tag in report.tags if tag.namespace == namespace and tag.result is Result.FAILED}
+    rollouts = {rollout_key(each) for each in report.rollouts if each.is_bad and concerns(each, namespace)}
+    errors = {f"namespace {each.stage}" for each in report.errors if each.namespace == namespace}
+    return frozenset(tags | rollouts | errors)
+
+
+def _well(report: Report, namespace: str) -> frozenset[str]:
+    """What the run found to be well; it says nothing about the rest."""
+    tags = {tag_key(tag) for tag in report.tags if tag.namespace == namespace and tag.result is not Result.FAILED}
+    rollouts = {
+        rollout_key(each)
+        for each in report.rollouts
+        if each.result is RolloutResult.HEALTHY and concerns(each, namespace)
+    }
+    listed = report.outcomes.get(namespace) not in (Outcome.FROZEN, Outcome.LOCKED, Outcome.ABORTED, None)
+    errors = {f"namespace {each.stage}" for each in report.errors if each.namespace == namespace}
+    stages = {f"namespace {stage}" for stage in ("list", "select", "lock", "waves", "rollouts")} if listed else set()
+    return frozenset(tags | rollouts | (stages - errors))
+
+
+def concerns(rollout: Rollout, namespace: str) -> bool:
+    """Whether the workload follows a tag of the namespace; it may itself be in another one."""
+    return any(name.namespace == namespace for name in rollout.tags)
+
+
+def tag_key(tag: TagResult) -> str:
+    """The name of a tag as a problem."""
+    return f"tag {tag.stream}:{tag.tag}"
+
+
+def rollout_key(rollout: Rollout) -> str:
+    """The name of a rollout as a problem."""
+    return f"rollout {rollout.namespace}/{rollout.kind}/{rollout.name}"

@@ -1,0 +1,70 @@
+"""The report as one message to people, where NOTIFY is set."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections import Counter
+from dataclasses import replace
+
+from job.domain.model import Outcome
+from job.domain.news import News, news_of
+from job.journal.records import Journal
+from job.publish.sink import Publication
+
+log = logging.getLogger(__name__)
+
+
+class NotifySink:
+    """Sends the message, remembers what it said, and counts what became of it. The last of the sinks."""
+
+    name = "the message"
+    needs_lock = False
+
+    def publish(self, publication: Publication) -> Publication:
+        """See `Sink`."""
+        settings, report = publication.run.settings.notify, publication.report
+        if settings is None or report.outcome in (Outcome.FROZEN, Outcome.LOCKED):
+            return publication
+        known = {
+            namespace: frozenset(entry.before.notified)
+            for namespace, entry in publication.entries.items()
+            if entry.before is not None
+        }
+        news = news_of(report, known)
+        if not news.is_wanted(settings.notify_on, report.outcome):
+            return publication
+        # Loads apprise, which most runs do not need.
+        from job.publish.notify import notify
+
+        results = notify(settings, report, news)
+        for service, problem in results.items():
+            if problem is None:
+                log.info("the message was sent to service %s of NOTIFY", service)
+            else:
+                log.error("the message was not sent to service %s of NOTIFY: %s", service, problem)
+        if any(problem is None for problem in results.values()):
+            _remember(publication, news)
+        _count(publication, Counter("sent" if problem is None else "failed" for problem in results.values()))
+        return publication
+
+
+def _remember(publication: Publication, news: News) -> None:
+    """Write what people know now; a message that nobody got is news for the next run."""
+    for namespace, entry in publication.entries.items():
+        problems = tuple(sorted(news.problems.get(namespace, ())))
+        if entry.before is not None and set(problems) != set(entry.before.notified):
+            entry.store.update(functools.partial(_with_notified, problems=problems))
+
+
+def _with_notified(journal: Journal, problems: tuple[str, ...]) -> Journal:
+    return replace(journal, notified=problems)
+
+
+def _count(publication: Publication, results: Counter[str]) -> None:
+    gateway = publication.run.settings.gateway
+    if gateway is None:
+        return
+    from job.publish.push import push_notifications
+
+    push_notifications(publication, gateway, results)

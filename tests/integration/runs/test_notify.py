@@ -1,0 +1,184 @@
+"""One message a run, to services that really listen: Slack-like, Matrix-like, a signed webhook and a mail server."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Any
+
+import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from tests.sandbox.programs import free_port
+from tests.support.place import Ended, Place
+from tests.support.rights import ROLL_BACK
+from tests.support.servers import Answered, Asked, Server, serving
+
+KEY = "webhook-signing-key-4711"
+CHAT_TOKEN = "chat0token0that0nobody0may0see0"
+WEBHOOK_TOKEN = "webhook-path-token-1234567890"
+MAIL_PASSWORD = "mail-password-1234567890"
+
+
+class Mailbox:
+    """What a real SMTP server took."""
+
+    def __init__(self) -> None:
+        self.messages: list[EmailMessage] = []
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+        self.messages.append(message_from_bytes(envelope.content or b"", policy=policy.default))  # type: ignore[arg-type]
+        return "250 OK"
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, int]]:
+    box, port = Mailbox(), free_port()
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, port
+    controller.stop()
+
+
+def _took(asked: Asked) -> Answered:
+    return Answered(200, b"ok")
+
+
+def _matrix(asked: Asked) -> Answered:
+    if "/login" in asked.path:
+        return _json(access_token="matrix-session-token-123", user_id="@bot:local", home_server="local")
+    if "/join/" in asked.path:
+        return _json(room_id="!room:local")
+    return _json(event_id="$1")
+
+
+def _json(**values: object) -> Answered:
+    return Answered(200, json.dumps(values).encode(), {"Content-Type": "application/json"})
+
+
+def port_of(server: Server) -> int:
+    return int(server.server_address[1])
+
+
+@pytest.fixture
+def place(sandbox: Any) -> Iterator[Place]:
+    yield Place(sandbox, ROLL_BACK)
+    sandbox.remove_faults()
+
+
+def texts(chat: Server) -> list[str]:
+    return [asked.json["text"] for asked in chat.asked]
+
+
+def test_each_service_gets_each_news_once(place: Place, mailbox: tuple[Mailbox, int]) -> None:
+    box, mail_port = mailbox
+    with serving(instead=_took) as chat, serving(instead=_matrix) as matrix, serving(instead=_took) as webhook:
+        urls = (
+            f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}",
+            f"matrix://bot:{MAIL_PASSWORD}@127.0.0.1:{port_of(matrix)}/!room:local",
+            f"http://127.0.0.1:{port_of(webhook)}/{WEBHOOK_TOKEN}",
+            f"mailto://127.0.0.1:{mail_port}?smtp=127.0.0.1&from=import-images@example.org&to=team@example.org",
+        )
+        outputs: list[Ended] = []
+
+        def run(*arguments: str) -> Ended:
+            outputs.append(place.run(*arguments, "--output", "json", NOTIFY=" ".join(urls), NOTIFY_KEY=KEY))
+            return outputs[-1]
+
+        def sent() -> tuple[int, int, int, int]:
+            rooms = [asked for asked in matrix.asked if "/send/" in asked.path]
+            return len(chat.asked), len(rooms), len(webhook.asked), len(box.messages)
+
+        first = place.push("worker", "one")
+        place.stream("worker")
+        assert run("run").status == 0
+        assert sent() == (1, 1, 1, 1), outputs[-1].stderr
+        # Nothing new is no news.
+        assert run("run").status == 0
+        assert sent() == (1, 1, 1, 1)
+        # It fails for the first time, and again.
+        place.sandbox.registry.delete(f"{place.namespace}/worker", first)
+        assert run("run").status == 1
+        assert sent() == (2, 2, 2, 2)
+        assert run("run").status == 1
+        assert sent() == (2, 2, 2, 2)
+        # It is well again, with a new image.
+        second = place.push("worker", "two")
+        assert run("run").status == 0
+        assert sent() == (3, 3, 3, 3)
+        # By hand, with who did it; a run inside a freeze is no news.
+        assert run("rollback", "worker:prod", "--yes", "--reason", "crashes").status == 0
+        assert sent() == (4, 4, 4, 4)
+        frozen = place.run("--output", "json", NOTIFY=" ".join(urls), FREEZE="* * * * * 1h")
+        assert frozen.status == 2
+        assert sent() == (4, 4, 4, 4)
+
+        imported, failed, recovered, rolled_back = texts(chat)
+        assert "Imported" in imported and f"{place.namespace}/worker:prod" in imported
+        assert "Failed" in failed and "not_found, by the registry" in failed
+        assert "import-images plan worker:prod" in failed
+        assert "Well again" in recovered and "Imported" in recovered
+        assert "Rolled back" in rolled_back and "crashes" in rolled_back
+        assert f"by system:serviceaccount:{place.namespace}:import-images" in rolled_back
+        _check_webhook(webhook, [first, second])
+        assert all("worker:prod" in str(message.get_body(("html", "plain"))) for message in box.messages)
+        for text in (*(ended.stderr + ended.stdout for ended in outputs), *texts(chat), *map(str, box.messages)):
+            for secret in (KEY, CHAT_TOKEN, WEBHOOK_TOKEN, MAIL_PASSWORD, place.token):
+                assert secret not in text
+
+
+def _check_webhook(webhook: Server, digests: list[str]) -> None:
+    for asked in webhook.asked:
+        signature = hmac.new(KEY.encode(), asked.body, hashlib.sha256).hexdigest()
+        headers = {name.lower(): value for name, value in asked.headers.items()}
+        assert headers["x-import-images-signature-256"] == f"sha256={signature}"
+        assert asked.json["report"]["run"]["namespaces"]
+    reports = [asked.json["report"]["tags"][0] for asked in webhook.asked]
+    assert [tag["result"] for tag in reports] == ["updated", "failed", "updated", "rolled_back"]
+    assert [tag["after"]["digest"] for tag in reports if tag["result"] != "failed"] == [*digests, digests[0]]
+
+
+def test_a_service_that_hangs_or_refuses_costs_a_line_and_a_metric(place: Place) -> None:
+    place.push("worker", "one")
+    place.stream("worker")
+    with serving(instead=lambda asked: Answered(500, b"no")) as refusing, serving(instead=_took) as chat:
+        urls = (
+            f"http://127.0.0.1:{port_of(refusing)}/{WEBHOOK_TOKEN}",
+            f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}",
+            f"mmost://127.0.0.1:{free_port()}/{CHAT_TOKEN}",
+        )
+        ended = place.run("--output", "json", NOTIFY=" ".join(urls))
+    assert ended.status == 0
+    assert len(chat.asked) == 1
+    assert "the message was not sent to service 1 (webhook) of NOTIFY: HTTP 500" in ended.stderr
+    assert "the message was not sent to service 3 (mmost) of NOTIFY" in ended.stderr
+    assert CHAT_TOKEN not in ended.stderr and WEBHOOK_TOKEN not in ended.stderr
+    found = {dict(labels)["result"]: value for labels, value in place.metrics()["notifications"].items()}
+    assert found == {"sent": 1.0, "failed": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ("nowhere", "NOTIFY: address 1 does not begin with a scheme"),
+        ("slack://short", "NOTIFY: address 1 (slack:) is not complete"),
+        (f"mmosts://chat.example/{CHAT_TOKEN}?verify=no", "NOTIFY: address 1 switches TLS verification off"),
+    ],
+)
+def test_a_wrong_address_is_named_by_its_place(place: Place, setting: str, problem: str) -> None:
+    ended = place.run("notify", "--test", NOTIFY=setting, HOST=None, TOKEN=None, NAMESPACE=None)
+    assert ended.status == 2
+    assert problem in ended.stderr
+    assert setting not in ended.stderr
+
+
+def test_a_test_message(place: Place) -> None:
+    with serving(instead=_took) as chat:
+        ended = place.run("notify", "--test", NOTIFY=f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}")
+    assert (ended.status, ended.stdout) == (0, "1 (mmost): sent\n")
+    assert "This is a test" in texts(chat)[0]
