@@ -58,6 +58,7 @@ class Looked:
     reason: Reason | None = None
     message: str | None = None
     by: By | None = None
+    platforms: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +79,13 @@ class Import:
     def is_cut(self) -> bool:
         """Whether the registry has a multi-architecture image of which the tag takes one architecture.
 
-        The two modes then give different digests: that of one manifest, and that of the index.
+        The two modes then give different digests: that of one manifest, and that of the index. They differ, too, where
+        the index has one architecture and an attestation.
         """
-        return bool(self.whole and self.whole.digest and self.policy.digest not in (None, self.whole.digest))
+        whole = self.whole
+        if whole is None or whole.digest is None or len(whole.platforms) == 1:
+            return False
+        return self.policy.digest not in (None, whole.digest)
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,7 +224,9 @@ def _items_of(chosen: ChosenStream, tag: Tag) -> _Items | None:
 
 
 def _looked(answer: Answer) -> Looked:
-    return Looked(answer.image.digest if answer.image else None, answer.reason, answer.message, answer.by)
+    image = answer.image
+    digest, platforms = (image.digest, image.platforms) if image else (None, ())
+    return Looked(digest, answer.reason, answer.message, answer.by, platforms)
 
 
 def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[TagName]) -> dict[TagName, str]:

@@ -312,24 +312,28 @@ class Item:
 class ImageFacts:
     """What an image says of itself: its build time and labels.
 
-    An index has neither; `manifest` then names the digest of the one manifest that speaks for it.
+    An index has neither; `manifest` then names the digest of the one manifest that speaks for it. `architecture` is
+    that of the image or of that manifest (None: not known), `platforms` (`linux/amd64`) are those of an index.
     """
 
     created: datetime | None = None
     revision: str | None = None
     version: str | None = None
     manifest: str | None = None
+    architecture: str | None = field(default=None, compare=False)
+    platforms: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as a tag held it."""
+    """An image as a tag held it. `platforms` are those of an index (`linux/amd64`), as far as they are known."""
 
     digest: str
     created: datetime | None
     imported_at: datetime | None
     revision: str | None
     version: str | None
+    platforms: tuple[str, ...] = field(default=(), compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +343,7 @@ class Tag:
     Attributes:
         import_policy: the API's own object, sent back word for word.
         reference_policy: likewise.
+        past: the digests of its newest images, the current one first; empty where there is only that.
         origin: the repository that its current image was imported from, where the spec no longer has a source for the
             tag; None where the spec has one, or the image was pushed.
     """
@@ -351,6 +356,7 @@ class Tag:
     annotations: Mapping[str, str]
     current: Item | None
     origin: str | None = None
+    past: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

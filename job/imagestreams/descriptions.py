@@ -6,6 +6,7 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from job.cluster import IMAGE_STREAM_IMAGES, Cluster
 from job.domain.errors import ClusterError
@@ -43,17 +44,24 @@ class Describer:
         facts = self._facts.get(digest)
         return facts is not None and facts.manifest is None
 
-    def describe(self, namespace: str, stream: str, digest: str) -> None:
+    def without_architecture(self, digests: Iterable[str]) -> list[str]:
+        """Those of which all is known but the architecture, which a journal does not keep."""
+        return [
+            digest for digest in dict.fromkeys(digests) if (f := self._facts.get(digest)) and f.architecture is None
+        ]
+
+    def describe(self, namespace: str, stream: str, digest: str, *, again: bool = False) -> None:
         """Ask for an image that is in a stream's history. One that was pruned stays undescribed.
 
         An index costs a second request, since its labels and build time are those of one of its manifests.
         """
-        if namespace in self._refused or self._is_described(digest):
+        if namespace in self._refused or (self._is_described(digest) and not again):
             return
         try:
-            facts = self._facts.get(digest) or self._ask(namespace, stream, digest)
+            known = None if again else self._facts.get(digest)
+            facts = known or self._ask(namespace, stream, digest)
             if facts.manifest:
-                facts = self._ask(namespace, stream, facts.manifest)
+                facts = replace(self._ask(namespace, stream, facts.manifest), platforms=facts.platforms)
             self._facts[digest] = facts
         except ClusterError as error:
             if error.reason is Reason.FORBIDDEN:

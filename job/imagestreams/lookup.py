@@ -11,7 +11,8 @@ from job.domain.model import By, Image, Item, Reason, Source, Stream, Tag
 from job.domain.retries import RetryPolicy
 from job.domain.selection import Choice
 from job.imagestreams.descriptions import Describer
-from job.imagestreams.importer import Options, Surroundings, run_imports
+from job.imagestreams.importer import run_imports
+from job.imagestreams.stream_import import Options, Surroundings
 from job.runtime.pool import Throttle
 
 # The whole of an image, also where it is an index.

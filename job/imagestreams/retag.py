@@ -27,14 +27,8 @@ from job.domain.model import Item, Source, Stream, Tag, TagName
 from job.domain.retries import Attempts
 from job.domain.shell import oc
 from job.domain.text import clean
-from job.imagestreams.api_types import (
-    answer_from,
-    import_of,
-    items_of,
-    reference_of,
-    spelt_repository,
-    stream_from,
-)
+from job.imagestreams.api_types import items_of, reference_of, spelt_repository, stream_from
+from job.imagestreams.import_requests import answer_from, import_of
 from job.imagestreams.rewrite import (
     Json,
     MovedError,

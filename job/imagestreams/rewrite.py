@@ -12,7 +12,8 @@ from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.model import Reason, Stream, Tag, TagName
 from job.domain.retries import Attempts
 from job.domain.shell import ours
-from job.imagestreams.api_types import as_written, put_of, stream_from
+from job.imagestreams.api_types import stream_from
+from job.imagestreams.import_requests import as_written, put_of
 from job.runtime.retry import Retrier
 
 log = logging.getLogger(__name__)

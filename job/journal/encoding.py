@@ -19,7 +19,7 @@ from typing import Any, NoReturn, TypeVar
 from job.domain.model import JOURNAL, BadRollout, Command, ImageFacts, Shard, TriggerKind, member
 from job.domain.news import MOST_PROBLEMS
 from job.domain.text import writable
-from job.domain.times import iso, parse_time
+from job.domain.times import build_time, iso, parse_time
 from job.journal.records import MOST_BAD_ROLLOUTS, MOST_RUNS, Journal, RunRecord, TagKey, TagRecord
 
 S = TypeVar("S", bound=Sized)
@@ -199,7 +199,7 @@ def _from_json(data: Mapping[str, Any]) -> Journal:
         },
         groups={_text(key): _seconds(value) for key, value in _bounded(data.get("groups", {}), MOST_GROUPS).items()},
         images={
-            _text(digest): ImageFacts(parse_time(created), _text_or_none(revision), _text_or_none(version))
+            _text(digest): ImageFacts(build_time(created), _text_or_none(revision), _text_or_none(version))
             for digest, (created, revision, version) in _bounded(data.get("images", {}), MOST_IMAGES).items()
         },
         runs=tuple(_run_from_json(run) for run in _bounded(data.get("runs", []), 2 * MOST_RUNS)),

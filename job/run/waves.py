@@ -18,8 +18,9 @@ from job.domain.retries import RetryPolicy
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, choose, wave_of
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
-from job.imagestreams.importer import GRACE_SECONDS, Options, Surroundings, run_imports
+from job.imagestreams.importer import run_imports
 from job.imagestreams.listing import Chosen
+from job.imagestreams.stream_import import GRACE_SECONDS, Options, Surroundings
 from job.journal.records import Journal
 from job.run.bad_rollouts import roll_back_bad
 from job.run.context import Run

@@ -23,6 +23,7 @@ from tests.support.paths import CONFORMANCE
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+ATTESTATION = "attestation"
 CREATED = "2026-11-20T10:00:00Z"
 
 Descriptor = dict[str, Any]
@@ -70,14 +71,23 @@ class Registry:
         labels: Mapping[str, str] | None = None,
         created: str = CREATED,
     ) -> str:
-        """Push an image, or for several platforms an index; gives the digest that the tag then has."""
+        """Push an image, or for several platforms an index; gives the digest that the tag then has.
+
+        The platform `attestation` stands for what BuildKit adds to an index.
+        """
         manifests = []
         for architecture in platforms:
             manifest = self._manifest(repo, content, architecture, dict(labels or {}), created)
             digest = _digest(manifest)
             self._put_manifest(repo, tag if len(platforms) == 1 else digest, manifest, MANIFEST)
-            platform = {"architecture": architecture, "os": "linux"}
-            manifests.append({"mediaType": MANIFEST, "digest": digest, "size": len(manifest), "platform": platform})
+            entry = {"mediaType": MANIFEST, "digest": digest, "size": len(manifest)}
+            if architecture == ATTESTATION:
+                kind = {"vnd.docker.reference.type": "attestation-manifest"}
+                manifests.append(
+                    {**entry, "platform": {"architecture": "unknown", "os": "unknown"}, "annotations": kind}
+                )
+            else:
+                manifests.append({**entry, "platform": {"architecture": architecture, "os": "linux"}})
         if len(manifests) == 1:
             return str(manifests[0]["digest"])
         index = json.dumps({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests}).encode()

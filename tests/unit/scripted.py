@@ -20,7 +20,7 @@ from job.domain.retries import RetryPolicy
 from job.domain.selection import Wanted, choose
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
-from job.imagestreams.importer import Options, StreamImport, Surroundings
+from job.imagestreams.stream_import import Options, StreamImport, Surroundings
 from job.runtime.clock import Clock
 from job.runtime.pool import Throttle
 

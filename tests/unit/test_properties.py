@@ -34,7 +34,8 @@ from job.domain.model import (
 from job.domain.schedule import Schedule, frozen_at, parse_windows
 from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from job.domain.text import clean
-from job.imagestreams.api_types import import_of, put_of, reference_of, stream_from
+from job.imagestreams.api_types import reference_of, stream_from
+from job.imagestreams.import_requests import import_of, put_of
 from job.journal.encoding import MOST_BYTES, decode, encode
 from job.journal.records import Journal, RunRecord, TagRecord, finish_run, start_run
 from job.publish.metrics import PREFIX, Past, exposition, increments

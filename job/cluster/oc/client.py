@@ -170,8 +170,12 @@ class OcCluster:
             query["labelSelector"] = selector
         while True:
             page = self._request("get", resource, namespace, query=query)
-            items = page.get("items")
-            yield from (item for item in items if isinstance(item, dict)) if isinstance(items, list) else ()
+            items = page.get("items", "")
+            # Go writes an empty list as null.
+            if not (items is None or isinstance(items, list)):
+                where = f" in {namespace}" if namespace else ""
+                raise ClusterError(Reason.API_ERROR, f"the answer to a list of {resource.plural}{where} has no items")
+            yield from (item for item in items or () if isinstance(item, dict))
             next_page = object_in(page, "metadata").get("continue")
             if not next_page:
                 return

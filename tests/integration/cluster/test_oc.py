@@ -143,6 +143,19 @@ def test_a_program_that_fails_in_its_own_way(
     assert "hush" not in str(caught.value)
 
 
+def test_a_list_without_items_is_an_error_and_not_an_empty_one(
+    only_kubectl: Path, oc: Recorded, kubeconfig: Path, namespace: str, reach: Callable[..., Cluster]
+) -> None:
+    cluster = reach()
+    for page in ("{}", '{"kind": "Status", "status": "Success"}', '{"items": {}}'):
+        Recorded(only_kubectl, ending=f"echo '{page}'")
+        with pytest.raises(ClusterError, match=r"the answer to a list of configmaps in .* has no items") as caught:
+            list(cluster.list(CONFIG_MAPS, namespace))
+        assert caught.value.reason is Reason.API_ERROR
+    Recorded(only_kubectl, ending="""echo '{"items": null}'""")
+    assert list(cluster.list(CONFIG_MAPS, namespace)) == []
+
+
 def test_only_what_kubectl_has_is_asked(
     oc: Recorded, kubeconfig: Path, namespace: str, reach: Callable[..., Cluster]
 ) -> None:

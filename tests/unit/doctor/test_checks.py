@@ -289,6 +289,9 @@ class TestTags:
         one, index = Looked("sha256:one"), Looked("sha256:index")
         assert Import(TAG, "s", one, index).is_cut
         assert not Import(TAG, "s", one, one).is_cut
+        # An index of one architecture, and an attestation that is none.
+        assert not Import(TAG, "s", one, replace(index, platforms=("linux/amd64",))).is_cut
+        assert Import(TAG, "s", one, replace(index, platforms=("linux/amd64", "linux/arm64"))).is_cut
         assert not Import(TAG, "s", one, None).is_cut
         assert not Import(TAG, "s", Looked(None, Reason.NOT_FOUND), index).is_cut
         assert not Import(TAG, "s", one, Looked(None, Reason.TIMEOUT)).is_cut

@@ -13,7 +13,8 @@ from job.domain import holds
 from job.domain.model import ImageFacts, Item, Source, Stream, Tag
 from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION
 from job.domain.times import parse_time
-from job.imagestreams.api_types import answer_from, facts_from, image_of, import_of, repository_of, stream_from
+from job.imagestreams.api_types import facts_from, image_of, repository_of, stream_from
+from job.imagestreams.import_requests import answer_from, import_of
 from tests.unit.scripted import (
     NAMESPACE,
     NO_IMAGE,
@@ -288,6 +289,25 @@ class TestFacts:
 
     def test_an_index_whose_manifest_is_not_there_says_which_to_ask_for(self) -> None:
         assert facts_from(index_json(digest("i"), amd64=digest("amd"))) == ImageFacts(manifest=digest("amd"))
+
+    def test_an_attestation_is_no_platform_and_speaks_for_nothing(self) -> None:
+        index = index_json(digest("i"), unknown=digest("attested"), arm64=digest("arm"))
+        index["dockerImageManifests"][0]["os"] = "unknown"
+        parts = [image_json(digest("attested"), version="none"), image_json(digest("arm"), version="arm")]
+        facts = facts_from(index, parts)
+        assert (facts.version, facts.platforms) == ("arm", ("linux/arm64",))
+        assert facts_from(index).manifest == digest("arm")
+
+    @pytest.mark.parametrize(
+        "created", ["1970-01-01T00:00:00Z", "1980-01-01T00:00:01Z", "2000-01-01T00:00:00Z", "0001-01-01T00:00:00Z"]
+    )
+    def test_the_beginning_of_an_epoch_is_no_build_time(self, created: str) -> None:
+        assert facts_from(image_json(digest("x"), created)).created is None
+
+    def test_source_to_image_labels_are_a_revision(self) -> None:
+        ref, commit = {"io.openshift.build.commit.ref": "main"}, {"io.openshift.build.commit.id": "1a2b3c"}
+        assert facts_from(image_json(digest("x"), **ref, **commit)).revision == "1a2b3c"
+        assert facts_from(image_json(digest("x"), **ref)).revision == "main"
 
     def test_an_index_never_has_its_time_of_import_as_build_time(self) -> None:
         assert facts_from(index_json(digest("i"), amd64=digest("amd"))).created is None

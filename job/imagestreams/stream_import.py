@@ -1,0 +1,344 @@
+"""The imports of one stream, one request after another, from the tags chosen in it to what became of each."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
+from job.domain.errors import ClusterError
+from job.domain.failures import of_image
+from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
+from job.domain.retries import RetryPolicy
+from job.domain.selection import Choice, skip_reason
+from job.domain.sources import explain_skip
+from job.domain.text import clean
+from job.imagestreams.api_types import stream_from
+from job.imagestreams.descriptions import Describer
+from job.imagestreams.import_requests import Imported, answer_from, import_of
+from job.imagestreams.pending import Pending, Settled, batch_of
+from job.imagestreams.results import result_of
+from job.runtime.clock import SYSTEM, Clock
+from job.runtime.pool import Throttle
+
+GRACE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How to import.
+
+    Attributes:
+        write: False asks only what would be imported.
+        policy: when an import is tried again.
+        timeout: seconds of one request, sent to the server too.
+        deadline: the monotonic time at which no further request is begun.
+        chosen_here: the tags are those of the stream, so that reading it again tells what became of them.
+    """
+
+    write: bool
+    policy: RetryPolicy
+    timeout: float
+    deadline: float
+    chosen_here: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all streams of a run share."""
+
+    cluster: Cluster
+    options: Options
+    describer: Describer
+    throttle: Throttle
+    retried: Callable[[str, str], None]
+    settled: Callable[[], None]
+    clock: Clock = SYSTEM
+    grace: Callable[[], float] = lambda: GRACE_SECONDS
+
+
+class StreamImport:
+    """The imports of one stream."""
+
+    def __init__(self, stream: Stream, choices: Sequence[Choice], around: Surroundings) -> None:
+        self._around = around
+        self._stream = stream
+        self._first = {tag.name: tag.current for tag in stream.tags}
+        self._pending: list[Pending] = []
+        self._doubtful: list[tuple[Pending, ClusterError, By]] = []
+        self._settled: list[Settled] = []
+        self._stale = False
+        # Results come from a worker, and once the run was told to stop also from the main thread.
+        self._lock = threading.Lock()
+        for choice in choices:
+            if choice.skip is None:
+                self._pending.append(Pending(choice.tag, choice.tag.current))
+            else:
+                self._skip(choice.tag, choice.skip)
+        self._undescribed: list[tuple[str, bool]] | None = None
+
+    def step(self) -> float | None:
+        """Do one request; see `pool.Task`."""
+        if self._pending:
+            if self._stale:
+                self._read_again()
+            else:
+                self._import(batch_of(self._pending, self._around.clock.monotonic()))
+        elif self._doubtful:
+            self._read_afterwards()
+        elif self._undescribed is None:
+            self._undescribed = self._to_describe()
+        if not self._pending and not self._doubtful and self._undescribed:
+            digest, again = self._undescribed.pop()
+            self._around.describer.describe(self._stream.namespace, self._stream.name, digest, again=again)
+        return self._wait()
+
+    def _wait(self) -> float | None:
+        if self._pending:
+            return max(0.0, min(pending.ready for pending in self._pending) - self._around.clock.monotonic())
+        return 0.0 if self._doubtful or self._undescribed is None or self._undescribed else None
+
+    def _import(self, batch: Sequence[Pending]) -> None:
+        around = self._around
+        if not batch:
+            return
+        body = import_of(self._stream, [pending.tag for pending in batch], write=around.options.write)
+        begun = around.clock.monotonic()
+        again = next((pending.failed for pending in batch if pending.failed), None)
+        if again:
+            around.retried(self._stream.namespace, again)
+        for pending in batch:
+            pending.attempts += 1
+        try:
+            data = around.cluster.create(
+                IMAGE_STREAM_IMPORTS, self._stream.namespace, body, timeout=around.options.timeout
+            )
+            answer = answer_from(data, len(batch))
+            if answer is None or not self._is_ours(answer.stream):
+                raise ClusterError(Reason.API_ERROR, "the answer does not tell of every image", answered=False)
+        except ClusterError as error:
+            self._spend(batch, begun)
+            self._refused(batch, error)
+            return
+        self._spend(batch, begun)
+        around.throttle.succeeded()
+        if answer.stream is not None:
+            self._stream = answer.stream
+        for pending, imported in zip(batch, answer.images, strict=True):
+            if imported.digest is None:
+                self._not_imported(pending, imported)
+            else:
+                self._imported(pending, imported.digest, imported.facts)
+
+    def _is_ours(self, stream: Stream | None) -> bool:
+        """Whether an answer tells of this stream: a proxy that mixes answers up must not pass for a server."""
+        if stream is None:
+            return not self._around.options.write
+        return (stream.namespace, stream.name) == (self._stream.namespace, self._stream.name)
+
+    def _spend(self, batch: Sequence[Pending], begun: float) -> None:
+        spent = self._around.clock.monotonic() - begun
+        for pending in batch:
+            pending.seconds += spent
+
+    def _refused(self, batch: Sequence[Pending], error: ClusterError) -> None:
+        """The whole request did not succeed."""
+        around = self._around
+        if around.options.write and error.may_have_taken_effect:
+            for pending in batch:
+                pending.doubtful = True
+        self._pace(error)
+        if error.reason is Reason.CONFLICT or error.may_have_taken_effect:
+            self._stale = around.options.chosen_here
+        if (error.code == 422 or error.reason is Reason.TIMEOUT) and len(batch) > 1:
+            for pending in batch:
+                pending.alone, pending.failed = True, error.reason
+                if error.reason is Reason.TIMEOUT:
+                    pending.spent = replace(pending.spent, timeouts=pending.spent.timeouts + 1)
+            self._stale = not error.answered and around.options.chosen_here
+            return
+        for pending in batch:
+            self._try_again_or_fail(pending, error, By.API)
+        # The API is in trouble, so the stream's other images wait along.
+        ready = max((pending.ready for pending in batch), default=0.0)
+        for pending in self._pending:
+            pending.ready = max(pending.ready, ready)
+
+    def _pace(self, error: ClusterError) -> None:
+        """Go easy on an API that is in trouble."""
+        if error.code in (429, 503):
+            self._around.throttle.slow_down()
+        if error.reason in (Reason.RATE_LIMITED, Reason.UNREACHABLE, Reason.API_ERROR):
+            self._around.throttle.refused()
+
+    def _not_imported(self, pending: Pending, imported: Imported) -> None:
+        reason, by = of_image(imported.reason, imported.message)
+        if reason is Reason.RATE_LIMITED:
+            self._around.throttle.slow_down()
+        if not imported.reason:
+            # What spoils it may be another image of the same request.
+            pending.alone = True
+        self._try_again_or_fail(pending, ClusterError(reason, clean(imported.message)), by)
+
+    def _try_again_or_fail(self, pending: Pending, error: ClusterError, by: By) -> None:
+        around = self._around
+        pending.failed = error.reason
+        now = around.clock.monotonic()
+        retry = around.options.policy.decide(error, pending.spent, around.clock.chance())
+        if retry and now + retry.wait < around.options.deadline:
+            pending.ready, pending.spent = now + retry.wait, retry.attempts
+        elif pending.doubtful or (
+            around.options.chosen_here and by is By.API and error.reason in (Reason.CONFLICT, Reason.NOT_FOUND)
+        ):
+            # What the stream holds now is not what it held when it was read.
+            self._pending.remove(pending)
+            self._doubtful.append((pending, error, by))
+        else:
+            self._settle(pending, Result.FAILED, self._current(pending.tag.name), error.reason, by, str(error))
+
+    def _read_again(self) -> None:
+        """The stream has changed, or may have: read it, and choose again."""
+        try:
+            self._stream = self.read()
+        except ClusterError as error:
+            self._pace(error)
+            for pending in [p for p in self._pending if p.ready <= self._around.clock.monotonic()]:
+                self._try_again_or_fail(pending, error, By.API)
+            return
+        self._stale = False
+        for pending in list(self._pending):
+            tag = self._stream.tag(pending.tag.name)
+            if tag is None:
+                message = "the tag was removed while the run was under way"
+                self._settle(pending, Result.FAILED, None, Reason.NOT_FOUND, By.API, message)
+            elif (skip := skip_reason(self._stream, tag)) is not None:
+                self._skip(tag, skip, pending)
+            else:
+                pending.tag = tag
+
+    def read(self) -> Stream:
+        """The stream as it is now."""
+        found = stream_from(self._around.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
+        if (found.namespace, found.name) != (self._stream.namespace, self._stream.name):
+            raise ClusterError(Reason.API_ERROR, "the answer is not the stream that was asked for")
+        return found
+
+    def _read_afterwards(self) -> None:
+        """An answer was lost, and with it whether the import took effect: what the stream holds now tells."""
+        doubtful, self._doubtful = self._doubtful, []
+        stream: Stream | None
+        try:
+            stream = self._stream = self.read()
+        except ClusterError:
+            stream = None
+        for pending, error, by in doubtful:
+            self._settle_by_read(pending, stream, error.reason, by, str(error))
+
+    def _settle_by_read(
+        self, pending: Pending, stream: Stream | None, reason: Reason, by: By | None, message: str
+    ) -> None:
+        tag = stream.tag(pending.tag.name) if stream else None
+        after = tag.current if tag else None
+        if stream is not None:
+            self._stream = stream
+        if pending.doubtful and after and after.digest != (pending.before.digest if pending.before else None):
+            message = f"{message}; a read afterwards shows that it was imported"
+            self._settle(pending, Result.UPDATED, after, message=message)
+        else:
+            self._settle(pending, Result.FAILED, after, reason, by, message)
+
+    def _imported(self, pending: Pending, digest: str, facts: ImageFacts | None) -> None:
+        name, before = pending.tag.name, pending.before
+        if facts is not None:
+            self._around.describer.learn(digest, facts)
+        if self._around.options.write:
+            after = self._current(name)
+            if after is None:
+                message = "the server reported success, but the tag has no image"
+                self._settle(pending, Result.FAILED, None, Reason.API_ERROR, By.API, message)
+                return
+        else:
+            after = before if before and before.digest == digest else Item(digest, None)
+        if before and before.digest == after.digest:
+            self._settle(pending, Result.UNCHANGED, after)
+        else:
+            self._settle(pending, Result.UPDATED, after)
+
+    def _current(self, name: str) -> Item | None:
+        tag = self._stream.tag(name)
+        return tag.current if tag else None
+
+    def _settle(
+        self,
+        pending: Pending,
+        result: Result,
+        after: Item | None,
+        reason: Reason | Skip | None = None,
+        by: By | None = None,
+        message: str | None = None,
+    ) -> None:
+        seconds = pending.seconds if pending.attempts else None
+        settled = Settled(pending.tag, result, pending.before, after, reason, by, message, pending.attempts, seconds)
+        with self._lock:
+            if pending.settled:
+                return
+            pending.settled = True
+            if pending in self._pending:
+                self._pending.remove(pending)
+            self._settled.append(settled)
+        self._around.settled()
+
+    def _skip(self, tag: Tag, skip: Skip, pending: Pending | None = None) -> None:
+        if pending is None:
+            pending = Pending(tag, tag.current)
+        pending.tag = tag
+        message = explain_skip(self._stream, tag, skip)
+        self._settle(pending, Result.SKIPPED, tag.current, skip, message=message)
+
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether an answer was lost and nothing has told since what became of the import."""
+        return bool(self._doubtful) or any(pending.doubtful for pending in self._pending)
+
+    def abandon(self, *, under_way: bool, stream: Stream | None = None) -> None:
+        """End what has no result yet as aborted.
+
+        Args:
+            under_way: a request was sent and nobody waits for its answer any longer.
+            stream: what a read afterwards showed.
+        """
+        for pending in [*self._pending, *(pending for pending, _, _ in self._doubtful)]:
+            if pending.doubtful or (under_way and pending.attempts):
+                pending.doubtful = self._around.options.write
+                message = "stopped before the API answered"
+                self._settle_by_read(pending, stream, Reason.ABORTED, None, message)
+            else:
+                message = "stopped before the import was begun" if not pending.attempts else "stopped between two tries"
+                self._settle(pending, Result.FAILED, self._current(pending.tag.name), Reason.ABORTED, None, message)
+
+    def _to_describe(self) -> list[tuple[str, bool]]:
+        """The images to ask for, each with whether it is asked for again because its architecture matters."""
+        describer = self._around.describer
+        changed = [each for each in self._settled if each.result is not Result.UNCHANGED]
+        digests = [item.digest for each in changed for item in (each.before, each.after) if item]
+        # Most images are for amd64; the one before counts only where this one is not.
+        unusual = [
+            each.before.digest
+            for each in changed
+            if each.result is Result.UPDATED and each.before and each.after and self._is_unusual(each.after.digest)
+        ]
+        return [
+            *((digest, False) for digest in describer.unknown(digests)),
+            *((digest, True) for digest in describer.without_architecture(unusual)),
+        ]
+
+    def _is_unusual(self, digest: str) -> bool:
+        facts = self._around.describer.facts(digest)
+        return facts is not None and facts.architecture not in (None, "amd64")
+
+    def results(self) -> list[TagResult]:
+        """What became of each tag, with its images described as far as is known."""
+        with self._lock:
+            settled = list(self._settled)
+        return [result_of(each, self._stream, self._first, self._around.describer.facts) for each in settled]
