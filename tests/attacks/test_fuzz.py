@@ -44,10 +44,9 @@ from job.workloads.kinds import workload_from
 from job.workloads.pods import pod_from
 from tests.attacks.mutations import ANYTHING, TEXTS, mutated, recorded
 
-pytestmark = pytest.mark.timeout(120)
-fuzzed = settings(
-    max_examples=int(os.environ.get("FUZZ_EXAMPLES", "60")), suppress_health_check=list(HealthCheck), deadline=2000
-)
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "60"))
+pytestmark = pytest.mark.timeout(120 + EXAMPLES)
+fuzzed = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=2000)
 
 STREAMS, IMPORTS = recorded("ImageStream"), recorded("ImageStreamImport")
 DEPLOYED, SETS = recorded("Deployment"), recorded("StatefulSet")
