@@ -111,7 +111,7 @@ def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     if first == PROMOTE.name:
         from job.promote.arguments import parse
 
-        return PROMOTE, parse(arguments[1:])
+        return parse(arguments[1:])
     if first in COMMANDS:
         return COMMANDS[first], COMMANDS[first].parse(arguments[1:])
     if first and not first.startswith("-"):

@@ -69,10 +69,13 @@ class Flag(NamedTuple):
     help: str
     metavar: str | None = None
     default: str | None = None
+    repeated: bool = False
 
     def add(self, parser: argparse.ArgumentParser) -> None:
-        """Add it to a parser."""
-        if self.metavar is None:
+        """Add it to a parser; a repeated flag gives a list."""
+        if self.repeated:
+            parser.add_argument(self.flag, metavar=self.metavar, action="append", default=[], help=self.help)
+        elif self.metavar is None:
             parser.add_argument(self.flag, action="store_true", help=self.help)
         else:
             parser.add_argument(self.flag, metavar=self.metavar, default=self.default, help=self.help)

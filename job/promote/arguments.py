@@ -1,116 +1,158 @@
-"""The sub-commands and flags of `promote`. `--help` loads nothing else."""
+"""The sub-commands of `promote`, one record each. `--help` loads nothing else."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
-from job.config.flags import SETTINGS
+from job.config.command import PROGRAM, Arguments, Command, Invocation, described_statuses
+from job.config.flags import CLUSTER, PLACE, RETRIES, SETTINGS, TIME_ZONE, Flag
+from job.domain.exit_status import ExitStatus
 
-SUMMARIES = {
-    "status": "show the stable and rolling branches, and which commit runs in the cluster",
-    "move": "move the stable branches, so that the images are built",
-    "wait": "wait until the registry has the images built from exactly these commits",
-    "notes": "write release notes of the last runs, as Markdown",
+NAME = "promote"
+_STATUSES = {
+    ExitStatus.SUCCESS: "Done, or there was nothing to do.",
+    ExitStatus.ATTENTION: "A repository could not be read, moved or recorded, is not ready, or a check of it failed.",
+    ExitStatus.USAGE: "Bad usage or configuration, no git, or not confirmed; nothing was changed.",
+    ExitStatus.CLUSTER_UNUSABLE: "The cluster could not be used.",
+    ExitStatus.ABORTED: "Stopped by a signal, or by `--timeout`.",
 }
-EXAMPLES = {
-    "status": "  import-images promote status --deployment prod -n packit-prod",
-    "move": """  import-images promote move --dry-run
-  import-images promote move packit --to 4d5e6f7a8
-  import-images promote move --wait --run --deployment prod -n packit-prod""",
-    "wait": """  import-images promote wait --deployment prod -n packit-prod --timeout 2h
-  import-images promote wait packit --run --deployment prod -n packit-prod""",
-    "notes": """  import-images promote notes --deployment prod -n packit-prod
-  import-images promote notes --since 7d --output json
-  import-images promote notes library --between 2026-11-23""",
+# Once the images have arrived, the exit status is that of the run.
+_OF_RUN = {
+    ExitStatus.LOCKED: "With `--run`: another run holds the lock.",
+    ExitStatus.UNHEALTHY: "With `--run`: a rollout did not become healthy.",
 }
-_STATUSES = """exit status:
-  0 done, or there was nothing to do   1 a repository could not be read, moved or recorded
-  2 bad usage or configuration, or not confirmed; nothing was changed
-  3 the cluster could not be used      6 stopped by a signal or by --timeout
-  with --run, once the images have arrived: the exit status of the run"""
-_OVERVIEW = """usage: import-images promote COMMAND [OPTIONS]
+_RUN_STATUSES = dict(sorted((_STATUSES | _OF_RUN).items()))
+_OVERVIEW = """usage: import-images promote COMMAND [OPTIONS] [REPO...]
 
-The step before a run: move the stable branches that production images are built from, wait for
-the images built from exactly those commits, import them, write release notes. promote.toml names
-the repositories and the streams they feed (--config names another file; for an example see
-examples/promote.toml).
+The step before a run: move the stable branches that production images are
+built from, wait for the images built from exactly those commits, import them,
+write release notes. promote.toml names the repositories and the streams they
+feed (for an example see examples/promote.toml).
 
 commands:
 {commands}
 
 examples:
   import-images promote status
-  import-images promote move --wait --run --deployment prod -n packit-prod    # everything at once
+  import-images promote move --wait --run --deployment prod -n packit-prod
 
 {statuses}
+
 For a command's flags: import-images promote COMMAND --help
 """
-# The settings of a command that only reads the cluster. A command that can run an import takes every setting.
-_CLUSTER = frozenset(
-    {"DEPLOYMENT", "NAMESPACE", "SERVICE", "INSECURE_SKIP_TLS_VERIFY", "CLIENT", "RETRIES", "TIME_ZONE"}
+_REPOSITORIES = Arguments("names in promote.toml (default: all)", metavar="REPO")
+_CONFIG = Flag("--config", "use this file instead of promote.toml in the current folder", "FILE")
+_WAIT = (
+    Flag("--run", "then import them and watch the rollouts, as import-images run does"),
+    Flag("--timeout", "how long to wait for the images (default 1h)", "DURATION", "1h"),
+    Flag("--interval", "how often to check for them (default 30s)", "DURATION", "30s"),
 )
+# Of a command that only reads the cluster. One that can run an import takes every setting.
+_READING = (*PLACE, *CLUSTER, RETRIES, TIME_ZONE)
 
 
-def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """The options; the sub-command is the attribute `promote`.
+def _call(call: Invocation) -> int:
+    from job.promote.main import promote
+
+    return promote(call.options, call.settings, call.stop, as_table=call.as_table)
+
+
+def _command(
+    name: str,
+    summary: str,
+    *examples: str,
+    flags: Sequence[Flag],
+    settings: tuple[object, ...] = _READING,
+    statuses: Mapping[ExitStatus, str] = MappingProxyType(_STATUSES),
+) -> Command:
+    return Command(
+        f"{NAME} {name}",
+        summary,
+        "",
+        _call,
+        statuses=statuses,
+        settings=tuple(setting for setting in SETTINGS if setting in settings),
+        flags=(_CONFIG, *flags),
+        arguments=_REPOSITORIES,
+        examples=examples,
+    )
+
+
+COMMANDS = {
+    "status": _command(
+        "status",
+        "show the stable and rolling branches, and which commit runs in the cluster",
+        "import-images promote status --deployment prod -n packit-prod",
+        flags=(),
+    ),
+    "move": _command(
+        "move",
+        "move the stable branches, so that the images are built",
+        "import-images promote move --dry-run",
+        "import-images promote move packit --to 4d5e6f7a8",
+        "import-images promote move --wait --run --deployment prod -n packit-prod",
+        flags=(
+            Flag("--to", "target; default: the tip of rolling; once per repository", "[REPO=]COMMIT", repeated=True),
+            Flag("--yes", "do not ask"),
+            Flag("--force", "allow a move that loses commits; it is confirmed by typing the name"),
+            Flag("--dry-run", "push nothing; ask the remote whether the push would be accepted"),
+            Flag("--wait", "then wait for the images, as promote wait does"),
+            *_WAIT,
+        ),
+        settings=SETTINGS,
+        statuses=_RUN_STATUSES,
+    ),
+    "wait": _command(
+        "wait",
+        "wait until the registry has the images built from exactly these commits",
+        "import-images promote wait --deployment prod -n packit-prod --timeout 2h",
+        "import-images promote wait packit --run --deployment prod -n packit-prod",
+        flags=_WAIT,
+        settings=SETTINGS,
+        statuses=_RUN_STATUSES,
+    ),
+    "notes": _command(
+        "notes",
+        "write release notes of the last runs, as Markdown (or with --output json)",
+        "import-images promote notes --deployment prod -n packit-prod",
+        "import-images promote notes --since 7d --output json",
+        "import-images promote notes library --between 2026-11-23",
+        flags=(
+            Flag("--since", "the first run, or the start, of the period; default: the last run", "RUN|TIME|DURATION"),
+            Flag("--between", "instead of runs: commits of stable, from a time, run or commit on", "FROM[..TO]"),
+            Flag("--template", "a jinja2 template for the Markdown; default: template in promote.toml", "FILE"),
+        ),
+    ),
+}
+
+
+def parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
+    """The sub-command and its options; its name is their attribute `promote`, the repositories `repositories`.
 
     Raises:
         SystemExit: for `--help` and usage errors, as argparse does.
     """
     first = arguments[0] if arguments else ""
-    overview = _OVERVIEW.format(
-        commands="\n".join(f"  {name:8}{summary}" for name, summary in SUMMARIES.items()), statuses=_STATUSES
-    )
     if first in ("-h", "--help"):
-        sys.stdout.write(overview)
-        raise SystemExit(0)
-    if first not in SUMMARIES:
+        sys.stdout.write(overview())
+        raise SystemExit(ExitStatus.SUCCESS)
+    if first not in COMMANDS:
         problem = f"{first!r} is not a command of promote" if first else "promote needs a command"
-        sys.stderr.write(
-            f"import-images promote: error: {problem}: {', '.join(SUMMARIES)}; see: import-images promote --help\n"
-        )
-        raise SystemExit(2)
-    options = _parser(first).parse_intermixed_args(arguments[1:])
-    options.promote, options.patterns = first, []
+        names = ", ".join(COMMANDS)
+        sys.stderr.write(f"{PROGRAM} {NAME}: error: {problem}: {names}; see: {PROGRAM} {NAME} --help\n")
+        raise SystemExit(ExitStatus.USAGE)
+    command = COMMANDS[first]
+    options = command.parse(arguments[1:])
+    options.promote, options.repositories, options.patterns = first, options.patterns, []
     if first == "notes" and options.output == "markdown":
         options.output = "table"
-    return options
+    return command, options
 
 
-def _parser(command: str) -> argparse.ArgumentParser:
-    summary = SUMMARIES[command]
-    parser = argparse.ArgumentParser(
-        prog=f"import-images promote {command}",
-        description=summary[0].upper() + summary[1:] + ".",
-        epilog=f"examples:\n{EXAMPLES[command]}\n\n{_STATUSES}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("repositories", nargs="*", metavar="REPO", help="names in promote.toml (default: all)")
-    add("--config", metavar="FILE", help="use this file instead of promote.toml in the current folder")
-    formats = "markdown (default) or json" if command == "notes" else "table (default on a terminal) or json"
-    add("--output", metavar="FORMAT", help=formats)
-    if command == "move":
-        add("--to", action="append", default=[], metavar="[REPO=]COMMIT", help="target; default: the tip of rolling")
-        add("--yes", action="store_true", help="do not ask")
-        add("--force", action="store_true", help="allow a move that loses commits; it is confirmed by typing the name")
-        add("--dry-run", action="store_true", help="push nothing; ask the remote whether the push would be accepted")
-        add("--wait", action="store_true", help="then wait for the images, as promote wait does")
-    if command in ("move", "wait"):
-        add("--run", action="store_true", help="then import them and watch the rollouts, as import-images run does")
-        add("--timeout", metavar="DURATION", default="1h", help="how long to wait for the images (default 1h)")
-        add("--interval", metavar="DURATION", default="30s", help="how often to check for them (default 30s)")
-    if command == "notes":
-        add(
-            "--since", metavar="RUN|TIME|DURATION", help="the first run, or the start, of the period; default: last run"
-        )
-        add("--between", metavar="FROM[..TO]", help="instead of runs: commits of stable, from a time, run or commit on")
-        add("--template", metavar="FILE", help="a jinja2 template for the Markdown; default: template in promote.toml")
-    group = parser.add_argument_group("cluster" + (" and run" if command in ("move", "wait") else ""))
-    for setting in SETTINGS:
-        if command in ("move", "wait") or setting.name in _CLUSTER:
-            setting.add(group)
-    return parser
+def overview() -> str:
+    """The help of `promote` as a whole."""
+    commands = "\n".join(f"  {name:8}{command.summary}" for name, command in COMMANDS.items())
+    return _OVERVIEW.format(commands=commands, statuses=described_statuses(_RUN_STATUSES))

@@ -47,9 +47,9 @@ def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_names_anywhere() -> None:
-    options = parse(["move", "worker", "--to", "web=x", "web", "--yes"])
+    _, options = parse(["move", "worker", "--to", "web=x", "web", "--yes"])
     assert (options.promote, options.repositories, options.to) == ("move", ["worker", "web"], ["web=x"])
-    assert parse(["notes", "--output", "markdown"]).output == "table"
+    assert parse(["notes", "--output", "markdown"])[1].output == "table"
 
 
 def test_help_loads_nothing_heavy() -> None:
