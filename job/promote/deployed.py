@@ -11,7 +11,7 @@ from job.domain.selection import Pattern, Wanted
 from job.imagestreams.descriptions import Describer
 from job.promote.config import Feed, Repository
 from job.run.context import Context
-from job.run.targets import Found, find
+from job.run.targets import Found, find, find_existing
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +62,17 @@ def run_settings(settings: Settings, repositories: Sequence[Repository]) -> Sett
     return replace(settings, wanted=replace(wanted, patterns=patterns), narrowed=True)
 
 
-def find_fed_tags(place: Context, repositories: Sequence[Repository]) -> tuple[list[FedTag], list[str]]:
+def find_fed_tags(
+    place: Context, repositories: Sequence[Repository], *, strict: bool
+) -> tuple[list[FedTag], list[str]]:
     """The tags that repositories feed, and the names of those that no namespace has.
 
     Raises:
-        UsageError: no namespace has any of them.
+        UsageError: a tag does not exist, and `strict` is given.
         ClusterError: the cluster cannot be read.
     """
     deployment = place.settings.wanted.deployment
-    tags = find(place)
+    tags = find(place) if strict else find_existing(place)
     fed, missing = [], []
     for repository in repositories:
         for feed in repository.feeds:

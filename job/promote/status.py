@@ -102,7 +102,7 @@ def _running(
     # The branches are shown even without a cluster, so an unreachable one must not delay them for long.
     wanted = replace(settings_for_feeds(settings, feeding), retries=min(settings.retries, 1))
     with place(wanted, workspace.stop) as where:
-        fed, missing = find_fed_tags(where, feeding)
+        fed, missing = find_fed_tags(where, feeding, strict=False)
         by_digest = revisions(where, fed)
     for each in fed:
         current, name = each.found.tag.current, each.found.name

@@ -22,7 +22,7 @@ from job.promote.deployed import find_fed_tags
 from job.promote.errors import GitError
 from job.promote.forge import CheckState, ForgeError, forge_of
 from job.promote.workspace import Workspace, rolling_of
-from job.run.context import Context, namespaces_of
+from job.run.context import Context
 from job.runtime.clock import SYSTEM
 from job.runtime.terminal import Line
 
@@ -102,11 +102,7 @@ def images_to_await(
         if repository.checks and forge_of(repository.page, forges, os.environ) is None:
             fix = "set web to its page, and its host in [forges] to github or gitlab"
             raise UsageError([f"checks: the API for {repository.name} is unknown; {fix}"])
-    fed, missing = find_fed_tags(place, repositories)
-    if missing:
-        where = ", ".join(namespaces_of(place))
-        fix = "correct streams in promote.toml, or the namespace"
-        raise UsageError([f"streams: {', '.join(missing)} not found in {where}; {fix}"])
+    fed, _ = find_fed_tags(place, repositories, strict=True)
     images = []
     for each in fed:
         tag, name = each.found.tag, each.found.name

@@ -34,16 +34,25 @@ def find(where: Context) -> list[Found]:
         UsageError: an argument matches nothing.
         ClusterError: a namespace cannot be read.
     """
-    found: list[Found] = []
-    namespaces = namespaces_of(where)
-    for namespace in namespaces:
-        found += where.patient(functools.partial(_in_namespace, where, namespace))
+    found, namespaces = find_existing(where), namespaces_of(where)
     wanted = where.settings.wanted
     if all(any(p.matches(f.name.stream, f.name.tag, wanted.deployment) for f in found) for p in wanted.patterns):
         return found
     # Only now are all names needed, for a hint.
     names = {name for namespace in namespaces for name in where.patient(functools.partial(_names, where, namespace))}
     raise UsageError(unmatched(wanted, names, namespaces))
+
+
+def find_existing(where: Context) -> list[Found]:
+    """The tags that were asked for, as far as they exist.
+
+    Raises:
+        ClusterError: a namespace cannot be read.
+    """
+    found: list[Found] = []
+    for namespace in namespaces_of(where):
+        found += where.patient(functools.partial(_in_namespace, where, namespace))
+    return found
 
 
 def _names(where: Context, namespace: str) -> list[tuple[str, str]]:

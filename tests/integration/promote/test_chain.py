@@ -137,6 +137,15 @@ def test_status_before_and_after(shop: Shop) -> None:
 
 
 @slow(WHOLE_RUN)
+def test_status_of_a_stream_that_does_not_exist(shop: Shop) -> None:
+    text = shop.folder.config.read_text(encoding="utf-8").replace('"web:prod"', '"wbe:prod", "web:prod"')
+    shop.folder.config.write_text(text, encoding="utf-8")
+    done = shop.promote("status", "--output", "json")
+    assert (done.status, done.report["cluster_error"]) == (0, None), done.stderr
+    running = {run["tag"]: run["place"] for each in done.report["repositories"] for run in each["running"]}
+    assert (running["wbe:prod"], running["web:prod"]) == ("no such tag", "same as stable")
+
+
 def test_status_without_a_cluster(shop: Shop) -> None:
     for more, message in (
         ({"HOST": "http://127.0.0.1:1"}, "127.0.0.1"),
@@ -250,7 +259,7 @@ def test_held_tags_are_not_waited_for(shop: Shop) -> None:
 def test_mistakes_that_concern_later_steps_are_found_before_anything_is_moved(shop: Shop) -> None:
     for more, message in (
         ({"DEPLOYMENT": None}, "DEPLOYMENT: not set"),
-        ({"DEPLOYMENT": "stg"}, "streams: worker:stg, beat:stg not found in "),
+        ({"DEPLOYMENT": "stg"}, "has no tag stg; tags there: prod"),
         ({"HOST": None, "TOKEN": None, "KUBECONFIG": "/nowhere"}, "no cluster to talk to"),
     ):
         done = shop.promote("move", "--yes", "--wait", **more)
