@@ -17,6 +17,7 @@ from job import VERSION
 from job.commands.registry import COMMANDS as OWN_COMMANDS
 from job.config.command import PROGRAM, Arguments, Command, Invocation, described_statuses
 from job.config.flags import SETTINGS
+from job.config.formats import DOCUMENTS, Format
 from job.domain.exit_status import ExitStatus
 from job.runtime import stdio
 from job.runtime.shutdown import Stop
@@ -48,6 +49,7 @@ PROMOTE = Command(
     settings=SETTINGS,
     arguments=Arguments("names of repositories", metavar="COMMAND [REPO]"),
     statuses=dict.fromkeys(ExitStatus, ""),
+    formats=DOCUMENTS,
 )
 COMMANDS = {command.name: command for command in (*OWN_COMMANDS, PROMOTE)}
 
@@ -86,13 +88,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:
     from job.config.settings import read_settings
+    from job.runtime.logs import in_container
+    from job.views.output import choose
 
     flags = {setting.name: getattr(options, setting.name, None) for setting in command.settings}
-    settings = read_settings(flags, options.patterns, command.environment(os.environ), options.output)
-    as_table = options.output == "table" if options.output else sys.stdout.isatty()
+    environment = command.environment(os.environ)
+    settings = read_settings(flags, options.patterns, environment, options.output, command.formats)
+    # In a pod the reader is a program that collects logs.
+    form = Format(options.output or (Format.JSON if in_container() else Format.TABLE))
+    choose(form)
     if not settings.verify_tls:
         log.warning("TLS VERIFICATION IS OFF: anyone between here and the API can read the token and forge answers")
-    return command.call(Invocation(options, settings, stop, as_table))
+    return command.call(Invocation(options, settings, stop, form.is_table))
 
 
 def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:

@@ -13,6 +13,7 @@ from job.domain.times import iso
 from job.imagestreams.api_types import image_of, import_problem, items_of, reference_of
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Question, question_of_item
+from job.run.context import IDENTITY_SECONDS
 from job.run.session import Place, place
 from job.run.targets import Found, find
 from job.runtime.shutdown import Stop
@@ -27,10 +28,13 @@ def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool) -> i
     """Show the history of the tags that were asked for; returns the exit status."""
     with place(settings, stop) as where:
         histories = [_history(where, found, check=check) for found in find(where)]
+        identity = where.identify(IDENTITY_SECONDS)
     now = datetime.now(UTC)
     if as_table:
         from job.commands.history_view import print_histories
+        from job.views.tables import print_identity
 
+        write(lambda: print_identity(identity))
         write(lambda: print_histories(histories, now))
     else:
         document("History", {"tags": [_document(each, now) for each in histories]})

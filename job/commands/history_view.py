@@ -12,7 +12,8 @@ from rich.text import Text
 
 from job.domain.history import TagHistory
 from job.domain.text import clean
-from job.views.tables import age, console_for, new_table, short_digest, told_of_hold
+from job.views.columns import new_table
+from job.views.tables import age, console_for, short_digest, told_of_hold
 
 
 def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:

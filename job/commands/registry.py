@@ -21,6 +21,7 @@ from job.config.flags import (
     TIME_ZONE,
     Flag,
 )
+from job.config.formats import DOCUMENTS
 from job.domain.exit_status import ExitStatus
 
 _GLOBS = Arguments("globs; without TAG: --deployment, else every tag")
@@ -226,6 +227,7 @@ COMMANDS = (
         settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *METRICS, *REQUESTS, TIME_ZONE),
         arguments=_GLOBS,
         examples=("import-images doctor --deployment prod -n packit-prod",),
+        formats=DOCUMENTS,
         statuses={
             ExitStatus.SUCCESS: "There are at most notes.",
             ExitStatus.ATTENTION: "There is an error or a warning.",

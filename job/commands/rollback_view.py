@@ -12,13 +12,14 @@ from job.domain.model import Identity
 from job.domain.shell import resuming
 from job.domain.text import clean
 from job.domain.times import iso
-from job.views.tables import console_for, image_rows, new_table, print_identity, told_of_hold
+from job.views.columns import new_table
+from job.views.tables import console_for, image_rows, print_identity, told_of_hold
 
 
 def print_undoing(plan: Undoing, identity: Identity | None, now: datetime, file: TextIO) -> None:
     """Write what a rollback is about to do."""
     console = console_for(file)
-    print_identity(console, identity)
+    print_identity(identity, file)
     name = plan.name
     console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
     if plan.hold:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from job.config.flags import SECTIONS, Flag, Setting
+from job.config.formats import Format
 from job.domain.exit_status import ExitStatus
 from job.domain.suggestions import did_you_mean
 
@@ -59,6 +60,7 @@ class Command(NamedTuple):
         flags: its own flags.
         arguments: None where it takes none.
         examples: command lines.
+        formats: the values of `--output` that it knows.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Command(NamedTuple):
     flags: tuple[Flag, ...] = ()
     arguments: Arguments | None = None
     examples: tuple[str, ...] = ()
+    formats: tuple[Format, ...] = tuple(Format)
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The options; arguments are its attribute `patterns`.
@@ -96,7 +99,8 @@ class Command(NamedTuple):
         )
         if about:
             parser.add_argument("patterns", nargs=about.nargs, metavar=about.metavar, help=about.help)
-        parser.add_argument("--output", metavar="FORMAT", help="table (default on a terminal) or json")
+        formats = ", ".join(self.formats)
+        parser.add_argument("-o", "--output", metavar="FORMAT", help=f"{formats} (default table; in a pod json)")
         for flag in self.flags:
             flag.add(parser)
         for title, section in SECTIONS.items():

@@ -5,18 +5,20 @@ Every value is checked before anything is touched. All errors are reported at on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from job.config import flags as table
 from job.config import parsers
 from job.config.flags import Setting
+from job.config.formats import Format
 from job.domain.errors import UsageError
 from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout, Shard
 from job.domain.schedule import Window
 from job.domain.secrets import SECRETS
 from job.domain.selection import Pattern, Wanted
+from job.domain.suggestions import did_you_mean
 
 T = TypeVar("T")
 
@@ -134,6 +136,7 @@ def read_settings(
     arguments: Sequence[str],
     environment: Mapping[str, str],
     output: str | None = None,
+    formats: Collection[str] = tuple(Format),
 ) -> Settings:
     """The checked settings of a command.
 
@@ -142,13 +145,14 @@ def read_settings(
         arguments: the STREAM[:TAG] arguments.
         environment: the environment variables that apply to the command.
         output: the value of `--output`, only checked.
+        formats: what that may be.
 
     Raises:
         UsageError: with every error that was found.
     """
     reader = _Reader(flags, environment)
-    if output not in (None, "table", "json"):
-        reader.errors.append(f"--output: {output!r} is not table or json")
+    if output is not None and output not in formats:
+        reader.errors.append(f"--output: {output!r} is not {', '.join(formats)}{did_you_mean(output, formats)}")
     settings = _read(reader, arguments)
     if reader.errors:
         raise UsageError(reader.errors)

@@ -13,6 +13,7 @@ from job.doctor.collect import collect
 from job.doctor.facts import Facts
 from job.doctor.registry import CHECKS
 from job.domain.errors import StoppedError
+from job.run.context import IDENTITY_SECONDS
 from job.run.session import place
 from job.runtime.shutdown import Stop
 from job.views.output import document, write
@@ -28,11 +29,14 @@ def doctor(settings: Settings, stop: Stop, *, as_table: bool) -> int:
         facts = collect(where, parts, where.progress.show)
         if stop:
             raise StoppedError("stopped before every check was made")
+        identity = where.identify(IDENTITY_SECONDS)
     findings = examine(facts)
     status = 1 if any(finding.severity is not Severity.NOTE for finding in findings) else 0
     if as_table:
         from job.doctor.table import print_findings
+        from job.views.tables import print_identity
 
+        write(lambda: print_identity(identity))
         write(lambda: print_findings(findings, counts_of(facts), facts.probed))
     else:
         content = {

@@ -8,7 +8,8 @@ from typing import TextIO
 from rich.text import Text
 
 from job.domain.text import clean
-from job.views.tables import console_for, new_table
+from job.views.columns import new_table
+from job.views.tables import console_for
 
 # Columns of text that may take several lines; names are shortened instead.
 _FOLDED = frozenset({"WHY", "STATE"})

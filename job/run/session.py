@@ -26,7 +26,13 @@ class Place(Context):
 def place(settings: Settings, stop: Stop) -> Iterator[Place]:
     """Connect to the cluster; the connection is closed when the command is done."""
     counts = Counts()
-    cluster = connect(settings, counts.requested)
+
+    def count(namespace: str, code: str) -> None:
+        # A request about no namespace, such as who the user is, belongs to no group of metrics.
+        if namespace:
+            counts.requested(namespace, code)
+
+    cluster = connect(settings, count)
     progress = Progress(sys.stderr)
     try:
         yield Place(settings, cluster, counts, stop, progress, identify=IdentityLookup(cluster).get)

@@ -10,6 +10,7 @@ from typing import Any
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Stream, Tag, TagName
+from job.domain.natural import natural
 from job.imagestreams.api_types import stream_from
 from job.run.context import Context, namespaces_of
 from job.run.matching import unmatched
@@ -37,7 +38,7 @@ def find(where: Context) -> list[Found]:
     found, namespaces = find_existing(where), namespaces_of(where)
     wanted = where.settings.wanted
     if all(any(p.matches(f.name.stream, f.name.tag, wanted.deployment) for f in found) for p in wanted.patterns):
-        return found
+        return sorted(found, key=lambda each: (each.name.namespace, natural(str(each.name))))
     # Only now are all names needed, for a hint.
     names = {name for namespace in namespaces for name in where.patient(functools.partial(_names, where, namespace))}
     raise UsageError(unmatched(wanted, names, namespaces))

@@ -1,123 +1,18 @@
-"""The columns of the tables of `status`. A new column is one record here.
-
-A table always fits its width: texts continue on the next line, names lose their middle, so that the tag at their end
-stays, and where that is not enough, the columns of the highest rank are left out.
-"""
+"""The columns of the tables of `status`. A new column is one record here."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Generic, TypeVar
-
-from rich.cells import cell_len
-from rich.table import Table
-from rich.text import Text
 
 from job.domain.model import Command
-from job.domain.text import clean, humanize
+from job.domain.text import humanize
 from job.journal.records import RunRecord
 from job.status.model import PastRun, State, StatusReport, TagStatus, WorkloadStatus, is_rolling_out
 from job.status.punctuality import delay_of
-from job.views.tables import age, new_table, short_digest, span
-
-R = TypeVar("R")
+from job.views.columns import Column
+from job.views.tables import age, short_digest, span
 
 ON_TIME = 60.0
-# Between two columns.
-GAP = 2
-_LONG_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
-
-
-@dataclass(frozen=True, slots=True)
-class Column(Generic[R]):
-    """One column.
-
-    Attributes:
-        title: its heading.
-        cell: the text for a row.
-        rank: columns of a higher rank are left out first where the table is too wide; 0: never.
-        least: its smallest width, in characters.
-        most: its largest width; None: as wide as its cells.
-        is_name: whether a cell that is too long loses its middle.
-        is_text: whether a cell that is too long continues on the next line.
-        is_number: whether it is aligned to the right.
-    """
-
-    title: str
-    cell: Callable[[R], str]
-    rank: int = 0
-    least: int = 4
-    most: int | None = None
-    is_name: bool = False
-    is_text: bool = False
-    is_number: bool = False
-
-
-def shorten(text: str, width: int) -> str:
-    """A text of at most that width: its middle gives way, so that a tag at its end stays."""
-    if cell_len(text) <= width:
-        return text
-    # Twice as much of the end: streams differ at their end, and the tag is there.
-    end = max(1, (width - 1) * 2 // 3)
-    start = max(0, width - 1 - end)
-    cut = f"{text[:start]}…{text[-end:]}"
-    # Wide characters take two cells each.
-    while cell_len(cut) > width and end > 1:
-        end -= 1
-        cut = f"{text[:start]}…{text[-end:]}"
-    return cut
-
-
-def table_of(columns: Sequence[Column[R]], rows: Sequence[tuple[R, str]], width: int) -> Table:
-    """A table of the rows, each with its style, that fits the width."""
-    texts = [[shown(column.cell(row)) for column in columns] for row, _ in rows]
-    widths = [
-        max(cell_len(column.title), *(min(cell_len(text[i]), column.most or width) for text in texts))
-        for i, column in enumerate(columns)
-    ]
-    least = [min(have, max(column.least, cell_len(column.title))) for column, have in zip(columns, widths, strict=True)]
-    kept = _kept(columns, least, width)
-    spare = width - sum(least[i] for i in kept) - GAP * (len(kept) - 1)
-    table = new_table()
-    final: dict[int, int] = {}
-    # Numbers and states are whole before names are, and names before texts.
-    for i in sorted(kept, key=lambda i: (columns[i].is_text, columns[i].is_name, i)):
-        more = min(max(0, spare), widths[i] - least[i])
-        final[i] = least[i] + more
-        spare -= more
-    for i in kept:
-        column = columns[i]
-        table.add_column(
-            column.title,
-            width=final[i],
-            no_wrap=not column.is_text,
-            overflow="fold",
-            justify="right" if column.is_number else "left",
-        )
-    for cells, (_, style) in zip(texts, rows, strict=True):
-        # Text, so that nothing in a name is taken for markup.
-        shortened = [shorten(cells[i], final[i]) if columns[i].is_name else cells[i] for i in kept]
-        table.add_row(*(Text(cell, style=style) for cell in shortened))
-    return table
-
-
-def _kept(columns: Sequence[Column[R]], least: Sequence[int], width: int) -> list[int]:
-    """The numbers of the columns that fit."""
-    kept = list(range(len(columns)))
-    while sum(least[i] for i in kept) + GAP * (len(kept) - 1) > width:
-        droppable = [i for i in kept if columns[i].rank]
-        if not droppable:
-            break
-        kept.remove(max(droppable, key=lambda i: columns[i].rank))
-    return kept
-
-
-def shown(text: str, limit: int = 500) -> str:
-    """A text as tables show it: bounded, without control characters, digests in short."""
-    return _LONG_DIGEST.sub(r"\1", clean(text, limit))
 
 
 def tag_columns(now: datetime) -> tuple[Column[TagStatus], ...]:

@@ -8,6 +8,7 @@ from typing import Any
 from job.config.settings import Settings
 from job.domain.model import Command
 from job.domain.times import iso
+from job.run.context import IDENTITY_SECONDS
 from job.run.engine import start
 from job.run.session import place
 from job.runtime.shutdown import Stop
@@ -25,9 +26,12 @@ def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
         # As a dry run, so that nothing is written.
         run = start(where, command=Command.STATUS, dry_run=True, environment=os.environ, progress=where.progress.show)
         report = assess(collect(run))
+        identity = where.identify(IDENTITY_SECONDS)
     if as_table:
         from job.status.table import print_status
+        from job.views.tables import print_identity
 
+        write(lambda: print_identity(identity))
         write(lambda: print_status(report))
     else:
         document("Status", status_document(report))

@@ -16,7 +16,7 @@ from job.domain.model import Outcome, RolloutResult, TriggerKind
 from job.domain.shell import resuming
 from job.domain.times import iso
 from job.journal.records import RUNNING
-from job.status.columns import ON_TIME, run_columns, shown, table_of, tag_columns, workload_columns
+from job.status.columns import ON_TIME, run_columns, tag_columns, workload_columns
 from job.status.model import (
     Attention,
     PastRun,
@@ -27,6 +27,7 @@ from job.status.model import (
     verdict,
 )
 from job.status.punctuality import Punctuality, delay_of
+from job.views.columns import shown, table_of
 from job.views.tables import age, console_for, lines_of, span, told_of_hold
 
 # One screen; the document has each of ten thousand tags.

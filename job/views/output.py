@@ -1,4 +1,4 @@
-"""How a command shows what it found: a table or a JSON document on stdout, the rest on stderr."""
+"""How a command shows what it found: tables or one document on stdout, the rest on stderr."""
 
 from __future__ import annotations
 
@@ -9,12 +9,28 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from job.config.formats import Format
 from job.domain.secrets import SECRETS
+from job.domain.text import clean
 
 if TYPE_CHECKING:
     from job.domain.model import Report
 
 log = logging.getLogger(__name__)
+
+
+_format = Format.TABLE
+
+
+def choose(form: Format) -> None:
+    """Set the form of what this process shows."""
+    global _format
+    _format = form
+
+
+def is_wide() -> bool:
+    """Whether tables show digests in full."""
+    return _format is Format.WIDE
 
 
 def show(report: Report, *, as_table: bool) -> int:
@@ -30,9 +46,29 @@ def show(report: Report, *, as_table: bool) -> int:
 
 
 def document(kind: str, content: Mapping[str, Any], version: int = 1) -> None:
-    """Write one JSON document; its version changes with the meaning or name of a key."""
-    text = json.dumps({"kind": kind, "version": version, **content}, indent=1)
-    write(lambda: sys.stdout.write(SECRETS.redact(text) + "\n"))
+    """Write one document as JSON, as YAML, or as the names of its tags.
+
+    Args:
+        kind: what it is, for the reader.
+        content: JSON values.
+        version: changes with the meaning or name of a key.
+    """
+    text = _text({"kind": kind, "version": version, **content})
+    write(lambda: sys.stdout.write(SECRETS.redact(text)))
+
+
+def _text(content: Mapping[str, Any]) -> str:
+    if _format is Format.NAME:
+        # As `oc get -o name` writes them.
+        names = (f"{tag['stream']}:{tag['tag']}" for tag in content.get("tags", ()))
+        return "".join(f"imagestreamtag.image.openshift.io/{clean(name)}\n" for name in names)
+    if _format is Format.YAML:
+        import yaml
+
+        # By way of JSON, so that enums are plain text.
+        plain = yaml.safe_dump(json.loads(json.dumps(content)), sort_keys=False, allow_unicode=True, width=120)
+        return str(plain)
+    return json.dumps(content, indent=1) + "\n"
 
 
 def write(printing: Callable[[], object]) -> None:
@@ -51,6 +87,10 @@ def _print(report: Report, *, as_table: bool) -> None:
         from job.views.tables import print_report
 
         print_report(report, sys.stdout)
+    elif _format in (Format.YAML, Format.NAME):
+        from job.views.documents import as_document
+
+        sys.stdout.write(SECRETS.redact(_text({"kind": "Report", "version": 1, **as_document(report)})))
     else:
         from job.views.documents import json_lines
 

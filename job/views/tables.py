@@ -1,9 +1,10 @@
-"""A report as a table for people, at most 100 columns wide."""
+"""A report as tables for people, as wide as the terminal."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
+import sys
 import textwrap
 from datetime import datetime
 from typing import TextIO
@@ -12,12 +13,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.model import Command, Hold, Identity, Image, Report, Result, RolloutResult, Skip, TagResult
+from job.domain.model import Command, Hold, Identity, Image, Report, Result, Rollout, RolloutResult, Skip, TagResult
+from job.domain.natural import natural
 from job.domain.text import clean, humanize
 from job.domain.times import iso
+from job.views.columns import Column, table_of
 from job.views.documents import summary
+from job.views.output import is_wide
 
-WIDTH = 100
+# Where there is no terminal, and within what a terminal may be.
+WIDTH, LEAST_WIDTH, MOST_WIDTH = 100, 40, 250
 INDENT = "    "
 STYLES = {
     Result.UPDATED: "green",
@@ -42,8 +47,10 @@ def span(seconds: float) -> str:
 
 
 def short_digest(image: Image | None) -> str:
-    """The first digits of an image, as tables show it."""
-    return image.digest.removeprefix("sha256:")[:12] if image else "-"
+    """The digest of an image as tables show it: its first digits, or all of it with `--output wide`."""
+    if image is None:
+        return "-"
+    return image.digest if is_wide() else image.digest.removeprefix("sha256:")[:12]
 
 
 def _why(tag: TagResult) -> str:
@@ -54,58 +61,57 @@ def _why(tag: TagResult) -> str:
     return str(tag.reason or "")
 
 
-def new_table() -> Table:
-    """An empty table without lines."""
-    return Table(box=None, pad_edge=False, show_edge=False, header_style="bold", expand=False)
+def _tag_columns(report: Report) -> tuple[Column[TagResult], ...]:
+    return (
+        Column("TAG", lambda tag: f"{tag.stream}:{tag.tag}", least=14, is_name=True),
+        Column("RESULT", lambda tag: _result(report, tag), least=9),
+        Column("BEFORE", lambda tag: short_digest(tag.before), rank=4, least=12),
+        Column("AFTER", lambda tag: short_digest(tag.after), rank=3, least=12),
+        Column("BUILT", lambda tag: age(_shown(tag).created, report.finished_at), rank=2, is_number=True),
+        Column("REVISION", lambda tag: (_shown(tag).revision or "-")[:9], rank=5, least=9),
+        Column("WHY", _why, rank=1, least=12, most=40, is_text=True),
+    )
 
 
-def _table(report: Report, namespace: str) -> Table:
-    table = new_table()
-    # Of a narrow terminal only the names and the reasons are cut.
-    table.add_column("TAG", overflow="ellipsis", no_wrap=True, max_width=38)
-    table.add_column("RESULT", no_wrap=True, min_width=12 if report.command is Command.PLAN else 9)
-    table.add_column("BEFORE", no_wrap=True, min_width=12)
-    table.add_column("AFTER", no_wrap=True, min_width=12)
-    table.add_column("BUILT", no_wrap=True, min_width=5, justify="right")
-    table.add_column("REVISION", no_wrap=True, overflow="ellipsis", min_width=9, max_width=9)
-    table.add_column("WHY", overflow="ellipsis", no_wrap=True, max_width=24)
-    for tag in report.tags:
-        if tag.namespace != namespace:
-            continue
-        shown = tag.after or tag.before
-        cells = (
-            f"{tag.stream}:{tag.tag}",
-            "would update" if report.command is Command.PLAN and tag.result is Result.UPDATED else humanize(tag.result),
-            short_digest(tag.before),
-            short_digest(tag.after),
-            age(shown.created if shown else None, report.finished_at),
-            ((shown.revision if shown else None) or "-")[:9],
-            _why(tag),
-        )
-        style = STYLES[tag.result]
-        # Text, so that nothing in a name is taken for markup.
-        table.add_row(*(Text(clean(cell), style=style) for cell in cells))
-    return table
+_NOTHING = Image("", None, None, None, None)
+# What failed comes first.
+_URGENCY = (Result.FAILED, Result.ROLLED_BACK, Result.UPDATED, Result.UNCHANGED, Result.SKIPPED)
+
+
+def _shown(tag: TagResult) -> Image:
+    """The image that a row is about."""
+    return tag.after or tag.before or _NOTHING
+
+
+def _result(report: Report, tag: TagResult) -> str:
+    would = report.command is Command.PLAN and tag.result is Result.UPDATED
+    return "would update" if would else humanize(tag.result)
+
+
+def _table(report: Report, namespace: str, width: int) -> Table:
+    tags = [tag for tag in report.tags if tag.namespace == namespace]
+    tags.sort(key=lambda tag: (_URGENCY.index(tag.result), natural(f"{tag.stream}:{tag.tag}")))
+    return table_of(_tag_columns(report), [(tag, STYLES[tag.result]) for tag in tags], width)
 
 
 ROLLOUT_STYLES = {RolloutResult.HEALTHY: "green", RolloutResult.PAUSED: "dim", RolloutResult.WAITING: "yellow"}
 
 
-def _rollouts(report: Report) -> Table:
-    table = new_table()
-    table.add_column("WORKLOAD", overflow="ellipsis", no_wrap=True, max_width=38)
-    table.add_column("ROLLOUT", no_wrap=True, min_width=9)
-    table.add_column("AFTER", no_wrap=True, justify="right", min_width=5)
-    table.add_column("WHY", overflow="fold")
-    for rollout in report.rollouts:
-        where = (
-            "" if len(report.namespaces) == 1 and rollout.namespace in report.namespaces else rollout.namespace + "/"
-        )
-        after = "-" if rollout.seconds is None else f"{rollout.seconds:.0f}s"
-        cells = (f"{where}{rollout.kind}/{rollout.name}", humanize(rollout.result), after, rollout.message or "")
-        style = ROLLOUT_STYLES.get(rollout.result, "bold red")
-        table.add_row(*(Text(clean(cell), style=style) for cell in cells))
-    return table
+def _rollouts(report: Report, width: int) -> Table:
+    own = report.namespaces[0] if len(report.namespaces) == 1 else None
+
+    def name(rollout: Rollout) -> str:
+        where = "" if rollout.namespace == own else f"{rollout.namespace}/"
+        return f"{where}{rollout.kind}/{rollout.name}"
+
+    columns: tuple[Column[Rollout], ...] = (
+        Column("WORKLOAD", name, least=14, is_name=True),
+        Column("ROLLOUT", lambda rollout: humanize(rollout.result), least=9),
+        Column("AFTER", lambda r: "-" if r.seconds is None else f"{r.seconds:.0f}s", rank=2, is_number=True),
+        Column("WHY", lambda rollout: rollout.message or "", rank=1, least=14, is_text=True),
+    )
+    rows = sorted(report.rollouts, key=lambda rollout: (not rollout.is_bad, natural(name(rollout))))
+    return table_of(columns, [(each, ROLLOUT_STYLES.get(each.result, "bold red")) for each in rows], width)
 
 
 class _Console(Console):
@@ -114,26 +120,26 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def print_identity(console: Console, identity: Identity | None) -> None:
-    """Write on which cluster this is, and as whom."""
+def print_identity(identity: Identity | None, file: TextIO | None = None) -> None:
+    """Write on which cluster this is, and as whom, to stdout or another file."""
     if identity is not None:
-        console.print(Text(clean(str(identity)), style="dim", overflow="fold"))
+        console_for(file or sys.stdout).print(Text(clean(str(identity)), style="dim", overflow="fold"))
 
 
 def print_report(report: Report, file: TextIO) -> None:
     """Write the tables of a report, what failed and why, and a summary."""
     console = console_for(file)
     width = console.width
-    print_identity(console, report.identity)
+    print_identity(report.identity, file)
     for namespace in report.namespaces:
         if not any(tag.namespace == namespace for tag in report.tags):
             continue
         if len(report.namespaces) > 1:
             console.print(Text(namespace, style="bold underline"))
-        console.print(_table(report, namespace))
+        console.print(_table(report, namespace, width))
         console.print()
     if report.rollouts:
-        console.print(_rollouts(report))
+        console.print(_rollouts(report, width))
         console.print()
     for tag in report.tags:
         if tag.message:
@@ -145,9 +151,10 @@ def print_report(report: Report, file: TextIO) -> None:
 
 
 def console_for(file: TextIO) -> Console:
-    """What writes to a file: as wide as the terminal, at most `WIDTH`."""
-    width = min(WIDTH, shutil.get_terminal_size((WIDTH, 24)).columns) if file.isatty() else WIDTH
-    return _Console(file=file, width=width, highlight=False)
+    """What writes to a file: as wide as the terminal; with `--output wide` lines may be longer than that."""
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if file.isatty() else WIDTH
+    width = MOST_WIDTH if is_wide() else max(LEAST_WIDTH, min(MOST_WIDTH, width))
+    return _Console(file=file, width=width, highlight=False, soft_wrap=False)
 
 
 def lines_of(command: str, width: int) -> list[str]:

@@ -39,7 +39,7 @@ def group() -> Iterator[Group]:
 def run_within(group: Group, place: Place, **environment: str | None) -> Ended:
     """Run the job in a control group; a run beyond its memory is killed, and ends with -9."""
     done = subprocess.run(
-        [PROGRAM],
+        [PROGRAM, "--output", "json"],
         env=place.environment(**environment),
         stdin=subprocess.DEVNULL,
         preexec_fn=group.enter,

@@ -84,7 +84,7 @@ def main() -> int:
                     place.stream(f"app-{number}")
             begun = time.monotonic()
             done = subprocess.run(
-                [PROGRAM],
+                [PROGRAM, "--output", "json"],
                 env=place.environment(),
                 preexec_fn=group.enter,
                 capture_output=True,

@@ -18,7 +18,7 @@ from typing import IO, Any
 from job.journal.encoding import encode
 from job.journal.records import Journal, RunRecord, TagRecord
 from tests.sandbox.client import IMAGE, MERGE_PATCH, Json, Refused, Sandbox
-from tests.support.place import PROGRAM, Place, Series, metrics_of, started
+from tests.support.place import PROGRAM, Place, Series, metrics_of, started, with_output
 from tests.support.pods import JOURNAL
 
 TAGS = {"a": ("prod", "stg"), "b": ("prod",), "c": ("prod",), "d": ("prod",)}
@@ -202,7 +202,9 @@ class Scene:
     def running(self) -> Iterator[subprocess.Popen[str]]:
         """The job under way."""
         streams = {"stdout": self.stdout, "stderr": self.stderr}
-        with started([PROGRAM, *self.arguments], self.environment, preexec_fn=self.limit, **streams) as process:
+        with started(
+            [PROGRAM, *with_output(self.arguments)], self.environment, preexec_fn=self.limit, **streams
+        ) as process:
             yield process
 
     def ended(self, process: subprocess.Popen[str]) -> Done:

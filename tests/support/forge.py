@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.place import PROGRAM, Ended, ended, started
+from tests.support.place import PROGRAM, Ended, ended, started, with_output
 
 # Isolated from the git configuration of the user who runs the tests.
 GIT = {
@@ -148,5 +148,5 @@ class Folder:
     def promoting(self, *arguments: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
         """The running process; `ended` waits for it and returns its output."""
         given = {"PATH": os.environ["PATH"], "HOME": str(self.folder), **GIT, **environment}
-        with started([PROGRAM, "promote", *arguments], given, cwd=self.cwd) as process:
+        with started([PROGRAM, *with_output(("promote", *arguments))], given, cwd=self.cwd) as process:
             yield process

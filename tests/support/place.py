@@ -53,6 +53,13 @@ class Ended:
         return {name: " ".join(filter(None, (tag["result"], tag["reason"]))) for name, tag in self.tags.items()}
 
 
+def with_output(arguments: Sequence[str]) -> list[str]:
+    """The arguments, and the form of output that tests read where they name none."""
+    named = any(each.startswith(("-o", "--output")) for each in arguments)
+    at = next((number for number, each in enumerate(arguments) if each == "--"), len(arguments))
+    return [*arguments] if named else [*arguments[:at], "--output", "json", *arguments[at:]]
+
+
 class Place:
     """A namespace with an account, and what tests do in it."""
 
@@ -82,9 +89,9 @@ class Place:
         return {name: value for name, value in environment.items() if value is not None}
 
     def run(self, *arguments: str, **environment: str | None) -> Ended:
-        """Run the job to its end."""
+        """Run the job to its end; it writes JSON unless another form is asked for."""
         done = subprocess.run(
-            [PROGRAM, *arguments],
+            [PROGRAM, *with_output(arguments)],
             env=self.environment(**environment),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -97,7 +104,7 @@ class Place:
     @contextmanager
     def running(self, *arguments: str, **environment: str | None) -> Iterator[subprocess.Popen[str]]:
         """The job under way; whoever waits for it takes its output by `ended`."""
-        with started([PROGRAM, *arguments], self.environment(**environment)) as process:
+        with started([PROGRAM, *with_output(arguments)], self.environment(**environment)) as process:
             yield process
 
     def push(self, name: str, content: str, tag: str = "prod", **more: Any) -> str:

@@ -130,7 +130,8 @@ def test_some_flags_are_short_too(short: str, name: str) -> None:
 
 def test_what_is_not_given_is_left_to_the_environment() -> None:
     for command in OWN:
-        options = command.parse(["x"])
+        needed = ["x"] if command.arguments and command.arguments.nargs != 0 else []
+        options = command.parse(needed)
         assert all(getattr(options, setting.name) is None for setting in FLAGS if setting in command.settings)
 
 
@@ -188,7 +189,8 @@ def test_help_tells_of_every_command(flag: str, capsys: pytest.CaptureFixture[st
 
 
 def test_every_command_has_a_record() -> None:
-    assert set(COMMANDS) == {command.value for command in model.Command}
+    # What reports nothing about tags, such as a test message, is no command of the report.
+    assert {command.value for command in model.Command} <= set(COMMANDS)
 
 
 @pytest.mark.parametrize("command", OWN, ids=lambda command: command.name)

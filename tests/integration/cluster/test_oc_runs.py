@@ -134,7 +134,7 @@ def test_a_login_that_has_ended(place: Place, sandbox: Sandbox, tmp_path: Path) 
 def interrupted(place: Place, tmp_path: Path, *, all_of_them: bool) -> Ended:
     """A run that is stopped while its import is under way: it alone, or by a terminal, with what it has started."""
     process = subprocess.Popen(
-        [PROGRAM],
+        [PROGRAM, "--output", "json"],
         env=place.environment(**login(place, tmp_path, CLIENT="oc", IMPORT_TIMEOUT="2m")),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -105,7 +105,7 @@ def test_a_terminal_that_goes_away(place: Place, ignored: bool) -> None:
             signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
     streams = dict.fromkeys(("stdin", "stdout", "stderr"), side)
-    with started([PROGRAM], place.environment(CONCURRENCY="1"), preexec_fn=become_its_own, **streams) as process:
+    with started([PROGRAM, "run"], place.environment(CONCURRENCY="1"), preexec_fn=become_its_own, **streams) as process:
         os.close(side)
         place.wait_for_import("a")
         os.close(terminal)
