@@ -122,7 +122,7 @@ soak: $(VENV)/.tests packages ## 500 runs in a row, after which nothing may have
 dashboards: $(VENV)/.tests ## write the dashboards for Grafana and the OpenShift console
 	@$(BIN)/python -m manifests.dashboards
 
-screenshots: $(VENV)/.tests packages ## draw the dashboard (docs/pictures) by Perses in a headless Chromium
+screenshots: $(VENV)/.tests packages ## draw dashboards and commands into build/pictures; for the docs: PICTURES=docs/pictures
 	@tests/support/install-packages chromium=chromium npm=npm node=nodejs
 	@$(BIN)/python -m tests.integration.monitoring.pictures
 

@@ -24,6 +24,7 @@ from job.domain.text import writable
 PREFIX = "import_images_"
 TAG = ("stream", "tag")
 WORKLOAD = ("kind", "name")
+BAD_ROLLOUT = "rollout_bad_timestamp_seconds"
 Values = Mapping[tuple[str, ...], float]
 
 
@@ -196,6 +197,11 @@ FAMILIES: tuple[Family, ...] = (
     Family(
         NOTIFICATIONS, "Messages of the last run, by whether the service took them. Absent: it sent none.", ("result",)
     ),
+    Family(
+        BAD_ROLLOUT,
+        "When the workload was first seen not to be healthy with the image of the tag; result says why. Absent: it is.",
+        (*WORKLOAD, *TAG, "result"),
+    ),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
 # What a run that changed nothing else may still say.
@@ -229,7 +235,7 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
         "next_run_timestamp_seconds": _next_run(report, past),
         "start_delay_seconds": {} if report.start_delay is None else {(): report.start_delay},
     }
-    values |= _rollout_values(report, namespace)
+    values |= _rollout_values(report, namespace, past)
     if outcome is Outcome.SUCCESS:
         values["last_success_timestamp_seconds"] = {(): finished}
     return values
@@ -242,17 +248,24 @@ def _next_run(report: Report, past: Past) -> Values:
     return {(): report.next_run.timestamp()}
 
 
-def _rollout_values(report: Report, namespace: str) -> dict[str, Values]:
+def _rollout_values(report: Report, namespace: str, past: Past) -> dict[str, Values]:
     """The series of the workloads; of one that was rolled back, what the import made of it counts."""
     healthy = dict[tuple[str, ...], float]()
     seconds = dict[tuple[str, ...], float]()
+    bad = dict[tuple[str, ...], float]()
+    # By workload and tag: with another result it is still the same bad rollout.
+    first_seen = {key[:-1]: value for key, value in past.of(BAD_ROLLOUT).items()}
     for rollout in report.rollouts:
         if any(name.namespace == namespace for name in rollout.tags) and rollout.result is not RolloutResult.PAUSED:
             key = rollout.kind, rollout.name
             healthy[key] = min(healthy.get(key, 1), 0 if rollout.is_bad else 1)
             if rollout.seconds is not None:
                 seconds[key] = seconds.get(key, 0) + rollout.seconds
-    return {"rollout_healthy": healthy, "rollout_seconds": seconds}
+            for name in rollout.tags if rollout.is_bad else ():
+                if name.namespace == namespace:
+                    what = (*key, name.stream, name.tag)
+                    bad[(*what, rollout.result)] = first_seen.get(what, report.finished_at.timestamp())
+    return {"rollout_healthy": healthy, "rollout_seconds": seconds, BAD_ROLLOUT: bad}
 
 
 def _carried_rollouts(family: str, past: Past, *, carries: bool) -> Values:
@@ -262,7 +275,13 @@ def _carried_rollouts(family: str, past: Past, *, carries: bool) -> Values:
         carried = {key: value for key, value in carried.items() if value} | dict.fromkeys(past.bad_rollouts, 0.0)
     if family == "rollout_healthy":
         return carried
-    return {key: value for key, value in past.of(family).items() if key in carried}
+    # The first labels are those of the workload.
+    bad_only = family == BAD_ROLLOUT
+    return {
+        key: value
+        for key, value in past.of(family).items()
+        if key[: len(WORKLOAD)] in carried and not (bad_only and carried[key[: len(WORKLOAD)]])
+    }
 
 
 def _values(
@@ -281,9 +300,17 @@ def _values(
     tags = [tag for tag in report.tags if tag.namespace == namespace and report.deployment in (None, tag.tag)]
     own = {(tag.stream, tag.tag) for tag in tags}
     of_run = _run_values(report, namespace, past)
+    watched = of_run["rollout_healthy"]
     of_workloads = {
-        name: {**_carried_rollouts(name, past, carries=narrowed or unseen), **of_run[name]}
-        for name in ("rollout_healthy", "rollout_seconds")
+        name: {
+            **{
+                key: value
+                for key, value in _carried_rollouts(name, past, carries=narrowed or unseen).items()
+                if key[: len(WORKLOAD)] not in watched
+            },
+            **of_run[name],
+        }
+        for name in ("rollout_healthy", "rollout_seconds", BAD_ROLLOUT)
     }
     if narrowed:
         changed = ("last_run_timestamp_seconds",) if report.command is Command.RUN else ()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from job.domain.model import Outcome, Result
+from job.domain.model import Outcome, Result, RolloutResult
 from manifests.dashboards.expressions import (
+    BAD_ROLLOUT,
     GROUP,
+    ROW,
     SELECTION,
     SEVERITIES,
     SHARD,
@@ -21,10 +23,12 @@ from manifests.dashboards.expressions import (
     selected,
     severity,
     since,
+    with_command,
 )
 from manifests.dashboards.model import (
     Board,
     Colour,
+    Event,
     Graph,
     Line,
     Row,
@@ -57,8 +61,25 @@ RESULTS: Mapping[str, Colour] = {
     Result.ROLLED_BACK: Colour.WARNING,
 }
 HEALTHY = {1: Word("yes", Colour.GOOD), 0: Word("no", Colour.BAD)}
+ROLLOUTS: Mapping[str, Colour] = {
+    RolloutResult.HEALTHY: Colour.GOOD,
+    RolloutResult.PAUSED: Colour.PLAIN,
+    RolloutResult.WAITING: Colour.WARNING,
+    RolloutResult.ABORTED: Colour.WARNING,
+    RolloutResult.WILL_NOT_REDEPLOY: Colour.WARNING,
+    RolloutResult.FAILED: Colour.BAD,
+    RolloutResult.TIMED_OUT: Colour.BAD,
+}
+# As the alerts judge: a second failure, 15 days without success, a hold of 14 days, fewer than two images.
+FAILED_RUNS = ((0, Colour.PLAIN), (1, Colour.WARNING), (2, Colour.BAD))
+STALE = ((0, Colour.PLAIN), (7 * DAY, Colour.WARNING), (15 * DAY, Colour.BAD))
+HELD = ((0, Colour.PLAIN), (14 * DAY, Colour.WARNING))
+TARGETS = ((0, Colour.BAD), (1, Colour.WARNING), (2, Colour.PLAIN))
 NONE_IS_GOOD = ((0, Colour.GOOD), (1, Colour.BAD))
 GROUP_COLUMNS = (("stream_namespace", "Namespace"), ("deployment", "Deployment"))
+COMMAND = ("command", "Command")
+REASON = ("result", "Why")
+RESUME = "import-images resume -n $1 $2:$3"
 TAG_COLUMNS = (*GROUP_COLUMNS, ("stream", "Stream"), ("tag", "Tag"))
 NAMED = "{{stream_namespace}} {{deployment}}"
 _BAD = f"({over('min', WORKLOAD, selected('rollout_healthy'))} == 0)"
@@ -70,18 +91,15 @@ def _pushed(name: str) -> str:
 
 
 _COMMANDS = """\
-`import-images status` shows the same in a terminal. `NS` is the namespace, `S:T` stream and tag.
+Each row above has its own command. For everything else, with the namespace for `NS`, and stream and tag for `S:T`:
 
 | To | Run |
 | --- | --- |
-| import all tags again | `oc -n NS create job again-1 --from=cronjob/import-images` |
-| import one tag again | `import-images run -n NS S:T` |
+| see the same in a terminal | `import-images status -n NS` |
 | list the images that a tag has had | `import-images history -n NS S:T --check` |
-| roll back to the previous image | `import-images rollback -n NS S:T --reason '...'` |
-| release a held tag | `import-images resume -n NS S:T` |
 | find what is wrong with the set-up | `import-images doctor -n NS` |
 
-`docs/alerts.md` explains what to do about each alert.
+[The runbook](https://packit.github.io/import-images/alerts.html) explains what to do about each alert.
 """
 
 _WHAT_HAPPENED = Row(
@@ -89,30 +107,35 @@ _WHAT_HAPPENED = Row(
     (
         Stat(
             "Last outcome",
-            "The worst outcome of the last runs of what is selected.",
-            over("max", (), severity(GROUP)),
+            "How the last run of each deployment ended; of several shards the worst.",
+            severity(GROUP),
             words=OUTCOMES,
             empty="no run",
         ),
         Stat(
             "Ended ago",
-            "The longest time since a last run ended. If it is longer than the schedule, check the CronJob.",
-            f"max({since('last_run_timestamp_seconds', SHARD)})",
+            "Time since the last run ended. If it is longer than the schedule, check the CronJob.",
+            over("max", GROUP, since("last_run_timestamp_seconds", SHARD)),
             Unit.HOURS,
             width=3,
         ),
         Stat(
             "Failed tags",
             "How many tags failed in the last run that selected them.",
-            or_zero(f"count({greatest('tag_failure', TAG)})"),
+            or_zero(over("count", GROUP, greatest("tag_failure", TAG)), GROUP),
             steps=NONE_IS_GOOD,
+            combine="sum",
             width=3,
         ),
         Stat(
             "Failing since",
             "The longest time since a failed tag was last as the registry has it.",
-            f"max({since('tag_last_success_timestamp_seconds', TAG)} and on ({', '.join(TAG)}) "
-            f"{greatest('tag_failure', TAG)})",
+            over(
+                "max",
+                GROUP,
+                f"{since('tag_last_success_timestamp_seconds', TAG)} and on ({', '.join(TAG)}) "
+                f"{greatest('tag_failure', TAG)}",
+            ),
             Unit.HOURS,
             steps=((0, Colour.WARNING), (7 * DAY, Colour.BAD)),
             empty="nothing fails",
@@ -120,29 +143,32 @@ _WHAT_HAPPENED = Row(
         Stat(
             "Bad rollouts",
             "Workloads that did not become healthy with the images of the last run.",
-            or_zero(f"count({_BAD})"),
+            or_zero(over("count", GROUP, _BAD), GROUP),
             steps=NONE_IS_GOOD,
+            combine="sum",
             width=3,
         ),
         Stat(
             "Held tags",
             "Tags that a rollback holds; they get no updates.",
-            or_zero(f"count({greatest('tag_held', TAG)})"),
+            or_zero(over("count", GROUP, greatest("tag_held", TAG)), GROUP),
             steps=((0, Colour.GOOD), (1, Colour.WARNING)),
+            combine="sum",
             width=3,
         ),
         Stat(
             "Next run in",
             "Until the next run is due. Negative: overdue. None: suspended, or the last run was not the CronJob's.",
-            f"min({over('min', SHARD, selected('next_run_timestamp_seconds'))} - time())",
+            over("min", GROUP, f"{over('min', SHARD, selected('next_run_timestamp_seconds'))} - time()"),
             Unit.HOURS,
+            combine="min",
             steps=((-1e9, Colour.BAD), (0, Colour.PLAIN)),
             empty="none is due",
         ),
         Table(
             "Last runs",
             "The last run of each deployment (and shard), how it ended, and what to do.",
-            (*GROUP_COLUMNS, ("shard", "Shard"), ("outcome", "Outcome"), ("what_to_do", "What to do")),
+            (*GROUP_COLUMNS, ("shard", "Shard"), ("outcome", "Outcome"), ("what_to_do", "What to do"), COMMAND),
             (
                 Value("Ended ago", of_run(since("last_run_timestamp_seconds", SHARD)), Unit.HOURS),
                 Value("Last success", of_run(since("last_success_timestamp_seconds", SHARD)), Unit.HOURS),
@@ -153,47 +179,56 @@ _WHAT_HAPPENED = Row(
             colours={outcome: _COLOURS[outcome] for outcome in Outcome},
             height=6,
         ),
-        Table(
-            "What failed, since when, and what to do",
-            "Failed tags keep the image they had. Fix the cause, then run again. Empty: none failed.",
-            (*TAG_COLUMNS, ("reason", "Reason"), ("what_to_do", "What to do")),
-            (
-                Value(
-                    "Failed runs", of_failed(f"({greatest('tag_failed_runs', TAG)} or {greatest('tag_failure', TAG)})")
-                ),
-                Value("Last success", of_failed(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS),
-            ),
-            sort="Last success",
-            descending=True,
-        ),
-        Table(
-            "Workloads that are not healthy",
-            "Workloads that are not healthy with their new image. To roll back: import-images rollback STREAM:TAG.",
-            (*GROUP_COLUMNS, ("kind", "Kind"), ("name", "Name")),
-            (
-                Value(
-                    "Watched",
-                    f"{greatest('rollout_seconds', WORKLOAD)} and on ({', '.join(WORKLOAD)}) {_BAD} or {_BAD}",
-                    Unit.SECONDS,
-                ),
-            ),
-            width=10,
-            height=11,
-        ),
-        Text("What to do", _COMMANDS, width=14, height=11),
-    ),
-)
-
-_RUNS = Row(
-    "Runs",
-    (
         Timeline(
             "Outcomes",
             "How runs ended, over time.",
             Line(severity(GROUP), NAMED),
             Line(f"{greatest('run_outcome', (*GROUP, 'outcome'))} == 1", f"{NAMED} {{{{outcome}}}}"),
             OUTCOMES,
+            height=5,
         ),
+        Table(
+            "What failed, since when, and what to do",
+            "Failed tags keep the image they had. Fix the cause, then run again. Empty: none failed.",
+            (*TAG_COLUMNS, ("reason", "Reason"), ("what_to_do", "What to do"), COMMAND),
+            (
+                Value(
+                    "Failed runs",
+                    of_failed(f"({greatest('tag_failed_runs', TAG)} or {greatest('tag_failure', TAG)})"),
+                    steps=FAILED_RUNS,
+                ),
+                Value(
+                    "Last success", of_failed(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS, steps=STALE
+                ),
+            ),
+            sort="Last success",
+            descending=True,
+        ),
+        Table(
+            "Workloads that are not healthy",
+            "Workloads that are not healthy with the new image of a tag: why, and since when. Empty: all are.",
+            (*GROUP_COLUMNS, ("kind", "Kind"), ("name", "Name"), ("stream", "Stream"), ("tag", "Tag"), REASON, COMMAND),
+            (
+                Value(
+                    "Since",
+                    with_command(
+                        over("max", BAD_ROLLOUT, f"time() - {selected('rollout_bad_timestamp_seconds')}"),
+                        ROW,
+                        "import-images rollback -n $1 $2:$3",
+                    ),
+                    Unit.DAYS,
+                    steps=((0, Colour.BAD),),
+                ),
+            ),
+            colours=ROLLOUTS,
+            height=6,
+        ),
+    ),
+)
+
+_RUNS = Row(
+    "Runs",
+    (
         Graph(
             "Tags by result",
             "How many tags ended with each result.",
@@ -262,8 +297,8 @@ _TAGS = Row(
                 ),
                 Value("Image age", of_tag(since("tag_image_created_timestamp_seconds", TAG)), Unit.DAYS),
                 Value("Current for", of_tag(since("tag_updated_timestamp_seconds", TAG)), Unit.DAYS),
-                Value("Last success", of_tag(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS),
-                Value("Held for", of_tag(since("tag_hold_start_timestamp_seconds", TAG)), Unit.DAYS),
+                Value("Last success", of_tag(since("tag_last_success_timestamp_seconds", TAG)), Unit.DAYS, steps=STALE),
+                Value("Held for", of_tag(since("tag_hold_start_timestamp_seconds", TAG)), Unit.DAYS, steps=HELD),
             ),
             sort="Image age",
             descending=True,
@@ -272,27 +307,36 @@ _TAGS = Row(
         ),
         Table(
             "Tags held by rollbacks",
-            "Held tags get no updates. To release one: import-images resume STREAM:TAG.",
-            TAG_COLUMNS,
+            "Held tags get no updates. The command releases one.",
+            (*TAG_COLUMNS, COMMAND),
             (
                 Value(
                     "Held for",
-                    f"{since('tag_hold_start_timestamp_seconds', TAG)} or 0 * {greatest('tag_held', TAG)}",
+                    with_command(
+                        f"({since('tag_hold_start_timestamp_seconds', TAG)} or 0 * {greatest('tag_held', TAG)})",
+                        ROW,
+                        RESUME,
+                    ),
+                    Unit.DAYS,
+                    steps=HELD,
+                ),
+                Value(
+                    "Ends in",
+                    with_command(f"({greatest('tag_hold_end_timestamp_seconds', TAG)} - time())", ROW, RESUME),
                     Unit.DAYS,
                 ),
-                Value("Ends in", f"{greatest('tag_hold_end_timestamp_seconds', TAG)} - time()", Unit.DAYS),
             ),
             sort="Held for",
             descending=True,
-            width=12,
+            width=14,
         ),
         Table(
             "Earlier images left in the registry",
             "How many images a rollback can choose from; fewest first. Needs CHECK_HORIZON.",
             TAG_COLUMNS,
-            (Value("Earlier images", over("min", TAG, selected("tag_rollback_targets"))),),
+            (Value("Earlier images", over("min", TAG, selected("tag_rollback_targets")), steps=TARGETS),),
             sort="Earlier images",
-            width=12,
+            width=10,
         ),
     ),
 )
@@ -345,6 +389,8 @@ _GATEWAY = Row(
     ),
 )
 
+_HELP = Row("What to do", (Text("Commands", _COMMANDS, width=24, height=8),))
+
 BOARD = Board(
     uid="import-images",
     title="import-images",
@@ -353,5 +399,19 @@ BOARD = Board(
         Variable("stream_namespace", "Namespace", "last_run_timestamp_seconds"),
         Variable("deployment", "Deployment", "last_run_timestamp_seconds"),
     ),
-    rows=(_WHAT_HAPPENED, _RUNS, _TAGS, _ROLLOUTS, _GATEWAY),
+    rows=(_WHAT_HAPPENED, _RUNS, _TAGS, _ROLLOUTS, _GATEWAY, _HELP),
+    events=(
+        Event(
+            "Run of import-images",
+            "{{stream_namespace}} {{deployment}}",
+            f"1000 * {greatest('last_run_timestamp_seconds', GROUP)}",
+            Colour.NOTICE,
+        ),
+        Event(
+            "Rollback",
+            "{{stream}}:{{tag}} in {{stream_namespace}}",
+            f"1000 * {greatest('tag_hold_start_timestamp_seconds', TAG)}",
+            Colour.WARNING,
+        ),
+    ),
 )

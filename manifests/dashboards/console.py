@@ -110,7 +110,8 @@ def _stat(panel: Stat) -> Json:
         "postfix": {Unit.HOURS: " hours", Unit.DAYS: " days"}.get(panel.unit, ""),
         "valueMaps": [*words, {"op": "=", "value": "null", "text": panel.empty}],
         "options": {"fieldOptions": {"thresholds": _coloured(panel) or thresholds}},
-        "targets": [_target(panel.expression, 0, unit=panel.unit)],
+        # It draws the first series only.
+        "targets": [_target(f"{panel.combine}({panel.expression})", 0, unit=panel.unit)],
     }
 
 

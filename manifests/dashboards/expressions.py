@@ -18,6 +18,9 @@ GROUP = ("stream_namespace", "deployment")
 SHARD = (*GROUP, "shard")
 TAG = (*GROUP, "stream", "tag")
 WORKLOAD = (*GROUP, "kind", "name")
+BAD_ROLLOUT = (*WORKLOAD, "stream", "tag", "result")
+# What a command about one tag names.
+ROW = ("stream_namespace", "stream", "tag")
 
 # Higher is worse. Of several shards the worst counts.
 SEVERITIES = {
@@ -47,9 +50,9 @@ ON_OUTCOME: Mapping[str, str] = {
     Outcome.FROZEN: "nothing: a freeze window",
     Outcome.LOCKED: "nothing: another run was in progress",
     Outcome.PARTIAL: "see what failed below",
-    Outcome.ABORTED: "run again: oc create job N --from=cronjob/import-images",
-    Outcome.UNHEALTHY: "see the bad rollouts below; import-images rollback",
-    Outcome.FAILURE: "see what failed below; if nothing did: the log of the Job, import-images doctor",
+    Outcome.ABORTED: "run again; raise DEADLINE if the time was too short",
+    Outcome.UNHEALTHY: "see the bad rollouts below, and roll back",
+    Outcome.FAILURE: "see what failed below; if nothing did: import-images doctor",
 }
 
 
@@ -89,9 +92,20 @@ def joined(value: str, on: Sequence[str], labels: Sequence[str], base: str) -> s
     return f"{value} * on ({', '.join(on)}) group_left ({', '.join(labels)}) {base}"
 
 
-def or_zero(counted: str) -> str:
-    """A count, or 0 if there are runs and nothing to count. Without any run it has no value."""
-    return f"{counted} or 0 * max({selected('last_run_timestamp_seconds')})"
+def or_zero(counted: str, by: Sequence[str]) -> str:
+    """A count by labels, or 0 if there are runs and nothing to count. Without any run it has no value."""
+    return f"{counted} or on ({', '.join(by)}) 0 * {greatest('last_run_timestamp_seconds', by)}"
+
+
+def with_command(base: str, labels: Sequence[str], command: str) -> str:
+    """The base with a label `command`, made of others: `$1` in it is the first of `labels`, and so on.
+
+    None of the labels may be empty or contain a space, as no name in Kubernetes does.
+    """
+    joined_labels = ", ".join(f'"{label}"' for label in labels)
+    pattern = " ".join(["([^ ]+)"] * len(labels))
+    joined_base = f'label_join({base}, "command", " ", {joined_labels})'
+    return f'label_replace({joined_base}, "command", "{command}", "command", "{pattern}")'
 
 
 def severity(by: Sequence[str]) -> str:
@@ -127,12 +141,14 @@ KNOWN_LABELS = ("result", "image", "revision", "reason")
 
 def of_run(value: str) -> str:
     """A value of a run, as a column next to its outcome and what to do about it."""
-    return with_text(joined(value, SHARD, ("outcome",), ENDED), "what_to_do", "outcome", ON_OUTCOME)
+    base = with_text(joined(value, SHARD, ("outcome",), ENDED), "what_to_do", "outcome", ON_OUTCOME)
+    return with_command(base, ("stream_namespace",), "import-images status -n $1")
 
 
 def of_failed(value: str) -> str:
     """A value of a tag, as a column next to its reason and what to do about it."""
-    return with_text(joined(value, TAG, ("reason",), FAILED), "what_to_do", "reason", ON_REASON)
+    base = with_text(joined(value, TAG, ("reason",), FAILED), "what_to_do", "reason", ON_REASON)
+    return with_command(base, ROW, "import-images run -n $1 $2:$3")
 
 
 def of_tag(value: str) -> str:

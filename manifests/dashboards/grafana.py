@@ -19,6 +19,7 @@ from manifests.dashboards.expressions import SELECTION
 from manifests.dashboards.model import (
     Board,
     Colour,
+    Event,
     Graph,
     Panel,
     Stat,
@@ -32,7 +33,16 @@ from manifests.dashboards.model import (
 )
 
 SOURCE = dashboard.DataSourceRef(type_val="prometheus", uid="${datasource}")
-UNITS = {Unit.NUMBER: "none", Unit.SECONDS: "s", Unit.HOURS: "s", Unit.DAYS: "s"}
+# `dtdurations` reads "3 days, 7 hours"; a negative one is "ago".
+UNITS = {Unit.NUMBER: "none", Unit.SECONDS: "s", Unit.HOURS: "dtdurations", Unit.DAYS: "dtdurations"}
+# Legends of tiles, one for each deployment.
+NAMED = "{{stream_namespace}} {{deployment}}"
+WIDTHS = {"What to do": 320, "Command": 420}
+# The same dashboard, of the row's own namespace and deployment.
+FILTER = (
+    "/d/import-images?${datasource:queryparam}&var-stream_namespace=${__data.fields.Namespace}"
+    "&var-deployment=${__data.fields.Deployment}"
+)
 # A group without a deployment has no such label, which .* takes as well.
 SELECTED = 'stream_namespace=~"$stream_namespace",deployment=~"$deployment"'
 
@@ -66,7 +76,25 @@ def render(board: Board) -> str:
     built = made.build()
     for number, placed in enumerate(built.panels or (), 1):
         placed.id_val = number
-    return json.dumps(built, cls=JSONEncoder, indent=1, sort_keys=True) + "\n"
+    found = json.loads(json.dumps(built, cls=JSONEncoder))
+    found["annotations"] = {"list": [_event(event) for event in board.events]}
+    return json.dumps(found, indent=1, sort_keys=True) + "\n"
+
+
+def _event(event: Event) -> dict[str, object]:
+    """A mark in every graph; the SDK does not know the fields of Prometheus' annotations."""
+    return {
+        "name": event.title,
+        "datasource": {"type": "prometheus", "uid": "${datasource}"},
+        "enable": True,
+        "hide": False,
+        "iconColor": str(event.colour),
+        "expr": expression(event.expression),
+        "step": "5m",
+        "titleFormat": event.title,
+        "textFormat": event.text,
+        "useValueForTime": True,
+    }
 
 
 def _nothing() -> dashboard.VariableOption:
@@ -148,8 +176,9 @@ def _stat(panel: Stat) -> stat.Panel:
         .title(panel.title)
         .description(panel.help)
         .datasource(SOURCE)
-        .with_target(_query(panel.expression, "A").instant())
+        .with_target(_query(panel.expression, "A", NAMED).instant())
         .unit(UNITS[panel.unit])
+        .decimals(1 if panel.unit in (Unit.HOURS, Unit.DAYS) else 0)
         .no_value(panel.empty)
         .mappings(_words(panel.words))
         .thresholds(_thresholds(panel.steps))
@@ -255,12 +284,15 @@ def _table(panel: Table) -> table.Panel:
             dashboard.DynamicConfigValue(id_val="mappings", value=mappings),
             dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
         ]
-        for title in ("Outcome", "Result"):
+        for title in ("Outcome", "Result", "Why"):
             if title in titles.values():
                 made = made.override_by_name(title, coloured)
-    if "What to do" in titles.values():
-        width = dashboard.DynamicConfigValue(id_val="custom.width", value=400)
-        made = made.override_by_name("What to do", [width])
+    for title, width in WIDTHS.items():
+        if title in titles.values():
+            made = made.override_by_name(title, [dashboard.DynamicConfigValue(id_val="custom.width", value=width)])
+    if "Namespace" in titles.values():
+        link = {"title": "Only ${__data.fields.Namespace}", "url": FILTER}
+        made = made.override_by_name("Namespace", [dashboard.DynamicConfigValue(id_val="links", value=[link])])
     return made
 
 
@@ -271,4 +303,16 @@ def _column(value: Value) -> list[dashboard.DynamicConfigValue]:
             dashboard.DynamicConfigValue(id_val="mappings", value=_words(value.words)),
             dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
         ]
+    if value.steps:
+        first, *more = value.steps
+        steps: list[dict[str, object]] = [{"value": None, "color": str(first[1])}]
+        steps += [{"value": at, "color": str(colour)} for at, colour in more]
+        found += [
+            dashboard.DynamicConfigValue(id_val="thresholds", value={"mode": "absolute", "steps": steps}),
+            dashboard.DynamicConfigValue(id_val="color", value={"mode": "thresholds"}),
+            dashboard.DynamicConfigValue(id_val="custom.cellOptions", value={"type": "color-text"}),
+        ]
+    if value.unit in (Unit.HOURS, Unit.DAYS):
+        # Its two largest units.
+        found.append(dashboard.DynamicConfigValue(id_val="decimals", value=1))
     return found

@@ -41,11 +41,12 @@ class Stat:
     Attributes:
         title: what it shows.
         help: what to do with it.
-        expression: gives one value.
+        expression: by deployment: one tile for each; gives one value.
         unit: of the value.
         words: the words for values.
         steps: the value from which each colour applies, ascending; the first also applies below.
         empty: what is shown if there is no value.
+        combine: the aggregation over deployments, for a renderer that draws one number only.
         width: in columns of 24.
     """
 
@@ -56,6 +57,7 @@ class Stat:
     words: Mapping[int, Word] = field(default_factory=dict)
     steps: tuple[tuple[float, Colour], ...] = ((0, Colour.PLAIN),)
     empty: str = "-"
+    combine: str = "max"
     width: int = 4
     height: int = 4
 
@@ -112,12 +114,13 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A column of numbers. Its expression has exactly the labels that are columns of the table."""
+    """A column of numbers. Its expression has exactly the labels that are columns of the table; steps as in `Stat`."""
 
     title: str
     expression: str
     unit: Unit = Unit.NUMBER
     words: Mapping[int, Word] = field(default_factory=dict)
+    steps: tuple[tuple[float, Colour], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +189,23 @@ class Variable:
 
 
 @dataclass(frozen=True, slots=True)
+class Event:
+    """A mark in every graph.
+
+    Attributes:
+        title: what happened.
+        text: more, with the labels of the series as `{{label}}`.
+        expression: its values are the times, in milliseconds.
+        colour: of the mark.
+    """
+
+    title: str
+    text: str
+    expression: str
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True)
 class Board:
     """A dashboard."""
 
@@ -194,6 +214,7 @@ class Board:
     description: str
     variables: tuple[Variable, ...]
     rows: tuple[Row, ...]
+    events: tuple[Event, ...] = ()
 
     def panels(self) -> Iterator[Panel]:
         """All panels, in order."""

@@ -33,6 +33,8 @@ COLOURS = {
     Colour.BAD: "#c9190b",
     Colour.PLAIN: "#4f5255",
 }
+NAMED = "{{stream_namespace}} {{deployment}}"
+WIDTHS = {"what_to_do": 300, "command": 400}
 LEGEND: Json = {"position": "bottom", "mode": "list", "values": []}
 FORMATS: dict[Unit, Json] = {
     Unit.NUMBER: {"unit": "decimal", "decimalPlaces": 0},
@@ -117,7 +119,7 @@ def _drawn(panel: Panel) -> tuple[str, Json, list[Json]]:
     """The kind of a panel, its options and its queries."""
     match panel:
         case Stat():
-            return "StatChart", _stat(panel), [_query(panel.expression, panel.unit)]
+            return "StatChart", _stat(panel), [_query(panel.expression, panel.unit, NAMED)]
         case Graph():
             return "TimeSeriesChart", _graph(panel), [_line(line) for line in _lines(panel)]
         case Timeline():
@@ -195,8 +197,8 @@ def _graph(panel: Graph) -> Json:
 def _table(panel: Table) -> Json:
     columns: list[Json] = [{"name": label, "header": title} for label, title in panel.labels]
     for column in columns:
-        if column["name"] == "what_to_do":
-            column["width"] = 430
+        if column["name"] in WIDTHS:
+            column["width"] = WIDTHS[column["name"]]
     many = len(panel.values) > 1
     for i, value in enumerate(panel.values, 1):
         column = {"name": f"value #{i}" if many else "value", "header": _titled(value), "align": "right"}

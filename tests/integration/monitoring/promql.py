@@ -27,7 +27,8 @@ class Named:
 def named(expression: str) -> Named:
     """Take an expression apart; raises ValueError for one that is none.
 
-    `labels` are those of by, on and group_left and those that functions read, `made` those that label_replace makes.
+    `labels` are those of by, on and group_left and those that functions read, `made` those that label_replace and
+    label_join make.
     """
     nodes: list[promql.Expr] = []
     promql.walk(promql.parse(expression), nodes.append)
@@ -45,4 +46,8 @@ def named(expression: str) -> Named:
             texts = [each.val for each in node.args if isinstance(each, promql.StringLiteral)]
             made.add(texts[0])
             labels.add(texts[2])
+        elif isinstance(node, promql.Call) and node.func.name == "label_join":
+            texts = [each.val for each in node.args if isinstance(each, promql.StringLiteral)]
+            made.add(texts[0])
+            labels |= set(texts[2:])
     return Named(tuple(selectors), frozenset(labels), frozenset(made))

@@ -21,6 +21,8 @@ class Alert:
     severity: str
     summary: str
     description: str
+    runbook_url: str
+    cronjob: str
     waits: str
 
 
@@ -42,6 +44,8 @@ def shipped_alerts() -> dict[str, Alert]:
             rule["labels"]["severity"],
             rule["annotations"]["summary"],
             rule["annotations"]["description"],
+            rule["annotations"]["runbook_url"],
+            rule["annotations"]["cronjob"],
             rule.get("for", ""),
         )
         for group in shipped_groups()["groups"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from tests.integration.monitoring.rules import RUNBOOK, shipped_alerts, shipped_groups
+from tests.support.paths import MANIFESTS
 
 ALERTS = shipped_alerts()
 MINUTE, DAY = 60, 86400
@@ -50,7 +52,7 @@ class Case:
     Attributes:
         name: what it is about.
         samples: name, labels beyond the group's, and value.
-        fires: alert, its labels but for the severity, and its description without the hint at the runbook.
+        fires: alert, its labels but for the severity, and its description.
         group: the grouping key.
         minutes: when to look, if not after two hours.
     """
@@ -82,6 +84,7 @@ FINE = outcome("success")
 PROD = "packit-prod, deployment prod"
 WORKER: Labels = {"stream": "packit-worker", "tag": "prod"}
 SERVICE: Labels = {"stream": "packit-service", "tag": "prod"}
+BAD_WORKER: Labels = {"kind": "StatefulSet", "name": "worker"}
 MISSED = without(FINE, "next_run_timestamp_seconds")
 ALL_ALONE = {"stream_namespace": "packit-prod"}
 SHARD = {**GROUP, "shard": "2"}
@@ -249,14 +252,17 @@ CASES = [
         "a rollout that is bad",
         [
             *outcome("unhealthy"),
-            ("rollout_healthy", {"kind": "StatefulSet", "name": "worker"}, 0),
+            ("rollout_healthy", BAD_WORKER, 0),
+            ("rollout_bad_timestamp_seconds", {**BAD_WORKER, **WORKER, "result": "failed"}, ago(3600)),
             ("rollout_healthy", {"kind": "Deployment", "name": "service"}, 1),
         ],
         [
             (
                 "ImportImagesRolloutBad",
-                {**GROUP, "kind": "StatefulSet", "name": "worker"},
-                "StatefulSet/worker in packit-prod did not become healthy after the last import.",
+                {**GROUP, **BAD_WORKER, **WORKER, "result": "failed"},
+                "StatefulSet/worker in packit-prod has not been healthy with the image of packit-worker:prod since "
+                "1970-01-01 01:00:00 +0000 UTC (failed). To roll back: import-images rollback packit-worker:prod -n "
+                "packit-prod",
             )
         ],
     ),
@@ -323,7 +329,9 @@ def written(case: Case, scraped: Mapping[str, str]) -> dict[str, Any]:
                 "exp_labels": {**labels, "severity": alert.severity},
                 "exp_annotations": {
                     "summary": alert.summary,
-                    "description": f"{told} See docs/alerts.md#{alert.name.lower()}.",
+                    "description": told,
+                    "runbook_url": alert.runbook_url,
+                    "cronjob": alert.cronjob,
                 },
             }
             for name, labels, told in case.fires
@@ -371,12 +379,47 @@ def test_every_alert_is_seen_firing_and_names_are_those_there_are() -> None:
 @pytest.mark.parametrize("alert", ALERTS.values(), ids=lambda alert: alert.name)
 def test_an_alert_has_a_severity_and_a_section_in_the_runbook(alert: Any) -> None:
     assert alert.severity in ("critical", "warning", "info")
-    assert alert.description.endswith(f"See docs/alerts.md#{alert.name.lower()}.")
+    # The site has a page for each file of docs/, and mkdocs an anchor for each heading.
+    page, _, anchor = alert.runbook_url.rpartition("/")[2].partition("#")
+    assert (page, anchor) == (f"{RUNBOOK.stem}.html", alert.name.lower())
     sections = re.split(r"^## ", RUNBOOK.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
     (section,) = [each for each in sections if each.splitlines()[0] == alert.name]
     for part in ("What it means", "How to check", "What to do"):
         assert f"**{part}.**" in section, part
     assert "```" in section, "what to do is a command"
+
+
+def kustomized(folder: Path, kustomization: str, site: str = "") -> list[dict[str, Any]]:
+    """What an overlay of a user's own becomes, on a copy of the manifests in which the site may be another one."""
+    shutil.copytree(MANIFESTS, folder / "manifests")
+    component = folder / "manifests" / "components" / "monitoring" / "kustomization.yaml"
+    if site:
+        text = component.read_text(encoding="utf-8")
+        component.write_text(re.sub(r"- site=\S+", f"- site={site}", text), encoding="utf-8")
+    (folder / "deploy").mkdir()
+    (folder / "deploy" / "kustomization.yaml").write_text(kustomization, encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("kubectl")), "kustomize", str(folder / "deploy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return list(yaml.safe_load_all(done.stdout))
+
+
+def test_one_setting_moves_the_runbook_and_alerts_name_the_cronjob_as_it_is_called(tmp_path: Path) -> None:
+    overlay = {
+        "nameSuffix": "-packit",
+        "resources": ["../manifests/overlays/prod"],
+        "components": ["../manifests/components/monitoring"],
+    }
+    objects = kustomized(tmp_path, yaml.safe_dump(overlay), "https://docs.example.org/tools/import-images")
+    (cron_job,) = [each for each in objects if each["kind"] == "CronJob"]
+    (rule,) = [each for each in objects if each["kind"] == "PrometheusRule"]
+    assert cron_job["metadata"]["name"] == "import-images-packit"
+    for alert in rule["spec"]["groups"][0]["rules"]:
+        annotations = alert["annotations"]
+        assert annotations["cronjob"] == "import-images-packit"
+        page = f"alerts.html#{alert['alert'].lower()}"
+        assert annotations["runbook_url"] == f"https://docs.example.org/tools/import-images/{page}"
+    assert not any("documentation" in each["metadata"]["name"] for each in objects)
 
 
 def test_the_runbook_tells_of_no_other_alerts() -> None:

@@ -14,9 +14,11 @@ import yaml
 
 from job.domain.model import Outcome, Reason, Result
 from job.publish.metrics import FAMILIES, PREFIX
+from manifests.dashboards import grafana
 from manifests.dashboards.board import BOARD, OUTCOMES, RESULTS
 from manifests.dashboards.expressions import ON_OUTCOME, ON_REASON
 from manifests.dashboards.files import CONSOLE, GRAFANA, written
+from manifests.dashboards.model import Event
 from manifests.dashboards.perses import resource
 from tests.integration.monitoring.promql import named
 from tests.integration.monitoring.rules import shipped_alerts
@@ -113,6 +115,28 @@ def test_every_reason_outcome_and_result_has_its_words() -> None:
     assert RESULTS.keys() == set(Result)
 
 
+@pytest.mark.parametrize("event", BOARD.events, ids=lambda event: event.title)
+def test_a_mark_asks_only_for_what_there_is(event: Event) -> None:
+    assert list(wrong(chosen("grafana", grafana.expression(event.expression), {}))) == []
+    there = named(chosen("grafana", grafana.expression(event.expression), {})).labels
+    assert set(re.findall(r"\{\{(\w+)\}\}", event.text)) <= there
+
+
+def test_every_command_of_a_row_has_the_names_of_the_row() -> None:
+    """No row tells the reader to put a name in; what a command is made of are labels of its own row."""
+    made = [ask for ask in EVERY if "label_join" in ask.expression]
+    assert {ask.panel for ask in made} == {
+        "Last runs",
+        "What failed, since when, and what to do",
+        "Workloads that are not healthy",
+        "Tags held by rollbacks",
+    }
+    for ask in made:
+        (command,) = re.findall(r'"command", "(import-images [^"]*)", "command"', ask.expression)
+        assert "-n $1" in command and not re.search(r"[A-Z]{2,}", command)
+        assert {"stream_namespace", "command"} <= set(ask.columns)
+
+
 def test_titles_tell_panels_apart() -> None:
     titles = [panel.title for row in BOARD.rows for panel in row.panels]
     assert len(set(titles)) == len(titles)
@@ -175,7 +199,7 @@ def test_the_console_gets_only_what_it_draws() -> None:
 
 def test_both_show_the_same() -> None:
     drawn = {flavour: [panel["title"] for panel in panels(flavour)] for flavour in FLAVOURS}
-    assert [title for title in drawn["grafana"] if title != "What to do"] == drawn["console"]
+    assert [title for title in drawn["grafana"] if title != "Commands"] == drawn["console"]
 
 
 # What Perses draws for the pictures

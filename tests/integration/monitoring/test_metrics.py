@@ -30,6 +30,9 @@ EVERYTHING = report_of(
             None,
             3.5,
         ),
+        Rollout(
+            NAMESPACE, "Deployment", "bad", (TagName(NAMESPACE, "packit-worker", "prod"),), RolloutResult.FAILED, "why"
+        ),
     ),
 )
 PAST = Past({"last_success_timestamp_seconds": {(): 5.0}})

@@ -26,7 +26,17 @@ from job.domain.model import (
     TagResult,
     Tally,
 )
-from job.publish.metrics import CARRIED_FAMILIES, FAMILIES, PREFIX, RUN_FAMILIES, TAG, Past, exposition, increments
+from job.publish.metrics import (
+    CARRIED_FAMILIES,
+    FAMILIES,
+    PREFIX,
+    RUN_FAMILIES,
+    TAG,
+    Past,
+    Values,
+    exposition,
+    increments,
+)
 from tests.unit.reports import (
     FINISHED,
     NAMESPACE,
@@ -48,7 +58,7 @@ DOCUMENTED = {
     *("tag_result", "tag_failure", "tag_failed_runs", "tag_import_seconds", "tag_image_info"),
     *("tag_image_created_timestamp_seconds", "tag_updated_timestamp_seconds", "tag_last_success_timestamp_seconds"),
     *("tag_held", "tag_hold_start_timestamp_seconds", "tag_hold_end_timestamp_seconds", "tag_rollback_targets"),
-    *("rollout_healthy", "rollout_seconds"),
+    *("rollout_healthy", "rollout_seconds", "rollout_bad_timestamp_seconds"),
 }
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -397,6 +407,24 @@ def test_a_workload_that_was_put_back_counts_as_what_the_import_made_of_it() -> 
     healthy = {dict(labels)["name"]: value for (name, labels), value in found.items() if name == "rollout_healthy"}
     assert healthy == {"worker": 0, "fine": 1}
     assert found["rollout_seconds", (("kind", "StatefulSet"), ("name", "worker"))] == 4
+
+
+def test_a_bad_rollout_names_its_tag_and_reason_since_it_was_first_seen() -> None:
+    name = "rollout_bad_timestamp_seconds"
+    key = ("StatefulSet", "worker", "packit-worker", "prod")
+    bad = report_of(tag_result(), rollouts=(came(RolloutResult.FAILED),))
+    assert of_family(said(bad), name) == {(*key, "failed"): bad.finished_at.timestamp()}
+    # The next run that watches it finds it bad for another reason, and since the same time.
+    later = replace(bad, rollouts=(came(RolloutResult.TIMED_OUT),))
+    known: dict[str, Values] = {"rollout_healthy": {key[:2]: 0.0}, name: {(*key, "failed"): 1.0}}
+    assert of_family(said(later, Past(known)), name) == {(*key, "timed_out"): 1.0}
+    # A run that does not watch it carries it while the journal has it as bad, and no longer.
+    quiet = report_of(tag_result())
+    assert of_family(said(quiet, Past(known, frozenset({key[:2]}))), name) == {(*key, "failed"): 1.0}
+    assert of_family(said(quiet, Past(known, frozenset())), name) == {}
+    healthy = report_of(tag_result(), rollouts=(came(RolloutResult.HEALTHY),))
+    assert of_family(said(healthy, Past(known, frozenset())), name) == {}
+    assert of_family(said(healthy, Past(known), narrowed=True), name) == {}
 
 
 def test_a_command_about_one_tag_changes_only_that() -> None:

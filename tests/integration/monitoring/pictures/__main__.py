@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import http.server
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,8 @@ from tests.sandbox.programs import Program, free_port
 from tests.support.paths import ROOT
 
 HERE = Path(__file__).parent
-PICTURES = ROOT / "docs" / "pictures"
+# Ages and names differ each time, so those of docs/ are replaced only on purpose: PICTURES=docs/pictures.
+PICTURES = ROOT / (os.environ.get("PICTURES") or "build/pictures")
 # What npm brings is kept beside the virtual environment's packages, so that it is fetched once.
 BUILT = Path(sys.prefix) / "pictures"
 PAGE = """<!doctype html>
