@@ -65,7 +65,7 @@ class Scene:
         for build_number in range(1, 4):
             for name, days in AGES.items():
                 self.push(name, build_number, timedelta(days=days + 7 * (3 - build_number)))
-            self.typed("import-images")
+            self.typed("import-images run")
         cron_job: Json = build("prod").one("CronJob")
         sandbox.create(f"/apis/batch/v1/namespaces/{NAMESPACE}/cronjobs", cron_job)
         for name in ("packit-service", "packit-worker", "tokman", "hardly"):
