@@ -171,13 +171,13 @@ _WHAT_HAPPENED = Row(
             (*GROUP_COLUMNS, ("shard", "Shard"), ("outcome", "Outcome"), ("what_to_do", "What to do"), COMMAND),
             (
                 Value("Ended ago", of_run(since("last_run_timestamp_seconds", SHARD)), Unit.HOURS),
-                Value("Last success", of_run(since("last_success_timestamp_seconds", SHARD)), Unit.HOURS),
+                Value("Last success", of_run(since("last_success_timestamp_seconds", SHARD)), Unit.DAYS),
                 Value("Duration", of_run(greatest("run_duration_seconds", SHARD)), Unit.SECONDS),
                 Value("Start delay", of_run(greatest("start_delay_seconds", SHARD)), Unit.SECONDS),
                 Value("Next run in", of_run(f"({greatest('next_run_timestamp_seconds', SHARD)} - time())"), Unit.HOURS),
             ),
             colours={outcome: _COLOURS[outcome] for outcome in Outcome},
-            height=6,
+            height=5,
         ),
         Timeline(
             "Outcomes",
@@ -203,6 +203,7 @@ _WHAT_HAPPENED = Row(
             ),
             sort="Last success",
             descending=True,
+            height=6,
         ),
         Table(
             "Workloads that are not healthy",
@@ -221,7 +222,7 @@ _WHAT_HAPPENED = Row(
                 ),
             ),
             colours=ROLLOUTS,
-            height=6,
+            height=5,
         ),
     ),
 )
@@ -273,6 +274,11 @@ _RUNS = Row(
                 Line(over("sum", ("code",), greatest("api_requests", (*SHARD, "code"))), "HTTP {{code}}"),
                 Line(over("sum", ("reason",), greatest("retries", (*SHARD, "reason"))), "retried: {{reason}}"),
             ),
+        ),
+        Graph(
+            "Messages",
+            "Messages that runs sent, by whether the service took them. Needs NOTIFY.",
+            (Line(over("sum", ("result",), greatest("notifications", (*SHARD, "result"))), "{{result}}"),),
         ),
     ),
 )

@@ -174,7 +174,7 @@ def _stat(panel: Stat) -> Json:
         "format": FORMATS[panel.unit],
         "mappings": [*_words(panel), nothing],
         "thresholds": {"defaultColor": COLOURS[first[1]], "steps": steps},
-        "valueFontSize": 26,
+        "valueFontSize": 18,
     }
 
 

@@ -20,6 +20,7 @@ from tests.sandbox.client import Sandbox
 from tests.support.place import Place
 from tests.support.pods import make_cron_job, scheduled
 from tests.support.rights import WATCH
+from tests.support.servers import Answered, serving
 from tests.unit.reports import held, report_of, tag_result
 
 STATES = ("good", "partial", "failure", "frozen", "bad", "late", "refused")
@@ -84,7 +85,9 @@ class Scene:
         place.imported("other")
         place.push("app", "two")
         fault = place.import_fault("app", times=1, status={"code": 503})
-        self.run(place, 0, **scheduled(place, make_cron_job(place), late=42), RETRIES="2")
+        with serving(instead=lambda asked: Answered(200)) as service:
+            message = {"NOTIFY": service.url, "NOTIFY_ON": "always"}
+            self.run(place, 0, **scheduled(place, make_cron_job(place), late=42), **message, RETRIES="2")
         place.sandbox.remove_faults(fault)
         return place.namespace
 

@@ -55,6 +55,7 @@ GIVES: dict[str, set[str] | frozenset[str]] = {
     "Duration of runs A": EVERY,
     "Requests and retries A": EVERY,
     "Requests and retries B": {"good"},
+    "Messages A": {"good"},
     "Tags A": EVERY,
     "Tags B": EVERY - {"failure"},
     "Tags C": EVERY - {"failure"},
