@@ -113,7 +113,7 @@ def _entry(entry: Entry, now: datetime) -> dict[str, Any]:
         "seconds": None if came is None else round((until - came).total_seconds()),
         "current": entry.moment.is_current,
         "held": entry.held,
-        "put_back": entry.moment.put_back,
+        "put_back": entry.moment.restored,
         "rolled_back_from": entry.moment.left,
         "created": iso(entry.image.created),
         "revision": entry.image.revision,

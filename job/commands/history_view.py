@@ -51,7 +51,7 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
         note = ["current"] if moment.is_current else []
         note += ["held"] if entry.held else []
         # A hold implies it.
-        note += ["restored by rollback"] if moment.put_back and not entry.held else []
+        note += ["restored by rollback"] if moment.restored and not entry.held else []
         note += ["bad: rolled back"] if moment.left else []
         cells = [
             short_digest(image),

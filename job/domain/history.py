@@ -1,7 +1,7 @@
-"""The images that a tag has had, and which of them a rollback goes back to.
+"""The images that a tag has had, and which of them a rollback selects.
 
-After a rollback the history reads old, bad, old: by position one item back would be the bad image. So images count by
-when they first came, and what a rollback put there does not count.
+After a rollback the history reads old, bad, old, and the item before the current one is the bad image. So images are
+ordered by when the tag first had them, and what a rollback added to the history does not count.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ class Moment:
 
     Attributes:
         item: the history's entry.
-        until: when the next image came; None for the current one.
+        until: when the tag got the next image; None for the current one.
         is_current: whether the tag has it now.
-        put_back: whether the tag came back to it from an image that had first come later, as in a rollback.
-        left: whether it was left for such an older one.
+        restored: whether it followed an image that the tag first had later, as after a rollback.
+        left: whether such an older image followed it.
     """
 
     item: Item
     until: datetime | None
     is_current: bool
-    put_back: bool
+    restored: bool
     left: bool
 
 
 def moments_of(items: Sequence[Item]) -> tuple[Moment, ...]:
-    """The history of a tag, newest first, each image with how long it stayed."""
+    """The history of a tag, newest first, each image with how long the tag had it."""
     first = _first(items)
     found: list[Moment] = []
     for index, item in enumerate(items):
         newer = found[-1] if found else None
         older = items[index + 1] if index + 1 < len(items) else None
-        put_back = older is not None and first[item.digest] > first[older.digest]
+        restored = older is not None and first[item.digest] > first[older.digest]
         until = newer.item.imported_at if newer else None
-        found.append(Moment(item, until, newer is None, put_back, newer is not None and newer.put_back))
+        found.append(Moment(item, until, newer is None, restored, newer is not None and newer.restored))
     return tuple(found)
 
 
@@ -59,16 +59,16 @@ def bad_images(items: Sequence[Item]) -> frozenset[str]:
 
 
 def _first(items: Sequence[Item]) -> dict[str, int]:
-    """Where each image stands that first came, in a history that begins with the newest: a larger one came earlier."""
+    """The index at which each image first appeared; a larger index is earlier, since the newest item comes first."""
     return {item.digest: index for index, item in enumerate(items)}
 
 
 def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item, ...]:
-    """The images older than the current one by when they first came, newest first, each once, without bad ones.
+    """The images that the tag first had before the current one, newest first, each once, without bad ones.
 
     Args:
         items: the history, newest first.
-        hold: the hold that is on the tag, which knows when its image first came although the history was pruned.
+        hold: the hold on the tag, which records when the tag first had its image, also where the history was pruned.
     """
     if not items:
         return ()
@@ -81,23 +81,23 @@ def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item
     ]
     came = hold.came if hold else None
     if hold is None or first[current] > 0:
-        # Where the history was pruned, the hold may know of a time before.
+        # Where the history was pruned, the hold may record an earlier time.
         by_place = tuple(item for item in older if first[item.digest] > first[current])
         return tuple(item for item in by_place if not (came and item.imported_at and item.imported_at > came))
-    # All that the history still has of the current image is what the rollback put there.
+    # Only the item that the rollback added is left of the current image.
     if came is None:
         return tuple(item for item in older if item.digest != hold.bad)
     return tuple(item for item in older if item.imported_at is not None and item.imported_at < came)
 
 
 def came_first(items: Sequence[Item], digest: str) -> datetime | None:
-    """When an image first came into the tag."""
+    """When the tag first had an image."""
     return next((item.imported_at for item in reversed(items) if item.digest == digest), None)
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An image in the history of a tag; `in_registry` is None where nobody asked, or the registry did not tell."""
+    """An image in the history of a tag; `in_registry` is None where the registry was not asked or did not answer."""
 
     moment: Moment
     image: Image
@@ -122,19 +122,19 @@ class TagHistory:
 
 
 class NoSuchImageError(ValueError):
-    """There is no such image to go back to; the message says what there is."""
+    """There is no such image to roll back to; the message says which there are."""
 
 
 def image_to_go_to(items: Sequence[Item], hold: Hold | None, to: str) -> Item | str:
-    """The image that `--to` names: an item of the history, or the full digest of one that it no longer has.
+    """The image that `--to` names: an item of the history, or the full digest of an image that is not in it.
 
     Args:
         items: the history, newest first.
-        hold: the hold that is on the tag.
+        hold: the hold on the tag.
         to: how many distinct images to go back, or a digest or its beginning.
 
     Raises:
-        NoSuchImageError: there is none, or more than one, or it is the current one.
+        NoSuchImageError: no image matches, several do, or it is the current one.
     """
     if _NUMBER.fullmatch(to):
         older = earlier_than_current(items, hold)
@@ -150,11 +150,11 @@ def image_to_go_to(items: Sequence[Item], hold: Hold | None, to: str) -> Item | 
     if len(matching) > 1:
         raise NoSuchImageError(f"--to: {to!r} is the beginning of {len(matching)} digests")
     if items and items[0].digest in matching:
-        raise NoSuchImageError(f"it has {items[0].digest} already")
+        raise NoSuchImageError(f"it is already at {items[0].digest}")
     if matching:
         return next(iter(matching.values()))
     if DIGEST.fullmatch(digest):
         return digest
     raise NoSuchImageError(
-        f"--to: no digest in its history begins with {to!r}; a full one is looked for in the registry"
+        f"--to: no digest in its history begins with {to!r}; only a full digest is looked up in the registry"
     )

@@ -1,7 +1,7 @@
-"""The hold that a rollback leaves on a tag, as the tag's annotation tells it.
+"""The hold that a rollback leaves on a tag, read from and written to the tag's annotation.
 
-An annotation outlives `oc apply` and foreign imports, which put `from` back, so that alone it proves nothing: a tag is
-held only while its source is what the hold set and its newest image is the hold's.
+The annotation alone proves nothing, since it survives `oc apply` and other clients' imports, which restore `from`. So a
+tag is held only while its source is what the hold set and its newest image is the hold's.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from job.domain.times import iso, parse_time
 
 ANNOTATION = f"{ANNOTATION_PREFIX}hold"
 VERSION = 1
-# Of a reason, in characters.
+# The longest reason, in characters.
 LONGEST = 1000
 
 # A spec tag as the API writes it (image.openshift.io/v1 TagReference), kept word for word.
@@ -34,12 +34,12 @@ def _annotation(annotations: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _text(value: object) -> str | None:
-    # Anybody may have written it, and everybody is shown it.
+    # Every user who may edit the stream may have written it, and it is shown to all.
     return clean(value, LONGEST) or None if isinstance(value, str) else None
 
 
 def hold_of(tag: Tag) -> Hold | None:
-    """The hold that is on the tag now, or None: there is none, or it is over."""
+    """The hold that is on the tag now; None where there is none or it has ended."""
     value = _annotation(tag.annotations)
     if value is None or tag.source is None or tag.current is None:
         return None
@@ -63,13 +63,13 @@ def hold_of(tag: Tag) -> Hold | None:
 
 
 def is_over(tag: Tag) -> bool:
-    """Whether the tag carries the annotation of a hold that no longer is one."""
+    """Whether the tag still has the annotation of a hold that has ended."""
     return ANNOTATION in tag.annotations and hold_of(tag) is None
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Who holds a tag, since when, why and until when."""
+    """By whom, since when, why and until when a tag is held."""
 
     at: datetime
     by: str | None = None
@@ -79,13 +79,13 @@ class Terms:
 
 
 def original_of(reference: Reference) -> Reference | None:
-    """The spec tag that a hold's annotation keeps; None where it does not tell."""
+    """The spec tag that a hold's annotation keeps; None where it keeps none that can be restored."""
     original = (_annotation(_annotations(reference)) or {}).get("original")
     return original if isinstance(original, dict) and _is_reference(original, reference.get("name")) else None
 
 
 def _is_reference(original: Mapping[str, Any], tag: object) -> bool:
-    """Whether it can be put back as that tag: anybody who may edit the stream may have written it."""
+    """Whether it can be restored as that tag; every user who may edit the stream may have written it."""
     source, annotations = original.get("from"), original.get("annotations")
     return (
         original.get("name") == tag
@@ -102,7 +102,7 @@ def _annotations(reference: Reference) -> dict[str, Any]:
 
 
 def without_annotation(reference: Reference) -> dict[str, Any]:
-    """The spec tag as it is, without the annotation of a hold that is over."""
+    """The spec tag as it is, without the annotation of a hold that has ended."""
     annotations = {key: value for key, value in _annotations(reference).items() if key != ANNOTATION}
     return {**reference, "annotations": annotations or None}
 
@@ -122,11 +122,11 @@ def held_reference(
     Args:
         reference: the spec tag as it is.
         source: what the hold sets `from` to.
-        image: the digest that the tag is to have.
+        image: the digest that the tag will have.
         terms: who, when, why, until when.
-        held: whether the tag is held already; the first hold's original is then kept.
-        bad: the image that it is rolled back from, by the first of several rollbacks.
-        came: when `image` first came into the tag.
+        held: whether the tag is already held; the first hold's original is then kept.
+        bad: the image that the first of several rollbacks rolled back from.
+        came: when the tag first had `image`.
     """
     kept = original_of(reference) if held else None
     original = dict(kept) if kept is not None else without_annotation(reference)
@@ -144,12 +144,12 @@ def held_reference(
         "came": iso(came),
         "original": original,
     }
-    told = json.dumps({key: each for key, each in value.items() if each is not None}, ensure_ascii=False)
-    annotations = {**_annotations(original), ANNOTATION: told}
+    text = json.dumps({key: item for key, item in value.items() if item is not None}, ensure_ascii=False)
+    annotations = {**_annotations(original), ANNOTATION: text}
     # The server refuses `scheduled` for anything but a registry's tag, and would follow that tag.
-    policy = {key: each for key, each in (original.get("importPolicy") or {}).items() if key != "scheduled"}
+    policy = {key: item for key, item in (original.get("importPolicy") or {}).items() if key != "scheduled"}
     if source.kind == "DockerImage":
-        # Else of a multi-arch image one architecture's manifest would come in, under another digest.
+        # Otherwise the manifest of one architecture would be imported from a multi-arch image, under another digest.
         policy["importMode"] = "PreserveOriginal"
     held_tag = {"name": original.get("name"), "from": set_to, "importPolicy": policy, "annotations": annotations}
     if original.get("referencePolicy") is not None:
@@ -158,7 +158,7 @@ def held_reference(
 
 
 def source_before(tag: Tag) -> tuple[str, Mapping[str, Any]] | None:
-    """The pull spec that a held tag is to follow again, with its importPolicy; None where it was another kind."""
+    """The pull spec and importPolicy that a held tag gets back once released; None for another kind of source."""
     original = original_of({"name": tag.name, "annotations": dict(tag.annotations)})
     if original is None or original["from"]["kind"] != "DockerImage":
         return None
@@ -166,6 +166,6 @@ def source_before(tag: Tag) -> tuple[str, Mapping[str, Any]] | None:
 
 
 def freed_reference(reference: Reference) -> dict[str, Any] | None:
-    """The spec tag as it was before the hold, but for `generation`, which only the server sets."""
+    """The spec tag as it was before the hold, except `generation`, which only the server sets."""
     original = original_of(reference)
-    return None if original is None else {key: each for key, each in original.items() if key != "generation"}
+    return None if original is None else {key: item for key, item in original.items() if key != "generation"}

@@ -127,7 +127,7 @@ class TestWhichImage:
         assert place.current("app") == third
         again = back(place, "--to", third)
         assert again.status == 2
-        assert f"it has {third} already" in again.stderr
+        assert f"it is already at {third}" in again.stderr
 
     @pytest.mark.parametrize(
         "to", representatives(["0", "-1", "1000", "latest", "sha256:xyz", "abcdef123456", ""], TAIL)
