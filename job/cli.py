@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command, options = _parse(sys.argv[1:] if arguments is None else arguments)
 
     from job.domain.errors import ImportImagesError, UsageError
-    from job.runtime.logs import set_up
+    from job.runtime.logs import log_defect, set_up
 
     set_up()
     try:
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         log.error("%s", error)
         return error.exit_status
     except Exception as error:  # The last resort: a defect of the program itself.
-        log.error("internal error: %s: %s; please report it", type(error).__name__, error)
+        log_defect("internal error", error)
         return ExitStatus.ATTENTION
 
 

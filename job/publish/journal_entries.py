@@ -10,6 +10,7 @@ from job.domain.model import Outcome
 from job.journal.records import finish_run, is_overtaken
 from job.publish.sink import Publication
 from job.run.admission import JournalEntry
+from job.runtime.logs import log_defect
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def _finish(publication: Publication, namespace: str, entry: JournalEntry) -> bo
     try:
         journal = entry.store.update(change)
     except Exception as error:  # A defect in one namespace must not lose the others' entries.
-        log.error("the journal of %s was not written: %s: %s; please report it", namespace, type(error).__name__, error)
+        log_defect(f"the journal of {namespace} was not written", error)
         return False
     if journal is None or not is_overtaken(journal, publication.run.id):
         return False

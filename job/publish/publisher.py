@@ -17,6 +17,7 @@ from job.publish.metrics_sink import MetricsSink
 from job.publish.notify_sink import NotifySink
 from job.publish.sink import Publication, Sink
 from job.publish.termination import TerminationSink
+from job.runtime.logs import log_defect
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def _publish(publication: Publication, release: Callable[[], None]) -> None:
                 publication = replace(publication, released_at=time.monotonic())
             publication = sink.publish(publication)
         except Exception as error:  # Each sink logs the failures that it knows; this one is a defect of the program.
-            log.error("%s could not be written: %s: %s; please report it", sink.name, type(error).__name__, error)
+            log_defect(f"{sink.name} could not be written", error)
 
 
 def _may_release(publication: Publication) -> bool:

@@ -19,9 +19,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job.cluster import LEASES, Cluster
-from job.domain.errors import ClusterError
+from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.model import Reason, RetryClass, Scope, Shard
 from job.runtime.clock import SYSTEM, Clock
+from job.runtime.logs import log_defect
 from job.runtime.pool import gather
 
 log = logging.getLogger(__name__)
@@ -59,6 +60,12 @@ class Holder:
 
     name: str
     job: str | None = None
+
+
+class NoThreadError(ImportImagesError):
+    """The lock could not be renewed, so that the run did not begin."""
+
+    exit_status = 3
 
 
 class LockedError(Exception):
@@ -314,7 +321,16 @@ class Keeper:
         self._locks.append(lock)
 
     def __enter__(self) -> Keeper:
-        self._thread.start()
+        """Start renewing.
+
+        Raises:
+            NoThreadError: the machine has no thread to give.
+        """
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            message = f"no thread can be started to renew the lock ({error}): raise the limit of processes (pids)"
+            raise NoThreadError(f"{message}; nothing was imported") from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -334,8 +350,7 @@ class Keeper:
         try:
             released = gather(releases, self._at_once, lambda: time.monotonic() > until)
         except Exception as error:  # A defect here must not keep the report from being published.
-            name = type(error).__name__
-            log.error("a lock was not released (%s: %s); it expires by itself; please report it", name, error)
+            log_defect("a lock was not released, and expires by itself", error)
             return
         for lock in releases:
             if lock not in released:

@@ -8,12 +8,15 @@ import os
 import sys
 import threading
 import time
+import traceback
 from contextlib import suppress
 from typing import TextIO
 
 from job.domain.text import clean
 
 LONGEST = 2000
+# Of a traceback.
+MOST_LINES = 60
 
 
 def in_container() -> bool:
@@ -21,10 +24,32 @@ def in_container() -> bool:
     return "KUBERNETES_SERVICE_HOST" in os.environ
 
 
+def log_defect(what: str, error: BaseException) -> None:
+    """Log a defect of the program itself: what it cost, the error, and in which lines of code it happened.
+
+    A pod's log always has the lines, since nobody can run it again to see them; elsewhere they come with `-v`.
+    """
+    text = f"{what}: {type(error).__name__}: {error}; please report it"
+    logging.getLogger("job").error("%s", text, exc_info=error)
+
+
+def _where(record: logging.LogRecord) -> list[str]:
+    """The lines of code that an error came through, outermost first. They hold no values of variables."""
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None:
+        return []
+    lines = [line for part in traceback.format_exception(error) for line in part.rstrip().splitlines()]
+    kept = lines if len(lines) <= MOST_LINES else [*lines[: MOST_LINES // 2], "...", *lines[-MOST_LINES // 2 :]]
+    # The error's own text is among them, and a server may have written that.
+    return [indent + clean(line, LONGEST) for line in kept for indent in (line[: len(line) - len(line.lstrip())],)]
+
+
 class _Plain(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        return f"import-images: {level}{clean(record.getMessage(), LONGEST)}"
+        verbose = logging.getLogger("job").isEnabledFor(logging.DEBUG)
+        lines = [clean(record.getMessage(), LONGEST), *(_where(record) if verbose else [])]
+        return f"import-images: {level}" + "\n".join(lines)
 
 
 class _Json(logging.Formatter):
@@ -34,6 +59,7 @@ class _Json(logging.Formatter):
             "time": f"{when}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "message": clean(record.getMessage(), LONGEST),
+            **({"traceback": where} if (where := _where(record)) else {}),
         }
         return json.dumps(line, ensure_ascii=False)
 
@@ -50,11 +76,8 @@ class _Handler(logging.StreamHandler[TextIO]):
             os.dup2(os.open(os.devnull, os.O_WRONLY), self.stream.fileno())
 
 
-def _told(problem: threading.ExceptHookArgs) -> None:
-    # A defect of the program itself, in one of its threads: one line, as of everything else.
-    logging.getLogger("job").error(
-        "internal error: %s: %s; please report it", problem.exc_type.__name__, problem.exc_value
-    )
+def _in_thread(problem: threading.ExceptHookArgs) -> None:
+    log_defect("internal error", problem.exc_value or problem.exc_type())
 
 
 def set_up() -> None:
@@ -67,4 +90,4 @@ def set_up() -> None:
     logger.setLevel(logging.INFO)
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
-    threading.excepthook = _told
+    threading.excepthook = _in_thread

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from job.runtime.logs import set_up
+from job.runtime.logs import log_defect, set_up
 
 Written = Callable[[], str]
 
@@ -52,6 +52,35 @@ def test_in_a_container_lines_are_json(written: Written, monkeypatch: pytest.Mon
     assert line.keys() == {"time", "level", "message"}
     assert (line["level"], line["message"]) == ("warning", "careful: é")
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line["time"])
+
+
+def _fail() -> None:
+    raise KeyError("q1: https://me:hunter2@quay.io/v2/\nforged: line")
+
+
+@pytest.mark.parametrize("how", ["container", "verbose", "plain"])
+def test_a_defect_shows_where_it_happened(written: Written, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    if how == "container":
+        set_up_in_a_container(monkeypatch)
+    else:
+        set_up()
+    if how == "verbose":
+        logging.getLogger("job").setLevel(logging.DEBUG)
+    try:
+        _fail()
+    except KeyError as error:
+        log_defect("internal error", error)
+    text = written()
+    assert "hunter2" not in text
+    if how == "container":
+        line = json.loads(text)
+        assert line["message"].startswith("internal error: KeyError: ")
+        assert any("test_logs.py" in each and "_fail" in each for each in line["traceback"])
+        assert not any(each.startswith("forged") for each in line["traceback"])
+        return
+    first, *more = text.splitlines()
+    assert first.startswith("import-images: error: internal error: KeyError: ") and first.endswith("; please report it")
+    assert any("test_logs.py" in each and "_fail" in each for each in more) == (how == "verbose")
 
 
 @pytest.mark.parametrize("container", [True, False])
