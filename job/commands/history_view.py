@@ -10,6 +10,7 @@ from typing import TextIO
 from rich.table import Table
 from rich.text import Text
 
+from job.commands.history_runs import Moved, PastRun
 from job.domain.history import TagHistory
 from job.domain.text import clean
 from job.views.columns import new_table
@@ -66,3 +67,30 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
         style = "bold" if moment.is_current else "red" if moment.left else ""
         table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
     return table
+
+
+def print_runs(runs: Sequence[PastRun], now: datetime, file: TextIO | None = None) -> None:
+    """Write the runs, each with the tags that it moved."""
+    console = console_for(file or sys.stdout)
+    if not runs:
+        console.print(Text("no run yet", style="dim"))
+    for run in runs:
+        record = run.record
+        who = f"{record.trigger} {record.job or ''}".strip()
+        started = f"{age(record.started_at, now)} ago" if record.started_at else "unknown"
+        text = f"{record.id}  {record.command}  {record.outcome}  {started}  {who}  {', '.join(run.namespaces)}"
+        console.print(Text(clean(text), style="bold"))
+        for each in run.moved:
+            versions = [revision or short(digest) for revision, digest in _ends(each)]
+            note = "  rolled back since" if each.rolled_back else ""
+            console.print(Text(clean(f"  {each.name}  {versions[0]} -> {versions[1]}{note}")))
+
+
+def _ends(each: Moved) -> tuple[tuple[str | None, str | None], tuple[str | None, str | None]]:
+    """Revision and digest before and after."""
+    return (each.revisions[0], each.move.before), (each.revisions[1], each.move.after)
+
+
+def short(digest: str | None) -> str:
+    """The beginning of a digest, as tables show it."""
+    return digest.removeprefix("sha256:")[:12] if digest else "nothing"

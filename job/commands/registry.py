@@ -25,7 +25,7 @@ from job.config.formats import DOCUMENTS
 from job.domain.exit_status import ExitStatus
 
 _GLOBS = Arguments("globs; without TAG: --deployment, else every tag")
-_ONE_TAG = Arguments("one stream and tag; without TAG: --deployment", nargs=1)
+_ONE_TAG = Arguments("one stream and tag; without TAG: --deployment; with --run: globs, else all of the run")
 _READ_ONLY = {
     ExitStatus.USAGE: "Bad usage or settings, or nothing matched.",
     ExitStatus.CLUSTER_UNUSABLE: "The cluster could not be used: unreachable, or not allowed.",
@@ -46,6 +46,9 @@ _TAG_SETTINGS = (
 )
 
 
+_WHOLE_RUN = Flag("--run", "every tag that this run moved; last: the last one that moved a tag", "ID|last")
+
+
 def _run(call: Invocation) -> int:
     from job.commands.run import run
     from job.domain import model
@@ -61,8 +64,16 @@ def _plan(call: Invocation) -> int:
 
 
 def _history(call: Invocation) -> int:
+    if call.options.runs:
+        from job.commands.history_runs import history_runs
+
+        return history_runs(call.settings, call.stop, as_table=call.as_table)
     from job.commands.history import history
 
+    if not call.settings.wanted.patterns:
+        from job.domain.errors import UsageError
+
+        raise UsageError(["name a STREAM[:TAG], or ask for the runs: --runs"])
     return history(call.settings, call.stop, as_table=call.as_table, check=call.options.check)
 
 
@@ -71,13 +82,39 @@ def _rollback(call: Invocation) -> int:
     from job.commands.rollback_plan import Asked
 
     options = call.options
-    asked = Asked(options.to, options.reason, options.until, options.until_newer, options.yes)
+    asked = Asked(options.to or "1", options.reason, options.until, options.until_newer, options.yes)
+    if options.run:
+        from job.commands.whole_run import rollback_run
+
+        _refuse_together(call, "--to" if options.to else None)
+        return rollback_run(call.settings, asked, options.run, call.stop, as_table=call.as_table)
+    _require_one_tag(call)
     return rollback(call.settings, asked, call.stop, as_table=call.as_table)
 
 
+def _require_one_tag(call: Invocation) -> None:
+    from job.domain.errors import UsageError
+
+    if len(call.settings.wanted.patterns) != 1:
+        raise UsageError(["name one STREAM[:TAG], or the run whose tags are meant: --run ID|last"])
+
+
+def _refuse_together(call: Invocation, flag: str | None) -> None:
+    from job.domain.errors import UsageError
+
+    if flag:
+        raise UsageError([f"{flag} is about one tag, and --run is about all tags of a run"])
+
+
 def _resume(call: Invocation) -> int:
+    if call.options.run:
+        from job.commands.whole_run import resume_run
+
+        options = call.options
+        return resume_run(call.settings, options.run, call.stop, as_table=call.as_table, yes=options.yes)
     from job.commands.rollback import resume
 
+    _require_one_tag(call)
     return resume(call.settings, call.stop, as_table=call.as_table, yes=call.options.yes)
 
 
@@ -156,11 +193,15 @@ COMMANDS = (
         "",
         _history,
         settings=(*PLACE, NAMESPACE_SELECTOR, *EVERYWHERE, *CLUSTER, CONCURRENCY, RETRIES, IMPORT_TIMEOUT),
-        flags=(Flag("--check", "ask which of the images are still in the registry"),),
-        arguments=Arguments("globs; without TAG: --deployment, else every tag", nargs="+"),
+        flags=(
+            Flag("--check", "ask which of the images are still in the registry"),
+            Flag("--runs", "the runs instead, what each moved, and what was rolled back since"),
+        ),
+        arguments=Arguments("globs; without TAG: --deployment, else every tag"),
         examples=(
             "import-images history packit-worker:prod -n packit-prod",
             "import-images history packit-worker --deployment prod --check",
+            "import-images history --runs -n packit-prod",
         ),
         statuses={
             ExitStatus.SUCCESS: "The history is shown.",
@@ -179,8 +220,8 @@ COMMANDS = (
                 "--to",
                 "how many distinct images to go back (default 1), or a digest or its beginning",
                 "N|DIGEST",
-                "1",
             ),
+            _WHOLE_RUN,
             Flag("--reason", "why, for everyone who sees the hold", "TEXT"),
             Flag("--until", "when a run may release the tag: a time, or a duration such as 3d", "TIME|DURATION"),
             Flag("--until-newer", "a run may release the tag once the registry has another image than the bad one"),
@@ -191,6 +232,7 @@ COMMANDS = (
             "import-images rollback packit-worker:prod -n packit-prod --reason 'crashes on start'",
             "import-images rollback packit-worker:prod --to 2 --until 3d --yes",
             "import-images rollback packit-worker:prod --to sha256:4f53cda18c2b --until-newer",
+            "import-images rollback --run last -n packit-prod --reason 'the Tuesday run broke the queue'",
         ),
         statuses={
             ExitStatus.SUCCESS: "The tag is rolled back, and its workloads are healthy.",
@@ -207,9 +249,15 @@ COMMANDS = (
         "Asks where the registry still has the image that was rolled back from.",
         _resume,
         settings=_TAG_SETTINGS,
-        flags=(Flag("--yes", "do not ask where the registry still has the image that was rolled back from"),),
+        flags=(
+            _WHOLE_RUN,
+            Flag("--yes", "do not ask where the registry still has the image that was rolled back from"),
+        ),
         arguments=_ONE_TAG,
-        examples=("import-images resume packit-worker:prod -n packit-prod",),
+        examples=(
+            "import-images resume packit-worker:prod -n packit-prod",
+            "import-images resume --run last -n packit-prod",
+        ),
         statuses={
             ExitStatus.SUCCESS: "The tag is released and imported, and its workloads are healthy.",
             ExitStatus.ATTENTION: "Released, but the import failed or its workloads could not be watched.",

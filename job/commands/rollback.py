@@ -3,59 +3,49 @@
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
 
+from job.commands.command_run import CommandRun, begin_for_tag, end
 from job.commands.rollback_plan import Asked, Undoing, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over, source_before
 from job.domain.model import (
     Command,
-    Hold,
     Identity,
     Item,
-    Report,
     Result,
-    Shard,
     Skip,
     Stream,
     Tag,
     TagName,
     TagResult,
-    TriggerKind,
 )
-from job.domain.outcome import exit_status, outcome_of, overall
-from job.domain.selection import Choice, Pattern, Wanted, aliases_of, skip_reason
+from job.domain.selection import Choice, aliases_of, skip_reason
 from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer
+from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Question
 from job.imagestreams.retag import current_user, release_hold, roll_back
 from job.imagestreams.rewrite import read_stream
-from job.journal.records import Journal, belongs_to
-from job.journal.store import JournalStore
-from job.publish.publisher import publish
-from job.publish.sink import Publication
-from job.run.admission import JournalEntry
-from job.run.context import IDENTITY_SECONDS, Run, record_of, report_of
+from job.run.context import IDENTITY_SECONDS, Run
 from job.run.rollout_watch import watch_rollouts
 from job.run.session import Place, place
 from job.run.targets import Found, find_one
 from job.run.waves import Imported, import_waves
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
-from job.views.documents import as_document, hold_document
-from job.views.output import document, write
+from job.views.documents import hold_document
+from job.views.output import write
 from job.workloads.discovery import Survey
 from job.workloads.followers import Moved
 
 log = logging.getLogger(__name__)
 
-_STOPPED = "stopped; nothing was changed"
+STOPPED = "stopped; nothing was changed"
 
 
 def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) -> int:
@@ -69,14 +59,11 @@ def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) ->
         survey = where.survey([found.name.namespace])
         plan = plan_of(where, found, target, asked, until, survey)
         identity = where.identify(IDENTITY_SECONDS)
-        _show_plan(plan, identity, as_table=as_table)
-        terminal = Terminal(where.stopping, _STOPPED)
-        if not (
-            asked.yes or agreed(terminal.ask(f"Roll {plan.name.namespace}/{plan.name} back on {identity}? [y/N] "))
-        ):
-            raise UsageError(["Aborted; nothing was changed."])
+        show_plan(plan, identity, as_table=as_table)
+        if not asked.yes:
+            confirm(where, f"Roll {plan.name.namespace}/{plan.name} back on {identity}? [y/N] ")
         if stop:
-            raise StoppedError(_STOPPED)
+            raise StoppedError(STOPPED)
         return _roll_back(where, found, target, plan, survey, as_table=as_table)
 
 
@@ -91,43 +78,59 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False)
         if hold is None:
             over = ": its hold is over, since the tag was moved" if is_over(found.tag) else ""
             raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was changed"])
-        if not yes:
-            _confirm_resume(where, found, hold)
+        if not yes and (problem := problem_of_resume(where, found)):
+            confirm(where, f"{problem}. Import it nevertheless? [y/N] ", "to import it nevertheless: --yes")
         survey = where.survey([name.namespace])
         if stop:
-            raise StoppedError(_STOPPED)
+            raise StoppedError(STOPPED)
         stream = release_hold(where.cluster, name, where.retrier)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
-        started = _start(where, found, Command.RESUME)
-        run, tag = started.run, stream.tag(name.tag)
-        choices = (Choice(tag, _skip(stream, tag)),) if tag else ()
-        journals = [started.entry.before] if started.entry.before else []
-        imported = import_waves(run, [(stream, choices)], workloads=survey.workloads, journals=journals)
-        imported = _with_server_import(where, run, imported, survey)
-        return _end(where, started, imported, survey, as_table=as_table, more={"released": hold_document(hold)})
+        begun = begin_for_tag(where, name, Command.RESUME)
+        imported = import_released(where, begun, [released_choice(stream, name.tag)], survey)
+        return end(where, begun, imported, survey.errors, as_table=as_table, more={"released": hold_document(hold)})
 
 
-def _confirm_resume(where: Place, found: Found, hold: Hold) -> None:
-    """Ask where a release would import the bad image again.
+def released_choice(stream: Stream, name: str) -> Chosen:
+    """A tag that was released, as what a run chooses."""
+    tag = stream.tag(name)
+    return stream, (Choice(tag, _skip(stream, tag)),) if tag else ()
 
-    Raises:
-        UsageError: the answer is no, or there is no terminal to ask on.
-    """
-    name, before = found.name, source_before(found.tag)
-    if before is None or hold.bad is None:
-        return
+
+def import_released(where: Place, begun: CommandRun, chosen: Sequence[Chosen], survey: Survey) -> Imported:
+    """Import tags that were released, and watch what follows them."""
+    imported = import_waves(begun.run, chosen, workloads=survey.workloads, journals=begun.journals)
+    return _with_server_import(where, begun.run, imported, survey)
+
+
+def problem_of_resume(where: Place, found: Found) -> str | None:
+    """What speaks against the release of a held tag: the registry still has the image that was rolled back from."""
+    name, before, hold = found.name, source_before(found.tag), hold_of(found.tag)
+    if before is None or hold is None or hold.bad is None:
+        return None
     question = Question(name.namespace, name.stream, *before, tag=name.tag)
     answer = where.look_up([question])[question]
     if answer.image is None:
         log.warning("%s: whether the registry still has the bad image is not known: %s", name, answer.message)
-        return
+        return None
     if answer.image.digest != hold.bad:
-        return
-    problem = f"{before[0]} still is {hold.bad}, the image that {name} was rolled back from"
+        return None
+    return f"{before[0]} still is {hold.bad}, the image that {name} was rolled back from"
+
+
+def confirm(where: Place, question: str, otherwise: str = "add --yes") -> None:
+    """Ask the user.
+
+    Args:
+        where: what the command works with.
+        question: ends with the answers that are taken.
+        otherwise: what to do where there is no terminal to ask on.
+
+    Raises:
+        UsageError: the answer is no, or there is no terminal.
+    """
     if not is_there():
-        raise UsageError([f"{problem}; to import it nevertheless: --yes"])
-    terminal = Terminal(where.stopping, _STOPPED)
-    if not agreed(terminal.ask(f"{problem}. Import it nevertheless? [y/N] ")):
+        raise UsageError([f"{question.partition(' [')[0].rpartition('. ')[0] or question}; {otherwise}"])
+    if not agreed(Terminal(where.stopping, STOPPED).ask(question)):
         raise UsageError(["Aborted; nothing was changed."])
 
 
@@ -171,7 +174,8 @@ def _moved_by_server(where: Place, result: TagResult, before: str) -> tuple[TagR
     return replace(result, result=Result.UPDATED, reason=None, after=image), moved
 
 
-def _show_plan(plan: Undoing, identity: Identity | None, *, as_table: bool) -> None:
+def show_plan(plan: Undoing, identity: Identity | None, *, as_table: bool) -> None:
+    """Show what a rollback will do."""
     from job.commands.rollback_view import print_undoing
 
     # With --output json, stdout holds the document alone.
@@ -180,8 +184,8 @@ def _show_plan(plan: Undoing, identity: Identity | None, *, as_table: bool) -> N
 
 def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, survey: Survey, *, as_table: bool) -> int:
     name, settings = found.name, where.settings
-    started = _start(where, found, Command.ROLLBACK)
-    run = started.run
+    begun = begin_for_tag(where, name, Command.ROLLBACK)
+    run = begun.run
     terms = Terms(run.started, current_user(where.cluster), plan.reason, plan.until, plan.until_newer)
     tag = roll_back(
         where.cluster,
@@ -196,18 +200,7 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, su
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
     moved = {each: Moved(plan.to.digest, plan.now.digest) for each in with_aliases(found)}
     rollouts = watch_rollouts(run, survey.workloads, moved, where.stopping)
-    result = TagResult(
-        namespace=name.namespace,
-        stream=name.stream,
-        tag=name.tag,
-        source=found.tag.source.name if found.tag.source else None,
-        result=Result.ROLLED_BACK,
-        message=f"rolled back from {plan.now.digest}: {plan.reason or 'no reason given'}",
-        moved_with=plan.aliases,
-        before=plan.now,
-        after=replace(plan.to, imported_at=tag.current.imported_at if tag.current else None),
-        hold=hold,
-    )
+    result = rolled_back_result(found, plan, tag)
     more = {
         "from": plan.now.digest,
         "to": plan.to.digest,
@@ -215,78 +208,23 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, su
         "warnings": list(plan.warnings),
         "hold": hold_document(hold),
     }
-    return _end(where, started, Imported((result,), tuple(rollouts)), survey, as_table=as_table, more=more)
+    return end(where, begun, Imported((result,), rollouts), survey.errors, as_table=as_table, more=more)
 
 
-@dataclass(frozen=True, slots=True)
-class _Started:
-    """A command on one tag, as a run, and its entry in the journal."""
-
-    run: Run
-    entry: JournalEntry
-
-
-def _start(where: Place, found: Found, command: Command) -> _Started:
-    """A run of one tag, in the metrics group of the run that usually imports it."""
-    name = found.name
-    store = JournalStore(where.cluster, name.namespace)
-    journal = store.read()
-    deployment, shard = _group(journal, name)
-    wanted = Wanted(deployment, (Pattern(name.stream, name.tag),), (), shard)
-    run = Run(
-        settings=replace(where.settings, wanted=wanted, narrowed=True),
-        cluster=where.cluster,
-        counts=where.counts,
-        stop=where.stop,
-        namespaces=(name.namespace,),
-        command=command,
-        progress=where.progress.show,
-        identify=where.identify,
+def rolled_back_result(found: Found, plan: Undoing, tag: Tag) -> TagResult:
+    """The result of a tag that was rolled back; `tag` is the tag as it is then."""
+    return TagResult(
+        namespace=found.name.namespace,
+        stream=found.name.stream,
+        tag=found.name.tag,
+        source=found.tag.source.name if found.tag.source else None,
+        result=Result.ROLLED_BACK,
+        message=f"rolled back from {plan.now.digest}: {plan.reason or 'no reason given'}",
+        moved_with=plan.aliases,
+        before=plan.now,
+        after=replace(plan.to, imported_at=tag.current.imported_at if tag.current else None),
+        hold=hold_of(tag),
     )
-    return _Started(run, JournalEntry(store, record_of(run), journal))
-
-
-def _group(journal: Journal | None, name: TagName) -> tuple[str | None, Shard | None]:
-    """Deployment and shard of the run that usually imports a tag: the last scheduled one, else the last of any."""
-    key = name.stream, name.tag
-    runs = [
-        record
-        for record in (journal.runs if journal else ())
-        if record.command is Command.RUN
-        and not record.narrowed
-        and belongs_to(name.namespace, key, record.deployment, record.shard)
-    ]
-    usual = next((record for record in runs if record.trigger is TriggerKind.SCHEDULED), runs[0] if runs else None)
-    return (usual.deployment, usual.shard) if usual else (name.tag, None)
-
-
-def _end(
-    where: Place, started: _Started, imported: Imported, survey: Survey, *, as_table: bool, more: Mapping[str, Any]
-) -> int:
-    """Publish the report, then show it."""
-    run, tags, rollouts, errors = started.run, imported.tags, imported.rollouts, survey.errors
-    namespace = run.namespaces[0]
-    outcomes = {namespace: outcome_of(namespace, tags, errors, rollouts, stopped=run.stopping())}
-    status = exit_status(tags, errors, 1, rollouts, matched=True, outcome=overall(list(outcomes.values())))
-    # The tag was moved, and exit status 3 would mean that nothing was done.
-    status = 1 if status == 3 else status
-    report = report_of(run, tags, errors, outcomes, status, rollouts)
-    where.progress.end()
-    # Published before it is shown, since the reader of stdout may take any time.
-    publish(Publication(run, report, {namespace: started.entry}, os.environ))
-    _show(report, more, as_table=as_table)
-    for error in errors:
-        log.error("%s", error.message)
-    return status
-
-
-def _show(report: Report, more: Mapping[str, Any], *, as_table: bool) -> None:
-    if as_table:
-        from job.views.tables import print_report
-
-        write(lambda: print_report(report, sys.stdout))
-        return
-    document(report.command.capitalize(), {**more, **as_document(report)})
 
 
 def _source(tag: Tag | None) -> str:

@@ -412,6 +412,8 @@ class TagResult:
     hold: Hold | None = None
     # Earlier images that the registry still has; None where nobody asked.
     rollback_targets: int | None = None
+    # Which of the run's waves it belonged to, from 0.
+    wave: int = 0
 
     @property
     def was_tried(self) -> bool:

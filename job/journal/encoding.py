@@ -20,7 +20,16 @@ from job.domain.model import JOURNAL, BadRollout, Command, ImageFacts, Shard, Tr
 from job.domain.news import MOST_PROBLEMS
 from job.domain.text import writable
 from job.domain.times import build_time, iso, parse_time
-from job.journal.records import MOST_BAD_ROLLOUTS, MOST_RUNS, Journal, RunRecord, TagKey, TagRecord
+from job.journal.records import (
+    MOST_BAD_ROLLOUTS,
+    MOST_MOVES_A_RUN,
+    MOST_RUNS,
+    Journal,
+    Move,
+    RunRecord,
+    TagKey,
+    TagRecord,
+)
 
 S = TypeVar("S", bound=Sized)
 
@@ -40,6 +49,7 @@ MOST_TAGS = 50_000
 MOST_IMAGES = 20_000
 MOST_GROUPS = 10_000
 MOST_SHARDS = 1_000
+MOST_WAVES = 1_000_000
 # Characters of a text: a stream and a tag have at most 382, a label of an image 500.
 LONGEST_TEXT = 1_000
 MOST_FAILED_RUNS = 1_000_000
@@ -75,7 +85,8 @@ def _smaller(journal: Journal) -> Iterator[Journal]:
     journal = replace(journal, images={})
     for most in (MOST_RUNS, 20, 5, 1):
         journal = replace(
-            journal, runs=tuple(replace(run, updated=()) if most == 1 else run for run in journal.runs[:most])
+            journal,
+            runs=tuple(replace(run, updated=(), moves=()) if most == 1 else run for run in journal.runs[:most]),
         )
         yield journal
     # A reader that misses the groups asks the gateway.
@@ -133,6 +144,7 @@ def _run_to_json(run: RunRecord) -> dict[str, Any]:
         "exit_status": run.exit_status,
         "counts": dict(run.counts),
         "updated": [[name, _cut(before), _cut(after)] for name, before, after in run.updated],
+        "moves": [[f"{move.stream}:{move.tag}", move.before, move.after, move.wave] for move in run.moves],
     }
     return {key: value for key, value in data.items() if value not in (None, {}, [])}
 
@@ -244,6 +256,10 @@ def _run_from_json(data: Mapping[str, Any]) -> RunRecord:
         updated=tuple(
             (_text(name), _text_or_none(before), _text_or_none(after))
             for name, before, after in data.get("updated", ())
+        ),
+        moves=tuple(
+            Move(*_key(name), _text_or_none(before), _text(after), _whole(wave, MOST_WAVES))
+            for name, before, after, wave in _bounded(data.get("moves", []), MOST_MOVES_A_RUN)
         ),
     )
 

@@ -29,6 +29,10 @@ MOST_RUNS = 50
 LEAST_RUNS_OF_A_KIND = 3
 MOST_UPDATED_A_RUN = 200
 MOST_BAD_ROLLOUTS = 100
+# Digests do not compress: 500 moves take 32 KB of the ConfigMap.
+MOST_MOVES_A_RUN = 500
+# Of the newest runs.
+MOST_RUNS_WITH_MOVES = 10
 RUNNING = "running"
 
 TagKey = tuple[str, str]
@@ -43,6 +47,25 @@ class TagRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """A tag that a run moved.
+
+    Attributes:
+        stream: of the tag.
+        tag: its name.
+        before: the digest that it had; None where it had no image.
+        after: the digest that it got.
+        wave: of the run, from 0.
+    """
+
+    stream: str
+    tag: str
+    before: str | None
+    after: str
+    wave: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RunRecord:
     """A run, or the change that another command made.
 
@@ -51,6 +74,7 @@ class RunRecord:
         narrowed: it took only some tags because its arguments or flags said so, so it says nothing about the others.
         counts: how many tags ended with each result.
         updated: STREAM:TAG, and the revisions before and after.
+        moves: what it takes to undo the run; at most `MOST_MOVES_A_RUN` of them, and only of the last runs.
     """
 
     id: str
@@ -67,6 +91,7 @@ class RunRecord:
     exit_status: int | None = None
     counts: Mapping[str, int] = field(default_factory=dict)
     updated: tuple[tuple[str, str | None, str | None], ...] = ()
+    moves: tuple[Move, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +220,17 @@ def _finished(run: RunRecord, report: Report, namespace: str, results: Sequence[
         exit_status=report.exit_status,
         counts={str(result): counts[result] for result in Result if counts[result]},
         updated=tuple(updated[:MOST_UPDATED_A_RUN]),
+        moves=_moves_of(report, results)[:MOST_MOVES_A_RUN],
+    )
+
+
+def _moves_of(report: Report, results: Sequence[TagResult]) -> tuple[Move, ...]:
+    """The tags that the run left on another image than they had before."""
+    moved = Result.ROLLED_BACK if report.command is Command.ROLLBACK else Result.UPDATED
+    return tuple(
+        Move(tag.stream, tag.tag, tag.before.digest if tag.before else None, tag.after.digest, tag.wave)
+        for tag in results
+        if tag.result is moved and tag.after
     )
 
 
@@ -246,9 +282,13 @@ def is_superseded(journal: Journal, run: RunRecord) -> bool:
 def _bounded(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:
     """The last runs, and of each kind at least its last few: an hourly job must not push out a weekly one's."""
     kept, of_kind = [], Counter[tuple[str | None, Shard | None, str, bool]]()
+    with_moves = 0
     for number, run in enumerate(runs):
         kind = run.deployment, run.shard, run.command, run.narrowed
         of_kind[kind] += 1
+        with_moves += bool(run.moves)
+        if with_moves > MOST_RUNS_WITH_MOVES:
+            run = replace(run, moves=())
         if number < MOST_RUNS or of_kind[kind] <= LEAST_RUNS_OF_A_KIND:
             kept.append(run)
     return tuple(kept[: 2 * MOST_RUNS])

@@ -99,7 +99,10 @@ def import_waves(
         elif number:
             wave = _read_again(run, wave, {(name.namespace, name.stream) for name in results})
         imported = _import_wave(run, wave, importing, workloads)
-        results |= {TagName(result.namespace, result.stream, result.tag): result for result in imported.tags}
+        results |= {
+            TagName(result.namespace, result.stream, result.tag): replace(result, wave=number)
+            for result in imported.tags
+        }
         rollouts += imported.rollouts
         if not bad and number + 1 < len(waves):
             bad = _is_bad(run, imported)

@@ -1,0 +1,122 @@
+"""`history --runs`: the runs in the journals, what each moved, and what was rolled back since."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from job.config.settings import Settings
+from job.domain.errors import UsageError
+from job.domain.model import Command, TagName
+from job.domain.selection import Wanted
+from job.domain.times import iso
+from job.journal.records import Journal, Move, RunRecord
+from job.journal.store import JournalStore
+from job.run.context import namespaces_of
+from job.run.session import place
+from job.runtime.shutdown import Stop
+from job.views.output import document, write
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A tag that a run moved.
+
+    Attributes:
+        name: of the tag.
+        move: the digests before and after.
+        revisions: those of the two images, as far as the journal knows.
+        rolled_back: whether a rollback has moved it away from that image since.
+    """
+
+    name: TagName
+    move: Move
+    revisions: tuple[str | None, str | None]
+    rolled_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PastRun:
+    """One run or other command, over the namespaces whose journals have it."""
+
+    record: RunRecord
+    namespaces: tuple[str, ...]
+    moved: tuple[Moved, ...]
+
+
+def history_runs(settings: Settings, stop: Stop, *, as_table: bool) -> int:
+    """Show the runs, newest first; returns the exit status."""
+    with place(settings, stop) as where:
+        journals = {name: JournalStore(where.cluster, name).read() for name in namespaces_of(where)}
+    known = {name: journal for name, journal in journals.items() if journal is not None}
+    if not known:
+        raise UsageError([f"the journal of {', '.join(journals)} cannot be read"])
+    runs = past_runs(known, Wanted(None, settings.wanted.patterns))
+    if as_table:
+        from job.commands.history_view import print_runs
+
+        write(lambda: print_runs(runs, datetime.now(UTC)))
+    else:
+        document("Runs", {"runs": [_document(run) for run in runs]})
+    return 0 if len(known) == len(journals) else 1
+
+
+def past_runs(journals: Mapping[str, Journal], wanted: Wanted) -> tuple[PastRun, ...]:
+    """The runs of all journals, newest first, with the tags that were asked for."""
+    found: dict[str, PastRun] = {}
+    for namespace, journal in journals.items():
+        for number, record in enumerate(journal.runs):
+            later = journal.runs[:number]
+            moved = tuple(
+                _moved(namespace, journal, move, later)
+                for move in record.moves
+                if wanted.includes(move.stream, move.tag)
+            )
+            earlier = found.get(record.id, PastRun(record, (), ()))
+            found[record.id] = PastRun(earlier.record, (*earlier.namespaces, namespace), (*earlier.moved, *moved))
+    # Without arguments the runs that moved nothing are shown, too.
+    return tuple(run for _, run in sorted(found.items(), reverse=True) if run.moved or not wanted.patterns)
+
+
+def _moved(namespace: str, journal: Journal, move: Move, later: Sequence[RunRecord]) -> Moved:
+    def revision(digest: str | None) -> str | None:
+        facts = journal.images.get(digest) if digest else None
+        return facts.revision if facts else None
+
+    rolled_back = any(
+        (each.stream, each.tag, each.before) == (move.stream, move.tag, move.after)
+        for run in later
+        if run.command is Command.ROLLBACK
+        for each in run.moves
+    )
+    name = TagName(namespace, move.stream, move.tag)
+    return Moved(name, move, (revision(move.before), revision(move.after)), rolled_back)
+
+
+def _document(run: PastRun) -> dict[str, Any]:
+    record = run.record
+    return {
+        "id": record.id,
+        "command": record.command,
+        "trigger": record.trigger,
+        "job": record.job,
+        "namespaces": list(run.namespaces),
+        "deployment": record.deployment,
+        "outcome": record.outcome,
+        "started_at": iso(record.started_at),
+        "finished_at": iso(record.finished_at),
+        "moved": [
+            {
+                "namespace": each.name.namespace,
+                "tag": str(each.name),
+                "from": each.move.before,
+                "to": each.move.after,
+                "from_revision": each.revisions[0],
+                "to_revision": each.revisions[1],
+                "rolled_back": each.rolled_back,
+            }
+            for each in run.moved
+        ],
+    }

@@ -1,0 +1,109 @@
+"""The whole run back: what it moved is rolled back together, and released again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sandbox.client import Json, Sandbox, until
+from tests.support.place import Place
+from tests.support.pods import journal
+from tests.support.rights import ROLL_BACK
+
+WAVE = "import-images.dev/wave"
+WAVES = {"api": "1", "db": "1", "web": "1", "worker": "2", "cron": "2", "mail": "2", "docs": "2"}
+BAD = ("worker", "mail")
+
+
+@pytest.fixture
+def place(sandbox: Sandbox) -> Iterator[Place]:
+    yield Place(sandbox, ROLL_BACK)
+    sandbox.remove_faults()
+
+
+def stream(place: Place, name: str, wave: str) -> tuple[str, str]:
+    """A stream with an image, and another one in the registry; gives both digests."""
+    old = place.push(name, f"{place.namespace} {name} old")
+    reference: Json = {
+        "from": {"kind": "DockerImage", "name": place.source(name)},
+        "importPolicy": {"insecure": True},
+        "annotations": {WAVE: wave, "note": name},
+    }
+    place.stream(name, {"prod": reference})
+    place.sandbox.import_tag(place.namespace, name, "prod")
+    return old, place.push(name, f"{place.namespace} {name} new")
+
+
+def spec(place: Place, name: str) -> Json:
+    """The tag's reference without what only the server sets."""
+    return {key: value for key, value in place.spec(name).items() if key != "generation"}
+
+
+def test_a_tuesday_is_undone(place: Place) -> None:
+    digests = {name: stream(place, name, wave) for name, wave in WAVES.items()}
+    for name in BAD:
+        image = f"{place.source(name).rpartition(':')[0]}@{digests[name][0]}"
+        place.sandbox.create_workload(place.namespace, "StatefulSet", name, tag=f"{name}:prod", image=image)
+        place.sandbox.image_behaves(digests[name][1], "crash")
+    until(lambda: all(place.images(name) == {digests[name][0]} for name in BAD))
+    before = {name: spec(place, name) for name in WAVES}
+    done = place.run(ROLLOUT_TIMEOUT="40s")
+    assert done.status == 5, done.stderr
+    assert set(done.results.values()) == {"updated"}
+    record = journal(place).runs[0]
+    assert {(move.stream, move.before, move.after, move.wave) for move in record.moves} == {
+        (name, *digests[name], int(wave) - 1) for name, wave in WAVES.items()
+    }
+    # One tag has moved on since; it is left alone.
+    newer = place.push("docs", f"{place.namespace} docs newer")
+    assert place.run("run", "docs").results == {"docs:prod": "updated"}
+    place.fault("imagestreamtags/", "PUT", reset="after", times=1)
+    run_id = done.report["run"]["id"]
+    back = place.run("rollback", "--run", run_id, "--yes", "--reason", "broken", ROLLOUT_TIMEOUT="40s")
+    assert back.status == 0, back.stderr
+    names = [name for name in WAVES if name != "docs"]
+    assert back.results == {f"{name}:prod": "rolled_back" for name in names}
+    assert {name: place.current(name) for name in names} == {name: digests[name][0] for name in names}
+    assert [each["tag"] for each in back.report["left_alone"]] == ["docs:prod"]
+    assert (place.current("docs"), f"has moved on to {newer}" in back.stderr) == (newer, True)
+    assert {each["name"]: each["result"] for each in back.report["rollouts"]} == dict.fromkeys(BAD, "healthy")
+    writes = [each["path"].rpartition("/")[2] for each in place.requests("PUT", "imagestreamtags/")]
+    waves = [WAVES[each.partition(":")[0]] for each in writes]
+    assert waves == sorted(waves, reverse=True)
+    assert place.run().results == {f"{n}:prod": "skipped held" if n != "docs" else "unchanged" for n in WAVES}
+    listed = {run["id"]: run for run in place.run("history", "--runs").report["runs"]}
+    moved = {each["tag"]: each for each in listed[run_id]["moved"]}
+    assert {tag: each["rolled_back"] for tag, each in moved.items()} == {f"{n}:prod": n != "docs" for n in WAVES}
+    assert (moved["web:prod"]["from"], moved["web:prod"]["to"]) == digests["web"]
+    table = place.run("history", "web", "--runs", "--output", "table")
+    assert (run_id in table.stdout, "rolled back since" in table.stdout) == (True, True), table.stderr
+    # Given again it changes nothing.
+    versions = place.versions()
+    again = place.run("rollback", "--run", run_id, "--yes", ROLLOUT_TIMEOUT="40s")
+    assert (again.status, place.versions()) == (0, versions), again.stderr
+    asks = place.run("resume", "--run", run_id)
+    assert (asks.status, place.versions()) == (2, versions)
+    assert "--yes" in asks.stderr
+    for name in BAD:
+        place.sandbox.image_behaves(digests[name][1], "ready")
+    resumed = place.run("resume", "--run", run_id, "--yes", ROLLOUT_TIMEOUT="40s")
+    assert resumed.status == 0, resumed.stderr
+    assert {name: place.current(name) for name in names} == {name: digests[name][1] for name in names}
+    assert {name: spec(place, name) for name in WAVES} == before
+
+
+def test_the_last_run_is_the_last_that_moved_a_tag(place: Place) -> None:
+    old, new = stream(place, "web", "1")
+    other = stream(place, "api", "1")
+    assert place.run("rollback", "--run", "last", "--yes").status == 2
+    assert place.run().status == 0
+    assert place.run().results == {"web:prod": "unchanged", "api:prod": "unchanged"}
+    unknown = place.run("rollback", "--run", "20200101T000000Z-0000", "--yes")
+    assert (unknown.status, "history --runs" in unknown.stderr) == (2, True)
+    # An argument chooses among the run's tags.
+    assert place.run("rollback", "w*", "--run", "last", "--yes").results == {"web:prod": "rolled_back"}
+    assert (place.current("web"), place.current("api")) == (old, other[1])
+    assert place.run("rollback", "--yes").status == 2
+    assert place.run("resume", "--run", "last", "--yes").status == 0
+    assert place.current("web") == new
