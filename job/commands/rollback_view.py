@@ -33,7 +33,7 @@ def print_undoing(plan: Undoing, identity: Identity | None, now: datetime, file:
     rows.append(("redeploys", ", ".join(told) or "nothing: no workload follows it"))
     ends = [f"until {iso(plan.until)}"] if plan.until else []
     ends += ["until the registry has something newer"] if plan.until_newer else []
-    rows.append(("held", " or ".join(ends) or f"until somebody runs: {resuming(name)}"))
+    rows.append(("held", " or ".join(ends) or f"until you run: {resuming(name)}"))
     rows.append(("reason", plan.reason or "none given"))
     table = new_table()
     table.show_header = False

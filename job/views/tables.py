@@ -191,6 +191,6 @@ def image_rows(image: Image, now: datetime) -> list[tuple[str, str]]:
         f"built {age(image.created, now)} ago" if image.created else None,
         f"revision {image.revision}" if image.revision else None,
         f"version {image.version}" if image.version else None,
-        f"here since {age(image.imported_at, now)}" if image.imported_at else None,
+        f"imported {age(image.imported_at, now)} ago" if image.imported_at else None,
     ]
     return [("", ", ".join(filter(None, told)))] if any(told) else []
