@@ -60,6 +60,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: for `--help`, `--version` and usage errors, as argparse does.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        from job.commands.completion import complete
+
+        complete(COMMANDS)
     stop = Stop()
     stop.listen()
     stdio.set_up()
@@ -92,8 +96,9 @@ def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:
     from job.views.output import choose
 
     flags = {setting.name: getattr(options, setting.name, None) for setting in command.settings}
+    patterns = options.patterns if command.takes_tags else ()
     environment = command.environment(os.environ)
-    settings = read_settings(flags, options.patterns, environment, options.output, command.formats)
+    settings = read_settings(flags, patterns, environment, options.output, command.formats)
     # In a pod the reader is a program that collects logs.
     form = Format(options.output or (Format.JSON if in_container() else Format.TABLE))
     choose(form)

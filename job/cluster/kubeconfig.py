@@ -113,6 +113,15 @@ def _load_kubeconfig(settings: Settings, configuration: client.Configuration) ->
     return str(active["name"]), str(namespace) if namespace else None
 
 
+def context_names() -> list[str]:
+    """The names of the kubeconfig's contexts; none where it cannot be read."""
+    try:
+        contexts, _ = config.list_kube_config_contexts()
+    except Exception:  # The package lets through what a damaged file makes of its parsers.
+        return []
+    return [str(context["name"]) for context in contexts]
+
+
 def _named(name: str, contexts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
     names = [str(context["name"]) for context in contexts]
     if name not in names:

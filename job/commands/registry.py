@@ -21,7 +21,7 @@ from job.config.flags import (
     TIME_ZONE,
     Flag,
 )
-from job.config.formats import DOCUMENTS
+from job.config.formats import DOCUMENTS, Format
 from job.domain.exit_status import ExitStatus
 
 _GLOBS = Arguments("globs; without TAG: --deployment, else every tag")
@@ -128,6 +128,18 @@ def _notify(call: Invocation) -> int:
     from job.commands.notify import notify
 
     return notify(call.settings, test=call.options.test)
+
+
+def _explain(call: Invocation) -> int:
+    from job.commands.explain import explain
+
+    return explain(call.options.patterns)
+
+
+def _completion(call: Invocation) -> int:
+    from job.commands.completion import print_code
+
+    return print_code(call.options.patterns)
 
 
 def _doctor(call: Invocation) -> int:
@@ -294,6 +306,35 @@ COMMANDS = (
             ExitStatus.SUCCESS: "Every service took the message.",
             ExitStatus.ATTENTION: "Some service did not take it.",
             ExitStatus.USAGE: "NOTIFY is not set, or an address is not complete.",
+        },
+    ),
+    Command(
+        "explain",
+        "say what a reason, result, outcome, exit status, setting or metric means",
+        "Without a word: list all of them.",
+        _explain,
+        arguments=Arguments("words of reports, settings and metrics", metavar="WORD"),
+        examples=("import-images explain pinned", "import-images explain ROLLOUT_STABLE 5"),
+        formats=(Format.TABLE,),
+        statuses={
+            ExitStatus.SUCCESS: "The words are explained.",
+            ExitStatus.USAGE: "A word is not known.",
+        },
+    ),
+    Command(
+        "completion",
+        "write what a shell needs to complete commands, flags, namespaces, streams and tags",
+        "It takes argcomplete: pip install 'import-images[completion]'.",
+        _completion,
+        arguments=Arguments("bash, zsh or fish", metavar="SHELL", nargs=1),
+        examples=(
+            'eval "$(import-images completion bash)"',
+            "import-images completion fish > ~/.config/fish/completions/import-images.fish",
+        ),
+        formats=(Format.TABLE,),
+        statuses={
+            ExitStatus.SUCCESS: "The code is written.",
+            ExitStatus.USAGE: "No such shell, or argcomplete is not installed.",
         },
     ),
 )

@@ -74,6 +74,11 @@ class Command(NamedTuple):
     examples: tuple[str, ...] = ()
     formats: tuple[Format, ...] = tuple(Format)
 
+    @property
+    def takes_tags(self) -> bool:
+        """Whether its arguments are globs of streams and tags."""
+        return self.arguments is not None and self.arguments.metavar == Arguments._field_defaults["metavar"]
+
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
         """The options; arguments are its attribute `patterns`.
 

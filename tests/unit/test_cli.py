@@ -130,7 +130,7 @@ def test_some_flags_are_short_too(short: str, name: str) -> None:
 
 def test_what_is_not_given_is_left_to_the_environment() -> None:
     for command in OWN:
-        needed = ["x"] if command.arguments and command.arguments.nargs != 0 else []
+        needed = ["x"] if command.arguments else []
         options = command.parse(needed)
         assert all(getattr(options, setting.name) is None for setting in FLAGS if setting in command.settings)
 
@@ -244,3 +244,18 @@ def test_help_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with("--version") == 0
     assert capsys.readouterr().out == f"import-images {VERSION}\n"
+
+
+def test_explain_knows_every_reason_setting_and_metric(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("rate_limited", "ROLLOUT_STABLE", "retries", "import_images_tag_held", "5"):
+        assert ends_with("explain", "--", word) == 0
+        assert len(capsys.readouterr().out.splitlines()) >= 2
+    assert ends_with("explain", "rate_limitd") == 2
+    assert "did you mean rate_limited?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_code_for_the_shell(shell: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("completion", shell) == 0
+    assert "import-images" in capsys.readouterr().out
+    assert ends_with("completion", "tcsh") == 2

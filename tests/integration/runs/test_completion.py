@@ -1,0 +1,30 @@
+"""What the shell offers: commands, flags, and the streams and tags of the cluster."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+from tests.support.place import PROGRAM, Place
+
+
+def offered(line: str, folder: Path, environment: dict[str, str]) -> set[str]:
+    """The completions of a command line, asked for as argcomplete's shell function does."""
+    request = {"_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "_ARGCOMPLETE_SHELL": "bash", "COMP_TYPE": "9"}
+    point = {"COMP_LINE": line, "COMP_POINT": str(len(line)), "_ARGCOMPLETE_STDOUT_FILENAME": str(folder / "out")}
+    process = subprocess.run([PROGRAM], env={**environment, **request, **point}, capture_output=True, timeout=60)
+    assert process.stderr == b""
+    return {word.strip() for word in (folder / "out").read_text().splitlines()}
+
+
+def test_the_shell_is_offered_commands_flags_and_tags(place: Place, tmp_path: Path) -> None:
+    for name in ("worker", "web"):
+        place.imported(name)
+    here = place.environment()
+    assert offered("import-images ro", tmp_path, here) == {"rollback"}
+    assert offered("import-images plan --dep", tmp_path, here) == {"--deployment"}
+    assert offered("import-images rollback wo", tmp_path, here) == {"worker", "worker:prod"}
+    assert offered("import-images plan --output y", tmp_path, here) == {"yaml"}
+    nowhere = {"PATH": os.environ["PATH"], "HOST": "http://127.0.0.1:1", "TOKEN": "x", "NAMESPACE": "x"}
+    assert offered("import-images rollback wo", tmp_path, nowhere) == set()
