@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import logging
 import os
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -43,17 +42,13 @@ def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
     else:
         context, namespace = _load_kubeconfig(settings, configuration)
     _strip_logins(configuration)
-    if not settings.verify_tls:
-        configuration.verify_ssl = False
-    elif not configuration.verify_ssl:
+    if settings.verify_tls and not configuration.verify_ssl:
         log.warning("TLS VERIFICATION IS OFF by the kubeconfig: anyone between here and the API can forge its answers")
-    if not configuration.verify_ssl:
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     # This program's own retries know which requests may be sent twice; the library's do not.
     configuration.retries = False
     configuration.connection_pool_maxsize = settings.concurrency
     connections = client.ApiClient(configuration).rest_client.pool_manager
-    _share_tls_context(connections, verify=configuration.verify_ssl)
+    _share_tls_context(connections, verified=settings.verify_tls and configuration.verify_ssl)
     return login.Login(
         server=configuration.host.rstrip("/"),
         namespace=namespace,
@@ -155,7 +150,7 @@ def _strip_logins(configuration: client.Configuration) -> None:
         configuration.proxy_headers = {"proxy-authorization": f"Basic {base64.b64encode(login).decode()}"}
 
 
-def _share_tls_context(connections: urllib3.PoolManager, *, verify: bool) -> None:
+def _share_tls_context(connections: urllib3.PoolManager, *, verified: bool) -> None:
     """Let all connections share one TLS context; else each parses the certificates anew, 30 ms of CPU for a bundle.
 
     Raises:
@@ -163,12 +158,12 @@ def _share_tls_context(connections: urllib3.PoolManager, *, verify: bool) -> Non
     """
     settings = connections.connection_pool_kw
     try:
-        context = ssl.create_default_context(cafile=settings.pop("ca_certs"), cadata=settings.pop("ca_cert_data", None))
+        ca_file, ca_data = settings.pop("ca_certs"), settings.pop("ca_cert_data", None)
+        context = login.tls_context(verified=verified, ca_file=ca_file, ca_data=ca_data)
         if certificate := settings.pop("cert_file"):
             context.load_cert_chain(certificate, settings.pop("key_file"))
     except OSError as error:
         raise UsageError([f"the certificates of the kubeconfig cannot be read: {clean(str(error))}"]) from error
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    # Else urllib3 would set the context's verification by it.
+    settings.pop("cert_reqs", None)
     settings["ssl_context"] = context

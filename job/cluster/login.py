@@ -134,21 +134,26 @@ def _connections(settings: Settings, ca_file: str | None) -> urllib3.PoolManager
     """The connections, which share one TLS context, so that the certificates are parsed once."""
     return urllib3.PoolManager(
         maxsize=settings.concurrency,
-        ssl_context=tls_context(settings, ca_file),
+        ssl_context=tls_context(verified=settings.verify_tls, ca_file=ca_file),
         # This program's own retries know which requests may be sent twice; the library's do not.
         retries=False,
     )
 
 
-def tls_context(settings: Settings, ca_file: str | None) -> ssl.SSLContext:
-    """The TLS settings of all connections: the certificates of `ca_file`, else of the system.
+def tls_context(*, verified: bool, ca_file: str | None = None, ca_data: str | bytes | None = None) -> ssl.SSLContext:
+    """The TLS settings of all connections to the API. No other place can turn verification off.
+
+    Args:
+        verified: whether the server has to show a certificate that is valid for it.
+        ca_file: a file of the certificates to verify it with.
+        ca_data: the same as text or bytes; without both those of the system.
 
     Raises:
         OSError: the file cannot be read.
         ssl.SSLError: it holds no certificate.
     """
-    context = ssl.create_default_context(cafile=ca_file)
-    if not settings.verify_tls:
+    context = ssl.create_default_context(cafile=ca_file, cadata=ca_data)
+    if not verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)

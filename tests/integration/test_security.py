@@ -102,7 +102,10 @@ def offences(tree: ast.AST) -> Iterator[str]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_no_shell_no_eval_no_pickle(source: Path) -> None:
-    assert list(offences(ast.parse(source.read_text(encoding="utf-8")))) == []
+    found = list(offences(ast.parse(source.read_text(encoding="utf-8"))))
+    # The one place of test_only_one_place_turns_verification_off.
+    allowed = ["ssl.CERT_NONE"] if source.name == "login.py" else []
+    assert [offence.partition(": ")[2] for offence in found] == allowed
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,12 @@ def switched(text: str) -> list[str]:
 def test_only_one_place_turns_verification_off() -> None:
     assert switched("context.check_hostname: bool=False") and switched("a.b, c.verify_ssl = 1, 0")
     found = [(file.name, line) for file in SOURCES for line in switched(file.read_text(encoding="utf-8"))]
-    assert found == [("api.py", "configuration.verify_ssl = False")]
+    off = ["context.check_hostname = False", "context.verify_mode = ssl.CERT_NONE"]
+    assert found == [("login.py", line) for line in off]
+    # It does so only where it is asked to.
+    assert "    if not verified:\n" + "".join(f"        {line}\n" for line in off) in (
+        ROOT / "job" / "cluster" / "login.py"
+    ).read_text(encoding="utf-8")
 
 
 def test_the_rules_of_bandit_are_on() -> None:
@@ -166,8 +174,21 @@ def test_the_rules_of_bandit_are_on() -> None:
     assert "S" in lint["select"]
     assert {rule for rule in lint["ignore"] if re.match(r"S\d", rule)} == {"S101", "S311"}
     assert all("S" not in rules for where, rules in lint["per-file-ignores"].items() if not where.startswith("tests"))
-    excepted = {file.relative_to(ROOT).as_posix() for file in SOURCES if "noqa: S" in file.read_text()}
-    assert excepted <= {"job/promote/git.py"}
+    excepted = {
+        (file.relative_to(ROOT).as_posix(), rule)
+        for file in SOURCES
+        for rules in re.findall(r"noqa: (S[0-9]+(?:, S[0-9]+)*)", file.read_text(encoding="utf-8"))
+        for rule in rules.split(", ")
+    }
+    assert excepted == {
+        # The folder in memory; mkstemp chooses the name in it.
+        ("job/cluster/oc/kubeconfig.py", "S108"),
+        # Programs that the user names or has: git, a gate, a pager.
+        ("job/promote/gates.py", "S603"),
+        ("job/promote/git.py", "S603"),
+        ("job/promote/pager.py", "S603"),
+        ("job/promote/pager.py", "S607"),
+    }
 
 
 # TLS

@@ -21,7 +21,7 @@ HASHED = "$2b$04$naNV48U7qumMR5TmVMBlzuBYFrF2Vj43Wh4VpNHRNg7qUmc6b0yOu"
 
 def told(done: Ended) -> list[str]:
     """The lines that tell of a push that failed."""
-    return [line for line in done.stderr.splitlines() if "not pushed" in line]
+    return [line for line in done.stderr.splitlines() if "not pushed" in line or "may have been counted" in line]
 
 
 def read(url: str, context: ssl.SSLContext | None = None, login: str = "") -> str:
