@@ -73,7 +73,7 @@ def merge_key(path: tuple[str, ...], kind: str) -> str | None:
     return _MERGE_KEYS.get(name)
 
 
-def strategic_patch(item: JsonValue, patch: JsonValue, kind: str, path: tuple[str, ...] = ()) -> JsonValue:
+def strategic_patch(item: JsonValue, patch: JsonValue, kind: str, path: tuple[str, ...] = ()) -> JsonValue:  # noqa: C901 - one branch for each directive of a strategic merge patch
     if not isinstance(patch, dict):
         return copy.deepcopy(patch)
     directive = patch.get("$patch")

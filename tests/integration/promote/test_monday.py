@@ -65,7 +65,7 @@ def answer(person: Conversation, repository: str, *answers: str) -> str:
 
 
 @slow("nine repositories, a gate with two tries, and a push that is interrupted")
-def test_a_monday(monday: Folder) -> None:
+def test_a_monday(monday: Folder) -> None:  # noqa: PLR0915 - one morning, told in its order
     origins = monday.origins
     before = {name: origin.tip("stable") for name, origin in origins.items() if name != "away"}
     wanted = origins["library"]._git("rev-parse", "main~1")
