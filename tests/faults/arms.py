@@ -267,7 +267,7 @@ def perform(case: Case, sandbox: Sandbox) -> None:
             sandbox.add_fault(path=f"/namespaces/{world.place.namespace}/.*{path}", method=method, **case.trouble.rule)
         ended = _ended(world, case, arguments)
     before = {name: digest for name, digest in before.items() if name in world.references}
-    check(world, ended, _moved_beside(case, world, before))
+    check(world, ended, _moved_beside(case, world, before), {"b"} if case.arm.beside else ())
     check_holds(world)
 
 
