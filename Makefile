@@ -31,7 +31,7 @@ required = [ -n "$${$(1):-}" ] || { echo "missing: $(1)=..., as in: make $@ $(1)
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all attacks status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak docs docs-tables
+.PHONY: help run test test-all attacks mutants status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak docs docs-tables
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-all: $(VENV)/.tests $(VENV)/.image packages ## every test but the image, an
 
 attacks: $(VENV)/.tests packages ## every attack of tests/attacks; FUZZ_EXAMPLES=3000 for longer fuzzing
 	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --timeout 3600 tests/attacks ARGS
+
+mutants: $(VENV)/.tests packages ## twenty mistakes in the job, each of which the tests must find
+	@$(WITH_ARGS) $(BIN)/python -m tests.mutants ARGS
 
 check: $(VENV)/.tests ## formatting, lint, types, layers
 	@$(BIN)/ruff format --check job tests manifests docs

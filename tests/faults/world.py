@@ -21,7 +21,7 @@ from tests.support.rights import ROLL_BACK
 
 PAUSES = 0.05
 # A failed pull or a crash is decided quickly, and healthy is believed at once.
-QUICK = {"RETRIES": "2", "IMPORT_TIMEOUT": "5s", "ROLLOUT_TIMEOUT": "20s", "ROLLOUT_STABLE": "1s", "CONCURRENCY": "1"}
+QUICK = {"RETRIES": "2", "IMPORT_TIMEOUT": "5s", "ROLLOUT_TIMEOUT": "8s", "ROLLOUT_STABLE": "1s", "CONCURRENCY": "1"}
 _SUCCESSES = ("updated", "unchanged")
 
 
