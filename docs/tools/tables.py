@@ -31,7 +31,7 @@ from job.imagestreams.api_types import REVISION_LABELS, VERSION_LABELS
 from job.publish import metrics
 from job.status.model import Problem, State
 from manifests.dashboards.expressions import ON_REASON
-from tests.faults import catalogue
+from tests.faults.figures import figures
 
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "job"
@@ -159,12 +159,8 @@ def alerts() -> str:
 
 
 def faults() -> str:
-    """What the fault matrix covers."""
-    number, gating = len(catalogue.cases()), len(catalogue.gating())
-    return (
-        f"{len(catalogue.faults())} faults at up to {len(catalogue.ALL)} moments of a run: {number} cases, of which\n"
-        f"`make test` runs {gating} and `make test-all` all."
-    )
+    """What the suites of faults cover."""
+    return table(("Suite", "Cases", "Of these in `make test`"), figures())
 
 
 def contract() -> list[tuple[str, ...]]:

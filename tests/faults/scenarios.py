@@ -26,6 +26,7 @@ class Scenario:
         settle: what must hold after the command was run once more, to its end.
         environment: settings beside those of the world.
         status: the exit status of the undisturbed command.
+        requests: how many it makes at least.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Scenario:
     settle: Callable[[World], None]
     environment: dict[str, str] = field(default_factory=dict)
     status: int = 0
+    requests: int = 0
 
     def begin(self, sandbox: Sandbox) -> tuple[World, tuple[str, ...]]:
         """A new world in which the command can be run."""
@@ -142,9 +144,9 @@ def _recovers(world: World) -> None:
 
 
 SCENARIOS = (
-    Scenario("run", _two_streams, _all_current),
-    Scenario("rollback", _bad_image, _held_and_releasable),
-    Scenario("resume", _held, _released),
-    Scenario("release", _hold_that_ends, _all_current),
-    Scenario("bad-wave", _bad_wave, _recovers, ROLLS_BACK, 5),
+    Scenario("run", _two_streams, _all_current, requests=16),
+    Scenario("rollback", _bad_image, _held_and_releasable, requests=26),
+    Scenario("resume", _held, _released, requests=24),
+    Scenario("release", _hold_that_ends, _all_current, requests=18),
+    Scenario("bad-wave", _bad_wave, _recovers, ROLLS_BACK, 5, requests=40),
 )

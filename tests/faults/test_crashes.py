@@ -21,6 +21,7 @@ def trace(scenario: Scenario, sandbox: Sandbox) -> list[Request]:
     ended, requests = world.run(*arguments)
     check(world, ended, before)
     assert ended.status == scenario.status, (ended.stdout, ended.stderr)
+    assert len(requests) >= scenario.requests, requests
     scenario.settle(world)
     return requests
 

@@ -88,7 +88,7 @@ def requests_of(sandbox: Sandbox, *, every: bool) -> list[int]:
 
 
 def _of_streams(request: Request) -> bool:
-    return "image.openshift.io" in request.path
+    return any(each in request.path for each in ("imagestreams", "imagestreamimports", "imagestreamtags"))
 
 
 def _world(sandbox: Sandbox) -> World:
@@ -129,7 +129,8 @@ def _check_around(world: World, ended: Ended, before: dict[str, str | None]) -> 
     history = {item["image"] for item in world.place.history("a")}
     assert a is not None
     assert a["after"] is None or a["after"]["digest"] in history, a
-    assert a["result"] in ("updated", "skipped", "unchanged", "failed"), a
+    # One conflict is made good within the run.
+    assert a["result"] in ("updated", "skipped", "unchanged"), (a, ended.stderr)
     if a["result"] == "updated":
         assert a["after"]["digest"] == world.wanted["a"] != before["a"], a
     check_holds(world)

@@ -58,7 +58,7 @@ MUTANTS = (
         "imagestreams/importer.py",
         "zip(batch, answer.images, strict=True)",
         "zip(batch, reversed(answer.images), strict=True)",
-        ("tests/unit/imagestreams/test_importer.py",),
+        ("tests/integration/runs/test_reasons.py", "-k", "recorded_answer"),
     ),
     Mutant(
         "a tag's referencePolicy is not sent along",
