@@ -13,7 +13,7 @@ def duration(text: str) -> float:
     """Seconds of a duration such as `90s`, `1h30m` or `14d`.
 
     Raises:
-        ValueError: it is none, or not above zero.
+        ValueError: it is not a duration, or not above zero.
     """
     seconds, end = 0.0, 0
     for match in _DURATION.finditer(text):

@@ -1,6 +1,6 @@
 """From an error of the API or of a registry to one `Reason`.
 
-OpenShift tells most of what a registry answered only in the text of an `InternalError`
+OpenShift gives most of what a registry answered only in the text of an `InternalError`
 (openshift-apiserver, pkg/image/apiserver/importer/importer.go): a refused login, a rate limit, a name that does not
 resolve. What is matched here was recorded from a real OpenShift.
 

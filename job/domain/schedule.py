@@ -1,7 +1,7 @@
 """When a run is due, how late it began, when the next one is due, and whether a freeze covers a time.
 
 A schedule is what a CronJob accepts and means what Kubernetes makes of it (ParseStandard of github.com/robfig/cron/v3,
-and the API's own rule that no time zone stands in it): due is every minute whose wall clock in the zone matches. A time
+and the API's own rule that it has no time zone): due is every minute whose wall clock in the zone matches. A time
 inside the gap of spring therefore never comes, and one in the hour that autumn repeats comes twice. (Where clocks
 change at midnight or by half an hour, Kubernetes' own search can miss or add a due time on that one day. That is not
 followed here.)
@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"\+?[0-9]{1,18}")
 
 
 class UnsupportedScheduleError(ValueError):
-    """`@every`: valid for a CronJob, but counted from its last run, so that the text alone tells no due time."""
+    """`@every`: valid for a CronJob, but counted from its last run, so that the text alone gives no due time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +131,7 @@ def parse_zone(name: str | None) -> tzinfo:
     """The time zone of that IANA name, such as `Europe/Prague`; UTC for None, as for a CronJob without `timeZone`.
 
     Raises:
-        ValueError: there is none of that name.
+        ValueError: no zone has that name.
     """
     if name is None:
         return UTC

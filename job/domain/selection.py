@@ -18,7 +18,7 @@ WAVE_ANNOTATION = f"{ANNOTATION_PREFIX}wave"
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """`STREAM[:TAG]`, each part a shell-style glob; `tag` is None where none was given."""
+    """`STREAM[:TAG]`, each part a shell-style glob; `tag` is None where it was not given."""
 
     stream: str
     tag: str | None = None
@@ -86,12 +86,12 @@ def skip_reason(stream: Stream, tag: Tag) -> Skip | None:
     return None
 
 
-# After every wave that somebody numbered.
+# After every numbered wave.
 LAST_WAVE = 10**6
 
 
 def wave_of(stream: Stream, tag: Tag) -> int | None:
-    """The wave that the tag comes in with: its own annotation, else its stream's, else 0; None: it is no number."""
+    """The wave of the tag: by its own annotation, else its stream's, else 0; None where that is not a number."""
     text = tag.annotations.get(WAVE_ANNOTATION, stream.annotations.get(WAVE_ANNOTATION, "0")).strip()
     return int(text) if re.fullmatch(r"-?[0-9]{1,6}", text) else None
 

@@ -28,7 +28,7 @@ class AliasPath:
 
     Attributes:
         tags: their names in the alias's stream: the alias, what it follows, and so on. Of a circle, the tag that closes
-            it stands at the end once more; of a missing tag, its name is the last.
+            it is at the end once more; of a missing tag, its name is the last.
         fault: why there is no image at the end; None where the last tag is one that exists and follows no other.
     """
 

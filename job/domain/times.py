@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def parse_time(text: object) -> datetime | None:
-    """An RFC 3339 time in UTC; None for what is none, and for Go's zero time."""
+    """An RFC 3339 time in UTC; None for any other text, and for Go's zero time."""
     if not isinstance(text, str):
         return None
     try:

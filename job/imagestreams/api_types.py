@@ -185,7 +185,7 @@ def _platform(part: Mapping[str, Any]) -> str | None:
 
 
 def _first(labels: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    # Whoever builds an image writes its labels, and they go into reports, metrics and the journal.
+    # The builder of an image writes its labels, and they go into reports, metrics and the journal.
     return next((clean(str(labels[name]), LONGEST_LABEL) for name in names if labels.get(name)), None) or None
 
 
@@ -196,7 +196,7 @@ def image_of(item: Item, facts: ImageFacts | None) -> Image:
 
 
 def spelt_repository(pull_spec: str) -> str:
-    """The repository of a pull spec as it is spelt, without tag and digest."""
+    """The repository of a pull spec as written, without tag and digest."""
     head, slash, tail = pull_spec.partition("@")[0].rpartition("/")
     return head + slash + tail.partition(":")[0]
 
@@ -232,7 +232,7 @@ def items_of(data: Mapping[str, Any], tag: str) -> tuple[Item, ...]:
 
 
 def import_problem(data: Mapping[str, Any], tag: str) -> tuple[str, str, datetime | None] | None:
-    """Reason, message and time of the tag's failed import, where the stream's conditions tell of one."""
+    """Reason, message and time of the tag's failed import, where the stream's conditions have one."""
     for entry in map(as_object, as_list(as_object(data.get("status")).get("tags"))):
         for condition in map(as_object, as_list(entry.get("conditions"))):
             if (entry.get("tag"), condition.get("type"), condition.get("status")) == (tag, "ImportSuccess", "False"):
@@ -242,7 +242,7 @@ def import_problem(data: Mapping[str, Any], tag: str) -> tuple[str, str, datetim
 
 
 def applied_by(data: Mapping[str, Any]) -> str | None:
-    """Who keeps the stream's spec from a manifest, and so may undo what is written to it; None: nobody that shows.
+    """What applies the stream's spec from a manifest, and so may undo a write; None where nothing shows that.
 
     `kubectl apply` leaves its last-applied annotation, server-side apply an entry of managedFields.
     """

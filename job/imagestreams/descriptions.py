@@ -29,7 +29,7 @@ class Describer:
         self._lock = threading.Lock()
 
     def learn(self, digest: str, facts: ImageFacts) -> None:
-        """An answer told of an image."""
+        """Keep what an answer said of an image."""
         self._facts[digest] = facts
 
     def facts(self, digest: str) -> ImageFacts | None:

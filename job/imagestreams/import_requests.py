@@ -60,7 +60,7 @@ class ImportAnswer:
 
 
 def answer_from(data: Mapping[str, Any], count: int) -> ImportAnswer | None:
-    """The answer to an import of `count` images; None when it does not tell of each of them."""
+    """The answer to an import of `count` images; None when it does not cover each of them."""
     status = as_object(data.get("status"))
     entries = as_list(status.get("images"))
     if len(entries) != count:

@@ -8,7 +8,7 @@ Rules that come from OpenShift (measured; see docs/imports.md):
 - requests of one stream follow one another, since two at a time conflict;
 - each carries the resourceVersion of the read its tags were chosen on. When the stream has changed since, it is read
   and its tags are chosen again, so that a rollback made meanwhile is never undone;
-- a whole request that timed out or was found invalid tells nothing of its images, so they are sent again one by one.
+- a whole request that timed out or was found invalid says nothing about its images, so they are sent again one by one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run_imports(
     Args:
         chosen: each stream with the tags chosen in it.
         around: what the streams share.
-        stopping: whether the run was told to stop; the deadline stops it too.
+        stopping: whether the run is to stop; the deadline stops it too.
 
     Returns:
         A result for every chosen tag, in the order given.

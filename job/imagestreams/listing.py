@@ -66,7 +66,7 @@ def list_chosen(
 
 
 def stopped(namespace: str) -> Listing:
-    """What is known of a namespace whose list had not ended when the run was told to stop."""
+    """The listing of a namespace whose list was not complete when the run had to stop."""
     message = f"stopped before the image streams of {namespace} were listed"
     return Listing(namespace, error=RunError(namespace, Stage.LIST, Reason.ABORTED, message))
 

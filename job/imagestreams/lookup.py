@@ -28,7 +28,7 @@ class Question:
         stream: its name.
         source: the image's pull spec.
         policy: the importPolicy to ask with.
-        tag: whose annotations tell which architecture of several is meant; empty: no tag's.
+        tag: the tag whose annotations choose one architecture of several; empty: none.
     """
 
     namespace: str
@@ -49,7 +49,7 @@ class Answer:
 
     @property
     def is_gone(self) -> bool:
-        """Whether the registry says that it does not have it, as against not saying anything."""
+        """Whether the registry says that it does not have it, rather than giving no answer."""
         return self.image is None and self.reason is Reason.NOT_FOUND and self.by is By.REGISTRY
 
     @property
@@ -80,14 +80,14 @@ def look_up(
     """Ask for images; the questions of one stream follow one another.
 
     Args:
-        cluster: whom to ask.
+        cluster: the cluster.
         questions: what to ask for.
         concurrency: how many streams at a time.
         retries: more tries of what may pass.
         timeout: seconds of one request.
         deadline: the monotonic time at which no further request is begun.
         retried: called with namespace and reason when something is tried again.
-        stopping: whether the run was told to stop.
+        stopping: whether the run is to stop.
     """
     by_stream: dict[tuple[str, str], list[Question]] = {}
     for question in dict.fromkeys(questions):

@@ -63,7 +63,7 @@ def _moved_with(stream: Stream, name: str, digest: str, first: Mapping[str, Item
 
 
 def _surprise(settled: Settled, stream: Stream, facts: Facts) -> str | None:
-    """What an update does that nobody asked for: another architecture, or an image older than the one before."""
+    """What an update changed unasked: another architecture, or an image older than the one before."""
     if settled.before is None or settled.after is None:
         return None
     known = facts(settled.before.digest) or ImageFacts(), facts(settled.after.digest) or ImageFacts()

@@ -8,6 +8,7 @@ imported from where the tag takes its images from.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 
 from job.cluster import IMAGE_STREAM_IMPORTS, SELF_SUBJECT_REVIEWS, Cluster
@@ -94,7 +95,7 @@ def roll_back(
     """
     before: Json = {}
     ours: str | None = None
-    moved = MovedError(f"{name} was changed by somebody else while it was moved back: look again")
+    moved = MovedError(f"{name} was changed by another client while it was rolled back: look again")
 
     def change(data: Json, stream: Stream, tag: Tag) -> Json:
         nonlocal before, ours
@@ -107,11 +108,6 @@ def roll_back(
 
     def is_ours(stream: Stream, tag: Tag) -> bool:
         return tag.annotations.get(ANNOTATION) == ours
-
-    def undo(data: Json, stream: Stream, tag: Tag) -> Json:
-        if not is_ours(stream, tag):
-            raise moved
-        return before
 
     stream = rewrite(cluster, name, change, is_ours, retrier)
     if isinstance(target, str):
@@ -128,6 +124,30 @@ def roll_back(
         return tag
     if isinstance(target, Item):
         raise moved
+    _restore(cluster, name, before, is_ours, target, retrier)
+    raise NotThereError(f"{name} was restored to what it was before: the registry did not give {target}")
+
+
+def _restore(
+    cluster: Cluster,
+    name: TagName,
+    before: Json,
+    is_ours: Callable[[Stream, Tag], bool],
+    target: str,
+    retrier: Retrier,
+) -> None:
+    """Undo a rollback to an image that the registry did not give, whatever signal comes.
+
+    Raises:
+        MovedError: another client changed the tag meanwhile.
+        UncertainError: it could not be undone, or that is not known.
+    """
+
+    def undo(data: Json, stream: Stream, tag: Tag) -> Json:
+        if not is_ours(stream, tag):
+            raise MovedError(f"{name} was changed by another client while it was rolled back: look again")
+        return before
+
     try:
         rewrite(cluster, name, undo, lambda stream, tag: not is_ours(stream, tag), to_the_end(retrier))
     except (ClusterError, UncertainError) as error:
@@ -136,7 +156,6 @@ def roll_back(
             f"{error}; repair it: {_repair(name, before)}",
             error.reason,
         ) from error
-    raise NotThereError(f"{name} was restored to what it was before: the registry did not give {target}")
 
 
 def _repair(name: TagName, reference: Json) -> str:

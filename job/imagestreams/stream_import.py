@@ -34,7 +34,7 @@ class Options:
         policy: when an import is tried again.
         timeout: seconds of one request, sent to the server too.
         deadline: the monotonic time at which no further request is begun.
-        chosen_here: the tags are those of the stream, so that reading it again tells what became of them.
+        chosen_here: the tags are those of the stream, so that reading it again shows what became of them.
     """
 
     write: bool
@@ -69,7 +69,7 @@ class StreamImport:
         self._doubtful: list[tuple[Pending, ClusterError, By]] = []
         self._settled: list[Settled] = []
         self._stale = False
-        # Results come from a worker, and once the run was told to stop also from the main thread.
+        # Results come from a worker, and once the run is to stop also from the main thread.
         self._lock = threading.Lock()
         for choice in choices:
             if choice.skip is None:
@@ -132,7 +132,7 @@ class StreamImport:
                 self._imported(pending, imported.digest, imported.facts)
 
     def _is_ours(self, stream: Stream | None) -> bool:
-        """Whether an answer tells of this stream: a proxy that mixes answers up must not pass for a server."""
+        """Whether an answer is about this stream: a proxy that mixes answers up must not be believed."""
         if stream is None:
             return not self._around.options.write
         return (stream.namespace, stream.name) == (self._stream.namespace, self._stream.name)
@@ -166,7 +166,7 @@ class StreamImport:
             pending.ready = max(pending.ready, ready)
 
     def _pace(self, error: ClusterError) -> None:
-        """Go easy on an API that is in trouble."""
+        """Send fewer requests to an API that is in trouble."""
         if error.code in (429, 503):
             self._around.throttle.slow_down()
         if error.reason in (Reason.RATE_LIMITED, Reason.UNREACHABLE, Reason.API_ERROR):
@@ -225,7 +225,7 @@ class StreamImport:
         return found
 
     def _read_afterwards(self) -> None:
-        """An answer was lost, and with it whether the import took effect: what the stream holds now tells."""
+        """An answer was lost, and with it whether the import took effect: what the stream holds now shows that."""
         doubtful, self._doubtful = self._doubtful, []
         stream: Stream | None
         try:
@@ -293,19 +293,20 @@ class StreamImport:
         if pending is None:
             pending = Pending(tag, tag.current)
         pending.tag = tag
-        message = explain_skip(self._stream, tag, skip)
+        # A reason of its own says enough in a run; status and doctor give the fix.
+        message = explain_skip(self._stream, tag, skip) if skip is Skip.ALIAS else None
         self._settle(pending, Result.SKIPPED, tag.current, skip, message=message)
 
     @property
     def is_in_doubt(self) -> bool:
-        """Whether an answer was lost and nothing has told since what became of the import."""
+        """Whether an answer was lost and nothing has shown since what became of the import."""
         return bool(self._doubtful) or any(pending.doubtful for pending in self._pending)
 
     def abandon(self, *, under_way: bool, stream: Stream | None = None) -> None:
         """End what has no result yet as aborted.
 
         Args:
-            under_way: a request was sent and nobody waits for its answer any longer.
+            under_way: a request was sent and its answer is no longer waited for.
             stream: what a read afterwards showed.
         """
         for pending in [*self._pending, *(pending for pending, _, _ in self._doubtful)]:

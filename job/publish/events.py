@@ -15,7 +15,8 @@ from typing import Any
 
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.model import JOURNAL, Image, Involved, Outcome, Reason, Report, Result, Rollout, TagResult
+from job.domain.involved import Involved
+from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
 from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.publish.sink import Publication

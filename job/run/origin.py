@@ -16,7 +16,8 @@ from typing import Any
 
 from job.cluster import CRON_JOBS, JOBS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.model import Involved, Reason, TriggerKind
+from job.domain.involved import Involved
+from job.domain.model import Reason, TriggerKind
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.text import clean
 from job.domain.times import parse_time

@@ -250,9 +250,9 @@ def _on_its_way(view: _View, missing: str | None) -> Health | None:
     stuck = [pod for pod in view.old if not pod.ready]
     if view.kind.is_ordered(view.data) and stuck and not any(not pod.ready for pod in view.new):
         name, trouble = stuck[0].name, stuck[0].trouble
-        stands = f"pod {name} runs another image" + (f", {trouble}" if trouble else "")
+        other = f"pod {name} runs another image" + (f", {trouble}" if trouble else "")
         kind = view.kind.resource.kind
-        message = f"{missing}; {stands}; a {kind} replaces no pod that is not ready: delete it"
+        message = f"{missing}; {other}; a {kind} replaces no pod that is not ready: delete it"
         return Health(None, message, Blame.UNKNOWN)
     return Health(None, missing + _why(view), view.blame())
 

@@ -185,7 +185,7 @@ def _refuse(constant: str) -> NoReturn:
 
 
 def folded(value: object) -> Mapping[str, Any]:
-    """An object as Go reads it, which takes the names of fields in any case: in lower case; nothing of what is none."""
+    """An object with its field names in lower case, since Go reads them in any case; empty for another value."""
     return {str(key).lower(): each for key, each in value.items()} if isinstance(value, dict) else {}
 
 

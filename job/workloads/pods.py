@@ -1,4 +1,4 @@
-"""Pods as a verdict on a rollout sees them: what each container runs, and what keeps it from running."""
+"""Pods as far as a verdict on a rollout needs them: what each container runs, and what keeps it from running."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Pod:
     """What a verdict needs to know of a pod, which is little of its JSON.
 
     Attributes:
-        owner: kind, name and uid of its controller; empty where there is none.
+        owner: kind, name and uid of its controller; empty without one.
         template: the label that says of which ReplicaSet it is.
         active: it is neither over nor being deleted.
         pending: why no node takes it, or None.
@@ -107,7 +107,7 @@ def pod_from(data: Mapping[str, Any]) -> Pod:
         template=str(labels.get("pod-template-hash") or "") or None,
         active=not metadata.get("deletionTimestamp")
         and status.get("phase") not in ("Succeeded", "Failed")
-        # It starts the pods of a DeploymentConfig, and is none of them.
+        # A deployer starts the pods of a DeploymentConfig and is not one of them.
         and _DEPLOYER_LABEL not in labels,
         ready=conditions.get("Ready", {}).get("status") == "True",
         pending=condition_text(scheduled) if scheduled.get("status") == "False" else None,

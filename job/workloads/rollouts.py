@@ -176,7 +176,7 @@ class _Watched:
         return min(max(retry_after, shared.pace(self._looks, shared.watched)), max(0.0, shared.until - now))
 
     def end(self) -> None:
-        """Give a verdict, since it is looked at no longer."""
+        """Give a verdict, since the watch is over."""
         last = self._reported or Health(None, "it was not looked at yet")
         if self._shared.clock.monotonic() >= self._shared.until:
             self._report(self._overdue(last))

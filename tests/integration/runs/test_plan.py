@@ -28,7 +28,7 @@ def test_plan_tells_what_a_run_would_bring(place: Place, faulty: str) -> None:
     plan = place.run("plan", RETRIES="0")
     assert plan.status == 1, plan.stderr
     assert plan.results == {
-        "alias:prod": "skipped alias",
+        "alias:prod": "skipped copy",
         "changed:prod": "updated",
         "first:prod": "updated",
         "refused:prod": "failed unauthorized",

@@ -75,7 +75,7 @@ def expected_tags(place: Place, faulty: str, digests: dict[str, str]) -> list[Js
     skipped = {**done, "result": "skipped", "attempts": 0}
     failed = {**done, "result": "failed", "by": "registry", "before": None, "after": None}
     found: list[Json] = [
-        {"stream": "alias", "source": "unchanged:prod", **skipped, "reason": "alias", "before": alias, "after": alias},
+        {"stream": "alias", "source": "unchanged:prod", **skipped, "reason": "copy", "before": alias, "after": alias},
         {"stream": "missing", **failed, "reason": "not_found", "message": not_found},
         {"stream": "pinned", **skipped, "reason": "pinned", "before": pinned, "after": pinned},
         {"stream": "unauthorized", **failed, "reason": "unauthorized", "message": refused},

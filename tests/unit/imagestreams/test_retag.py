@@ -185,7 +185,7 @@ class TestPutBack:
     def test_what_somebody_else_moved_right_afterwards_stays(self) -> None:
         cluster = Cluster()
         cluster.after = [cluster.retag]
-        with pytest.raises(MovedError, match="by somebody else"):
+        with pytest.raises(MovedError, match="by another client"):
             back(cluster)
         assert cluster.reference["from"] == docker("quay.io/else:prod")
 
@@ -238,7 +238,7 @@ class TestFromTheRegistry:
         cluster = Cluster()
         cluster.registry[f"quay.io/packit/prod@{OLDER}"] = failure("NotFound", "no such image")
         cluster.on_create.append(after(cluster.retag))
-        with pytest.raises(MovedError, match="by somebody else"):
+        with pytest.raises(MovedError, match="by another client"):
             back(cluster, OLDER)
         assert cluster.reference["from"] == docker("quay.io/else:prod")
         assert cluster.current == digest("else")

@@ -9,7 +9,8 @@ import pytest
 
 from job.cluster import EVENTS
 from job.domain.errors import ClusterError
-from job.domain.model import Involved, Outcome, Reason, Result, Rollout, RolloutResult, TagName
+from job.domain.involved import Involved
+from job.domain.model import Outcome, Reason, Result, Rollout, RolloutResult, TagName
 from job.publish.events import events_of, post
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, failed, refusal, report, skipped, unchanged, updated
 
