@@ -16,7 +16,7 @@ from sys import intern
 from typing import Any
 
 from job.domain.model import ANNOTATION_PREFIX, Image, ImageFacts, Item, Source, Stream, Tag, TagName
-from job.domain.shell import oc
+from job.domain.shell import DRY_RUN, oc, piped
 from job.domain.text import clean
 from job.domain.times import build_time, parse_time
 
@@ -257,9 +257,18 @@ def applied_by(data: Mapping[str, Any]) -> str | None:
 
 
 def login_secret(name: TagName, source: str) -> str:
-    """The command that gives a tag's namespace a login for the registry of its source."""
-    server = repository_of(Source("DockerImage", source)).partition("/")[0]
+    """The command that gives a tag's namespace a login for the repository of its source, whatever logins it has.
+
+    Of those that match, OpenShift tries only the one for the most specific path, and of several the first by the name
+    of its secret (openshift-apiserver, pkg/image/apiserver/importer): a login for the whole registry would not be tried
+    while one that has expired sorts before it.
+    """
+    repository = repository_of(Source("DockerImage", source))
+    registry = repository.partition("/")[0]
+    # Logins for Docker Hub are looked up by its host alone.
+    server = registry if registry == "docker.io" else repository
     login = (f"--docker-server={server}", "--docker-username=USER", "--docker-password=PASSWORD")
-    # A stream's name may have what a Secret's may not.
-    secret = re.sub(r"[^a-z0-9-]", "-", f"pull-{name.stream}")[:63].strip("-")
-    return oc(name.namespace, "create", "secret", "docker-registry", secret, *login)
+    # A stream's name may have what a Secret's may not; a digit sorts before any letter.
+    secret = re.sub(r"[^a-z0-9-]", "-", f"0-pull-{name.stream}")[:63].strip("-")
+    create = oc(name.namespace, "create", "secret", "docker-registry", secret, *login, *DRY_RUN)
+    return piped(create, oc(name.namespace, "apply", "-f", "-"))

@@ -98,8 +98,11 @@ class _From:
 
     def tag(self, namespace: str) -> TagName | None:
         """The tag that is meant, also where it is not written as OpenShift reads it."""
-        stream, _, tag = self.name.partition(":")
-        return TagName(self.namespace or namespace, stream, tag or "latest") if stream and "@" not in stream else None
+        path, _, tag = self.name.partition(":")
+        # `openshift/x:latest` is meant as OpenShift writes it elsewhere; here the namespace has a field of its own.
+        elsewhere, slash, stream = path.rpartition("/")
+        home = (elsewhere if slash and "/" not in elsewhere else "") or self.namespace or namespace
+        return TagName(home, stream, tag or "latest") if stream and "@" not in stream else None
 
     @property
     def problem(self) -> str | None:
@@ -111,6 +114,8 @@ class _From:
         stream, _, tag = self.name.partition(":")
         if not stream or not tag or "@" in stream:
             return f"its from.name is {_shown(self.name)}: write STREAM:TAG"
+        if "/" in stream:
+            return f"its from.name is {_shown(self.name)}: the namespace belongs into from.namespace"
         return None
 
 

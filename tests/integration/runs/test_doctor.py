@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 import os
@@ -22,7 +23,7 @@ from tests.support import servers
 from tests.support.kustomize import build
 from tests.support.place import HOLD, PROGRAM, Ended, Place
 from tests.support.rights import ROLL_BACK, RUN, without
-from tests.support.servers import Asked, Sums, guarded_pushgateway, serving
+from tests.support.servers import Asked, Sums, guarded_pushgateway, guarded_registry, serving
 from tests.support.tiers import representatives, slow
 
 WHOLE_RUN = "the finding is a unit test in tests/unit/doctor; one of its kind gates as a whole run"
@@ -300,6 +301,20 @@ class TestTags:
         done = doctor(well)
         assert (done.status, told(done)) == (1, [("tag-cannot-be-imported", "gone:prod")])
         assert well.source("gone") in only(done, "tag-cannot-be-imported")["message"]
+
+    def test_a_login_that_has_expired_and_sorts_first(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
+        well.push("private", "one")
+        with guarded_registry(well.sandbox, "user:word") as address:
+            config = json.dumps({"auths": {address: {"auth": base64.b64encode(b"user:old").decode()}}})
+            data = {".dockerconfigjson": base64.b64encode(config.encode()).decode()}
+            secret = {"metadata": {"name": "aaa"}, "type": "kubernetes.io/dockerconfigjson", "data": data}
+            well.sandbox.create(f"/api/v1/namespaces/{well.namespace}/secrets", secret)
+            well.stream("private", {"prod": f"{address}/{well.namespace}/private:prod"})
+            well.sandbox.create_workload(well.namespace, "Deployment", "private", tag="private:prod")
+            found = only(doctor(well), "tag-cannot-be-imported", "private:prod")
+            (command,) = found["fix"]
+            fix(well, {"fix": [command.replace("=USER", "=user").replace("=PASSWORD", "=word")]})
+            assert "tag-cannot-be-imported" not in dict(told(doctor(well)))
 
     def test_what_nothing_moves(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
         """A copy, a removed tag and a dangling alias: reported by doctor and status, and cured by the commands."""

@@ -271,9 +271,13 @@ class TestTags:
     @pytest.mark.parametrize(
         ("reason", "by", "words"),
         [
-            (Reason.UNAUTHORIZED, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
+            (
+                Reason.UNAUTHORIZED,
+                By.REGISTRY,
+                "create secret docker-registry 0-pull-worker --docker-server=docker.io ",
+            ),
             # Whatever its words are.
-            (Reason.FORBIDDEN, By.REGISTRY, "create secret docker-registry pull-worker --docker-server=docker.io "),
+            (Reason.FORBIDDEN, By.REGISTRY, "create secret docker-registry 0-pull-worker --docker-server=docker.io "),
             (Reason.FORBIDDEN, By.API, "oc get image.config.openshift.io/cluster"),
         ],
     )

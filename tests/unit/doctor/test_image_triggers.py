@@ -104,6 +104,16 @@ def test_what_it_was_for_does_not_show() -> None:
     assert (found.check, found.fix) == ("trigger-never-fires", ())
 
 
+def test_a_namespace_in_the_name_goes_where_it_belongs() -> None:
+    (found,) = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers=[trigger("openshift/web:latest")]))
+    assert (found.check, "from.namespace" in found.message) == ("trigger-never-fires", True)
+    (entry,) = written(found)
+    assert entry["from"] == {"kind": "ImageStreamTag", "name": "web:latest", "namespace": "openshift"}
+    # What was pasted has no problem of its own any more.
+    (again,) = found_of(DEPLOYMENTS, workload(DEPLOYMENTS, triggers=[entry]))
+    assert again.check == "not-checked"
+
+
 def test_the_others_of_the_workload_are_kept() -> None:
     containers = [container("web"), container("log")]
     triggers = [trigger(paused="false"), trigger("log:prod", 'spec.template.spec.containers[?(@.name=="log")].image')]
