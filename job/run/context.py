@@ -246,7 +246,9 @@ def report_of(
 ) -> Report:
     """The report of the run, which ends now."""
     wanted, trigger = run.settings.wanted, run.trigger
+    # To the millisecond, as the journal and the JSON report keep times, so that all of them compare as equal.
     finished = run.now()
+    finished = finished.replace(microsecond=finished.microsecond // 1000 * 1000)
     if Outcome.ABORTED in outcomes.values():
         log.error("stopped: %s", run.stop.reason or f"the deadline of {run.settings.deadline:g} s has passed")
     identity = run.identify(IDENTITY_SECONDS)

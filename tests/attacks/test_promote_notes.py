@@ -102,7 +102,6 @@ def test_the_pager_gets_no_control_characters() -> None:
 
 
 def test_a_template_escapes_and_runs_nothing(tmp_path: Path) -> None:
-    pytest.importorskip("jinja2")
     file = tmp_path / "notes.md.j2"
     document = as_document(notes("<b> @all"))
     file.write_text("{% for r in repositories %}{{ r.name }} {{ r.name | raw }}{% endfor %}", encoding="utf-8")

@@ -92,7 +92,6 @@ def test_github_check(service: tuple[type[Service], str]) -> None:
 
 
 def test_the_template() -> None:
-    pytest.importorskip("jinja2")
     commit = {"subject": "Fix <b>", "author": "Jim", "release_notes": ["It flies."]}
     change = {"compare": "https://github.com/a/b/compare/1...2", "commits": [commit]}
     document = {"deployment": "prod", "repositories": [{"name": "worker", "changes": [change]}]}

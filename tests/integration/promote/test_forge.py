@@ -99,7 +99,6 @@ def test_release_notes_of_pull_requests(shop: Shop, api: tuple[type[Api], str]) 
         "{% for r in repositories %}{% for c in r.changes %}{{ c.compare | raw }}{% endfor %}{% endfor %}",
         encoding="utf-8",
     )
-    pytest.importorskip("jinja2")
     text = shop.promote("notes", "web", "--template", str(template), **token).stdout
     assert text.startswith(f"http://{host}/team/web/compare/")
 

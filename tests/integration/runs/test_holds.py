@@ -203,7 +203,7 @@ def test_a_hold_whose_end_has_passed_is_let_go(held: Held) -> None:
     before = held.place.versions()
     plan = held.run("plan")
     assert plan.results == {"app:prod": "skipped held"}
-    assert plan.tags["app:prod"]["message"] == "its hold ended at 2026-01-01T00:00:00Z: a run would let it go"
+    assert plan.tags["app:prod"]["message"] == "its hold ended at 2026-01-01T00:00:00Z: a run would release it"
     assert held.place.versions() == before
 
     refused = held.run(TOKEN=held.without_rights())
@@ -265,7 +265,7 @@ class TestUntilNewer:
     def test_it_ends_with_something_newer(self, held: Held) -> None:
         newer = held.place.push("app", "newer")
         plan = held.run("plan")
-        assert plan.tags["app:prod"]["message"].endswith(f"and it has {newer}: a run would let it go")
+        assert plan.tags["app:prod"]["message"].endswith(f"and it has {newer}: a run would release it")
         assert held.annotated
         done = held.run()
         assert (done.status, done.results) == (0, {"app:prod": "updated"})
