@@ -105,13 +105,15 @@ def crowd(place: Place) -> Place:
 
 def test_list_that_breaks_once_is_begun_anew(crowd: Place) -> None:
     # The tokens of the first page are too old when the second is asked for, as after a compaction: 410.
-    crowd.fault("imagestreams$", "GET", after=1, times=1, expire_continue=True)
+    # The first request is the check that there is something to import.
+    crowd.fault("imagestreams$", "GET", after=2, times=1, expire_continue=True)
     crowd.sandbox.clear_log()
     done = crowd.run()
     assert done.status == 0, done.stderr
     assert done.results == {"aaa:prod": "updated", "zzz:prod": "updated"}
     pages = crowd.requests("GET", "imagestreams$")
     assert [("continue" in page["query"], page["status"]) for page in pages] == [
+        (False, 200),
         (False, 200),
         (True, 410),
         (False, 200),
