@@ -15,7 +15,8 @@ import yaml
 from job.domain.model import Outcome, Reason, Result
 from job.publish.metrics import FAMILIES, PREFIX
 from manifests.dashboards import grafana
-from manifests.dashboards.board import BOARD, OUTCOMES, RESULTS
+from manifests.dashboards.board import BOARD
+from manifests.dashboards.columns import OUTCOMES, RESULTS
 from manifests.dashboards.expressions import ON_OUTCOME, ON_REASON
 from manifests.dashboards.files import CONSOLE, GRAFANA, written
 from manifests.dashboards.model import Event
