@@ -13,6 +13,11 @@ from types import FrameType
 
 from job.domain.exit_status import ExitStatus
 
+_STOPPING = (
+    b"\r\x1b[Kimport-images: stopping: requests under way may take 30 s to end, then the lock is released; "
+    b"press Ctrl-C again to stop at once\n"
+)
+
 
 class Stop:
     """Whether, and by what, the run was told to stop. A second signal ends the process at once."""
@@ -44,3 +49,6 @@ class Stop:
             os._exit(ExitStatus.ABORTED)
         self._signalled = True
         self.request(signal.Signals(number).name)
+        if number == signal.SIGINT and os.isatty(2):
+            # Unbuffered, since the signal may have come in the middle of another write.
+            os.write(2, _STOPPING)

@@ -13,8 +13,21 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from job.domain.model import Command, Hold, Identity, Image, Report, Result, Rollout, RolloutResult, Skip, TagResult
+from job.domain.model import (
+    Command,
+    Hold,
+    Identity,
+    Image,
+    Report,
+    Result,
+    Rollout,
+    RolloutResult,
+    Skip,
+    TagName,
+    TagResult,
+)
 from job.domain.natural import natural
+from job.domain.shell import ours
 from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.views.columns import Column, table_of
@@ -148,6 +161,18 @@ def print_report(report: Report, file: TextIO) -> None:
             for line in textwrap.wrap(clean(tag.message), width - 4):
                 console.print(Text(f"    {line}"))
     console.print(Text(summary(report), style="bold"))
+    _print_rollbacks(console, report)
+
+
+def _print_rollbacks(console: Console, report: Report) -> None:
+    """Write the commands that undo the imports whose rollout is broken."""
+    bad = {name for rollout in report.rollouts if rollout.is_broken for name in rollout.tags}
+    tags = [TagName(tag.namespace, tag.stream, tag.tag) for tag in report.tags if tag.result is Result.UPDATED]
+    commands = [ours("rollback", name) for name in tags if name in bad]
+    if commands and report.command is Command.RUN:
+        console.print(Text("To roll back:"))
+        for line in (line for command in commands for line in lines_of(command, console.width)):
+            console.print(Text(line))
 
 
 def console_for(file: TextIO) -> Console:

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from job.domain.model import Command, Outcome, Report, Result, Skip
+from job.domain.model import Blame, Command, Outcome, Report, Result, Rollout, RolloutResult, Skip, TagName
 from job.views.tables import age, print_report
-from tests.unit.reports import NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
+from tests.unit.reports import NAMESPACE, NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -64,6 +64,26 @@ def test_a_held_tag_says_why_it_is_held() -> None:
 def test_a_summary_comes_last() -> None:
     report = report_of(tag_result(), outcome=Outcome.SUCCESS)
     assert shown(report).splitlines()[-1] == "packit-prod, deployment prod: success: 1 updated in 12.5 s"
+
+
+def test_a_bad_rollout_comes_with_the_command_that_rolls_back() -> None:
+    name = TagName(NAMESPACE, "packit-worker", "prod")
+    bad = Rollout(
+        NAMESPACE, "Deployment", "worker", (name,), RolloutResult.FAILED, "CrashLoopBackOff", 3.0, blame=Blame.IMAGE
+    )
+    fine = tag_result("packit-service")
+    text = shown(report_of(tag_result(), fine, outcome=Outcome.UNHEALTHY, rollouts=(bad,)))
+    assert f"import-images rollback packit-worker:prod -n {NAMESPACE}" in text
+    assert "rollback packit-service" not in text
+    assert "rollback" not in shown(report_of(tag_result(), fine))
+    # Another image would not help.
+    assert "rollback" not in shown(report_of(tag_result(), rollouts=(replace(bad, blame=Blame.NODE),)))
+
+
+def test_what_failed_comes_first_and_names_sort_as_people_count() -> None:
+    text = shown(report_of(tag_result("app-10"), tag_result("app-2"), failed()))
+    order = [text.index(name) for name in ("packit-service:prod", "app-2:prod", "app-10:prod")]
+    assert order == sorted(order)
 
 
 def test_several_namespaces_are_told_apart() -> None:
