@@ -76,7 +76,8 @@ def exit_status(
         return ExitStatus.CLUSTER_UNUSABLE
     if not matched and not unread:
         return ExitStatus.USAGE
-    if taken and all(_shows_unusable_cluster(tag) for tag in taken):
+    # A rollout shows that something was imported, so that "nothing was changed" would be wrong.
+    if taken and not rollouts and all(_shows_unusable_cluster(tag) for tag in taken):
         return ExitStatus.CLUSTER_UNUSABLE
     if any(rollout.is_bad for rollout in rollouts):
         return ExitStatus.UNHEALTHY
