@@ -75,14 +75,17 @@ class World:
 
     def apply(self, name: str) -> None:
         """Somebody applies the stream's manifest: the source comes back, annotations stay."""
-        tags = [{"name": "prod", "from": self.references[name]["from"]}]
+        # With the annotation that somebody else put there, which a manifest does not know and apply leaves.
+        annotations = self.place.spec(name).get("annotations")
+        tags = [{**self.references[name], "annotations": annotations}]
         path = f"{IMAGE}/namespaces/{self.place.namespace}/imagestreams/{name}"
         self.sandbox.patch(path, {"spec": {"tags": tags}}, "application/strategic-merge-patch+json")
 
     def retag(self, name: str, digest: str) -> None:
         """Somebody moves the tag by `oc tag`, which drops annotations."""
         source = {"kind": "ImageStreamImage", "name": f"{name}@{digest}"}
-        self.write(name, {"name": "prod", "annotations": None, "from": source})
+        policies = {key: self.place.spec(name)[key] for key in ("importPolicy", "referencePolicy")}
+        self.write(name, {"name": "prod", "annotations": None, "from": source, **policies})
 
     def write(self, name: str, reference: Mapping[str, Any]) -> None:
         """Somebody replaces the spec tag."""

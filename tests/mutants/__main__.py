@@ -55,11 +55,16 @@ def find(mutant: Mutant) -> str | None:
         copy_tree(tree)
         file = tree / "job" / mutant.file
         file.write_text(edited(mutant, file.read_text(encoding="utf-8")), encoding="utf-8")
-        # PYTHONPATH puts the copy before the checkout that is installed.
+        # A process that the tests start has an environment of its own, and would find the installed checkout.
+        program = tree / "import-images"
+        lines = [f"#!{sys.executable}", "import sys", f"sys.path.insert(0, {str(tree)!r})"]
+        program.write_text("\n".join([*lines, "from job.cli import main", "sys.exit(main())", ""]), encoding="utf-8")
+        program.chmod(0o755)
+        # PYTHONPATH puts the copy before that checkout for the tests themselves.
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-m", "not slow", *mutant.tests],
             cwd=tree,
-            env={**_environment(), "PYTHONPATH": str(tree)},
+            env={**_environment(), "PYTHONPATH": str(tree), "IMPORT_IMAGES_PROGRAM": str(program)},
             capture_output=True,
             text=True,
             timeout=_PATIENCE,
