@@ -389,10 +389,13 @@ def increments(report: Report, namespace: str) -> bytes:
         buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
         registry=registry,
     )
+    # A counter that first appears with 1 has no increase: rate() and increase() would miss the first failure.
     if report.command is Command.RUN:
-        runs.labels(report.outcomes[namespace]).inc()
+        for outcome in Outcome:
+            runs.labels(outcome).inc(outcome is report.outcomes[namespace])
     for tag in report.tags:
         if tag.namespace == namespace:
+            imports.labels(writable(tag.stream), writable(tag.tag), Result.FAILED).inc(0)
             imports.labels(writable(tag.stream), writable(tag.tag), tag.result).inc()
             if tag.seconds is not None:
                 seconds.observe(tag.seconds)

@@ -349,6 +349,10 @@ class TestIncrements:
         assert samples["runs_total", (("outcome", "partial"),)] == 1
         key = (("result", "failed"), ("stream", "packit-service"), ("tag", "prod"))
         assert samples["tag_imports_total", key] == 1
+        # From the first run on, so that the first failure is an increase.
+        assert {samples["runs_total", (("outcome", str(outcome)),)] for outcome in Outcome} == {0, 1}
+        key = (("result", "failed"), ("stream", "b"), ("tag", "prod"))
+        assert samples["tag_imports_total", key] == 0
         assert samples["import_seconds_count", ()] == 3
         assert samples["import_seconds_sum", ()] == pytest.approx(3 * 0.41)
 
@@ -368,7 +372,8 @@ class TestIncrements:
             if family.name == PREFIX + "tag_imports"
             for sample in family.samples
         }
-        assert found == imports
+        assert {key: value for key, value in found.items() if value} == imports
+        assert {key[2] for key, value in found.items() if not value} <= {"failed"}
 
     def test_a_tag_that_was_never_tried_has_no_time(self) -> None:
         skipped = tag_result(result=Result.SKIPPED, reason=Skip.ALIAS, seconds=None)
