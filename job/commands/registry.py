@@ -11,6 +11,7 @@ from job.config.flags import (
     MESSAGES,
     METRICS,
     NAMESPACE_SELECTOR,
+    ON_BAD_ROLLOUT,
     PLACE,
     REQUESTS,
     RETRIES,
@@ -260,7 +261,7 @@ COMMANDS = (
         "release a held tag: restore its source, import, and watch the rollout",
         "Asks where the registry still has the image that was rolled back from.",
         _resume,
-        settings=_TAG_SETTINGS,
+        settings=(*_TAG_SETTINGS, ON_BAD_ROLLOUT),
         flags=(
             _WHOLE_RUN,
             Flag("--yes", "do not ask where the registry still has the image that was rolled back from"),
