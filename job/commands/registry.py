@@ -83,11 +83,13 @@ def _rollback(call: Invocation) -> int:
     from job.commands.rollback_plan import Asked
 
     options = call.options
-    asked = Asked(options.to or "1", options.reason, options.until, options.until_newer, options.yes)
+    # An empty --to is a mistake, unlike none.
+    to = "1" if options.to is None else options.to
+    asked = Asked(to, options.reason, options.until, options.until_newer, options.yes)
     if options.run:
         from job.commands.whole_run import rollback_run
 
-        _refuse_together(call, "--to" if options.to else None)
+        _refuse_together(call, "--to" if options.to is not None else None)
         return rollback_run(call.settings, asked, options.run, call.stop, as_table=call.as_table)
     _require_one_tag(call)
     return rollback(call.settings, asked, call.stop, as_table=call.as_table)

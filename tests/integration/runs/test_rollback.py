@@ -613,7 +613,7 @@ class TestOnATerminal:
 
     def test_a_document_stays_alone_on_stdout(self, place: Place) -> None:
         history_of(place, "old", "bad")
-        asked = Asked(place, output=True)
+        asked = Asked(place, "--output", "json", output=True)
         asked.read_until("[y/N]")
         asked.type("y\n")
         assert asked.process.stdout is not None
