@@ -217,7 +217,7 @@ def test_a_hold_whose_end_has_passed_is_let_go(held: Held) -> None:
     done = held.run()
     assert done.status == 0, done.stderr
     assert done.results == {"app:prod": "updated"}
-    assert done.tags["app:prod"]["message"] == "its hold ended at 2026-01-01T00:00:00Z: let go"
+    assert done.tags["app:prod"]["message"] == "its hold ended at 2026-01-01T00:00:00Z: released"
     assert done.tags["app:prod"]["before"]["digest"] == held.old
     assert held.place.current("app") == newer
     assert not held.annotated

@@ -120,6 +120,8 @@ def test_six_streams_give_exactly_this_report(place: Place, faulty: str) -> None
     run.pop("command", None)
     assert run == {
         "trigger": "local",
+        "server": place.sandbox.server,
+        "user": f"system:serviceaccount:{place.namespace}:import-images",
         "job": None,
         "scheduled_at": None,
         "outcome": "partial",
