@@ -9,12 +9,17 @@ from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from job.domain.secrets import SECRETS
 from tests.sandbox import client
 from tests.sandbox.client import Sandbox
 from tests.support import tiers
 from tests.support.secrets import WATCH, watch_captures, watch_processes
+
+# A busy machine is not a defect.
+settings.register_profile("tests", deadline=None)
+settings.load_profile("tests")
 
 COUNTED = pytest.StashKey[Counter[str]]()
 WORKERS_COUNTED: Counter[str] = Counter()

@@ -11,7 +11,7 @@ from job.domain.secrets import SECRETS
 
 # A user name without a password is a token only from this length on: `git` in ssh://git@HOST is none.
 _SHORTEST_TOKEN = 16
-_HOST = re.compile(r"(?:\[[\w:.%-]+\]|[^\s\"'<>\\:@\[\]]+)(?::[0-9]{0,5})?")
+_HOST = re.compile(r"(?:\[[\w:.%-]+\]|[^\s\"'<>\\:@\[\]]+)(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +36,11 @@ def split_login(text: str) -> Address:
     if not separator:
         scheme, rest = "", text
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    delimiter = rest[len(authority) : len(authority) + 1]
     if "@" in authority and _is_host(authority.rpartition("@")[2]):
         login, _, host = authority.rpartition("@")
         host += rest[len(authority) :]
-    elif "@" in rest and not _is_host(authority):
+    elif "@" in rest and (not _is_host(authority) or (delimiter in "?#" and ":" in authority)):
         login, _, host = rest.rpartition("@")
     else:
         return Address(text)

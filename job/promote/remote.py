@@ -13,7 +13,7 @@ from job.domain.secrets import SECRETS
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://(.*)", re.DOTALL)
 # `ext::command` and the like run a program of git's, or any program at all.
 _HELPER = re.compile(r"[A-Za-z0-9+.-]+::")
-_PORT = re.compile(r"[^:]*(:[0-9]*)?|\[[0-9A-Fa-f:.]*\](:[0-9]*)?")
+_PORT = re.compile(r"[^:]*(:[0-9]+)?|\[[0-9A-Fa-f:.]*\](:[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,8 @@ def _split_login(rest: str) -> tuple[str, str]:
     if "@" in authority:
         login, _, _ = authority.rpartition("@")
         return login, rest[len(login) + 1 :]
-    if "@" in rest and not _PORT.fullmatch(authority):
+    delimiter = rest[len(authority) : len(authority) + 1]
+    if "@" in rest and (not _PORT.fullmatch(authority) or (delimiter in "?#" and ":" in authority)):
         # An unencoded slash, question mark or hash in the password.
         login, _, address = rest.rpartition("@")
         return login, address

@@ -111,7 +111,7 @@ def test_everything_in_one_command(shop: Shop) -> None:
         assert change["before"] == old and new.startswith(change["after"])
         assert [commit["subject"] for commit in change["commits"]] == ["Fix worker (#7)"]
         assert change["commits"][0]["pull_requests"] == ["#7"]
-    markdown = shop.promote("notes").stdout
+    markdown = shop.promote("notes", "--output", "markdown").stdout
     assert "# Deployed to prod" in markdown
     assert f"worker:prod: {old[:9]} → {new[:9]}, 1 commit by Jim" in markdown
     assert f"- Fix worker (#&#8203;7, `{new[:9]}`, Jim" in markdown
