@@ -37,7 +37,7 @@ def print_code(shells: list[str]) -> int:
         from argcomplete.shell_integration import shellcode
     except ImportError as error:
         raise UsageError([_MISSING]) from error
-    sys.stdout.write(f"{shellcode([PROGRAM, 'kubectl-import_images'], shell=shells[0])}\n")
+    sys.stdout.write(f"{shellcode([PROGRAM, 'kubectl-import_images'], True, shells[0])}\n")
     return ExitStatus.SUCCESS
 
 

@@ -46,6 +46,8 @@ CLUSTER_WIDE = {"ClusterRole"}
 GIVEN_BY_KUBERNETES = {"POD_NAME", "POD_NAMESPACE", "JOB_NAME"}
 # Keys of the Secret.
 SECRET = {"PUSHGATEWAY_USERNAME", "PUSHGATEWAY_PASSWORD", "PUSHGATEWAY_TOKEN"}
+# Those that the component notify adds.
+SECRET_OF_NOTIFY = {"NOTIFY", "NOTIFY_KEY"}
 MI = 2**20
 
 # Kinds that are not Kubernetes' own: the documented fields of their definitions, as far as they are used here.
@@ -194,7 +196,8 @@ def shipped(built: Built, combination: tuple[str, ...]) -> set[str]:
 def settings_of(built: Built) -> Settings:
     """What the job makes of the settings it is given; all of them are known to it."""
     variables = built.container["env"]
-    assert {each["name"] for each in variables if "value" not in each} == GIVEN_BY_KUBERNETES | SECRET
+    given = {each["name"] for each in variables if "value" not in each}
+    assert given - SECRET_OF_NOTIFY == GIVEN_BY_KUBERNETES | SECRET
     assert built.environment.keys() <= {setting.name for setting in SETTINGS}
     index = {"JOB_COMPLETION_INDEX": "0"} if built.job.get("completionMode") == "Indexed" else {}
     return read_settings({}, [], {**built.environment, **index})
@@ -373,9 +376,13 @@ def test_of_the_secret_only_named_keys_reach_the_pod() -> None:
         for each in container["env"]
         if "secretKeyRef" in each.get("valueFrom", {})
     }
-    assert references == {name: {"name": "import-images", "key": name, "optional": True} for name in SECRET}
+    assert references == {
+        name: {"name": "import-images", "key": name, "optional": True} for name in SECRET | SECRET_OF_NOTIFY
+    }
     # A pod has its service account's token.
-    assert {setting.name for setting in SETTINGS if is_secret(setting)} == SECRET - {"PUSHGATEWAY_USERNAME"} | {"TOKEN"}
+    assert {setting.name for setting in SETTINGS if is_secret(setting)} == SECRET - {
+        "PUSHGATEWAY_USERNAME"
+    } | SECRET_OF_NOTIFY | {"TOKEN"}
 
 
 def is_secret(setting: Setting[object]) -> bool:

@@ -18,7 +18,7 @@ import yaml
 from tests.support.paths import MANIFESTS, ROOT
 
 OVERLAYS = ("prod", "stg")
-COMPONENTS = ("rollouts", "rollback", "monitoring", "sharded", "fleet")
+COMPONENTS = ("rollouts", "rollback", "monitoring", "notify", "sharded", "fleet")
 
 Object = dict[str, Any]
 

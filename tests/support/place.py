@@ -55,7 +55,8 @@ class Ended:
 
 def with_output(arguments: Sequence[str]) -> list[str]:
     """The arguments, and the form of output that tests read where they name none."""
-    named = any(each.startswith(("-o", "--output")) for each in arguments)
+    # Release notes are Markdown for whoever posts them.
+    named = any(each.startswith(("-o", "--output")) for each in arguments) or arguments[:2] == ("promote", "notes")
     at = next((number for number, each in enumerate(arguments) if each == "--"), len(arguments))
     return [*arguments] if named else [*arguments[:at], "--output", "json", *arguments[at:]]
 
