@@ -78,10 +78,11 @@ def _rule(scene: Scene, case: Case, stack: ExitStack) -> Act | None:
 
 def _pages(scene: Scene, case: Case, stack: ExitStack) -> None:
     where = request_at(scene.place, Moment.LIST)
+    checks = where.pop("after")
     scene.fault(**where, page=case.fault.parts["page"])
     expired = {"code": 410, "message": "The provided continue parameter is too old"}
-    # The second page.
-    scene.fault(**where, after=1, times=case.fault.parts["expired"], status=expired)
+    # The second page of the run's own list.
+    scene.fault(**where, after=checks + 1, times=case.fault.parts["expired"], status=expired)
 
 
 def _api_gone(scene: Scene, case: Case, stack: ExitStack) -> Act:

@@ -508,7 +508,7 @@ def test_what_nobody_foresaw_while_it_is_released_does_not_end_the_run(caplog: p
     with Keeper(lambda namespace: None, 8) as keeper:
         keeper.keep(mine)
         objects.before = fail
-    assert "it expires by itself" in caplog.text and "MemoryError" in caplog.text
+    assert "expires by itself" in caplog.text and "MemoryError" in caplog.text
 
 
 def test_a_renewal_waits_for_no_longer_than_it_has_time_for() -> None:
