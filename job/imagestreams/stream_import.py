@@ -293,8 +293,9 @@ class StreamImport:
         if pending is None:
             pending = Pending(tag, tag.current)
         pending.tag = tag
-        # A reason of its own says enough in a run; status and doctor give the fix.
-        message = explain_skip(self._stream, tag, skip) if skip is Skip.ALIAS else None
+        # A reason of its own says enough in a run; plan, status and doctor give the fix.
+        explained = skip is Skip.ALIAS or not self._around.options.write
+        message = explain_skip(self._stream, tag, skip) if explained else None
         self._settle(pending, Result.SKIPPED, tag.current, skip, message=message)
 
     @property
