@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from enum import StrEnum
-from typing import Self
 
+from job.domain.enums import Explained
 from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
 from job.journal.records import Journal, RunRecord
 from job.status.punctuality import Punctuality, Timetable
@@ -16,20 +15,8 @@ from job.status.punctuality import Punctuality, Timetable
 OLD = timedelta(days=90)
 
 
-class State(StrEnum):
-    """The state of a tag, compared with its registry.
-
-    Attributes:
-        meaning: one sentence for `explain` and the documentation.
-    """
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str = "") -> Self:
-        """A member: its value, and what it means. The default is for a look-up by value."""
-        member = str.__new__(cls, value)
-        member._value_, member.meaning = value, meaning
-        return member
+class State(Explained):
+    """The state of a tag, compared with its registry."""
 
     CURRENT = "current", "The registry has no other image."
     BEHIND = "behind", "The registry has another image; the next run imports it."
@@ -39,20 +26,8 @@ class State(StrEnum):
     SKIPPED = "skipped", "A run would skip it."
 
 
-class Problem(StrEnum):
-    """Why something needs attention. The list is closed, for scripts.
-
-    Attributes:
-        meaning: one sentence for `explain` and the documentation.
-    """
-
-    meaning: str
-
-    def __new__(cls, value: str, meaning: str = "") -> Self:
-        """A member: its value, and what it means. The default is for a look-up by value."""
-        member = str.__new__(cls, value)
-        member._value_, member.meaning = value, meaning
-        return member
+class Problem(Explained):
+    """Why something needs attention. The list is closed, for scripts."""
 
     UNREAD = "unread", "A namespace could not be read."
     SCHEDULE = "schedule", "The schedule of the CronJob cannot be parsed."

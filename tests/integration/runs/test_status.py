@@ -157,7 +157,7 @@ def test_a_tag_that_fails(place: Place) -> None:
     assert tag["failing_since"] and tag["last_success"] < tag["failing_since"]
     assert place.run("status", "worker").status == 0
     table = place.run("status", "--output", "table").stdout
-    assert "1 thing needs attention:\n! web:prod (for " in table
+    assert table.partition("\n")[2].startswith("1 thing needs attention:\n! web:prod (for ")
     assert told["command"] in table
 
 
@@ -343,7 +343,7 @@ def test_a_right_that_is_missing_leaves_its_part_unknown(
     assert part in {each["part"] for each in done.report["unknown"]}
     assert any(right in each["message"] for each in done.report["unknown"])
     table = place.run("status", "--output", "table", TOKEN=token).stdout
-    assert "\nAs far as could be checked, all is well" in table
+    assert table.partition("\n")[2].startswith("As far as could be checked, all is well")
     assert right in " ".join(table.split())
 
 
