@@ -20,7 +20,7 @@ from job.runtime.shutdown import Stop
 from job.views.documents import hold_document
 from job.views.output import document, write
 
-# A history that nobody prunes may have hundreds, each of which costs a request to describe.
+# A history that is not pruned may have hundreds, each of which costs a request to describe.
 MOST_DESCRIBED = 20
 
 

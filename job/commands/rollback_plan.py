@@ -1,4 +1,4 @@
-"""What a rollback is about to do: found out before anything is done, for whoever has to say yes."""
+"""What a rollback is about to do: found out before anything is done, for the person who has to agree."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Undoing:
         to: the image that it is to have.
         aliases: tags of the stream that move along.
         followers: the workloads that follow it, or an alias.
-        in_registry: whether the registry has the image; None where it did not tell.
+        in_registry: whether the registry has the image; None where it did not answer.
         warnings: what else one should know.
         hold: that is on the tag already.
         reason: why.

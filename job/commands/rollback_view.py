@@ -29,8 +29,10 @@ def print_undoing(plan: Undoing, identity: Identity | None, now: datetime, file:
     rows.append(("registry", there[plan.in_registry]))
     if plan.aliases:
         rows.append(("moves along", ", ".join(plan.aliases)))
-    told = [f"{each.workload.namespace}/{each.workload.resource.kind}/{each.workload.name}" for each in plan.followers]
-    rows.append(("redeploys", ", ".join(told) or "nothing: no workload follows it"))
+    followers = [
+        f"{each.workload.namespace}/{each.workload.resource.kind}/{each.workload.name}" for each in plan.followers
+    ]
+    rows.append(("redeploys", ", ".join(followers) or "nothing: no workload follows it"))
     ends = [f"until {iso(plan.until)}"] if plan.until else []
     ends += ["until the registry has something newer"] if plan.until_newer else []
     rows.append(("held", " or ".join(ends) or f"until you run: {resuming(name)}"))

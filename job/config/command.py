@@ -25,7 +25,7 @@ WIDTH = 80
 
 
 class Arguments(NamedTuple):
-    """The arguments of a command, which stand among its options.
+    """The arguments of a command, which may be mixed with its options.
 
     Attributes:
         help: what they name.

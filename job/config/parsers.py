@@ -106,7 +106,7 @@ def notify_on(text: str) -> NotifyOn:
 
 
 def notify_urls(text: str) -> tuple[str, ...]:
-    """Addresses of services, separated by spaces; what is wrong with one is told without any part of it."""
+    """Addresses of services, separated by spaces; an error message names its place and no part of it."""
     from job.domain.secrets import SECRETS
 
     urls = tuple(text.split())
@@ -236,7 +236,7 @@ def _address(text: str, scheme: str) -> Address:
     except ValueError:
         good = False
     if not good or parts.query or parts.fragment or "@" in address.url or not _VISIBLE_ASCII.fullmatch(address.url):
-        # What stands before an @ is treated as a login even where the rest makes no sense.
+        # The text before an @ is treated as a login even where the rest makes no sense.
         login = text.rpartition("@")[0]
         SECRETS.add(login, login.rpartition(":")[2])
         raise ValueError(f"not a URL such as {scheme}://host:port")

@@ -9,7 +9,7 @@ from job.domain.model import Reason
 
 
 class ImportImagesError(Exception):
-    """The base of all errors that a user is told about."""
+    """The base of all errors that are reported to the user."""
 
     exit_status: int = ExitStatus.ATTENTION
 
@@ -37,7 +37,7 @@ class ClusterError(ImportImagesError):
         reason: the reason, of the closed list.
         code: the HTTP status, or None when there was no answer.
         retry_after: seconds that the server asked to wait, or None.
-        answered: False where nobody knows whether the request took effect.
+        answered: False where it is not known whether the request took effect.
     """
 
     exit_status = ExitStatus.CLUSTER_UNUSABLE

@@ -118,7 +118,7 @@ def of_image(status_reason: str, message: str) -> tuple[Reason, By]:
 def _of_text(message: str) -> Reason:
     text = message[:_LONGEST].removeprefix("Internal error occurred: ")
     text = _LOOKUP.sub("lookup", _QUOTED.sub('""', text))
-    # Pull specs and addresses stand before a colon; a word of the error itself has none inside.
+    # Pull specs and addresses come before a colon; a word of the error itself has none inside.
     text = " ".join(word for word in text.split() if not (word.endswith(":") and re.search("[/:@]", word[:-1])))
     statuses = [int(status) for status in _HTTP_STATUS.findall(text)]
     known = [_REGISTRY_HTTP_REASONS[status] for status in statuses if status in _REGISTRY_HTTP_REASONS]

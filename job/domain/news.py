@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from job.domain.model import Command, NotifyOn, Outcome, Report, Result, Rollout, RolloutResult, TagResult
 
-# Of one namespace; a journal is small, and nobody reads more.
+# Of one namespace; a journal is small, and more would not be read.
 MOST_PROBLEMS = 500
 
 

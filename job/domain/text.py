@@ -16,7 +16,7 @@ _INVISIBLE = re.compile(
 _MOST_MARKS = 2
 _SPACES = frozenset({"Cc", "Zl", "Zp", "Zs"})
 
-# What follows recognizes secrets that nobody registered, by what stands around them: other programs' logins, and
+# What follows recognizes unregistered secrets by the text around them: other programs' logins, and
 # tokens that a server repeats. Each expression starts at a word's beginning and takes linear time.
 _KEY = (
     r"(?:[\w.-]*(?:token|passw(?:or)?d|passphrase|secret|api[_-]?key|access[_-]?key|private[_-]?key|signature)"
@@ -77,7 +77,7 @@ def clean(message: str, limit: int = 500) -> str:
 
     Returns:
         One line without control and invisible characters, with `***` in place of secrets. A long one loses its middle,
-        marked by `…`, since a cause stands at the end; one of more than four times the limit loses its end.
+        marked by `…`, since the cause comes last; one of more than four times the limit loses its end.
     """
     message = SECRETS.redact(message)
     # Bounded before the expressions see it, since a message may be a megabyte long.

@@ -1,8 +1,8 @@
-"""Moving a tag back to an earlier image and holding it there, and letting it go again.
+"""Rolling a tag back to an earlier image and holding it there, and releasing it again.
 
-Each is one write of the ImageStreamTag at the version that was read, so that nothing which somebody else did meanwhile
-is overwritten. An image that is in the stream's history comes back at once and without the registry; another one is
-imported from where the tag takes its images from.
+Each is one write of the ImageStreamTag at the version that was read, so that another client's change is never
+overwritten. An image that is in the stream's history is restored at once and without the registry; another one is
+imported from the tag's own source.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 def current_user(cluster: Cluster) -> str | None:
-    """The user name that the API knows this program by; None where it does not tell."""
+    """The user name that the API knows this program by; None where it does not answer."""
     body = {
         "apiVersion": SELF_SUBJECT_REVIEWS.api_version,
         "kind": SELF_SUBJECT_REVIEWS.kind,
@@ -55,7 +55,7 @@ def current_user(cluster: Cluster) -> str | None:
     try:
         answer = cluster.create(SELF_SUBJECT_REVIEWS, "", body)
     except ClusterError as error:
-        log.debug("who this is, the API does not tell: %s", error)
+        log.debug("the API does not say who this is: %s", error)
         return None
     status = answer.get("status")
     user = status.get("userInfo") if isinstance(status, dict) else None
@@ -206,7 +206,7 @@ def source_in_registry(reference: Json, tag: Tag, digest: str) -> Source | None:
 
 
 def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
-    """Put back what a held tag was before its hold, all but `generation`, which only the server sets.
+    """Restore what a held tag was before its hold, except `generation`, which only the server sets.
 
     The server then begins an import of its own, so that a conflict soon after is normal.
 

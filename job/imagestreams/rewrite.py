@@ -19,22 +19,22 @@ from job.runtime.retry import Retrier
 log = logging.getLogger(__name__)
 
 Json = Mapping[str, Any]
-# What it takes to change a tag, for whoever was refused.
+# What it takes to change a tag, for messages about a refusal.
 RIGHT = "grant update on imagestreamtags, or add the rollback component"
 
 
 class MovedError(ImportImagesError):
-    """Somebody else changed the tag meanwhile; nothing was written."""
+    """Another client changed the tag meanwhile; nothing was written."""
 
 
 class NoHoldError(ImportImagesError):
-    """There is no hold to let go of; nothing was touched."""
+    """There is no hold to release; nothing was touched."""
 
     exit_status = 2
 
 
 class NotThereError(ImportImagesError):
-    """The tag cannot be moved; nothing was touched, or all was put back."""
+    """The tag cannot be moved; nothing was touched, or everything was restored."""
 
 
 class UncertainError(ImportImagesError):
@@ -61,13 +61,13 @@ def rewrite(
     is_done: Callable[[Stream, Tag], bool],
     retrier: Retrier,
 ) -> Stream:
-    """Write a spec tag at the version that was read; after a lost answer a read tells whether it took effect.
+    """Write a spec tag at the version that was read; after a lost answer a read shows whether it took effect.
 
     A write that was answered stays written where no read succeeds afterwards: it is then reported as far as it
     is known.
 
     Raises:
-        UncertainError: a write was not answered, and no read afterwards told whether it took effect.
+        UncertainError: a write was not answered, and no read afterwards showed whether it took effect.
         ClusterError: the API refused, and nothing was written.
     """
     doubtful = False

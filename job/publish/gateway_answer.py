@@ -1,7 +1,7 @@
 """What a Pushgateway holds of one group, from its answer to `GET /api/v1/metrics`.
 
-A gateway is trusted with nothing, since whoever may push there can put anything into its answer, and a run's pod has
-80Mi of memory. So the answer is read as a stream, and time, bytes, texts, depth and samples are bounded.
+A gateway is not trusted, since every client that may push there can put anything into its answer, and a run's pod
+has 80Mi of memory. So the answer is read as a stream, and time, bytes, texts, depth and samples are bounded.
 """
 
 from __future__ import annotations

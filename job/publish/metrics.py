@@ -1,7 +1,7 @@
 """A report as metrics: the one place that knows their names, labels and meanings.
 
 A Pushgateway keeps what it was last given, so a push replaces the whole group of a namespace; what a run did not learn
-(the last success of a tag that failed now, tags it did not look at) is carried over from the `Past`.
+(the last success of a tag that failed now, tags it did not check) is carried over from the `Past`.
 """
 
 from __future__ import annotations
@@ -372,12 +372,12 @@ def exposition(
     for family, values in _values(report, namespace, past, narrowed=narrowed, unseen=unseen):
         if values and keep(family, values):
             text += _text(family, values)
-    # As good as bytes to whoever reads it; a copy would be another ten megabytes.
+    # Readers can use it like bytes; a copy would be another ten megabytes.
     return cast(bytes, text)
 
 
 def increments(report: Report, namespace: str) -> bytes:
-    """What a gateway that sums may be told of a run: counters and a histogram, each with this run's share."""
+    """What a gateway that sums is sent for a run: counters and a histogram, each with this run's share."""
     registry = CollectorRegistry()
     runs = CounterMetric(PREFIX + "runs", "Runs by outcome.", ["outcome"], registry=registry)
     imports = CounterMetric(

@@ -1,4 +1,4 @@
-"""The holds that a run meets: those that are due are let go, those that are over lose their annotation.
+"""The holds that a run meets: those that are due are released, and of those that have ended the annotation is removed.
 
 A hold is due once its end has passed or, of one that lasts until there is something newer, once the registry has
 another image than the bad one. Where the right is missing the tag stays held, and the report says so.
@@ -31,14 +31,14 @@ OVER = "the hold that was on it is over: the tag was moved since"
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """What was chosen, as it is after holds were let go, and what there is to say of the tags concerned."""
+    """What was chosen, after holds were released, and notes for the report on the tags concerned."""
 
     chosen: Sequence[Chosen]
     notes: Mapping[TagName, str] = field(default_factory=dict)
 
 
 def release(run: Run, chosen: Sequence[Chosen]) -> Released:
-    """Let go of what is due; a plan only says what a run would do."""
+    """Release what is due; a plan only reports what a run would do."""
     newer = _newer(run, chosen)
     notes: dict[TagName, str] = {}
     ended: dict[tuple[str, str], _Ended] = {}

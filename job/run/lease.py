@@ -94,11 +94,11 @@ _Mark = tuple[str, str, str]
 def _seen(data: Mapping[str, Any]) -> _Seen:
     metadata, spec = data.get("metadata") or {}, data.get("spec") or {}
     try:
-        told = json.loads((metadata.get("annotations") or {}).get(SCOPE_ANNOTATION, ""))
-        shard = Shard(int(told["shard"][0]), int(told["shard"][1])) if told.get("shard") else None
-        scope, job = Scope(told.get("deployment"), shard), told.get("job")
+        written = json.loads((metadata.get("annotations") or {}).get(SCOPE_ANNOTATION, ""))
+        shard = Shard(int(written["shard"][0]), int(written["shard"][1])) if written.get("shard") else None
+        scope, job = Scope(written.get("deployment"), shard), written.get("job")
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
-        # Somebody wrote over it: taken to overlap everything.
+        # Another client overwrote it: taken to overlap everything.
         scope, job = Scope(), None
     return _Seen(str(metadata.get("name")), spec.get("holderIdentity") or "", spec.get("renewTime") or "", scope, job)
 
@@ -136,7 +136,7 @@ class Lock:
             dead = self._outlive(self._others())
             if not self._take(dead):
                 continue
-            # Whoever took another Lease between our look and our write may not have seen ours.
+            # A run that took another Lease between our read and our write may not have seen ours.
             try:
                 late = [lease for lease in self._others() if lease.mark not in dead]
             except ClusterError:
@@ -169,8 +169,8 @@ class Lock:
             LockedError: one of them renewed its lock, or let it go: it was alive.
         """
         if others:
-            told = f"{others[0].holder} holds the lock in {self.namespace}"
-            log.info("%s: watching for up to %d s whether it is alive", told, LEASE_SECONDS)
+            holder = f"{others[0].holder} holds the lock in {self.namespace}"
+            log.info("%s: watching for up to %d s whether it is alive", holder, LEASE_SECONDS)
         until = self._clock.monotonic() + LEASE_SECONDS
         while others and self._clock.monotonic() < until:
             if self._stopping():
@@ -184,7 +184,7 @@ class Lock:
         return frozenset(lease.mark for lease in others)
 
     def _take(self, dead: frozenset[_Mark]) -> bool:
-        """Write our Lease; False when somebody else wrote it first."""
+        """Write our Lease; False when another run wrote it first."""
         now = _now()
         try:
             before = self._own()
@@ -215,7 +215,7 @@ class Lock:
         self, acquired: str, renewed: str, transitions: int, before: Mapping[str, Any] | None, holder: str | None = None
     ) -> dict[str, Any]:
         shard = self._scope.shard
-        told = {
+        scope = {
             "deployment": self._scope.deployment,
             "shard": [shard.index, shard.count] if shard else None,
             "job": self._holder.job,
@@ -224,7 +224,7 @@ class Lock:
             "name": lease_name(self._scope),
             "namespace": self.namespace,
             "labels": {"app.kubernetes.io/name": "import-images"},
-            "annotations": {SCOPE_ANNOTATION: json.dumps(told)},
+            "annotations": {SCOPE_ANNOTATION: json.dumps(scope)},
         }
         if before:
             metadata["resourceVersion"] = before["metadata"]["resourceVersion"]
@@ -267,7 +267,7 @@ class Lock:
         return True
 
     def _still_ours(self) -> bool:
-        """After a conflict: our own write whose answer was lost, or somebody else's."""
+        """After a conflict: our own write whose answer was lost, or that of another client."""
         try:
             lease = self._own()
         except ClusterError:
@@ -361,7 +361,7 @@ class Keeper:
             for lock in list(self._locks):
                 if self._ended.is_set():
                     return
-                # Each may take its time when the API hangs, so all are looked at before each renewal.
+                # Each may take its time when the API hangs, so all are checked before each renewal.
                 late = next((each for each in self._locks if each.expired), None)
                 if late or not lock.renew():
                     self._lost((late or lock).namespace)

@@ -43,10 +43,10 @@ def require_matches(run: Run) -> None:
 
 
 def _missing(run: Run, namespaces: Sequence[str]) -> list[str]:
-    """A line for each namespace that does not exist, as far as the API tells.
+    """A line for each namespace that does not exist, as far as the API says.
 
     OpenShift answers a user who asks for a namespace without rights there as if it existed. The list of the user's own
-    projects tells more.
+    projects says more.
     """
     lines = []
     for namespace in namespaces:

@@ -77,7 +77,7 @@ def find_trigger(
             error,
             _advice(error, "jobs"),
         )
-        # Its name alone tells the pods of one Job from others.
+        # Its name alone distinguishes the pods of one Job from others.
         return Trigger(TriggerKind.MANUAL, job, job_id=f"{namespace}/{job}")
     metadata: Mapping[str, Any] = data.get("metadata") or {}
     annotations = metadata.get("annotations") or {}

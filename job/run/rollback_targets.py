@@ -19,7 +19,7 @@ from job.runtime.pool import gather
 
 log = logging.getLogger(__name__)
 
-# A history that nobody prunes may be long, and few go further back.
+# A history that is not pruned may be long, and few go further back.
 MOST = 5
 
 

@@ -27,7 +27,7 @@ def in_container() -> bool:
 def log_defect(what: str, error: BaseException) -> None:
     """Log a defect of the program itself: what it cost, the error, and in which lines of code it happened.
 
-    A pod's log always has the lines, since nobody can run it again to see them; elsewhere they come with `-v`.
+    A pod's log always has the lines, since the run cannot be repeated to see them; elsewhere they come with `-v`.
     """
     text = f"{what}: {type(error).__name__}: {error}; please report it"
     logging.getLogger("job").error("%s", text, exc_info=error)

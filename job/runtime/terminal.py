@@ -87,14 +87,14 @@ class Person(Protocol):
 class Terminal:
     """The person at the terminal; Ctrl-C ends a question at once, and the end of the input means no.
 
-    `told` is what is said of a stop at a question.
+    `stopped_message` is the message of a stop at a question.
     """
 
     def __init__(
-        self, stopping: Callable[[], bool], told: str = "stopped at a question: nothing more was done"
+        self, stopping: Callable[[], bool], stopped_message: str = "stopped at a question: nothing more was done"
     ) -> None:
         self._stopping = stopping
-        self._told = told
+        self._stopped_message = stopped_message
 
     def ask(self, question: str) -> str:
         """The answer.
@@ -109,7 +109,7 @@ class Terminal:
         while not select.select([sys.stdin], [], [], 0.2)[0]:
             if self._stopping():
                 sys.stderr.write("\n")
-                raise StoppedError(self._told)
+                raise StoppedError(self._stopped_message)
         try:
             line = sys.stdin.readline()
         except OSError:
@@ -131,7 +131,7 @@ def _discard_typed_ahead() -> None:
 
 
 def is_there() -> bool:
-    """Whether there is somebody to ask. There is no stdin at all where whoever started us closed it."""
+    """Whether a person can be asked. There is no stdin at all where the caller closed it."""
     return sys.stdin is not None and sys.stdin.isatty()
 
 

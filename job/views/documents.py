@@ -122,8 +122,8 @@ def summary(report: Report) -> str:
     parts = [f"{counts[result]} {words.get(result, humanize(result))}" for result in Result if counts[result]]
     seconds = (report.finished_at - report.started_at).total_seconds()
     names = report.namespaces
-    told = ", ".join(names) if len(names) < 4 else f"{', '.join(names[:3])} and {len(names) - 3} more namespaces"
-    where = told + (f", deployment {report.deployment}" if report.deployment else "")
+    shown = ", ".join(names) if len(names) < 4 else f"{', '.join(names[:3])} and {len(names) - 3} more namespaces"
+    where = shown + (f", deployment {report.deployment}" if report.deployment else "")
     if report.rollouts:
         ends = Counter(rollout.result for rollout in report.rollouts)
         parts.append("rollouts: " + ", ".join(f"{ends[each]} {humanize(each)}" for each in RolloutResult if ends[each]))
@@ -153,10 +153,10 @@ def termination_message(report: Report) -> str:
         for rollout in report.rollouts
         if rollout.is_bad
     ]
-    # What was left undone: a hold not released, a bad image not put back.
+    # What was left undone: a hold not released, a bad image not rolled back.
     lines += [_of_tag(tag) for tag in report.tags if tag.message and tag.result in (Result.UPDATED, Result.SKIPPED)]
     text, left = "", len(lines)
-    # Names may come from anybody, too.
+    # Names are untrusted, too.
     for line in (clean(each, 1000) for each in lines):
         more = f"and {left} more\n"
         if len((text + line + "\n" + more).encode()) > MOST_MESSAGE_BYTES:

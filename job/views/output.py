@@ -72,7 +72,7 @@ def _text(content: Mapping[str, Any]) -> str:
 
 
 def write(printing: Callable[[], object]) -> None:
-    """Write to stdout. Whoever read it may have gone, or the disk may be full; the others are told all the same."""
+    """Write to stdout. A reader that has gone or a full disk must not keep the other channels from being written."""
     try:
         printing()
         sys.stdout.flush()

@@ -156,8 +156,8 @@ def print_report(report: Report, file: TextIO) -> None:
         console.print()
     for tag in report.tags:
         if tag.message:
-            told = f"{humanize(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else humanize(tag.result)
-            console.print(Text(clean(f"{tag.stream}:{tag.tag} {told}:"), style=STYLES[tag.result]))
+            result = f"{humanize(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else humanize(tag.result)
+            console.print(Text(clean(f"{tag.stream}:{tag.tag} {result}:"), style=STYLES[tag.result]))
             for line in textwrap.wrap(clean(tag.message), width - 4):
                 console.print(Text(f"    {line}"))
     console.print(Text(summary(report), style="bold"))
@@ -184,7 +184,7 @@ def console_for(file: TextIO) -> Console:
 
 def lines_of(command: str, width: int) -> list[str]:
     """A command on lines that can be pasted as they are: indented, broken between words, with a backslash."""
-    # Names may come from anybody. Not as messages are cleaned: what is put for a password has to stay.
+    # Names are untrusted. They are not cleaned like messages, so that the mask in place of a password stays.
     shown = "".join(each if each.isprintable() else "?" for each in command)
     try:
         # No argument of a suggested command is a bare `|`: it joins two commands.
@@ -211,11 +211,11 @@ def told_of_hold(hold: Hold, now: datetime) -> str:
 
 
 def image_rows(image: Image, now: datetime) -> list[tuple[str, str]]:
-    """A row that tells of an image, if there is something to tell."""
-    told = [
+    """A row that describes an image, if anything is known of it."""
+    parts = [
         f"built {age(image.created, now)} ago" if image.created else None,
         f"revision {image.revision}" if image.revision else None,
         f"version {image.version}" if image.version else None,
         f"imported {age(image.imported_at, now)} ago" if image.imported_at else None,
     ]
-    return [("", ", ".join(filter(None, told)))] if any(told) else []
+    return [("", ", ".join(filter(None, parts)))] if any(parts) else []

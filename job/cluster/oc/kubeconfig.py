@@ -1,8 +1,8 @@
 """The temporary kubeconfig by which HOST and TOKEN reach `oc`, so that the token is on no command line.
 
 It lies in memory where the machine offers a folder for that, so that a token never reaches a disk. A process that is
-killed cannot remove its file. So each one holds a lock on its own, and every later one removes the files that nobody
-locks any more.
+killed cannot remove its file. So each one holds a lock on its own, and every later one removes the files that are no
+longer locked.
 """
 
 from __future__ import annotations
