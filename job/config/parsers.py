@@ -232,7 +232,9 @@ def _address(text: str, scheme: str) -> Address:
     address = split_login(text if "://" in text else f"{scheme}://{text}")
     try:
         parts = urlsplit(address.url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        # With a slash left out, the scheme would be read as the user name of a login.
+        mistyped = re.match(r"https?:/(?!/)", text, re.IGNORECASE)
+        good = not mistyped and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
     if not good or parts.query or parts.fragment or "@" in address.url or not _VISIBLE_ASCII.fullmatch(address.url):
