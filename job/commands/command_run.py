@@ -65,7 +65,7 @@ def begin(
         stop=where.stop,
         namespaces=tuple(dict.fromkeys(name.namespace for name in names)),
         command=command,
-        progress=where.progress.show,
+        progress=where.progress,
         identify=where.identify,
     )
     entries = {name: JournalEntry(stores[name], record_of(run), journals[name]) for name in run.namespaces}

@@ -59,6 +59,7 @@ def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) ->
         survey = where.survey([found.name.namespace])
         plan = plan_of(where, found, target, asked, until, survey)
         identity = where.identify(IDENTITY_SECONDS)
+        where.progress.pause()
         show_plan(plan, identity, as_table=as_table)
         if not asked.yes:
             confirm(where, f"Roll {plan.name.namespace}/{plan.name} back on {identity}? [y/N] ")
@@ -128,6 +129,7 @@ def confirm(where: Place, question: str, otherwise: str = "add --yes") -> None:
     Raises:
         UsageError: the answer is no, or there is no terminal.
     """
+    where.progress.pause()
     if not is_there():
         raise UsageError([f"{question.partition(' [')[0].rpartition('. ')[0] or question}; {otherwise}"])
     if not agreed(Terminal(where.stopping, STOPPED).ask(question)):

@@ -27,7 +27,7 @@ def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool) -> 
             command=command,
             dry_run=command is Command.PLAN,
             environment=os.environ,
-            progress=where.progress.show,
+            progress=where.progress,
         )
         report = perform(run) if run.dry_run else _import(where, run)
     # Everything is published and the lock is free, however long the reader of stdout takes.

@@ -111,6 +111,7 @@ def rollback_run(settings: Settings, asked: Asked, run_id: str, stop: Stop, *, a
         if not plan.planned:
             raise UsageError([f"nothing of run {past.record.id} can be rolled back; nothing was changed"])
         identity = where.identify(IDENTITY_SECONDS)
+        where.progress.pause()
         for each in left:
             show_plan(each.plan, identity, as_table=as_table)
         if left and not asked.yes:

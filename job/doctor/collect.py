@@ -30,17 +30,18 @@ from job.imagestreams.lookup import Question
 from job.imagestreams.retag import current_user
 from job.run.context import Context, nothing_matches
 from job.run.engine import start
+from job.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
 
 
-def collect(where: Context, parts: Collection[Part], progress: Callable[[int, int, str], None]) -> Facts:
+def collect(where: Context, parts: Collection[Part], progress: Progress) -> Facts:
     """Read the facts.
 
     Args:
         where: settings and cluster.
         parts: those that the checks need.
-        progress: called with how many parts are read, of how many.
+        progress: gets what is read.
 
     Raises:
         UsageError: no tag matches.
@@ -56,10 +57,9 @@ def collect(where: Context, parts: Collection[Part], progress: Callable[[int, in
         return Facts(where.settings, me=me, no_namespaces=str(error))
     facts = Facts(where.settings, me=me, namespaces=namespaces)
     wanted = [part for part in Part if part in parts]
-    for number, part in enumerate(wanted):
-        progress(number, len(wanted), part)
+    for part in wanted:
+        progress.begin(f"reading {part}")
         facts = COLLECTORS[part](where, facts)
-    progress(len(wanted), len(wanted), "parts")
     return facts
 
 

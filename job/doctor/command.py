@@ -26,7 +26,7 @@ def doctor(settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Show what will go wrong; returns the exit status."""
     parts = frozenset(part for check in CHECKS for part in check.needs)
     with place(settings, stop) as where:
-        facts = collect(where, parts, where.progress.show)
+        facts = collect(where, parts, where.progress)
         if stop:
             raise StoppedError("stopped before every check was made")
         identity = where.identify(IDENTITY_SECONDS)

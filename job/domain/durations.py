@@ -23,3 +23,14 @@ def duration(text: str) -> float:
     if end != len(text) or not text or not 0 < seconds <= timedelta(days=3650).total_seconds():
         raise ValueError(f"{text!r} is not a duration such as 90s, 30m or 1h30m")
     return seconds
+
+
+def describe(seconds: float) -> str:
+    """A length of time in its two largest units: `48s`, `9m 12s`, `3d 4h`."""
+    left = max(0, int(seconds))
+    parts: list[str] = []
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if left >= size or parts:
+            parts.append(f"{left // size}{unit}")
+            left %= size
+    return " ".join(part for part in parts[:2] if not part.startswith("0")) or "0s"

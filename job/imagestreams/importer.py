@@ -13,8 +13,10 @@ Rules that come from OpenShift (measured; see docs/imports.md):
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 
+from job.domain.durations import describe
 from job.domain.model import Stream, TagResult
 from job.domain.selection import Choice
 from job.imagestreams.stream_import import StreamImport, Surroundings
@@ -39,7 +41,7 @@ def run_imports(
     Returns:
         A result for every chosen tag, in the order given.
     """
-    tasks = [StreamImport(stream, choices, around) for stream, choices in chosen]
+    tasks = [_Reporting(stream, choices, around) for stream, choices in chosen]
 
     def stop() -> bool:
         return stopping() or around.clock.monotonic() >= around.options.deadline
@@ -49,6 +51,21 @@ def run_imports(
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))
     return [result for task in tasks for result in task.results()]
+
+
+class _Reporting(StreamImport):
+    """The imports of one stream, which report what they do and for what they wait."""
+
+    def __init__(self, stream: Stream, choices: Sequence[Choice], around: Surroundings) -> None:
+        super().__init__(stream, choices, around)
+        self._under_way = functools.partial(around.under_way, f"{stream.namespace}/{stream.name}")
+
+    def step(self) -> float | None:
+        """See `Task`."""
+        self._under_way("request under way")
+        wait = super().step()
+        self._under_way(None if wait is None else f"retried in {describe(wait)}" if wait >= 1 else "queued")
+        return wait
 
 
 def _read_afterwards(left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream]:

@@ -91,7 +91,7 @@ def _nothing_matched(namespace: str, wanted: Wanted, tags: Collection[str], coun
     asked = ", ".join(f"{p.stream}:{p.tag or wanted.deployment or '*'}" for p in wanted.patterns) or (
         f"tag {wanted.deployment}" if wanted.deployment else "any tag"
     )
-    message = f"nothing in {namespace} matches {asked}: {count} image streams were looked at"
+    message = f"nothing in {namespace} matches {asked}: it has {count} image stream{'' if count == 1 else 's'}"
     if wanted.deployment and wanted.deployment not in tags:
         names = sorted(tags)
         near = difflib.get_close_matches(wanted.deployment, names, n=3) or names[:5]

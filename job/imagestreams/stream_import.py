@@ -54,6 +54,7 @@ class Surroundings:
     throttle: Throttle
     retried: Callable[[str, str], None]
     settled: Callable[[], None]
+    under_way: Callable[[str, str | None], None] = lambda stream, doing: None
     clock: Clock = SYSTEM
     grace: Callable[[], float] = lambda: GRACE_SECONDS
 

@@ -15,7 +15,8 @@ from job.domain.times import iso
 from job.journal.records import Journal, RunRecord, start_run
 from job.journal.store import JournalStore
 from job.run.context import Run, record_of, report_of, scope_of
-from job.run.lease import Holder, Keeper, Lock, LockedError
+from job.run.lease import Holder, Lock, LockedError
+from job.run.lease_keeper import Keeper
 from job.runtime.pool import gather
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,9 @@ def locked(run: Run) -> Iterator[Admission]:
         # The journal may hang like everything else; one that still hangs when the run is stopped stays unknown.
         started = gather(starting, run.settings.concurrency, run.stopping, grace=2)
         entries = {name: entry for name, entry in started.items() if isinstance(entry, JournalEntry)}
-        yield Admission(tuple(refused), entries, keeper.release)
+        ending = "requests under way may take 30 s to end, then the lock is released; "
+        with run.stop.leaving(keeper.release, ending):
+            yield Admission(tuple(refused), entries, keeper.release)
 
 
 _LATE = ClusterError(Reason.ABORTED, "stopped before the lock was taken")
@@ -123,7 +126,7 @@ def _take_lock(run: Run, namespace: str, keeper: Keeper) -> LockedError | None:
     """
     scope = scope_of(run.settings.wanted)
     holder = Holder("/".join(filter(None, (run.trigger.job, run.id))), run.trigger.job_id)
-    lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping)
+    lock = Lock(run.cluster, namespace, scope, holder, stopping=run.stopping, progress=run.progress)
     try:
         run.retrier.call(lock.acquire, lambda reason: run.counts.retried(namespace, reason))
     except LockedError as error:

@@ -26,6 +26,7 @@ from job.imagestreams.lookup import Answer, Question, look_up
 from job.journal.records import RunRecord
 from job.run.origin import Trigger
 from job.runtime.pool import gather, interruptible
+from job.runtime.progress import SILENT, Progress
 from job.runtime.retry import Retrier, retrier
 from job.runtime.shutdown import Stop
 from job.workloads.discovery import Survey, survey
@@ -37,8 +38,6 @@ K = TypeVar("K", bound=Hashable)
 
 # How long a command waits at its end for the name of its user, which is asked for at its beginning.
 IDENTITY_SECONDS = 1.0
-# How many are done, of how many, and of what.
-Progress = Callable[[int, int, str], None]
 
 
 class Counts:
@@ -148,7 +147,7 @@ class Run(Context):
         command: which command it serves.
         dry_run: whether it only asks what would be imported.
         trigger: what started it.
-        progress: called with how many are done, of how many, and of what.
+        progress: gets what is under way.
         started: when it began, in UTC.
         begun: the same moment by the monotonic clock.
         suffix: the random part of its id.
@@ -158,7 +157,7 @@ class Run(Context):
     command: Command
     dry_run: bool = False
     trigger: Trigger = field(default_factory=Trigger)
-    progress: Progress = lambda done, total, what: None
+    progress: Progress = SILENT
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
     suffix: str = field(default_factory=lambda: secrets.token_hex(2))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from job.domain.times import iso
 from job.imagestreams.listing import Chosen, Listing, list_chosen, stopped
 from job.journal.records import start_run
 from job.run.admission import Admission
-from job.run.context import Context, Progress, Run, namespaces_of, report_of, scope_of
+from job.run.context import IDENTITY_SECONDS, Context, Run, namespaces_of, report_of, scope_of
 from job.run.earlier_rollouts import Rechecked, recheck
 from job.run.expired_holds import release
 from job.run.matching import require_matches
@@ -23,6 +24,7 @@ from job.run.origin import find_trigger
 from job.run.rollback_targets import count_targets
 from job.run.waves import Imported, import_waves, unreadable_waves, waves_of
 from job.runtime.pool import gather
+from job.runtime.progress import SILENT, Progress
 from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)
@@ -34,7 +36,7 @@ def start(
     command: Command,
     dry_run: bool = False,
     environment: Mapping[str, str],
-    progress: Progress = lambda done, total, what: None,
+    progress: Progress = SILENT,
 ) -> Run:
     """The run that a command does: where it works and, for `run`, what started it.
 
@@ -66,6 +68,7 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
     """List, choose and import (for a plan: query the registries) in every namespace where the run may go ahead."""
     selection = _select(run, admission)
     _warn_of_killed_runs(run, admission, selection)
+    _announce(run, selection)
     for warning in unreadable_waves(selection.chosen):
         log.warning("%s", warning)
     survey = _survey(run, selection.chosen)
@@ -104,6 +107,17 @@ def _select(run: Run, admission: Admission) -> _Selection:
         errors=(*admission.refused, *(listing.error for listing in listings if listing.error)),
         unmatched=tuple(listing.nothing_matched for listing in listings if listing.nothing_matched),
     )
+
+
+def _announce(run: Run, selection: _Selection) -> None:
+    """Log what a run that nothing narrows is about to import, for the person who started it at a terminal."""
+    if run.command is not Command.RUN or run.settings.narrowed or not sys.stderr.isatty():
+        return
+    count = sum(choice.skip is None for _, choices in selection.chosen for choice in choices)
+    names = run.namespaces
+    where = ", ".join(names[:3]) + (f" and {len(names) - 3} more namespaces" if len(names) > 3 else "")
+    which = f"tag{'' if count == 1 else 's'} {run.settings.wanted.deployment or ''}".strip()
+    log.info("importing %d %s of %s on %s", count, which, where, run.identify(IDENTITY_SECONDS))
 
 
 def _may_import(selection: _Selection, errors: Sequence[RunError]) -> bool:
@@ -151,6 +165,7 @@ def _sum_up(
 def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:
     """The listing of each namespace; where it had not ended when the run was stopped, the error that says so."""
     settings = run.settings
+    run.progress.begin("listing image streams")
     calls = {
         namespace: functools.partial(
             list_chosen,
@@ -177,6 +192,7 @@ def _survey(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     waves = len(waves_of(if_released)) > 1
     if not (waves or run.settings.watch_rollouts):
         return None
+    run.progress.begin("listing the workloads that follow the tags")
     survey = run.survey(run.namespaces)
     if not waves:
         return survey

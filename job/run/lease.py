@@ -11,19 +11,18 @@ import hashlib
 import json
 import logging
 import re
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from job.cluster import LEASES, Cluster
-from job.domain.errors import ClusterError, ImportImagesError
+from job.domain.durations import describe
+from job.domain.errors import ClusterError
 from job.domain.model import Reason, RetryClass, Scope, Shard
+from job.domain.times import iso, parse_time
 from job.runtime.clock import SYSTEM, Clock
-from job.runtime.logs import log_defect
-from job.runtime.pool import gather
+from job.runtime.progress import SILENT, Progress
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +30,6 @@ LEASE_SECONDS = 60.0
 RENEW_SECONDS = LEASE_SECONDS / 4
 # The holder has to consider its lock lost before another client may.
 LOST_SECONDS = LEASE_SECONDS * 2 / 3
-RELEASE_SECONDS = 4.0
 RELEASE_WAIT_SECONDS = 0.5
 RENEW_TIMEOUT_SECONDS = 3.0
 WATCH_SECONDS = 2.0
@@ -62,12 +60,6 @@ class Holder:
     job: str | None = None
 
 
-class NoThreadError(ImportImagesError):
-    """The lock could not be renewed, so that the run did not begin."""
-
-    exit_status = 3
-
-
 class LockedError(Exception):
     """Another run that imports the same is alive."""
 
@@ -79,6 +71,7 @@ class _Seen:
     name: str
     holder: str
     renewed: str
+    acquired: str
     scope: Scope
     job: str | None
 
@@ -86,6 +79,16 @@ class _Seen:
     def mark(self) -> _Mark:
         """What stays as it is only while the holder is silent."""
         return self.name, self.holder, self.renewed
+
+    def __str__(self) -> str:
+        """Who holds it, and since when by that one's own clock."""
+        since = parse_time(self.acquired)
+        if since is None:
+            return self.holder
+        passed = (datetime.now(UTC) - since).total_seconds()
+        # The clocks of two machines may differ, so that only the time is certain.
+        ago = f" ({describe(passed)} ago)" if passed >= 1 else ""
+        return f"{self.holder} since {iso(since)}{ago}"
 
 
 _Mark = tuple[str, str, str]
@@ -100,7 +103,14 @@ def _seen(data: Mapping[str, Any]) -> _Seen:
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         # Another client overwrote it: taken to overlap everything.
         scope, job = Scope(), None
-    return _Seen(str(metadata.get("name")), spec.get("holderIdentity") or "", spec.get("renewTime") or "", scope, job)
+    return _Seen(
+        name=str(metadata.get("name")),
+        holder=spec.get("holderIdentity") or "",
+        renewed=spec.get("renewTime") or "",
+        acquired=str(spec.get("acquireTime") or ""),
+        scope=scope,
+        job=job,
+    )
 
 
 class Lock:
@@ -115,6 +125,7 @@ class Lock:
         *,
         stopping: Callable[[], bool],
         clock: Clock = SYSTEM,
+        progress: Progress = SILENT,
     ) -> None:
         self.namespace = namespace
         self._cluster = cluster
@@ -122,6 +133,7 @@ class Lock:
         self._holder = holder
         self._stopping = stopping
         self._clock = clock
+        self._progress = progress
         self._lease: Mapping[str, Any] | None = None
         self._renewed = 0.0
 
@@ -146,7 +158,7 @@ class Lock:
                 return
             self.release()
             if number + 1 == ROUNDS or self._stopping():
-                raise LockedError(f"locked by {late[0].holder}")
+                raise LockedError(f"locked by {late[0]}")
             self._clock.sleep(2 * self._clock.chance())
         raise LockedError("locked: others took the lock first")
 
@@ -166,20 +178,23 @@ class Lock:
         """Watch the holders of overlapping locks until each is known to be dead; returns those.
 
         Raises:
-            LockedError: one of them renewed its lock, or let it go: it was alive.
+            LockedError: one of them renewed or released its lock: it was alive.
         """
         if others:
-            holder = f"{others[0].holder} holds the lock in {self.namespace}"
-            log.info("%s: watching for up to %d s whether it is alive", holder, LEASE_SECONDS)
+            held = f"the lock in {self.namespace} is held by {others[0]}"
+            log.info("%s: waiting up to %d s to see whether that run is still alive", held, LEASE_SECONDS)
+            self._progress.begin(f"waiting for the lock in {self.namespace}", LEASE_SECONDS)
+            for lease in others:
+                self._progress.detail("held by", str(lease))
         until = self._clock.monotonic() + LEASE_SECONDS
         while others and self._clock.monotonic() < until:
             if self._stopping():
-                raise LockedError(f"locked by {others[0].holder}; stopped while watching it")
+                raise LockedError(f"locked by {others[0]}; stopped while waiting for it")
             self._clock.sleep(WATCH_SECONDS)
             now = {lease.name: lease for lease in self._leases()}
             for lease in others:
                 if lease.name in now and now[lease.name].mark != lease.mark:
-                    raise LockedError(f"locked by {lease.holder}")
+                    raise LockedError(f"locked by {lease}")
             others = [lease for lease in others if lease.name in now]
         return frozenset(lease.mark for lease in others)
 
@@ -278,14 +293,14 @@ class Lock:
         return True
 
     def release(self) -> None:
-        """Let the lock go, so that the next run need not watch it."""
+        """Release the lock, so that the next run need not wait for it to expire."""
         try:
-            self._let_go()
+            self._release()
         except ClusterError as error:
             log.info("the lock in %s was not released (%s); it expires by itself", self.namespace, error)
         self._lease = None
 
-    def _let_go(self) -> None:
+    def _release(self) -> None:
         try:
             self._write(holder="")
             return
@@ -303,69 +318,6 @@ class Lock:
                 raise
             self._lease = lease
         self._write(holder="")
-
-
-class Keeper:
-    """Renews locks from a thread of its own until they are released, `at_once` of them at a time."""
-
-    def __init__(self, lost: Callable[[str], None], at_once: int) -> None:
-        self._locks: list[Lock] = []
-        self._at_once = at_once
-        self._lost = lost
-        self._ended = threading.Event()
-        self._releasing = threading.Lock()
-        self._thread = threading.Thread(target=self._renew, name="locks", daemon=True)
-
-    def keep(self, lock: Lock) -> None:
-        """Renew this one, too; it was taken just now."""
-        self._locks.append(lock)
-
-    def __enter__(self) -> Keeper:
-        """Start renewing.
-
-        Raises:
-            NoThreadError: the machine has no thread to give.
-        """
-        try:
-            self._thread.start()
-        except RuntimeError as error:
-            message = f"no thread can be started to renew the lock ({error}): raise the limit of processes (pids)"
-            raise NoThreadError(f"{message}; nothing was imported") from error
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.release()
-
-    def release(self) -> None:
-        """Release the locks, which takes at most twice `RELEASE_SECONDS`. A second call waits for the first."""
-        with self._releasing:
-            if not self._ended.is_set():
-                self._ended.set()
-                self._thread.join(RELEASE_SECONDS)
-                self._release()
-
-    def _release(self) -> None:
-        until = time.monotonic() + RELEASE_SECONDS
-        releases = {lock: lock.release for lock in self._locks}
-        try:
-            released = gather(releases, self._at_once, lambda: time.monotonic() > until)
-        except Exception as error:  # A defect here must not keep the report from being published.
-            log_defect("a lock was not released, and expires by itself", error)
-            return
-        for lock in releases:
-            if lock not in released:
-                log.info("the lock in %s was not released in time; it expires by itself", lock.namespace)
-
-    def _renew(self) -> None:
-        while not self._ended.wait(RENEW_SECONDS):
-            for lock in list(self._locks):
-                if self._ended.is_set():
-                    return
-                # Each may take its time when the API hangs, so all are checked before each renewal.
-                late = next((each for each in self._locks if each.expired), None)
-                if late or not lock.renew():
-                    self._lost((late or lock).namespace)
-                    return
 
 
 def _now() -> str:

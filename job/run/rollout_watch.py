@@ -30,20 +30,29 @@ def watch_rollouts(
     """
     settings = run.settings
     followed = followed_by(workloads, moved)
+    if not followed:
+        return ()
+    limit = settings.rollout_timeout if timeout is None else timeout
+    run.progress.begin("watching rollouts", limit)
+    run.progress.show(0, len(followed), "rollouts")
+    for each in followed:
+        run.progress.detail(str(each.workload), "not checked yet")
     done = 0
 
     def changed(workload: Workload, found: Health) -> None:
         nonlocal done
         done += found.result is not None
-        run.progress(done, len(followed), "rollouts")
+        run.progress.show(done, len(followed), "rollouts")
         message = ": ".join(filter(None, (humanize(found.result) if found.result else "", found.message)))
-        # On a terminal the progress line is enough.
-        log.log(logging.DEBUG if sys.stderr.isatty() else logging.INFO, "%s: %s", workload, message)
+        waiting = found.result is None
+        run.progress.detail(str(workload), message if waiting else None)
+        # On a terminal the progress shows what a rollout waits for; its result is worth a log line there too.
+        log.log(logging.DEBUG if waiting and sys.stderr.isatty() else logging.INFO, "%s: %s", workload, message)
 
     return watch(
         run.cluster,
         followed,
-        timeout=settings.rollout_timeout if timeout is None else timeout,
+        timeout=limit,
         stable=settings.rollout_stable,
         stopping=stopping,
         concurrency=settings.concurrency,

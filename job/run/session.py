@@ -11,15 +11,15 @@ from job.cluster.connect import connect
 from job.config.settings import Settings
 from job.run.context import Context, Counts
 from job.run.identity import IdentityLookup
+from job.runtime.progress import TerminalProgress
 from job.runtime.shutdown import Stop
-from job.runtime.terminal import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Place(Context):
     """What a command works with, and the line that shows its progress."""
 
-    progress: Progress
+    progress: TerminalProgress
 
 
 @contextmanager
@@ -32,8 +32,14 @@ def place(settings: Settings, stop: Stop) -> Iterator[Place]:
         if namespace:
             counts.requested(namespace, code)
 
-    cluster = connect(settings, count)
-    progress = Progress(sys.stderr)
+    progress = TerminalProgress(sys.stderr, stop)
+    progress.begin("connecting")
+    try:
+        cluster = connect(settings, count)
+    except BaseException:
+        progress.end()
+        raise
+    progress.begin(f"waiting for {cluster.server}")
     try:
         yield Place(settings, cluster, counts, stop, progress, identify=IdentityLookup(cluster).get)
     finally:

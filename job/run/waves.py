@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from job.cluster import IMAGE_STREAMS
@@ -26,6 +26,7 @@ from job.run.bad_rollouts import roll_back_bad
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
 from job.runtime.pool import Throttle
+from job.runtime.progress import Progress
 from job.workloads.followers import Moved
 from job.workloads.image_triggers import Workload
 
@@ -87,7 +88,8 @@ def import_waves(
         journals: what they know of images is not asked for again.
         notes: more to report of some of the tags.
     """
-    importing = _importing(run, sum(len(choices) for _, choices in chosen), journals)
+    count = _Count(sum(len(choices) for _, choices in chosen), run.progress)
+    importing = _importing(run, count, journals)
     # A plan writes nothing, so that there is nothing to wait for between waves.
     waves = waves_of(chosen) if workloads is not None else (tuple(chosen),)
     results: dict[TagName, TagResult] = {}
@@ -98,6 +100,8 @@ def import_waves(
             wave = tuple((s, tuple(Choice(c.tag, c.skip or Skip.WAVE) for c in choices)) for s, choices in wave)
         elif number:
             wave = _read_again(run, wave, {(name.namespace, name.stream) for name in results})
+        run.progress.begin(_title(run, number, len(waves)))
+        count.show()
         imported = _import_wave(run, wave, importing, workloads)
         results |= {
             TagName(result.namespace, result.stream, result.tag): replace(result, wave=number)
@@ -113,7 +117,7 @@ def import_waves(
     return Imported(tuple(_noted(results[name], (notes or {}).get(name)) for name in names), tuple(rollouts))
 
 
-def _importing(run: Run, total: int, journals: Collection[Journal]) -> Surroundings:
+def _importing(run: Run, count: _Count, journals: Collection[Journal]) -> Surroundings:
     """What the imports of all waves share."""
     settings, describer = run.settings, Describer(run.cluster, run.stopping)
     for journal in journals:
@@ -125,7 +129,8 @@ def _importing(run: Run, total: int, journals: Collection[Journal]) -> Surroundi
         describer=describer,
         throttle=Throttle(settings.concurrency),
         retried=run.counts.retried,
-        settled=_Count(total, run.progress),
+        settled=count,
+        under_way=run.progress.detail,
         grace=lambda: GRACE_AT_ONCE_SECONDS if run.stop.at_once else GRACE_SECONDS,
     )
 
@@ -135,14 +140,24 @@ class _Count:
     """Shows how many tags have a result; called from several threads."""
 
     total: int
-    progress: Callable[[int, int, str], None]
+    progress: Progress
     done: int = 0
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self) -> None:
         with self.lock:
             self.done += 1
-            self.progress(self.done, self.total, "tags")
+            self.show()
+
+    def show(self) -> None:
+        """Show the count as it is."""
+        self.progress.show(self.done, self.total, "tags")
+
+
+def _title(run: Run, number: int, count: int) -> str:
+    if run.dry_run:
+        return "asking the registries"
+    return f"importing wave {number + 1} of {count}" if count > 1 else "importing"
 
 
 def _import_wave(

@@ -13,6 +13,7 @@ from contextlib import suppress
 from typing import TextIO
 
 from job.domain.text import clean
+from job.runtime.progress import above, is_shown
 
 LONGEST = 2000
 # Of a traceback.
@@ -65,7 +66,12 @@ class _Json(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Where stderr takes no more, as on a full disk, the run goes on without being heard."""
+    """Writes above the progress, if that is shown. Where stderr takes no more, the run goes on without being heard."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        if not (is_shown() and above(self.format(record))):
+            super().emit(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - the base class's way of naming
         if not isinstance(sys.exc_info()[1], OSError):

@@ -8,25 +8,35 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 from job.domain.exit_status import ExitStatus
 
-_STOPPING = (
-    b"\r\x1b[Kimport-images: stopping: requests under way may take 30 s to end, then the lock is released; "
-    b"press Ctrl-C again to stop at once\n"
-)
+# After the second signal.
+LEAVE_SECONDS = 5.0
 
 
 class Stop:
-    """Whether, and by what, the run was told to stop. A second signal ends the process at once."""
+    """Whether, and by what, the run was told to stop.
+
+    After the second signal the process ends as soon as `before_exit` is done, after the third at once.
+    """
 
     def __init__(self) -> None:
         self.reason: str | None = None
         self.since: float | None = None
         self.at_once = False
-        self._signalled = False
+        # What a first Ctrl-C leaves to be done; it is told at the terminal.
+        self.what_ends = ""
+        # Whether something else on the terminal shows the notice.
+        self.is_notice_shown_elsewhere: Callable[[], bool] = lambda: False
+        self._before_exit: list[Callable[[], None]] = []
+        self._notice: str | None = None
+        self._signals = 0
 
     def __bool__(self) -> bool:
         return self.reason is not None
@@ -44,11 +54,47 @@ class Stop:
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._received)
 
+    @contextmanager
+    def leaving(self, action: Callable[[], None], what_ends: str) -> Iterator[None]:
+        """Within this, a second signal still does `action` for a few seconds, and a first one says what ends."""
+        before, self.what_ends = self.what_ends, what_ends
+        self._before_exit.append(action)
+        try:
+            yield
+        finally:
+            self._before_exit.remove(action)
+            self.what_ends = before
+
+    def take_notice(self) -> str | None:
+        """What is still to be shown at the terminal, once."""
+        notice, self._notice = self._notice, None
+        return notice
+
     def _received(self, number: int, frame: FrameType | None) -> None:
-        if self._signalled:
+        self._signals += 1
+        if self._signals == 1:
+            self.request(signal.Signals(number).name)
+            second = "release the lock and stop at once" if self._before_exit else "stop at once"
+            self._tell(number, f"stopping: {self.what_ends}press Ctrl-C again to {second}")
+        elif self._signals == 2 and self._before_exit:
+            self._tell(number, "stopping at once: releasing the lock; press Ctrl-C again to leave it behind")
+            threading.Thread(target=self._leave, name="leave", daemon=True).start()
+        else:
             os._exit(ExitStatus.ABORTED)
-        self._signalled = True
-        self.request(signal.Signals(number).name)
-        if number == signal.SIGINT and os.isatty(2):
+
+    def _tell(self, number: int, text: str) -> None:
+        if number != signal.SIGINT or not os.isatty(2):
+            return
+        if self.is_notice_shown_elsewhere():
+            self._notice = f"import-images: {text}"
+        else:
             # Unbuffered, since the signal may have come in the middle of another write.
-            os.write(2, _STOPPING)
+            os.write(2, f"\r\x1b[Kimport-images: {text}\n".encode())
+
+    def _leave(self) -> None:
+        for action in list(self._before_exit):
+            # A daemon, so that a request that hangs does not hold up the end.
+            thread = threading.Thread(target=action, name="before exit", daemon=True)
+            thread.start()
+            thread.join(LEAVE_SECONDS)
+        os._exit(ExitStatus.ABORTED)

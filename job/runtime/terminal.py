@@ -1,23 +1,16 @@
-"""The person at the terminal: progress that is shown, and questions that are asked."""
+"""The person at the terminal: a line that is shown, and questions that are asked."""
 
 from __future__ import annotations
 
 import contextlib
-import logging
 import select
 import shutil
 import sys
-import threading
-import time
 from collections.abc import Callable
 from typing import Protocol, TextIO
 
 from job.domain.errors import StoppedError
 from job.domain.text import clean
-
-log = logging.getLogger(__name__)
-
-LOG_EVERY_SECONDS = 15.0
 
 
 class Line:
@@ -48,33 +41,6 @@ class Line:
         except (OSError, ValueError):
             # The terminal has gone, which is no reason to end what it showed.
             self.is_there = False
-
-
-class Progress:
-    """Shown by several threads at a time."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._line = Line(file)
-        self._lock = threading.Lock()
-        self._ended = False
-        self._next = time.monotonic() + LOG_EVERY_SECONDS
-
-    def show(self, done: int, total: int, what: str) -> None:
-        """Say how many have a result; `what` names them in the plural."""
-        with self._lock:
-            if self._ended:
-                return
-            if self._line.is_there:
-                self._line.show(f"{done}/{total} {what}")
-            elif time.monotonic() >= self._next:
-                self._next = time.monotonic() + LOG_EVERY_SECONDS
-                log.info("%d of %d %s have a result", done, total, what)
-
-    def end(self) -> None:
-        """Take the line away."""
-        with self._lock:
-            self._line.clear()
-            self._ended = True
 
 
 class Person(Protocol):

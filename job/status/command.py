@@ -24,7 +24,7 @@ def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Show the status; returns 0 where nothing needs attention, as far as could be checked, else 1."""
     with place(settings, stop) as where:
         # As a dry run, so that nothing is written.
-        run = start(where, command=Command.STATUS, dry_run=True, environment=os.environ, progress=where.progress.show)
+        run = start(where, command=Command.STATUS, dry_run=True, environment=os.environ, progress=where.progress)
         report = assess(collect(run))
         identity = where.identify(IDENTITY_SECONDS)
     if as_table:

@@ -177,11 +177,11 @@ class _Watched:
 
     def end(self) -> None:
         """Give a verdict, since the watch is over."""
-        last = self._reported or Health(None, "it was not looked at yet")
+        last = self._reported or Health(None, "it was not checked yet")
         if self._shared.clock.monotonic() >= self._shared.until:
             self._report(self._overdue(last))
         else:
-            self._report(Health(RolloutResult.ABORTED, f"watched no longer: {last.message}"))
+            self._report(Health(RolloutResult.ABORTED, f"stopped watching: {last.message}"))
 
     def _look(self) -> Health | None:
         workload, cluster = self._followed.workload, self._shared.cluster
@@ -246,7 +246,7 @@ class _Watched:
             message = f"cannot be watched: {error}{advice if error.reason is Reason.FORBIDDEN else ''}"
             return Health(RolloutResult.ABORTED, message)
         seen = f"{self._seen.message}; " if self._seen and self._seen.message else ""
-        return Health(None, f"{seen}the last look failed: {error}", self._seen.blame if self._seen else None)
+        return Health(None, f"{seen}the last check failed: {error}", self._seen.blame if self._seen else None)
 
     def _overdue(self, last: Health) -> Health:
         # The image is not to blame for what was not seen of late.

@@ -61,7 +61,7 @@ def test_waiting_for_another_try_ends_with_the_signal(place: Place) -> None:
     assert (tag["reason"], tag["attempts"], tag["after"]["digest"]) == ("aborted", 1, place.current("app"))
 
 
-def test_second_signal_ends_at_once(place: Place) -> None:
+def test_further_signals_end_it_at_once(place: Place) -> None:
     place.imported("app", "old")
     place.import_fault("app", hang=True)
     with place.running() as process:
@@ -73,8 +73,6 @@ def test_second_signal_ends_at_once(place: Place) -> None:
             time.sleep(0.1)
         assert process.poll() == 6
     assert time.monotonic() - begun < 15
-    # No time was left to let it go.
-    assert lease(place)["holderIdentity"]
 
 
 def test_signal_before_anything_is_done(place: Place) -> None:

@@ -310,7 +310,7 @@ def test_a_run_for_another_deployments_tags_overlaps_that_deployment(pattern: st
 
 def test_a_lock_is_renewed_while_another_namespaces_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, seconds in (("LEASE_SECONDS", 1.0), ("RENEW_SECONDS", 0.05), ("WATCH_SECONDS", 0.02)):
-        monkeypatch.setattr(f"job.run.lease.{name}", seconds)
+        monkeypatch.setattr(f"job.run.lease{'_keeper' if name == 'RENEW_SECONDS' else ''}.{name}", seconds)
     objects, clock = Objects(), ManualClock()
     dead = Lock(objects, "b", Scope("prod"), Holder("dead"), stopping=lambda: False, clock=clock.clock)
     dead.acquire()

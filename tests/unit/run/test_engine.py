@@ -18,6 +18,7 @@ from job.domain.selection import Pattern, Wanted
 from job.run.context import Counts, Run
 from job.run.engine import perform
 from job.runtime.pool import gather
+from job.runtime.progress import Silent
 from job.runtime.shutdown import Stop
 from tests.unit.reports import failed, held, tag_result
 from tests.unit.scripted import (
@@ -132,6 +133,11 @@ class TestRuns:
         cluster = ScriptedCluster(stream_json(*(spec_tag(name) for name in "abcde"), spec_tag("f", alias("a"))))
         told = Settings(namespaces=(NAMESPACE,))
         seen: list[tuple[int, int]] = []
+
+        class Shown(Silent):
+            def show(self, done: int, total: int, what: str) -> None:
+                seen.append((done, total))
+
         perform(
             Run(
                 told,
@@ -140,10 +146,10 @@ class TestRuns:
                 Stop(),
                 (NAMESPACE,),
                 Command.RUN,
-                progress=lambda done, total, what: seen.append((done, total)),
+                progress=Shown(),
             )
         )
-        assert seen == [(number, 6) for number in range(1, 7)]
+        assert seen == [(number, 6) for number in range(7)]
 
 
 class TestLists:
@@ -197,7 +203,7 @@ class TestNothingMatched:
         report = perform_on(ScriptedCluster(stream_json(spec_tag("prod"), spec_tag("stg"))), wanted=wanted)
         (error,) = report.errors
         assert (error.stage, report.exit_status, report.tags) == ("select", 2, ())
-        assert all(text in error.message for text in [NAMESPACE, "1 image streams", *told])
+        assert all(text in error.message for text in [NAMESPACE, "it has 1 image stream", *told])
 
     def test_an_empty_namespace_matches_nothing(self) -> None:
         assert perform_on(ScriptedCluster()).exit_status == 2

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from job.cluster import LEASES
 from job.domain.errors import ClusterError
 from job.domain.model import Scope, Shard
-from job.run.lease import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Keeper, Lock, LockedError, lease_name
+from job.run.lease import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Lock, LockedError, lease_name
+from job.run.lease_keeper import Keeper
 from job.runtime.clock import Clock
 from tests.unit.objects import JSON, NAMESPACE, Asked, ManualClock, Objects, connection_lost, refusal
 
@@ -392,7 +393,7 @@ def test_a_holder_that_slept_past_its_lease_does_not_go_on_beside_another() -> N
 
 
 def test_the_keeper_renews_tells_of_a_loss_and_releases(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.run.lease.RENEW_SECONDS", 0.01)
+    monkeypatch.setattr("job.run.lease_keeper.RENEW_SECONDS", 0.01)
     objects, lost, renewed = Objects(), threading.Event(), threading.Event()
     mine, theirs = lock(objects), lock(objects, scope=STG)
     mine.acquire()
@@ -443,7 +444,7 @@ def test_locks_are_released_side_by_side_and_never_for_long(monkeypatch: pytest.
         with Keeper(lambda namespace: None, 8) as keeper:
             for each in locks:
                 keeper.keep(each)
-            monkeypatch.setattr("job.run.lease.time", clock)
+            monkeypatch.setattr("job.run.lease_keeper.time", clock)
         assert over.is_set()
         holders = {each["metadata"]["name"]: each["spec"]["holderIdentity"] for each in objects.all(LEASES)}
         assert holders == {f"import-images-d{number}": "" if number else "me" for number in range(8)}
@@ -453,7 +454,7 @@ def test_locks_are_released_side_by_side_and_never_for_long(monkeypatch: pytest.
 
 
 def test_the_keeper_tells_of_a_lock_that_ran_out_beside_one_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("job.run.lease.RENEW_SECONDS", 0.01)
+    monkeypatch.setattr("job.run.lease_keeper.RENEW_SECONDS", 0.01)
     objects, clock, lost = Objects(), ManualClock(), threading.Event()
     told: list[str] = []
     mine, theirs = lock(objects, clock), lock(objects, ManualClock(), scope=STG)

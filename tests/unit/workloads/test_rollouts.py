@@ -450,13 +450,13 @@ class TestWatching:
         stage = Stage(web=(wait, lambda stage: stage.stop.set()))
         [found] = stage.watch(stage.put(DEPLOYMENTS, ROLLING, *OLD_PODS))
         assert found.result is RolloutResult.ABORTED
-        assert found.message == "watched no longer: 1 of 2 pods have been updated"
+        assert found.message == "stopped watching: 1 of 2 pods have been updated"
 
     def test_told_to_stop_before_the_first_look(self) -> None:
         stage = Stage()
         stage.stop.set()
         [found] = stage.watch(stage.put(DEPLOYMENTS, ROLLING, *OLD_PODS))
-        assert found.message == "watched no longer: it was not looked at yet"
+        assert found.message == "stopped watching: it was not checked yet"
 
     def test_one_that_is_deleted_meanwhile_has_no_verdict(self) -> None:
         stage = Stage(web=(wait, lambda stage: stage.cluster.remove(DEPLOYMENTS, "web")))
@@ -474,14 +474,14 @@ class TestWatching:
         stage.errors["list", PODS.plural] = [error]
         [found] = stage.watch(web)
         assert (found.result, found.seconds) == (RolloutResult.HEALTHY, 4.0)
-        assert stage.told[0] == ("web", Health(None, f"the last look failed: {error}"))
+        assert stage.told[0] == ("web", Health(None, f"the last check failed: {error}"))
 
     def test_an_api_that_fails_to_the_end_is_not_the_image_s_fault(self) -> None:
         stage = Stage()
         stage.errors["get", DEPLOYMENTS.plural] = [connection_lost()]
         [found] = stage.watch(stage.put(DEPLOYMENTS, AFTER, *NEW_PODS))
         assert found.result is RolloutResult.ABORTED
-        assert found.message == "after 60 s: the last look failed: connection lost"
+        assert found.message == "after 60 s: the last check failed: connection lost"
 
     @pytest.mark.parametrize(
         ("lost", "result"), [(5, RolloutResult.TIMED_OUT), (FRESH_SECONDS + 5, RolloutResult.ABORTED)]
@@ -497,7 +497,7 @@ class TestWatching:
         stage.turns["web"] = iter([lose] * 100)
         [found] = stage.watch(web)
         assert found.result is result
-        assert found.message == "after 60 s: 1 of 2 pods have been updated; the last look failed: connection lost"
+        assert found.message == "after 60 s: 1 of 2 pods have been updated; the last check failed: connection lost"
 
     @pytest.mark.parametrize(
         ("verb", "plural", "told"),
