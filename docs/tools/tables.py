@@ -8,6 +8,7 @@ below it.
 from __future__ import annotations
 
 import ast
+import json
 import posixpath
 import re
 import sys
@@ -36,6 +37,7 @@ from tests.faults.figures import figures
 ROOT = Path(__file__).parents[2]
 JOB = ROOT / "job"
 RULES = ROOT / "manifests" / "components" / "monitoring" / "prometheus-rule.yaml"
+ALERT_WORDS = JOB / "commands" / "alerts.json"
 _BLOCK = re.compile(r"(<!-- table: (?P<name>[a-z -]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
 
 
@@ -158,6 +160,29 @@ def alerts() -> str:
     return table(("Alert", "Severity", "When"), rows)
 
 
+_MEANING = re.compile(
+    r"^## (?P<name>ImportImages\w+)\n\n\*\*What it means\.\*\* (?P<text>.+?)\n\n", re.MULTILINE | re.DOTALL
+)
+
+
+def alert_words() -> str:
+    """What `explain` knows of alerts, as JSON: from the rules, and from the page that is their runbook."""
+    page = (ROOT / "docs" / "alerts.md").read_text(encoding="utf-8")
+    meanings = {match["name"]: " ".join(match["text"].split()) for match in _MEANING.finditer(page)}
+    groups: list[dict[str, Any]] = yaml.safe_load(RULES.read_text(encoding="utf-8"))["spec"]["groups"]
+    words = [
+        {
+            "name": rule["alert"],
+            "severity": rule["labels"]["severity"],
+            "meaning": meanings[rule["alert"]],
+            "runbook": rule["annotations"]["runbook_url"],
+        }
+        for group in groups
+        for rule in group["rules"]
+    ]
+    return json.dumps(words, indent=1, ensure_ascii=False) + "\n"
+
+
 def faults() -> str:
     """What the suites of faults cover."""
     return table(("Suite", "Cases", "Of these in `make test`"), figures())
@@ -268,6 +293,7 @@ def main() -> int:
         if (new := refreshed(text)) != text:
             page.write_text(new, encoding="utf-8")
             print(f"{page.relative_to(ROOT)}: written")
+    ALERT_WORDS.write_text(alert_words(), encoding="utf-8")
     return 0
 
 

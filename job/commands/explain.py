@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
+from importlib.resources import files
 from typing import NamedTuple
 
+from job.config.command import PROGRAM
 from job.config.flags import SETTINGS
 from job.domain.errors import UsageError
 from job.domain.exit_status import ExitStatus
 from job.domain.model import Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.domain.suggestions import did_you_mean
-from job.views.output import write
+from job.views.output import document, write
+from job.views.schemas import DOCUMENTS, schema_of
 
 _KINDS: dict[type[Explained], str] = {
     Result: "result of a tag",
@@ -22,6 +26,7 @@ _KINDS: dict[type[Explained], str] = {
 }
 _RETRIED = {RetryClass.NEVER: "Not retried.", RetryClass.ONCE: "Retried once.", RetryClass.BACKOFF: "Retried."}
 _PREFIX = "import_images_"
+SCHEMA = "schema"
 
 
 class Entry(NamedTuple):
@@ -32,23 +37,46 @@ class Entry(NamedTuple):
     meaning: str
 
 
-def explain(words: list[str]) -> int:
+def explain(words: list[str], *, as_table: bool) -> int:
     """Write what each word means; returns the exit status.
 
     Raises:
         UsageError: a word is unknown.
     """
+    if words and words[0].lower() == SCHEMA:
+        return _schema(words[1:])
     entries = list(all_entries())
     known = {entry.word.lower() for entry in entries}
     asked = [word.removeprefix("--").removeprefix(_PREFIX).lower() for word in words]
     if unknown := [word for word in asked if word not in known]:
         hints = [did_you_mean(word, known) or "; see: import-images explain" for word in unknown]
         raise UsageError([f"{word!r} is not known{hint}" for word, hint in zip(unknown, hints, strict=True)])
+    found = [entry for word in asked for entry in entries if entry.word.lower() == word] if asked else entries
+    if not as_table:
+        document("Explain", {"words": [{"word": e.word, "what": e.kind, "meaning": e.meaning} for e in found]})
+        return ExitStatus.SUCCESS
     if not asked:
         write(lambda: sys.stdout.write(_index(entries)))
         return ExitStatus.SUCCESS
-    found = [entry for word in asked for entry in entries if entry.word.lower() == word]
     write(lambda: sys.stdout.writelines(f"{e.word}: {e.kind}\n  {e.meaning.replace('`', '')}\n" for e in found))
+    return ExitStatus.SUCCESS
+
+
+def _schema(words: list[str]) -> int:
+    """Write the JSON Schema of a document, named by its kind or by the command that prints it."""
+    kinds = {kind.lower(): kind for kind in DOCUMENTS}
+    # Commands that share a document, and those whose document has another name.
+    names = {command: kind for kind, (commands, _, _) in DOCUMENTS.items() for command in commands.split(", ")}
+    if not words:
+        lines = [f"{kind.lower()}: {commands}\n" for kind, (commands, _, _) in DOCUMENTS.items()]
+        write(lambda: sys.stdout.writelines(lines))
+        return ExitStatus.SUCCESS
+    word = " ".join(words).lower()
+    kind = kinds.get(word) or names.get(word)
+    if kind is None:
+        hint = did_you_mean(word, [*kinds, *names]) or f"; see: {PROGRAM} explain {SCHEMA}"
+        raise UsageError([f"no document is called {word!r}{hint}"])
+    write(lambda: sys.stdout.write(json.dumps(schema_of(kind), indent=1) + "\n"))
     return ExitStatus.SUCCESS
 
 
@@ -57,6 +85,7 @@ def _index(entries: list[Entry]) -> str:
     kinds: dict[str, list[str]] = {}
     for entry in entries:
         kinds.setdefault(entry.kind, []).append(entry.word)
+    kinds[f"JSON Schema of a document (explain {SCHEMA} NAME)"] = [kind.lower() for kind in DOCUMENTS]
     return "".join(f"{kind}:\n  {', '.join(dict.fromkeys(words))}\n" for kind, words in kinds.items())
 
 
@@ -82,3 +111,7 @@ def all_entries() -> Iterator[Entry]:
     for family in FAMILIES:
         labels = f" Labels: {', '.join(family.labels)}." if family.labels else ""
         yield Entry(family.name, f"metric {_PREFIX}...", family.help + labels)
+    # Written by `make docs-tables` from the rules and their runbook.
+    for alert in json.loads(files("job.commands").joinpath("alerts.json").read_text(encoding="utf-8")):
+        text = f"{alert['meaning']} Severity: {alert['severity']}. What to do: {alert['runbook']}"
+        yield Entry(alert["name"], "alert", text)

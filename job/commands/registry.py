@@ -136,7 +136,7 @@ def _notify(call: Invocation) -> int:
 def _explain(call: Invocation) -> int:
     from job.commands.explain import explain
 
-    return explain(call.options.patterns)
+    return explain(call.options.patterns, as_table=call.as_table)
 
 
 def _completion(call: Invocation) -> int:
@@ -313,12 +313,16 @@ COMMANDS = (
     ),
     Command(
         "explain",
-        "say what a reason, result, outcome, exit status, setting or metric means",
-        "Without a word: list all of them.",
+        "say what a reason, result, outcome, exit status, setting, metric or alert means",
+        "Without a word: list all of them. `schema NAME`: the JSON Schema of a document.",
         _explain,
-        arguments=Arguments("words of reports, settings and metrics", metavar="WORD"),
-        examples=("import-images explain pinned", "import-images explain ROLLOUT_STABLE 5"),
-        formats=(Format.TABLE,),
+        arguments=Arguments("words of reports, settings, metrics and alerts; schema NAME", metavar="WORD"),
+        examples=(
+            "import-images explain pinned",
+            "import-images explain ROLLOUT_STABLE 5",
+            "import-images explain schema report",
+        ),
+        formats=(Format.TABLE, Format.JSON, Format.YAML),
         statuses={
             ExitStatus.SUCCESS: "The words are explained.",
             ExitStatus.USAGE: "A word is not known.",

@@ -16,6 +16,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.sandbox.client import IMAGE, Json, Sandbox, until
+from tests.support.documents import check_document
 from tests.support.rights import RUN
 
 # Another one is named where the job is tried on other Pythons; see tests.support.compatibility.
@@ -255,6 +256,7 @@ def told(status: int, stdout: str, stderr: str) -> Ended:
     said = stdout + stderr
     assert "Traceback" not in said, said
     assert "please report it" not in said, said
+    check_document(stdout)
     return Ended(status, stdout, stderr)
 
 

@@ -34,6 +34,10 @@ def test_tables_are_as_the_code_is_now(page: Path) -> None:
     assert TEXTS[page] == tables.refreshed(TEXTS[page]), "run `make docs-tables`"
 
 
+def test_what_explain_knows_of_alerts_is_fresh() -> None:
+    assert tables.ALERT_WORDS.read_text(encoding="utf-8") == tables.alert_words(), "run `make docs-tables`"
+
+
 @pytest.mark.parametrize("name", tables.TABLES)
 def test_every_table_has_a_page(name: str) -> None:
     assert any(name in MARKER.findall(text) for text in TEXTS.values())
