@@ -24,10 +24,10 @@ from job.views.output import document, write
 MOST_DESCRIBED = 20
 
 
-def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool) -> int:
-    """Show the history of the tags that were asked for; returns the exit status."""
+def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool, limit: int | None = None) -> int:
+    """Show the history of the tags that were asked for, the `limit` newest images of each; returns the exit status."""
     with place(settings, stop) as where:
-        histories = [_history(where, found, check=check) for found in find(where)]
+        histories = [_history(where, found, check=check, limit=limit) for found in find(where)]
         identity = where.identify(IDENTITY_SECONDS)
     now = datetime.now(UTC)
     if as_table:
@@ -64,9 +64,9 @@ def source_of(found: Found) -> str:
     return f"{verb} {name}" + (f" ({', '.join(extras)})" if extras else "")
 
 
-def _history(where: Place, found: Found, *, check: bool) -> TagHistory:
+def _history(where: Place, found: Found, *, check: bool, limit: int | None) -> TagHistory:
     name = found.name
-    moments = moments_of(items_of(found.data, name.tag))
+    moments = moments_of(items_of(found.data, name.tag))[:limit]
     describer = Describer(where.cluster, where.stopping)
     asked = [(name.namespace, name.stream, moment.item.digest) for moment in moments][:MOST_DESCRIBED]
     describer.describe_all(asked, where.settings.concurrency)

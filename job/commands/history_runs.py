@@ -46,14 +46,14 @@ class PastRun:
     moved: tuple[Moved, ...]
 
 
-def history_runs(settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    """Show the runs, newest first; returns the exit status."""
+def history_runs(settings: Settings, stop: Stop, *, as_table: bool, limit: int | None = None) -> int:
+    """Show the `limit` newest runs, newest first; returns the exit status."""
     with place(settings, stop) as where:
         journals = {name: JournalStore(where.cluster, name).read() for name in namespaces_of(where)}
     known = {name: journal for name, journal in journals.items() if journal is not None}
     if not known:
         raise UsageError([f"the journal of {', '.join(journals)} cannot be read"])
-    runs = past_runs(known, Wanted(None, settings.wanted.patterns))
+    runs = past_runs(known, Wanted(None, settings.wanted.patterns))[:limit]
     if as_table:
         from job.commands.history_view import print_runs
 

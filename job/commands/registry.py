@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from job.config.command import Arguments, Command, Invocation
 from job.config.flags import (
     CLUSTER,
@@ -65,17 +67,28 @@ def _plan(call: Invocation) -> int:
 
 
 def _history(call: Invocation) -> int:
+    limit = _limit(call.options.limit)
     if call.options.runs:
         from job.commands.history_runs import history_runs
 
-        return history_runs(call.settings, call.stop, as_table=call.as_table)
+        return history_runs(call.settings, call.stop, as_table=call.as_table, limit=limit)
     from job.commands.history import history
 
     if not call.settings.wanted.patterns:
         from job.domain.errors import UsageError
 
         raise UsageError(["name a STREAM[:TAG], or ask for the runs: --runs"])
-    return history(call.settings, call.stop, as_table=call.as_table, check=call.options.check)
+    return history(call.settings, call.stop, as_table=call.as_table, check=call.options.check, limit=limit)
+
+
+def _limit(text: str | None) -> int | None:
+    from job.config.parsers import integer
+    from job.domain.errors import UsageError
+
+    try:
+        return None if text is None else integer(1, 1_000_000)(text)
+    except ValueError as error:
+        raise UsageError([f"--limit: {error}"]) from error
 
 
 def _rollback(call: Invocation) -> int:
@@ -122,9 +135,16 @@ def _resume(call: Invocation) -> int:
 
 
 def _status(call: Invocation) -> int:
-    from job.status.command import status
+    from job.status.command import status, watch
 
-    return status(call.settings, call.stop, as_table=call.as_table)
+    options = call.options
+    if not options.watch:
+        return status(call.settings, call.stop, as_table=call.as_table, everything=options.all)
+    if not (call.as_table and sys.stdout.isatty()):
+        from job.domain.errors import UsageError
+
+        raise UsageError(["--watch draws on a terminal, as a table"])
+    return watch(call.settings, call.stop, everything=options.all)
 
 
 def _notify(call: Invocation) -> int:
@@ -191,10 +211,15 @@ COMMANDS = (
         "Writes nothing. Each problem comes with a command that fixes it.",
         _status,
         settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *REQUESTS, TIME_ZONE),
+        flags=(
+            Flag("--all", "every tag, problem and run in the tables, however many"),
+            Flag("--watch", "draw it again every few seconds, until Ctrl-C"),
+        ),
         arguments=_GLOBS,
         examples=(
             "import-images status --deployment prod -n packit-prod",
             "import-images status 'packit-*' --output json",
+            "import-images status --watch -n packit-prod",
         ),
         statuses={
             ExitStatus.SUCCESS: "Nothing needs attention.",
@@ -211,6 +236,7 @@ COMMANDS = (
         flags=(
             Flag("--check", "ask which of the images are still in the registry"),
             Flag("--runs", "the runs instead, what each moved, and what was rolled back since"),
+            Flag("--limit", "only the newest images of each tag, or with --runs the newest runs", "N"),
         ),
         arguments=Arguments("globs; without TAG: --deployment, else every tag"),
         examples=(

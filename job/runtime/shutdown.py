@@ -34,6 +34,8 @@ class Stop:
         self.what_ends = ""
         # Whether something else on the terminal shows the notice.
         self.is_notice_shown_elsewhere: Callable[[], bool] = lambda: False
+        # Whether a first Ctrl-C is the usual end, which needs no words.
+        self.is_quiet = False
         self._before_exit: list[Callable[[], None]] = []
         self._notice: str | None = None
         self._signals = 0
@@ -83,7 +85,7 @@ class Stop:
             os._exit(ExitStatus.ABORTED)
 
     def _tell(self, number: int, text: str) -> None:
-        if number != signal.SIGINT or not os.isatty(2):
+        if number != signal.SIGINT or self.is_quiet or not os.isatty(2):
             return
         if self.is_notice_shown_elsewhere():
             self._notice = f"import-images: {text}"

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
 from typing import Any
 
 from job.config.settings import Settings
+from job.domain.errors import ClusterError, StoppedError
+from job.domain.exit_status import ExitStatus
 from job.domain.model import Command
 from job.domain.times import iso
-from job.run.context import IDENTITY_SECONDS
+from job.run.context import IDENTITY_SECONDS, Context
 from job.run.engine import start
 from job.run.session import place
+from job.runtime.clock import SYSTEM
+from job.runtime.progress import SILENT, Progress
 from job.runtime.shutdown import Stop
 from job.status.assess import assess
 from job.status.collect import collect
@@ -19,23 +25,63 @@ from job.status.punctuality import Punctuality, delay_of
 from job.views.documents import hold_document, image_document
 from job.views.output import document, write
 
+WATCH_SECONDS = 5.0
 
-def status(settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    """Show the status; returns 0 where nothing needs attention, as far as could be checked, else 1."""
+
+def status(settings: Settings, stop: Stop, *, as_table: bool, everything: bool = False) -> int:
+    """Show the status; returns 0 where nothing needs attention, as far as could be checked, else 1.
+
+    `everything` leaves nothing out of the tables.
+    """
     with place(settings, stop) as where:
-        # As a dry run, so that nothing is written.
-        run = start(where, command=Command.STATUS, dry_run=True, environment=os.environ, progress=where.progress)
-        report = assess(collect(run))
+        report = _read(where, where.progress)
         identity = where.identify(IDENTITY_SECONDS)
     if as_table:
         from job.status.table import print_status
         from job.views.tables import print_identity
 
         write(lambda: print_identity(identity))
-        write(lambda: print_status(report))
+        write(lambda: print_status(report, everything=everything))
     else:
         document("Status", status_document(report))
     return 0 if report.is_well else 1
+
+
+def _read(where: Context, progress: Progress) -> StatusReport:
+    # As a dry run, so that nothing is written.
+    run = start(where, command=Command.STATUS, dry_run=True, environment=os.environ, progress=progress)
+    return assess(collect(run))
+
+
+def watch(settings: Settings, stop: Stop, *, everything: bool) -> int:
+    """Draw the status again and again until Ctrl-C, which returns 0.
+
+    Raises:
+        ImportImagesError: the first read failed; a later one that fails is shown instead.
+        StoppedError: stopped by something else than Ctrl-C.
+    """
+    from job.status.screen import Screen
+
+    stop.is_quiet = True
+    try:
+        with place(settings, stop) as where:
+            report = _read(where, where.progress)
+            where.progress.end()
+            screen = Screen(sys.stdout, everything=everything)
+            problem: str | None = None
+            while not stop:
+                write(functools.partial(screen.draw, report, where.identify(0.0), problem, WATCH_SECONDS))
+                SYSTEM.pause(WATCH_SECONDS, where.stopping)
+                if not stop:
+                    try:
+                        report, problem = _read(where, SILENT), None
+                    except ClusterError as error:
+                        problem = str(error)
+    except StoppedError:
+        pass
+    if stop.reason == "SIGINT":
+        return ExitStatus.SUCCESS
+    raise StoppedError(f"stopped by {stop.reason}")
 
 
 def status_document(report: StatusReport) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -47,22 +47,36 @@ _OUTCOMES = {Outcome.SUCCESS: "green", Outcome.FROZEN: "dim", RUNNING: "", Outco
 _URGENCY = (State.FAILED, State.UNKNOWN, State.HELD, State.BEHIND, State.CURRENT, State.SKIPPED)
 
 
-def print_status(report: StatusReport, file: TextIO | None = None) -> None:
-    """Write the status; the first line sums it up."""
-    console = console_for(file or sys.stdout)
+class Most(NamedTuple):
+    """How many tags (and workloads), problems and runs are shown."""
+
+    tags: int
+    attention: int
+    runs: int
+
+
+def print_status(report: StatusReport, file: TextIO | None = None, *, everything: bool = False) -> None:
+    """Write the status; the first line sums it up. `everything` leaves nothing out, however long it is."""
+    print_page(console_for(file or sys.stdout), report, everything=everything)
+
+
+def print_page(console: Console, report: StatusReport, *, everything: bool) -> None:
+    """See `print_status`."""
+    most = Most(*[len(report.tags) + len(report.attention) + len(report.runs) + len(report.workloads)] * 3)
+    most = most if everything else Most(MOST_TAGS, MOST_ATTENTION, MOST_RUNS)
     console.print(Text(shown(verdict(report)), style="bold green" if report.is_well else "bold red"))
     several = len(report.namespaces) > 1
-    for each in report.attention[:MOST_ATTENTION]:
+    for each in report.attention[: most.attention]:
         _print_attention(console, each, report.now, several=several)
-    if len(report.attention) > MOST_ATTENTION:
-        console.print(Text(f"  and {len(report.attention) - MOST_ATTENTION} more; all of them: --output json"))
+    if len(report.attention) > most.attention:
+        console.print(Text(f"  and {len(report.attention) - most.attention} more; all of them: --all"))
     if not report.is_well:
         _print_wrapped(console, f"Tags: {counts(report) or 'none'}.", "  ", "bold")
     console.print()
     for namespace in report.namespaces:
-        _print_tags(console, namespace, report, several=several)
-    _print_runs(console, report, several=several)
-    _print_workloads(console, report)
+        _print_tags(console, namespace, report, most.tags, several=several)
+    _print_runs(console, report, most.runs, several=several)
+    _print_workloads(console, report, most.tags)
     for unknown in report.unknown:
         where = f"{unknown.namespace}: " if unknown.namespace else ""
         _print_wrapped(console, f"? {where}{unknown.message}", "  ", "yellow")
@@ -88,7 +102,7 @@ def _print_command(console: Console, text: str) -> None:
         console.print(Text(line, style="bold"), soft_wrap=True)
 
 
-def _print_tags(console: Console, namespace: str, report: StatusReport, *, several: bool) -> None:
+def _print_tags(console: Console, namespace: str, report: StatusReport, most: int, *, several: bool) -> None:
     own_tags = sorted(
         (tag for tag in report.tags if tag.name.namespace == namespace),
         key=lambda tag: (_URGENCY.index(tag.state), natural(str(tag.name))),
@@ -96,15 +110,15 @@ def _print_tags(console: Console, namespace: str, report: StatusReport, *, sever
     if not own_tags:
         return
     shown_tags = own_tags
-    if len(report.tags) > MOST_TAGS:
-        shown_tags = [tag for tag in own_tags if tag.state not in (State.CURRENT, State.SKIPPED)][:MOST_TAGS]
+    if len(report.tags) > most:
+        shown_tags = [tag for tag in own_tags if tag.state not in (State.CURRENT, State.SKIPPED)][:most]
     if several:
         console.print(Text(namespace, style="bold underline"))
     if shown_tags:
         rows = [(tag, _STYLES[tag.state]) for tag in shown_tags]
         console.print(table_of(tag_columns(report.now), rows, console.width))
     if len(shown_tags) < len(own_tags):
-        console.print(Text(f"{len(own_tags) - len(shown_tags)} more; all of them: --output json", style="dim"))
+        console.print(Text(f"{len(own_tags) - len(shown_tags)} more; all of them: --all", style="dim"))
     for tag in shown_tags:
         if tag.hold:
             more = f"; {tag.message}" if tag.message else ""
@@ -119,7 +133,7 @@ def natural(text: str) -> tuple[tuple[int, int, str], ...]:
     return tuple((0, int(part), "") if part.isdigit() and part.isascii() else (1, 0, part) for part in parts)
 
 
-def _print_runs(console: Console, report: StatusReport, *, several: bool) -> None:
+def _print_runs(console: Console, report: StatusReport, most: int, *, several: bool) -> None:
     for each in report.schedules:
         _print_wrapped(console, _describe_schedule(each, report.now, several=several), "  ")
     silent = {each.namespace for each in report.unknown if each.part == "schedule"}
@@ -131,7 +145,7 @@ def _print_runs(console: Console, report: StatusReport, *, several: bool) -> Non
     if lonely:
         names = ", ".join(lonely[:5]) + (" and others" if len(lonely) > 5 else "")
         _print_wrapped(console, f"Next run: not known; there is no CronJob of import-images in {names}.", "  ")
-    runs = _last_runs(report.runs, 1 if several else MOST_RUNS)
+    runs = _last_runs(report.runs, 1 if several and most == MOST_RUNS else most)
     if not runs:
         if {each.namespace for each in report.unknown if each.part == "journal"} != set(report.namespaces):
             console.print(Text("The journal has no runs.", style="dim"))
@@ -171,7 +185,7 @@ def _describe_schedule(each: Punctuality, now: datetime, *, several: bool) -> st
     return f"Next run: {due} ({whose}).{last}"
 
 
-def _print_workloads(console: Console, report: StatusReport) -> None:
+def _print_workloads(console: Console, report: StatusReport, most: int) -> None:
     workloads = report.workloads
     healthy = [workload for workload in workloads if workload.result is RolloutResult.HEALTHY]
     if not workloads:
@@ -183,7 +197,7 @@ def _print_workloads(console: Console, report: StatusReport) -> None:
     others = [workload for workload in workloads if workload.result is not RolloutResult.HEALTHY]
     if not others:
         return
-    rows = [(each, "" if each.result in (None, RolloutResult.PAUSED) else "red") for each in others[:MOST_TAGS]]
+    rows = [(each, "" if each.result in (None, RolloutResult.PAUSED) else "red") for each in others[:most]]
     console.print(table_of(workload_columns(report), rows, console.width))
-    if len(others) > MOST_TAGS:
-        console.print(Text(f"{len(others) - MOST_TAGS} more; all of them: --output json", style="dim"))
+    if len(others) > most:
+        console.print(Text(f"{len(others) - most} more; all of them: --all", style="dim"))

@@ -120,3 +120,27 @@ def test_a_bad_image_from_plan_to_rollback(sandbox: Sandbox, columns: int) -> No
 def fits(page: str, columns: int) -> None:
     """Assert that no line of a table is wider than the terminal."""
     assert max(map(len, page.splitlines()), default=0) <= columns, page
+
+
+@pytest.mark.parametrize("columns", WIDTHS, ids=str)
+def test_the_status_is_drawn_again_until_ctrl_c(place: Place, columns: int) -> None:
+    place.imported("app", "old")
+    with typed(place, "status", "--watch", columns=columns) as shown:
+        shown.until("Every 5 s; Ctrl-C ends")
+        shown.until("1 current")
+        place.push("app", "new")
+        shown.until("1 behind")
+        shown.type(CTRL_C)
+        status, rest = shown.end()
+    assert status == 0, rest
+    assert "stopping" not in rest
+    fits(rest, columns)
+
+
+@pytest.mark.parametrize("arguments", [("--output", "json"), ()], ids=["json", "pipe"])
+def test_what_is_no_terminal_cannot_be_watched(place: Place, arguments: tuple[str, ...]) -> None:
+    place.imported("app")
+    done = place.run("status", "--watch", *(arguments or ("--output", "table")))
+    assert done.status == 2
+    assert "--watch draws on a terminal" in done.stderr
+    assert place.requests() == []

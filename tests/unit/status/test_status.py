@@ -569,7 +569,7 @@ class TestScreen:
         many = [current(f"s{number}") for number in range(MOST_TAGS)]
         text = shown(stand(*many, tag_result("web")))
         assert "web:prod" in text and "s1:prod" not in text
-        assert f"{MOST_TAGS} more; all of them: --output json" in text
+        assert f"{MOST_TAGS} more; all of them: --all" in text
 
     def test_several_namespaces_are_told_apart(self) -> None:
         tags = [TagFacts(failed("web")), TagFacts(failed("web", namespace="other"))]
