@@ -133,7 +133,7 @@ docs: $(VENV)/.docs ## the documentation as a site, in build/site; a broken link
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "open build/site/index.html"
 
-docs-tables: $(VENV)/.tests ## write the reference tables in docs/ from the code
+docs-tables: $(VENV)/.tests ## write the reference tables and man pages in docs/ from the code
 	@$(BIN)/python -m docs.tools.tables
 
 clean: ## remove the virtual environment and caches

@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from job.domain.errors import ImportImagesError, UsageError
     from job.runtime.logs import log_defect, set_up
 
-    set_up()
+    set_up(logging.DEBUG if options.verbose else logging.WARNING if options.quiet else logging.INFO)
     try:
         status = _call(command, options, stop)
         # Collecting garbage at exit would take a pod's 100m of CPU a second.

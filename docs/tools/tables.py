@@ -20,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from docs.tools import texts
+from docs.tools import man, texts
 from job import cli
 from job.commands import registry
 from job.config import flags
@@ -294,7 +294,7 @@ def main() -> int:
             page.write_text(new, encoding="utf-8")
             print(f"{page.relative_to(ROOT)}: written")
     ALERT_WORDS.write_text(alert_words(), encoding="utf-8")
-    return 0
+    return man.main()
 
 
 if __name__ == "__main__":

@@ -106,6 +106,9 @@ class Command(NamedTuple):
             parser.add_argument("patterns", nargs=about.nargs, metavar=about.metavar, help=about.help)
         formats = ", ".join(self.formats)
         parser.add_argument("-o", "--output", metavar="FORMAT", help=f"{formats} (default table; in a pod json)")
+        amount = parser.add_mutually_exclusive_group()
+        amount.add_argument("-v", "--verbose", action="store_true", help="log more: each change of a rollout, defects")
+        amount.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors; no progress")
         for flag in self.flags:
             flag.add(parser)
         for title, section in SECTIONS.items():

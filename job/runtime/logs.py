@@ -86,14 +86,17 @@ def _in_thread(problem: threading.ExceptHookArgs) -> None:
     log_defect("internal error", problem.exc_value or problem.exc_type())
 
 
-def set_up() -> None:
-    """Send the program's log lines to stderr. Those of libraries stay away: they may repeat URLs and headers."""
+def set_up(level: int = logging.INFO) -> None:
+    """Send the program's log lines of that level and above to stderr.
+
+    Those of libraries stay away: they may repeat URLs and headers.
+    """
     handler = _Handler(sys.stderr)
     handler.setFormatter(_Json() if in_container() else _Plain())
     logger = logging.getLogger("job")
     logger.handlers[:] = [handler]
     logger.propagate = False
-    logger.setLevel(logging.INFO)
+    logger.setLevel(level)
     if not logging.getLogger().handlers:
         logging.getLogger().addHandler(logging.NullHandler())
     threading.excepthook = _in_thread

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import signal
 from collections.abc import Iterator
@@ -259,3 +260,16 @@ def test_completion_is_code_for_the_shell(shell: str, capsys: pytest.CaptureFixt
     assert ends_with("completion", shell) == 0
     assert "import-images" in capsys.readouterr().out
     assert ends_with("completion", "tcsh") == 2
+
+
+def test_verbose_and_quiet_exclude_each_other_and_every_command_has_them(capsys: pytest.CaptureFixture[str]) -> None:
+    assert ends_with("status", "-v", "-q") == 2
+    assert "not allowed with" in capsys.readouterr().err
+    for command in COMMANDS.values():
+        assert "--quiet" in command.parser().format_help()
+
+
+@pytest.mark.parametrize(("flag", "level"), [("-v", logging.DEBUG), ("-q", logging.WARNING), ("", logging.INFO)])
+def test_how_much_is_logged(flag: str, level: int) -> None:
+    ends_with("explain", "pinned", *filter(None, [flag]))
+    assert logging.getLogger("job").level == level

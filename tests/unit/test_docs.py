@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from docs.tools import tables
+from docs.tools import man, tables
 from job import cli
 from job.config import flags
 from job.domain.model import Rollout, RolloutResult, TagName
@@ -32,6 +32,12 @@ def name_of(page: Path) -> str:
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_tables_are_as_the_code_is_now(page: Path) -> None:
     assert TEXTS[page] == tables.refreshed(TEXTS[page]), "run `make docs-tables`"
+
+
+def test_man_pages_are_fresh() -> None:
+    assert {path.name: path.read_text(encoding="utf-8") for path in man.FOLDER.glob("*.1")} == man.pages(), (
+        "run `make docs-tables`"
+    )
 
 
 def test_what_explain_knows_of_alerts_is_fresh() -> None:
