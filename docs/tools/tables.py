@@ -29,7 +29,7 @@ from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.domain.exit_status import ExitStatus
 from job.domain.model import Blame, Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.imagestreams.api_types import REVISION_LABELS, VERSION_LABELS
-from job.publish import metrics
+from job.publish import metric_families
 from job.status.model import Problem, State
 from manifests.dashboards.expressions import ON_REASON
 from tests.faults.figures import figures
@@ -135,7 +135,7 @@ def problems() -> str:
 
 def families() -> str:
     """Every metric: name without the prefix, labels and help text."""
-    rows = ((_code(family.name), ", ".join(family.labels), family.help) for family in metrics.FAMILIES)
+    rows = ((_code(family.name), ", ".join(family.labels), family.help) for family in metric_families.FAMILIES)
     return table(("Name", "Labels", "Meaning"), rows)
 
 

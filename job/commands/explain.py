@@ -106,7 +106,7 @@ def all_entries() -> Iterator[Entry]:
         yield Entry(setting.name, "setting", text)
         if setting.flag:
             yield Entry(setting.flag.removeprefix("--"), "flag", text)
-    from job.publish.metrics import FAMILIES
+    from job.publish.metric_families import FAMILIES
 
     for family in FAMILIES:
         labels = f" Labels: {', '.join(family.labels)}." if family.labels else ""

@@ -14,8 +14,9 @@ from job.config import parsers
 from job.config.flags import Setting
 from job.config.formats import Format
 from job.domain.errors import UsageError
-from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout, Shard
+from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout
 from job.domain.schedule import Window
+from job.domain.scope import Shard
 from job.domain.secrets import SECRETS
 from job.domain.selection import Pattern, Wanted
 from job.domain.suggestions import did_you_mean

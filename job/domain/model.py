@@ -30,6 +30,7 @@ from job.domain.enums import (
     TriggerKind,
     member,
 )
+from job.domain.scope import Shard
 
 __all__ = (
     "Blame", "By", "Client", "Command", "Explained", "GatewayKind", "NotifyOn", "OnBadRollout", "Outcome", "Reason",
@@ -239,30 +240,6 @@ class BadRollout:
     def key(self) -> tuple[str, str, str]:
         """Which workload."""
         return self.namespace, self.kind, self.name
-
-
-@dataclass(frozen=True, slots=True)
-class Shard:
-    """The share of a run that is one of several: `index` counts from 0."""
-
-    index: int
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a run imports in a namespace: one deployment's tags or any (None), all streams (None) or a share."""
-
-    deployment: str | None = None
-    shard: Shard | None = None
-
-    def overlaps(self, other: Scope) -> bool:
-        """Whether both may import the same tag."""
-        if None not in (self.deployment, other.deployment) and self.deployment != other.deployment:
-            return False
-        if self.shard is None or other.shard is None or self.shard.count != other.shard.count:
-            return True
-        return self.shard.index == other.shard.index
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from job.domain.holds import hold_of
-from job.domain.model import ANNOTATION_PREFIX, Shard, Skip, Stream, Tag
+from job.domain.model import ANNOTATION_PREFIX, Skip, Stream, Tag
+from job.domain.scope import Shard
 from job.domain.sources import alias_target, copied_from
 
 SKIP_ANNOTATION = f"{ANNOTATION_PREFIX}skip"

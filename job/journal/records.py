@@ -11,18 +11,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from job.domain.model import (
-    BadRollout,
-    Command,
-    ImageFacts,
-    Outcome,
-    Report,
-    Result,
-    Scope,
-    Shard,
-    TagResult,
-    TriggerKind,
-)
+from job.domain.model import BadRollout, Command, ImageFacts, Outcome, Report, Result, TagResult, TriggerKind
+from job.domain.scope import Scope, Shard
 from job.domain.selection import in_share
 
 MOST_RUNS = 50

@@ -16,7 +16,7 @@ import ijson
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
-from job.publish.metrics import BY_NAME, PREFIX, Past
+from job.publish.metric_families import BY_NAME, PREFIX, Past
 
 # Of an answer; a gateway may hold the metrics of many other jobs.
 MOST_BYTES = 256 * 1024 * 1024

@@ -1,15 +1,13 @@
-"""A report as metrics: the one place that knows their names, labels and meanings.
+"""A report as metrics, in the text exposition format.
 
-A Pushgateway keeps what it was last given, so a push replaces the whole group of a namespace; what a run did not learn
-(the last success of a tag that failed now, tags it did not check) is carried over from the `Past`.
+A push replaces the whole group of a namespace, so a run that was narrowed, or did not see the namespace's tags, carries
+over what an earlier push left.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
 from typing import cast
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
@@ -17,203 +15,20 @@ from prometheus_client import Counter as CounterMetric
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from job import VERSION
-from job.domain.model import Command, Outcome, Report, Result, RolloutResult, TagResult, TriggerKind
+from job.domain.model import Command, Outcome, Report, Result, RolloutResult, TriggerKind
 from job.domain.secrets import SECRETS
 from job.domain.text import writable
-
-PREFIX = "import_images_"
-TAG = ("stream", "tag")
-WORKLOAD = ("kind", "name")
-BAD_ROLLOUT = "rollout_bad_timestamp_seconds"
-Values = Mapping[tuple[str, ...], float]
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What an earlier push left: values by family (without prefix) and by label values in the family's order."""
-
-    families: Mapping[str, Values] = field(default_factory=dict)
-    # Workloads (kind, name) whose rollout is still bad after this run; None where the journal is not known.
-    bad_rollouts: frozenset[tuple[str, ...]] | None = None
-
-    def of(self, name: str) -> Values:
-        """The values of one family."""
-        return self.families.get(name, {})
-
-    def over(self, other: Past) -> Past:
-        """This past, and what only the other one knows."""
-        names = {*self.families, *other.families}
-        return Past({name: {**other.of(name), **self.of(name)} for name in names}, self.bad_rollouts)
-
-
-# A tag's samples in one family: label values after stream and tag, and the value.
-Samples = Iterable[tuple[tuple[str, ...], float]]
-
-
-NOTIFICATIONS = "notifications"
-
-
-@dataclass(frozen=True, slots=True)
-class Family:
-    """One metric family: its name without the prefix, its HELP text and its labels.
-
-    `of_tag` makes its samples of one tag, from the tag's result, the time (Unix seconds) the run ended, and the past;
-    None where the family belongs to the run.
-    """
-
-    name: str
-    help: str
-    labels: tuple[str, ...] = ()
-    of_tag: Callable[[TagResult, float, Past], Samples] | None = None
-
-
-def _one(value: float | None) -> Samples:
-    return () if value is None else (((), value),)
-
-
-def _unix(time: datetime | None) -> Samples:
-    return () if time is None else (((), time.timestamp()),)
-
-
-def _failure(tag: TagResult) -> Samples:
-    return (((str(tag.reason),), 1),) if tag.result is Result.FAILED else ()
-
-
-def _failed_runs(tag: TagResult, past: Past) -> Samples:
-    before = past.of("tag_failed_runs").get((tag.stream, tag.tag), 0)
-    if not tag.was_tried:
-        return _one(before or None)
-    return _one(before + 1 if tag.result is Result.FAILED else None)
-
-
-def _image(tag: TagResult) -> Samples:
-    return () if tag.after is None else (((tag.after.digest, tag.after.revision or "", tag.source or ""), 1),)
-
-
-def _last_success(tag: TagResult, finished: float, past: Past) -> Samples:
-    if tag.result in (Result.UPDATED, Result.UNCHANGED):
-        return _one(finished)
-    return _one(past.of("tag_last_success_timestamp_seconds").get((tag.stream, tag.tag)))
-
-
-FAMILIES: tuple[Family, ...] = (
-    Family("build_info", "1; the version of import-images that ran last.", ("version",)),
-    Family("last_run_timestamp_seconds", "When the last run ended. Older than the schedule: check the CronJob."),
-    Family(
-        "last_success_timestamp_seconds",
-        "When a run last ended with outcome success. Older than the last run: see run_outcome and tag_failure.",
-    ),
-    Family("run_duration_seconds", "How long the last run took."),
-    Family("run_outcome", "1 for the outcome of the last run, 0 for the others.", ("outcome",)),
-    Family("tags", "How many tags ended with each result in the last run.", ("result",)),
-    Family("api_requests", "Requests of the last run to the API by HTTP status; none: no answer.", ("code",)),
-    Family("retries", "Retries of the last run, by the reason of the failure before.", ("reason",)),
-    Family(
-        "next_run_timestamp_seconds",
-        "When the CronJob is due next. Absent: suspended, or its schedule is not known.",
-    ),
-    Family(
-        "start_delay_seconds",
-        "How late the last scheduled run started. Absent: the last run was not a scheduled one.",
-    ),
-    Family(
-        "tag_result",
-        "1; the result of the tag in the last run that selected it.",
-        (*TAG, "result"),
-        lambda tag, finished, past: (((tag.result,), 1),),
-    ),
-    Family(
-        "tag_failure",
-        "1; why the tag failed in the last run. Absent: it did not.",
-        (*TAG, "reason"),
-        lambda tag, finished, past: _failure(tag),
-    ),
-    Family(
-        "tag_failed_runs",
-        "How many consecutive runs the tag has failed. Absent: the last one did not.",
-        TAG,
-        lambda tag, finished, past: _failed_runs(tag, past),
-    ),
-    Family(
-        "tag_import_seconds",
-        "How long the requests that imported the tag took.",
-        TAG,
-        lambda tag, finished, past: _one(tag.seconds),
-    ),
-    Family(
-        "tag_image_info",
-        "1; the image of the tag: digest, revision (from the image's labels), and the source that it follows.",
-        (*TAG, "digest", "revision", "source"),
-        lambda tag, finished, past: _image(tag),
-    ),
-    Family(
-        "tag_image_created_timestamp_seconds",
-        "When the tag's image was built.",
-        TAG,
-        lambda tag, finished, past: _unix(tag.after.created if tag.after else None),
-    ),
-    Family(
-        "tag_updated_timestamp_seconds",
-        "When the tag got its image.",
-        TAG,
-        lambda tag, finished, past: _unix(tag.after.imported_at if tag.after else None),
-    ),
-    Family(
-        "tag_last_success_timestamp_seconds",
-        "When the tag was last seen to be as the registry has it. Survives failures: old means stale.",
-        TAG,
-        _last_success,
-    ),
-    Family(
-        "tag_held",
-        "1 while a rollback holds the tag; import-images resume releases it.",
-        TAG,
-        lambda tag, finished, past: _one(None if tag.hold is None else 1),
-    ),
-    Family(
-        "tag_hold_start_timestamp_seconds",
-        "Since when the tag is held.",
-        TAG,
-        lambda tag, finished, past: _unix(tag.hold.at if tag.hold else None),
-    ),
-    Family(
-        "tag_hold_end_timestamp_seconds",
-        "Until when the tag is held. Absent: until import-images resume.",
-        TAG,
-        lambda tag, finished, past: _unix(tag.hold.until if tag.hold else None),
-    ),
-    Family(
-        "tag_rollback_targets",
-        "Earlier images of the tag that the registry still has (CHECK_HORIZON). Below 2: soon nothing to roll back to.",
-        TAG,
-        lambda tag, finished, past: _one(tag.rollback_targets),
-    ),
-    Family(
-        "rollout_healthy",
-        "1 if the workload became healthy with what a run imported, else 0; see the report, or import-images status.",
-        WORKLOAD,
-    ),
-    Family("rollout_seconds", "How long the workload's rollout was watched in the last run.", WORKLOAD),
-    Family(
-        NOTIFICATIONS, "Messages of the last run, by whether the service took them. Absent: it sent none.", ("result",)
-    ),
-    Family(
-        BAD_ROLLOUT,
-        "When the workload was first seen not to be healthy with the image of the tag; result says why. Absent: it is.",
-        (*WORKLOAD, *TAG, "result"),
-    ),
-)
-BY_NAME = {family.name: family for family in FAMILIES}
-# What a run that changed nothing else may still say.
-RUN_FAMILIES = ("last_run_timestamp_seconds", "run_duration_seconds", "run_outcome")
-# What a full run has to know of the past; a narrowed one has to know all of it.
-CARRIED_FAMILIES = frozenset(
-    {
-        "last_success_timestamp_seconds",
-        "next_run_timestamp_seconds",
-        "tag_last_success_timestamp_seconds",
-        "tag_failed_runs",
-    }
+from job.publish.metric_families import (
+    BAD_ROLLOUT,
+    BY_NAME,
+    FAMILIES,
+    NOTIFICATIONS,
+    PREFIX,
+    TAG,
+    WORKLOAD,
+    Family,
+    Past,
+    Values,
 )
 
 

@@ -13,10 +13,11 @@ from dataclasses import replace
 
 from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
-from job.domain.model import BadRollout, Shard, TriggerKind
+from job.domain.model import BadRollout, TriggerKind
+from job.domain.scope import Shard
 from job.journal.records import Journal, bad_rollouts_after, belongs_to, group_key, is_superseded
 from job.journal.store import JournalStore
-from job.publish.metrics import Past
+from job.publish.metric_families import Past
 from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, push
 from job.publish.sink import Publication
 

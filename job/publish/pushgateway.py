@@ -19,22 +19,13 @@ from urllib3.response import BaseHTTPResponse
 
 from job.config.settings import GatewaySettings
 from job.domain.addresses import is_overheard
-from job.domain.model import Command, Outcome, Reason, Report, Result, Shard, Skip, TriggerKind
+from job.domain.model import Command, Outcome, Reason, Report, Result, Skip, TriggerKind
 from job.domain.retries import backoff
+from job.domain.scope import Shard
 from job.domain.text import clean
 from job.publish.gateway_answer import AnswerError, past_from
-from job.publish.metrics import (
-    BY_NAME,
-    CARRIED_FAMILIES,
-    RUN_FAMILIES,
-    Family,
-    Past,
-    Values,
-    exposition,
-    increments,
-    notification_increments,
-    notifications,
-)
+from job.publish.metric_families import BY_NAME, CARRIED_FAMILIES, RUN_FAMILIES, Family, Past, Values
+from job.publish.metrics import exposition, increments, notification_increments, notifications
 
 log = logging.getLogger(__name__)
 

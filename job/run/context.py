@@ -19,8 +19,9 @@ from typing import TypeVar
 from job.cluster import NAMESPACES, Cluster
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
-from job.domain.model import Command, Identity, Outcome, Reason, Report, Rollout, RunError, Scope, TagResult, Tally
+from job.domain.model import Command, Identity, Outcome, Reason, Report, Rollout, RunError, TagResult, Tally
 from job.domain.outcome import overall
+from job.domain.scope import Scope
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
 from job.journal.records import RunRecord

@@ -19,7 +19,8 @@ from typing import Any
 from job.cluster import LEASES, Cluster
 from job.domain.durations import describe
 from job.domain.errors import ClusterError
-from job.domain.model import Reason, RetryClass, Scope, Shard
+from job.domain.model import Reason, RetryClass
+from job.domain.scope import Scope, Shard
 from job.domain.times import iso, parse_time
 from job.runtime.clock import SYSTEM, Clock
 from job.runtime.progress import SILENT, Progress

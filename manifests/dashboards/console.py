@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from job.publish.metrics import PREFIX
+from job.publish.metric_families import PREFIX
 from manifests.dashboards.expressions import SELECTION
 from manifests.dashboards.grafana import name
 from manifests.dashboards.model import Board, Colour, Graph, Panel, Stat, Table, Text, Timeline, Unit, Value, Variable

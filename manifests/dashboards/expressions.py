@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import reduce
 
 from job.domain.model import Outcome, Reason
-from job.publish.metrics import PREFIX
+from job.publish.metric_families import PREFIX
 
 SELECTION = "@selection@"
 GROUP = ("stream_namespace", "deployment")

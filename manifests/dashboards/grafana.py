@@ -14,7 +14,7 @@ from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
-from job.publish.metrics import PREFIX
+from job.publish.metric_families import PREFIX
 from manifests.dashboards.expressions import SELECTION
 from manifests.dashboards.model import (
     Board,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from job.publish.metrics import PREFIX
+from job.publish.metric_families import PREFIX
 from manifests.dashboards.console import SCALES, SHORT
 from manifests.dashboards.expressions import SELECTION
 from manifests.dashboards.model import (

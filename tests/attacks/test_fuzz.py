@@ -26,7 +26,7 @@ from job.cluster.headers import retry_after, unix_time
 from job.cluster.oc.output import answers, refusal
 from job.domain.errors import ClusterError, ImportImagesError, UsageError
 from job.domain.holds import hold_of, is_over, without_annotation
-from job.domain.model import Scope, Shard
+from job.domain.scope import Scope, Shard
 from job.domain.selection import Wanted, choose
 from job.domain.text import clean
 from job.imagestreams.api_types import applied_by, facts_from, import_problem, items_of, reference_of, stream_from
@@ -36,7 +36,7 @@ from job.promote.config_file import config_from
 from job.promote.forge import github_checks, gitlab_checks, release_note
 from job.promote.git import parse_version, summarize
 from job.publish.gateway_answer import AnswerError, past_from
-from job.publish.metrics import BY_NAME
+from job.publish.metric_families import BY_NAME
 from job.run.lease import _seen
 from job.workloads.cronjob import cron_job_from
 from job.workloads.health import health

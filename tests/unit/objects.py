@@ -14,20 +14,8 @@ from typing import Any
 
 from job.cluster import Resource
 from job.domain.errors import ClusterError
-from job.domain.model import (
-    By,
-    Command,
-    Image,
-    Outcome,
-    Reason,
-    Report,
-    Result,
-    RunError,
-    Shard,
-    Skip,
-    TagResult,
-    TriggerKind,
-)
+from job.domain.model import By, Command, Image, Outcome, Reason, Report, Result, RunError, Skip, TagResult, TriggerKind
+from job.domain.scope import Shard
 from job.runtime.clock import Clock
 
 JSON = dict[str, Any]

@@ -16,29 +16,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from job.domain.failures import of_http, of_image
 from job.domain.holds import ANNOTATION, Terms, freed_reference, held_reference, hold_of, is_over
-from job.domain.model import (
-    Image,
-    ImageFacts,
-    Item,
-    Outcome,
-    Reason,
-    Result,
-    RetryClass,
-    Scope,
-    Shard,
-    Skip,
-    Source,
-    Stream,
-    Tag,
-)
+from job.domain.model import Image, ImageFacts, Item, Outcome, Reason, Result, RetryClass, Skip, Source, Stream, Tag
 from job.domain.schedule import Schedule, frozen_at, parse_windows
+from job.domain.scope import Scope, Shard
 from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import reference_of, stream_from
 from job.imagestreams.import_requests import import_of, put_of
 from job.journal.encoding import MOST_BYTES, decode, encode
 from job.journal.records import Journal, RunRecord, TagRecord, finish_run, start_run
-from job.publish.metrics import PREFIX, Past, exposition, increments
+from job.publish.metric_families import PREFIX, Past
+from job.publish.metrics import exposition, increments
 from tests.unit.reports import NAMESPACE, report_of, tag_result
 
 # Any text that a JSON string can hold, halves of characters included.

@@ -14,7 +14,7 @@ from typing import Any
 
 from job.config.settings import GatewaySettings
 from job.domain.model import Hold, Image, Outcome, Report, TagResult, Tally
-from job.publish.metrics import Past
+from job.publish.metric_families import Past
 from job.publish.pushgateway import Gateway, push
 from tests.sandbox.client import Sandbox
 from tests.support.place import Place

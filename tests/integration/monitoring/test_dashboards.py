@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from job.domain.model import Outcome, Reason, Result
-from job.publish.metrics import FAMILIES, PREFIX
+from job.publish.metric_families import FAMILIES, PREFIX
 from manifests.dashboards import grafana
 from manifests.dashboards.board import BOARD
 from manifests.dashboards.columns import OUTCOMES, RESULTS

@@ -8,7 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from job.domain.model import Outcome, Report, Rollout, RolloutResult, TagName
-from job.publish.metrics import FAMILIES, PREFIX, Past, exposition, increments, notifications
+from job.publish.metric_families import FAMILIES, PREFIX, Past
+from job.publish.metrics import exposition, increments, notifications
 from tests.unit.reports import NAMESPACE, failed, held, report_of, tag_result
 
 UNTIL = datetime(2026, 12, 1, tzinfo=UTC)

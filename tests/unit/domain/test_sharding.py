@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from job.config.settings import read_settings
 from job.domain.errors import UsageError
-from job.domain.model import Shard
+from job.domain.scope import Shard
 from job.domain.selection import in_share
 
 names = st.text(min_size=1, max_size=60)

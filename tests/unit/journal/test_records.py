@@ -23,13 +23,12 @@ from job.domain.model import (
     Rollout,
     RolloutResult,
     RunError,
-    Scope,
-    Shard,
     Skip,
     Stage,
     TagName,
     TagResult,
 )
+from job.domain.scope import Scope, Shard
 from job.journal.encoding import MOST_BYTES, PACKED_KEY, PLAIN_KEY, decode, encode
 from job.journal.records import MOST_RUNS, RUNNING, Journal, RunRecord, TagRecord, finish_run, start_run
 from job.publish.push import past_of

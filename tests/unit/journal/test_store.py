@@ -10,7 +10,7 @@ import pytest
 
 from job.cluster import CONFIG_MAPS
 from job.domain.errors import ClusterError
-from job.domain.model import Scope
+from job.domain.scope import Scope
 from job.journal.encoding import NAME, decode
 from job.journal.records import Journal, RunRecord, finish_run, start_run
 from job.journal.store import JournalStore

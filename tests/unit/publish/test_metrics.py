@@ -26,17 +26,8 @@ from job.domain.model import (
     TagResult,
     Tally,
 )
-from job.publish.metrics import (
-    CARRIED_FAMILIES,
-    FAMILIES,
-    PREFIX,
-    RUN_FAMILIES,
-    TAG,
-    Past,
-    Values,
-    exposition,
-    increments,
-)
+from job.publish.metric_families import CARRIED_FAMILIES, FAMILIES, PREFIX, RUN_FAMILIES, TAG, Past, Values
+from job.publish.metrics import exposition, increments
 from tests.unit.reports import (
     FINISHED,
     NAMESPACE,

@@ -14,7 +14,8 @@ import pytest
 from job.cluster import CONFIG_MAPS, EVENTS, LEASES
 from job.config.settings import Settings
 from job.domain.involved import Involved
-from job.domain.model import Command, Outcome, Reason, Report, RunError, Scope, Shard, Stage, TriggerKind
+from job.domain.model import Command, Outcome, Reason, Report, RunError, Stage, TriggerKind
+from job.domain.scope import Scope, Shard
 from job.domain.selection import Pattern, Wanted
 from job.journal.encoding import NAME, decode
 from job.journal.records import Journal, RunRecord, TagRecord, group_key, is_superseded

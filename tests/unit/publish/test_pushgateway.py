@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from job.config.settings import GatewaySettings, read_settings
 from job.domain.model import Outcome, Reason, Report, RunError, Stage
-from job.publish.metrics import PREFIX, RUN_FAMILIES
+from job.publish.metric_families import PREFIX, RUN_FAMILIES
 from job.publish.pushgateway import Gateway, push
 from tests.unit.reports import FINISHED, NAMESPACE, failed, report_of, tag_result, unlisted
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from job.cluster import LEASES
 from job.domain.errors import ClusterError
-from job.domain.model import Scope, Shard
+from job.domain.scope import Scope, Shard
 from job.run.lease import LEASE_SECONDS, RENEW_SECONDS, SCOPE_ANNOTATION, Holder, Lock, LockedError, lease_name
 from job.run.lease_keeper import Keeper
 from job.runtime.clock import Clock

@@ -28,7 +28,8 @@ from job.domain.model import (
     TagResult,
     Tally,
 )
-from job.publish.metrics import BY_NAME, PREFIX, Past, exposition
+from job.publish.metric_families import BY_NAME, PREFIX, Past
+from job.publish.metrics import exposition
 from tests.unit.reports import report_of
 
 STEP = timedelta(minutes=4)
