@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sys
@@ -21,6 +22,7 @@ from job.run.admission import JournalEntry
 from job.run.context import Run, record_of, report_of
 from job.run.session import Place
 from job.run.waves import Imported
+from job.runtime.background import Background
 from job.views.documents import as_document
 from job.views.output import document, write
 
@@ -105,18 +107,18 @@ def end(
     status = 1 if status == 3 else status
     report = report_of(run, tags, errors, outcomes, status, rollouts)
     where.progress.end()
-    # Published before it is shown, since the reader of stdout may take any time.
-    publish(Publication(run, report, begun.entries, os.environ))
-    _show(report, more, as_table=as_table)
-    for error in errors:
-        log.error("%s", error.message)
-    return status
+    shown = Background(functools.partial(_show, report, more, as_table=as_table), "stdout")
+    publish(Publication(run, report, begun.entries, os.environ, shown=shown))
+    return shown.result()
 
 
-def _show(report: Report, more: Mapping[str, Any], *, as_table: bool) -> None:
+def _show(report: Report, more: Mapping[str, Any], *, as_table: bool) -> int:
     if as_table:
         from job.views.tables import print_report
 
         write(lambda: print_report(report, sys.stdout))
-        return
-    document(report.command.capitalize(), {**more, **as_document(report)})
+    else:
+        document(report.command.capitalize(), {**more, **as_document(report)})
+    for error in report.errors:
+        log.error("%s", error.message)
+    return report.exit_status

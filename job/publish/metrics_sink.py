@@ -16,7 +16,7 @@ SECONDS = 150.0
 
 
 class MetricsSink:
-    """Pushes metrics. The last of the sinks, and without a lock, since a gateway may take its time to answer."""
+    """Pushes metrics, after the report is shown and the lock released, since a gateway may take its time to answer."""
 
     name = "metrics"
     needs_lock = False

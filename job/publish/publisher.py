@@ -16,13 +16,22 @@ from job.publish.journal_entries import JournalSink
 from job.publish.metrics_sink import MetricsSink
 from job.publish.notify_sink import NotifySink
 from job.publish.sink import Publication, Sink
+from job.publish.stdout import StdoutSink
 from job.publish.termination import TerminationSink
 from job.runtime.logs import log_defect
 
 log = logging.getLogger(__name__)
 
-# In this order: first what nothing else could restore. Those that need the lock come before those that do not.
-SINKS: tuple[Sink, ...] = (TerminationSink(), JournalSink(), EventsSink(), MetricsSink(), NotifySink())
+# In this order: first what nothing else could restore, last what another party can delay. Those that need the lock come
+# before those that do not.
+SINKS: tuple[Sink, ...] = (
+    TerminationSink(),
+    JournalSink(),
+    EventsSink(),
+    StdoutSink(),
+    MetricsSink(),
+    NotifySink(),
+)
 SECONDS_AFTER_A_STOP = 12.0
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 from job.domain.model import Report
 from job.run.admission import JournalEntry
 from job.run.context import Run
+from job.runtime.background import Background
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,7 @@ class Publication:
         environment: of the process: where the termination message goes, and the pod's namespace.
         overtaken: the namespaces in whose journal a later run has taken over. What that run publishes is newer.
         released_at: the monotonic time at which the locks were released; None while they are held.
+        shown: shows the report on stdout, and gives the exit status.
     """
 
     run: Run
@@ -30,6 +32,7 @@ class Publication:
     environment: Mapping[str, str] = field(default_factory=dict)
     overtaken: frozenset[str] = frozenset()
     released_at: float | None = None
+    shown: Background[int] | None = None
 
 
 class Sink(Protocol):

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.client import until
+from tests.sandbox.client import Sandbox, until
 from tests.support.place import Ended, Place, ended
 from tests.support.pods import journal, lease
+from tests.support.rights import ROLL_BACK
 from tests.support.tiers import slow
 
 
@@ -112,6 +113,36 @@ def test_a_gateway_that_hangs_costs_nothing_but_metrics(place: Place, file: Path
                 assert process.poll() is None
                 # The next run need not wait for this one.
                 assert place.run().results == {"app:prod": "unchanged"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [(("run",), ("updated", True)), (("rollback", "app", "--yes"), ("rolled_back", False))],
+    ids=["run", "rollback"],
+)
+def test_a_run_killed_while_it_pushes_metrics_has_reported(
+    sandbox: Sandbox, arguments: tuple[str, ...], expected: tuple[str, bool]
+) -> None:
+    """As a gateway's answer that takes all of the memory would end it."""
+    place = Place(sandbox, ROLL_BACK)
+    place.imported("app")
+    new = place.push("app", "two")
+    if arguments != ("run",):
+        place.sandbox.import_tag(place.namespace, "app", "prod")
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        address = f"127.0.0.1:{hanging.getsockname()[1]}"
+        with place.running(*arguments, PUSHGATEWAY_ADDRESS=address) as process:
+            hanging.settimeout(60)
+            with hanging.accept()[0]:
+                process.send_signal(signal.SIGKILL)
+                done = ended(process)
+    assert done.status == -signal.SIGKILL
+    (tag,) = done.report["tags"]
+    assert tag["after"]["digest"] == place.current("app")
+    assert (tag["result"], place.current("app") == new) == expected
+    assert journal(place).runs[0].outcome == "success"
+    assert place.objects("events") != []
+    assert all(not lease(place)["holderIdentity"] for _ in place.objects("coordination.k8s.io/v1/leases"))
 
 
 def test_nobody_reads_the_report_for_a_while(place: Place) -> None:

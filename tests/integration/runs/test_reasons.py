@@ -51,6 +51,17 @@ def test_each_recorded_answer_ends_in_its_reason(place: Place, faulty: str) -> N
     assert {name: {key: tag[key] for key in wanted[name]} for name, tag in done.tags.items()} == wanted
 
 
+def test_each_answer_is_that_of_its_own_tag(place: Place, faulty: str) -> None:
+    """One request asks for both tags, and the first of them fails."""
+    digest = place.push("app", "one")
+    place.stream("app", {"broken": source("denied", faulty), "prod": place.source("app")})
+    done = place.run(DEPLOYMENT="", RETRIES="0")
+    assert len(place.imports()) == 1
+    assert done.results == {"app:broken": "failed forbidden", "app:prod": "updated"}
+    assert done.tags["app:prod"]["after"]["digest"] == digest == place.current("app")
+    assert (done.tags["app:broken"]["after"], place.current("app", "broken")) == (None, None)
+
+
 def test_registry_that_is_blocked_was_never_asked(place: Place) -> None:
     digest = place.push("app", "one")
     assert digest
