@@ -31,5 +31,5 @@ def ours(verb: str, name: TagName, *more: str) -> str:
 
 
 def resuming(name: TagName) -> str:
-    """The command that lets a held tag go."""
+    """The command that releases a held tag."""
     return ours("resume", name)

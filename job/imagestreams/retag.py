@@ -26,7 +26,7 @@ from job.domain.holds import (
 )
 from job.domain.model import Item, Source, Stream, Tag, TagName
 from job.domain.retries import Attempts
-from job.domain.shell import oc
+from job.domain.shell import oc, ours
 from job.domain.text import clean
 from job.imagestreams.api_types import items_of, reference_of, spelt_repository, stream_from
 from job.imagestreams.import_requests import answer_from, import_of
@@ -90,42 +90,47 @@ def roll_back(
     Raises:
         MovedError: the tag has another image than `bad`.
         NotThereError: the registry does not have the image.
-        UncertainError: whether the tag was changed, or an image of the registry came in, is not known.
+        UncertainError: whether the tag was changed, or an image of the registry was imported, is not known.
         ClusterError: the API refused, and nothing was done.
     """
     before: Json = {}
-    ours: str | None = None
-    moved = MovedError(f"{name} was changed by another client while it was rolled back: look again")
+    written: str | None = None
 
     def change(data: Json, stream: Stream, tag: Tag) -> Json:
-        nonlocal before, ours
+        nonlocal before, written
         if tag.current is None or tag.current.digest != bad:
-            now = tag.current.digest if tag.current else "no image"
-            raise MovedError(f"{name} was moved meanwhile, to {now}: nothing was done; look again and decide again")
+            raise _moved(name, f"another client moved it to {tag.current.digest if tag.current else 'no image'} first")
         held = _held(data, stream, tag, target, terms, bad)
-        before, ours = reference_of(data, name.tag) or {}, held["annotations"][ANNOTATION]
+        before, written = reference_of(data, name.tag) or {}, held["annotations"][ANNOTATION]
         return held
 
     def is_ours(stream: Stream, tag: Tag) -> bool:
-        return tag.annotations.get(ANNOTATION) == ours
+        return tag.annotations.get(ANNOTATION) == written
 
     stream = rewrite(cluster, name, change, is_ours, retrier)
     if isinstance(target, str):
         try:
             stream = _import(cluster, name, stream, target, retrier, timeout)
         except ClusterError as error:
-            look = f"look: import-images history {name} -n {name.namespace}"
-            told = f"{name} follows {target} and is held, but whether that came in is not known: {error}; {look}"
-            raise UncertainError(told, error.reason) from error
+            check = f"check it: {ours('history', name)}"
+            doubt = f"{name} is held and follows {target}, but whether that was imported is not known"
+            raise UncertainError(f"{doubt}: {error}; {check}", error.reason) from error
     tag = stream.tag(name.tag)
-    if tag is None or not is_ours(stream, tag):
-        raise moved
-    if hold_of(tag) is not None:
+    if tag is not None and is_ours(stream, tag) and hold_of(tag) is not None:
         return tag
-    if isinstance(target, Item):
-        raise moved
+    if tag is None or not is_ours(stream, tag) or isinstance(target, Item):
+        raise _changed(name)
     _restore(cluster, name, before, is_ours, target, retrier)
     raise NotThereError(f"{name} was restored to what it was before: the registry did not give {target}")
+
+
+def _moved(name: TagName, why: str) -> MovedError:
+    return MovedError(f"{name}: nothing was done, since {why}; check it: {ours('history', name)}")
+
+
+def _changed(name: TagName) -> MovedError:
+    check = ours("history", name)
+    return MovedError(f"{name} was changed by another client while it was rolled back; check it: {check}")
 
 
 def _restore(
@@ -139,13 +144,13 @@ def _restore(
     """Undo a rollback to an image that the registry did not give, whatever signal comes.
 
     Raises:
-        MovedError: another client changed the tag meanwhile.
+        MovedError: another client changed the tag at the same time.
         UncertainError: it could not be undone, or that is not known.
     """
 
     def undo(data: Json, stream: Stream, tag: Tag) -> Json:
         if not is_ours(stream, tag):
-            raise MovedError(f"{name} was changed by another client while it was rolled back: look again")
+            raise _changed(name)
         return before
 
     try:
@@ -174,7 +179,7 @@ def _repair(name: TagName, reference: Json) -> str:
 def _held(data: Json, stream: Stream, tag: Tag, target: Item | str, terms: Terms, bad: str) -> Json:
     reference = reference_of(data, tag.name)
     if reference is None or tag.source is None:
-        raise NotThereError(f"{stream.name}:{tag.name} has no source to come back to later: its images are pushed")
+        raise NotThereError(f"{stream.name}:{tag.name} has no source to return to later: its images are pushed")
     hold = hold_of(tag)
     if isinstance(target, Item):
         source = Source("ImageStreamImage", f"{stream.name}@{target.digest}")
@@ -211,8 +216,8 @@ def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
     The server then begins an import of its own, so that a conflict soon after is normal.
 
     Returns:
-        The stream as it is then, but with the images that its tags had before: what comes in counts as new, also where
-        the server was quicker than an import of ours.
+        The stream as it is then, but with the images that its tags had before: what is imported then counts as new,
+        even if the server was quicker than an import of ours.
 
     Raises:
         NoHoldError: there is no hold on the tag.
@@ -224,13 +229,13 @@ def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
     def change(data: Json, stream: Stream, tag: Tag) -> Json:
         before[:] = [stream]
         if hold_of(tag) is None:
-            over = "; the hold that was on it is over, since the tag was moved" if is_over(tag) else ""
+            over = "; its hold ended when the tag was moved" if is_over(tag) else ""
             raise NoHoldError(f"{name} in {name.namespace} is not held{over}: nothing was done")
         reference = reference_of(data, name.tag)
         freed = freed_reference(reference) if reference else None
         if freed is None:
             advice = f"set its source again: oc tag --source=docker REPOSITORY:TAG {name} -n {name.namespace}"
-            raise NoHoldError(f"the hold on {name} does not tell what was there before; {advice}")
+            raise NoHoldError(f"the hold on {name} does not say what the tag was before; {advice}")
         return freed
 
     after = rewrite(cluster, name, change, lambda stream, tag: hold_of(tag) is None, retrier)

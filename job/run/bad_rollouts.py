@@ -100,7 +100,9 @@ def _roll_back(run: Run, result: TagResult, name: TagName, why: str, by: str | N
         return _by_read(run, result, name, why, error)
     except ImportImagesError as error:
         log.error("%s/%s was not rolled back: %s", name.namespace, name, error)
-        return replace(result, message=f"{why}; not rolled back: {error}")
+        gone = isinstance(error, ClusterError) and error.code == 404
+        after = None if gone else result.after
+        return replace(result, after=after, message=f"{why}; not rolled back: {error}")
     return _rolled_back(result, tag, why)
 
 

@@ -16,10 +16,11 @@ from job.domain.holds import hold_of, is_over, source_before
 from job.domain.model import Hold, Item, Skip, Stream, TagName
 from job.domain.selection import Choice, choose
 from job.domain.times import iso
+from job.imagestreams.api_types import stream_from
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
 from job.imagestreams.retag import release_hold, remove_stale_hold
-from job.imagestreams.rewrite import UncertainError
+from job.imagestreams.rewrite import NoHoldError, UncertainError, read_stream
 from job.run.context import Run
 from job.runtime.pool import gather
 
@@ -71,8 +72,23 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
     for stream, choices in chosen:
         found = freed.get((stream.namespace, stream.name))
         after.append((found.stream, found.choices) if found else (stream, choices))
-        notes |= found.notes if found else {}
+    notes |= _notes_of(ended, freed)
     return Released(after, notes)
+
+
+def _notes_of(
+    ended: Mapping[tuple[str, str], _Ended], freed: Mapping[tuple[str, str], _Freed]
+) -> Mapping[TagName, str]:
+    """Notes on the tags whose holds were to end. Without an answer, the run was stopped while it released them."""
+    notes: dict[TagName, str] = {}
+    for key, each in ended.items():
+        if key in freed:
+            notes |= freed[key].notes
+        else:
+            for tag, why in each.due.items():
+                name = TagName(each.stream.namespace, each.stream.name, tag)
+                notes[name] = f"{why}; whether it was released is not known"
+    return notes
 
 
 def _why_due(run: Run, hold: Hold, answer: Answer | None) -> str | None:
@@ -143,7 +159,20 @@ def _end_holds(run: Run, ended: _Ended) -> _Freed:
                 stream = release_hold(run.cluster, name, run.retrier)
         except ImportImagesError as error:
             notes[name] = _not_released(name, why, error)
-            continue
+            if isinstance(error, ClusterError) and error.code == 404:
+                # It is gone, so there is nothing to report of it.
+                choices = tuple(choice for choice in choices if choice.tag.name != tag)
+            if not isinstance(error, NoHoldError):
+                continue
+            # Another client ended the hold first, so the tag is chosen as any other.
+            try:
+                found = stream_from(read_stream(run.cluster, name, run.retrier))
+            except ImportImagesError as unread:
+                log.warning("%s/%s: the stream was not read again: %s", name.namespace, name, unread)
+                continue
+            if (now := found.tag(tag)) and hold_of(now):
+                continue
+            stream, notes[name], why = found, OVER, None
         if before is not None:
             stream = replace(
                 stream, tags=tuple(replace(each, current=before.get(each.name, each.current)) for each in stream.tags)
@@ -152,7 +181,7 @@ def _end_holds(run: Run, ended: _Ended) -> _Freed:
             before = {each.name: each.current for each in stream.tags}
             notes[name] = f"{why}: released"
             log.info("%s/%s: %s", name.namespace, name, notes[name])
-        # Tags that appeared meanwhile are the next run's.
+        # Tags that appeared since the list are the next run's.
         matched = {choice.tag.name for choice in choices}
         choices = tuple(choice for choice in choose(stream, run.settings.wanted) if choice.tag.name in matched)
     return _Freed(stream, choices, notes)

@@ -18,6 +18,7 @@ from job.domain.model import (
     Hold,
     Identity,
     Image,
+    Reason,
     Report,
     Result,
     Rollout,
@@ -154,14 +155,30 @@ def print_report(report: Report, file: TextIO) -> None:
     if report.rollouts:
         console.print(_rollouts(report, width))
         console.print()
-    for tag in report.tags:
-        if tag.message:
-            result = f"{humanize(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else humanize(tag.result)
-            console.print(Text(clean(f"{tag.stream}:{tag.tag} {result}:"), style=STYLES[tag.result]))
-            for line in textwrap.wrap(clean(tag.message), width - 4):
-                console.print(Text(f"    {line}"))
+    _print_messages(console, report)
     console.print(Text(summary(report), style="bold"))
     _print_rollbacks(console, report)
+
+
+def _print_messages(console: Console, report: Report) -> None:
+    """Write what there is to say of single tags; those that were never begun share one line for each message."""
+    never_begun: dict[str, list[TagResult]] = {}
+    for tag in report.tags:
+        if tag.message and tag.reason is Reason.ABORTED and not tag.attempts:
+            never_begun.setdefault(tag.message, []).append(tag)
+        elif tag.message:
+            result = f"{humanize(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else humanize(tag.result)
+            _print_message(console, f"{tag.stream}:{tag.tag} {result}", tag.result, tag.message)
+    for message, tags in never_begun.items():
+        first = tags[0]
+        names = f"{first.stream}:{first.tag}" if len(tags) == 1 else f"{len(tags)} tags"
+        _print_message(console, f"{names} {humanize(first.result)}", first.result, message)
+
+
+def _print_message(console: Console, heading: str, result: Result, message: str) -> None:
+    console.print(Text(clean(f"{heading}:"), style=STYLES[result]))
+    for line in textwrap.wrap(clean(message), console.width - 4):
+        console.print(Text(f"    {line}"))
 
 
 def _print_rollbacks(console: Console, report: Report) -> None:

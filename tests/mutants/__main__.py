@@ -1,6 +1,7 @@
 """Makes each mutant in a copy of the tree, and runs the tests that must find it: `python -m tests.mutants [WORD...]`.
 
-With words only the mutants whose name has all of them. Ends with 1 where one was not found.
+With words only the mutants whose name has all of them. Ends with 1 where one was not found, with 2 where no name has
+the words.
 """
 
 from __future__ import annotations
@@ -82,6 +83,9 @@ def _environment() -> dict[str, str]:
 
 def main(words: list[str]) -> int:
     chosen = [mutant for mutant in MUTANTS if all(word in mutant.name for word in words)]
+    if not chosen:
+        print(f"no mutant has {' and '.join(words)} in its name", file=sys.stderr)
+        return 2
     missed = 0
     with ThreadPoolExecutor(JOBS) as pool:
         for mutant, test in zip(chosen, pool.map(find, chosen), strict=True):

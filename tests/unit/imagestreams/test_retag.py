@@ -222,7 +222,7 @@ class TestFromTheRegistry:
         cluster = Cluster()
         cluster.on_create.append(refuse(api_error(422)))
         cluster.after = [lambda: cluster.on_get.extend([None, *[refuse(api_error(503))] * 20])]
-        with pytest.raises(UncertainError, match="whether that came in is not known") as told:
+        with pytest.raises(UncertainError, match="whether that was imported is not known") as told:
             back(cluster, OLDER)
         assert told.value.exit_status == 1
 
