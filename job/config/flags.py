@@ -210,7 +210,7 @@ CONCURRENCY = Setting(
     "CONCURRENCY",
     "the most streams imported at the same time",
     parsers.integer(1, 256),
-    default="32",
+    default="64",
     flag="--concurrency",
     metavar="N",
 )

@@ -40,7 +40,7 @@ def errors_of(
 def test_told_nothing_a_run_has_its_defaults() -> None:
     settings = settings_of()
     assert (settings.namespaces, settings.wanted.deployment, settings.wanted.patterns) == ((), None, ())
-    assert (settings.concurrency, settings.retries, settings.import_timeout, settings.deadline) == (32, 4, 60.0, 1800.0)
+    assert (settings.concurrency, settings.retries, settings.import_timeout, settings.deadline) == (64, 4, 60.0, 1800.0)
     assert (settings.verify_tls, settings.gateway, settings.narrowed) == (True, None, False)
 
 
