@@ -356,7 +356,7 @@ COMMANDS = (
     ),
     Command(
         "completion",
-        "write what a shell needs to complete commands, flags, namespaces, streams and tags",
+        "print the script with which a shell completes commands, flags, namespaces, streams and tags",
         "It takes argcomplete: pip install 'import-images[completion]'.",
         _completion,
         arguments=Arguments("bash, zsh or fish", metavar="SHELL", nargs=1),

@@ -213,7 +213,7 @@ class By(StrEnum):
 class Outcome(Explained):
     """What became of a run, in one namespace or over all."""
 
-    SUCCESS = "success", "All tags are as the registry has them, or were skipped."
+    SUCCESS = "success", "All tags match the registry, or were skipped."
     PARTIAL = "partial", "Some tags failed, or rollouts could not be watched."
     FAILURE = "failure", "All tags failed, or the namespace could not be read."
     UNHEALTHY = "unhealthy", "Images were imported, and a rollout did not become healthy."

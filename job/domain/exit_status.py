@@ -21,10 +21,10 @@ class ExitStatus(IntEnum):
         member._value_, member.meaning = value, meaning
         return member
 
-    SUCCESS = 0, "All chosen tags are as the registry has them, or a scheduled run was frozen."
+    SUCCESS = 0, "All selected tags match the registry, or a scheduled run was frozen."
     ATTENTION = 1, "Some tag failed, a namespace could not be read, or something needs attention."
     USAGE = 2, "Bad usage or settings, nothing matched, or a run by hand was frozen; nothing was changed."
     CLUSTER_UNUSABLE = 3, "The cluster could not be used: unreachable, not allowed, or it refused every import."
     LOCKED = 4, "Another run holds the lock; nothing was changed."
-    UNHEALTHY = 5, "Images were imported, and a rollout did not become healthy, rolled back or not."
+    UNHEALTHY = 5, "Images were imported, and a rollout did not become healthy, whether or not it was rolled back."
     ABORTED = 6, "Stopped by a signal, by the deadline or by the loss of the lock."
