@@ -28,8 +28,8 @@ PACKAGES: Mapping[str, str] = {
     "config": "One record per setting (`flags`), the parsers, and the checked values (`settings`).",
     "runtime": "The services of a process: worker threads, retries, signals, logs, terminal.",
     "domain": "The closed lists (`enums`: reasons and whether each is retried, skips, outcomes, clients), the nouns "
-    "(`model`: tags, results, the report) and the rules (`selection`, `holds`, `schedule`, `failures`, `retries`, `outcome`), as "
-    "pure values and functions. No I/O.",
+    "(`model`: tags, results, the report) and the rules (`selection`, `holds`, `schedule`, `failures`, `retries`, "
+    "`outcome`), as pure values and functions. No I/O.",
 }
 
 # The part of the outside world that a package, and no other one, deals with.

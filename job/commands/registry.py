@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-
-from job.config.command import Arguments, Command, Invocation
+from job.commands import dispatch
+from job.config.command import Arguments, Command
 from job.config.flags import (
     CLUSTER,
     CONCURRENCY,
@@ -51,133 +50,13 @@ _TAG_SETTINGS = (
 
 _WHOLE_RUN = Flag("--run", "every tag that this run moved; last: the last one that moved a tag", "ID|last")
 
-
-def _run(call: Invocation) -> int:
-    from job.commands.run import run
-    from job.domain import model
-
-    return run(model.Command.RUN, call.settings, call.stop, as_table=call.as_table)
-
-
-def _plan(call: Invocation) -> int:
-    from job.commands.run import run
-    from job.domain import model
-
-    return run(model.Command.PLAN, call.settings, call.stop, as_table=call.as_table)
-
-
-def _history(call: Invocation) -> int:
-    limit = _limit(call.options.limit)
-    if call.options.runs:
-        from job.commands.history_runs import history_runs
-
-        return history_runs(call.settings, call.stop, as_table=call.as_table, limit=limit)
-    from job.commands.history import history
-
-    if not call.settings.wanted.patterns:
-        from job.domain.errors import UsageError
-
-        raise UsageError(["name a STREAM[:TAG], or ask for the runs: --runs"])
-    return history(call.settings, call.stop, as_table=call.as_table, check=call.options.check, limit=limit)
-
-
-def _limit(text: str | None) -> int | None:
-    from job.config.parsers import integer
-    from job.domain.errors import UsageError
-
-    try:
-        return None if text is None else integer(1, 1_000_000)(text)
-    except ValueError as error:
-        raise UsageError([f"--limit: {error}"]) from error
-
-
-def _rollback(call: Invocation) -> int:
-    from job.commands.rollback import rollback
-    from job.commands.rollback_plan import Asked
-
-    options = call.options
-    # An empty --to is a mistake, unlike none.
-    to = "1" if options.to is None else options.to
-    asked = Asked(to, options.reason, options.until, options.until_newer, options.yes)
-    if options.run:
-        from job.commands.whole_run import rollback_run
-
-        _refuse_together(call, "--to" if options.to is not None else None)
-        return rollback_run(call.settings, asked, options.run, call.stop, as_table=call.as_table)
-    _require_one_tag(call)
-    return rollback(call.settings, asked, call.stop, as_table=call.as_table)
-
-
-def _require_one_tag(call: Invocation) -> None:
-    from job.domain.errors import UsageError
-
-    if len(call.settings.wanted.patterns) != 1:
-        raise UsageError(["name one STREAM[:TAG], or the run whose tags are meant: --run ID|last"])
-
-
-def _refuse_together(call: Invocation, flag: str | None) -> None:
-    from job.domain.errors import UsageError
-
-    if flag:
-        raise UsageError([f"{flag} is about one tag, and --run is about all tags of a run"])
-
-
-def _resume(call: Invocation) -> int:
-    if call.options.run:
-        from job.commands.whole_run import resume_run
-
-        options = call.options
-        return resume_run(call.settings, options.run, call.stop, as_table=call.as_table, yes=options.yes)
-    from job.commands.rollback import resume
-
-    _require_one_tag(call)
-    return resume(call.settings, call.stop, as_table=call.as_table, yes=call.options.yes)
-
-
-def _status(call: Invocation) -> int:
-    from job.status.command import status, watch
-
-    options = call.options
-    if not options.watch:
-        return status(call.settings, call.stop, as_table=call.as_table, everything=options.all)
-    if not (call.as_table and sys.stdout.isatty()):
-        from job.domain.errors import UsageError
-
-        raise UsageError(["--watch draws on a terminal, as a table"])
-    return watch(call.settings, call.stop, everything=options.all)
-
-
-def _notify(call: Invocation) -> int:
-    from job.commands.notify import notify
-
-    return notify(call.settings, test=call.options.test)
-
-
-def _explain(call: Invocation) -> int:
-    from job.commands.explain import explain
-
-    return explain(call.options.patterns, as_table=call.as_table)
-
-
-def _completion(call: Invocation) -> int:
-    from job.commands.completion import print_code
-
-    return print_code(call.options.patterns)
-
-
-def _doctor(call: Invocation) -> int:
-    from job.doctor.command import doctor
-
-    return doctor(call.settings, call.stop, as_table=call.as_table)
-
-
 COMMANDS = (
     Command(
         "run",
         "import the tags of a deployment",
         "Imports what the registry has for each tag, and with --watch-rollouts waits for the workloads that follow "
         "the updated ones.",
-        _run,
+        dispatch.run_command,
         settings=tuple(setting for setting in SETTINGS if setting not in EVERYWHERE),
         arguments=Arguments("globs; STREAM:TAG beats --deployment"),
         examples=(
@@ -192,7 +71,7 @@ COMMANDS = (
         "plan",
         "show what a run would import; writes nothing",
         "Selects the same tags as a run, and asks the server for the images that it would import.",
-        _plan,
+        dispatch.plan_command,
         settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *REQUESTS),
         arguments=Arguments("globs; STREAM:TAG beats --deployment"),
         examples=(
@@ -209,7 +88,7 @@ COMMANDS = (
         "status",
         "show what needs attention: failures, holds, old tags, runs, workloads on another image",
         "Writes nothing. Each problem comes with a command that fixes it.",
-        _status,
+        dispatch.status_command,
         settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *REQUESTS, TIME_ZONE),
         flags=(
             Flag("--all", "every tag, problem and run in the tables, however many"),
@@ -231,7 +110,7 @@ COMMANDS = (
         "history",
         "list the images that a tag has had, newest first",
         "",
-        _history,
+        dispatch.history_command,
         settings=(*PLACE, NAMESPACE_SELECTOR, *EVERYWHERE, *CLUSTER, CONCURRENCY, RETRIES, IMPORT_TIMEOUT),
         flags=(
             Flag("--check", "ask which of the images are still in the registry"),
@@ -254,7 +133,7 @@ COMMANDS = (
         "rollback",
         "roll a tag back to an earlier image, hold it there, and watch the rollout",
         "Shows what it will do and asks. No run imports the tag until the hold ends.",
-        _rollback,
+        dispatch.rollback_command,
         settings=_TAG_SETTINGS,
         flags=(
             Flag(
@@ -288,7 +167,7 @@ COMMANDS = (
         "resume",
         "release a held tag: restore its source, import, and watch the rollout",
         "Asks where the registry still has the image that was rolled back from.",
-        _resume,
+        dispatch.resume_command,
         settings=(*_TAG_SETTINGS, ON_BAD_ROLLOUT),
         flags=(
             _WHOLE_RUN,
@@ -312,7 +191,7 @@ COMMANDS = (
         "doctor",
         "find what will go wrong: triggers that never fire, rights that are missing, ...",
         "Writes nothing. Each finding comes with a command that fixes it, where there is one.",
-        _doctor,
+        dispatch.doctor_command,
         settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *METRICS, *REQUESTS, TIME_ZONE),
         arguments=_GLOBS,
         examples=("import-images doctor --deployment prod -n packit-prod",),
@@ -327,7 +206,7 @@ COMMANDS = (
         "notify",
         "send a test message to every service of NOTIFY",
         "Runs, rollbacks and resumes send their messages by themselves.",
-        _notify,
+        dispatch.notify_command,
         settings=MESSAGES,
         flags=(Flag("--test", "send it; without this the services are only listed"),),
         examples=("import-images notify --test",),
@@ -341,7 +220,7 @@ COMMANDS = (
         "explain",
         "say what a reason, result, outcome, exit status, setting, metric or alert means",
         "Without a word: list all of them. `schema NAME`: the JSON Schema of a document.",
-        _explain,
+        dispatch.explain_command,
         arguments=Arguments("words of reports, settings, metrics and alerts; schema NAME", metavar="WORD"),
         examples=(
             "import-images explain pinned",
@@ -356,9 +235,9 @@ COMMANDS = (
     ),
     Command(
         "completion",
-        "print the script with which a shell completes commands, flags, namespaces, streams and tags",
+        "print the completion script of a shell: commands, flags, namespaces, streams, tags",
         "It takes argcomplete: pip install 'import-images[completion]'.",
-        _completion,
+        dispatch.completion_command,
         arguments=Arguments("bash, zsh or fish", metavar="SHELL", nargs=1),
         examples=(
             'eval "$(import-images completion bash)"',

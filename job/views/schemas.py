@@ -5,56 +5,35 @@ Keys may be added at any time, so that the schemas allow keys that they do not n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from enum import StrEnum
-from typing import Any
-
 from job.domain.exit_status import ExitStatus
 from job.domain.model import By, Command, Outcome, Reason, Result, RolloutResult, Skip, Stage, TriggerKind
-
-Schema = dict[str, Any]
-
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-TEXT: Schema = {"type": "string"}
-BOOLEAN: Schema = {"type": "boolean"}
-COUNT: Schema = {"type": "integer", "minimum": 0}
-NUMBER: Schema = {"type": "number"}
-# RFC 3339 in UTC.
-TIME: Schema = {"type": "string", "format": "date-time"}
-DIGEST: Schema = {"type": "string", "pattern": "^[a-z0-9]+:[a-f0-9]+$"}
-
-
-def _or_null(schema: Schema) -> Schema:
-    if isinstance(schema.get("type"), str):
-        values = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
-        return {**schema, "type": [schema["type"], "null"], **values}
-    return {"anyOf": [schema, {"type": "null"}]}
-
-
-def _one_of(*kinds: Iterable[StrEnum], also: Iterable[str] = ()) -> Schema:
-    return {"type": "string", "enum": list(dict.fromkeys([*(str(each) for kind in kinds for each in kind), *also]))}
-
-
-def _list(items: Schema) -> Schema:
-    return {"type": "array", "items": items}
-
-
-def _object(optional: Schema | None = None, **keys: Schema) -> Schema:
-    """An object with these keys, `optional` ones besides; a trailing underscore of a key is not a part of it."""
-    named = {key.rstrip("_"): schema for key, schema in keys.items()}
-    return {"type": "object", "properties": {**named, **(optional or {})}, "required": list(named)}
-
-
-TEXT_OR_NULL, TIME_OR_NULL, NUMBER_OR_NULL = _or_null(TEXT), _or_null(TIME), _or_null(NUMBER)
-TAG_NAME = {"namespace": TEXT, "stream": TEXT, "tag": TEXT}
-OUTCOME = _one_of(Outcome, also=["running"])
-SHARD = _or_null(_object(index=COUNT, count={"type": "integer", "minimum": 1}))
-RESULT_REASON = _or_null(_one_of(Reason, Skip))
-IMAGE = _or_null(
-    _object(digest=DIGEST, created=TIME_OR_NULL, imported_at=TIME_OR_NULL, revision=TEXT_OR_NULL, version=TEXT_OR_NULL)
+from job.views.schema_parts import (
+    BOOLEAN,
+    COUNT,
+    DIALECT,
+    DIGEST,
+    NUMBER,
+    TEXT,
+    TIME,
+    Schema,
+    list_of,
+    object_of,
+    one_of,
+    or_null,
 )
-HOLD = _or_null(
-    _object(
+
+TEXT_OR_NULL, TIME_OR_NULL, NUMBER_OR_NULL = or_null(TEXT), or_null(TIME), or_null(NUMBER)
+TAG_NAME = {"namespace": TEXT, "stream": TEXT, "tag": TEXT}
+OUTCOME = one_of(Outcome, also=["running"])
+SHARD = or_null(object_of(index=COUNT, count={"type": "integer", "minimum": 1}))
+RESULT_REASON = or_null(one_of(Reason, Skip))
+IMAGE = or_null(
+    object_of(
+        digest=DIGEST, created=TIME_OR_NULL, imported_at=TIME_OR_NULL, revision=TEXT_OR_NULL, version=TEXT_OR_NULL
+    )
+)
+HOLD = or_null(
+    object_of(
         at=TIME_OR_NULL,
         by=TEXT_OR_NULL,
         reason=TEXT_OR_NULL,
@@ -64,55 +43,55 @@ HOLD = _or_null(
         rolled_back_from=TEXT_OR_NULL,
     )
 )
-RUN = _object(
+RUN = object_of(
     id=TEXT,
-    trigger=_one_of(TriggerKind),
+    trigger=one_of(TriggerKind),
     job=TEXT_OR_NULL,
     scheduled_at=TIME_OR_NULL,
     started_at=TIME,
     finished_at=TIME,
-    outcome=_one_of(Outcome),
+    outcome=one_of(Outcome),
     exit_status={"type": "integer", "enum": [int(status) for status in ExitStatus]},
     deployment=TEXT_OR_NULL,
-    namespaces=_list(TEXT),
+    namespaces=list_of(TEXT),
     shard=SHARD,
     server=TEXT_OR_NULL,
     user=TEXT_OR_NULL,
     requests=COUNT,
     retries=COUNT,
 )
-TAG_RESULT = _object(
+TAG_RESULT = object_of(
     **TAG_NAME,
     source=TEXT_OR_NULL,
-    result=_one_of(Result),
+    result=one_of(Result),
     reason=RESULT_REASON,
-    by=_or_null(_one_of(By)),
+    by=or_null(one_of(By)),
     message=TEXT_OR_NULL,
     attempts=COUNT,
     seconds=NUMBER_OR_NULL,
-    moved_with=_list(TEXT),
+    moved_with=list_of(TEXT),
     before=IMAGE,
     after=IMAGE,
 )
-ROLLOUT = _object(
+ROLLOUT = object_of(
     namespace=TEXT,
     kind=TEXT,
     name=TEXT,
-    tags=_list(TEXT),
-    result=_one_of(RolloutResult),
+    tags=list_of(TEXT),
+    result=one_of(RolloutResult),
     message=TEXT_OR_NULL,
     seconds=NUMBER_OR_NULL,
 )
-ERROR = _object(namespace=TEXT, stage=_one_of(Stage), reason=_one_of(Reason), message=TEXT)
-REPORT = {"run": RUN, "tags": _list(TAG_RESULT), "rollouts": _list(ROLLOUT), "errors": _list(ERROR)}
-WHOLE_RUN = {"run_id": TEXT, "left_alone": _list(_object(namespace=TEXT, tag=TEXT, why=TEXT))}
-STATUS = _object(
+ERROR = object_of(namespace=TEXT, stage=one_of(Stage), reason=one_of(Reason), message=TEXT)
+REPORT = {"run": RUN, "tags": list_of(TAG_RESULT), "rollouts": list_of(ROLLOUT), "errors": list_of(ERROR)}
+WHOLE_RUN = {"run_id": TEXT, "left_alone": list_of(object_of(namespace=TEXT, tag=TEXT, why=TEXT))}
+STATUS = object_of(
     at=TIME,
     well=BOOLEAN,
     deployment=TEXT_OR_NULL,
-    namespaces=_list(TEXT),
-    attention=_list(
-        _object(
+    namespaces=list_of(TEXT),
+    attention=list_of(
+        object_of(
             namespace=TEXT,
             subject=TEXT,
             problem=TEXT,
@@ -121,14 +100,14 @@ STATUS = _object(
             command=TEXT_OR_NULL,
         )
     ),
-    unknown=_list(_object(namespace=TEXT_OR_NULL, part=TEXT, message=TEXT)),
-    tags=_list(
-        _object(
+    unknown=list_of(object_of(namespace=TEXT_OR_NULL, part=TEXT, message=TEXT)),
+    tags=list_of(
+        object_of(
             **TAG_NAME,
             source=TEXT_OR_NULL,
             state=TEXT,
             reason=RESULT_REASON,
-            by=_or_null(_one_of(By)),
+            by=or_null(one_of(By)),
             message=TEXT_OR_NULL,
             image=IMAGE,
             registry=IMAGE,
@@ -139,12 +118,12 @@ STATUS = _object(
             failing_since=TIME_OR_NULL,
         )
     ),
-    schedules=_list(
-        _object(
+    schedules=list_of(
+        object_of(
             namespace=TEXT,
             cronjob=TEXT,
             deployment=TEXT_OR_NULL,
-            namespaces=_list(TEXT),
+            namespaces=list_of(TEXT),
             schedule=TEXT,
             time_zone=TEXT_OR_NULL,
             suspended=BOOLEAN,
@@ -155,18 +134,18 @@ STATUS = _object(
             message=TEXT_OR_NULL,
         )
     ),
-    runs=_list(
-        _object(
+    runs=list_of(
+        object_of(
             namespace=TEXT,
             id=TEXT,
-            command=_one_of(Command),
+            command=one_of(Command),
             narrowed=BOOLEAN,
-            trigger=_one_of(TriggerKind),
+            trigger=one_of(TriggerKind),
             job=TEXT_OR_NULL,
             deployment=TEXT_OR_NULL,
             shard=SHARD,
             outcome=OUTCOME,
-            exit_status=_or_null({"type": "integer"}),
+            exit_status=or_null({"type": "integer"}),
             scheduled_at=TIME_OR_NULL,
             started_at=TIME_OR_NULL,
             finished_at=TIME_OR_NULL,
@@ -174,32 +153,32 @@ STATUS = _object(
             tags={"type": "object", "additionalProperties": COUNT},
         )
     ),
-    workloads=_list(
-        _object(
+    workloads=list_of(
+        object_of(
             namespace=TEXT,
             kind=TEXT,
             name=TEXT,
-            tags=_list(TEXT),
-            result=_one_of(RolloutResult, also=["under_way"]),
+            tags=list_of(TEXT),
+            result=one_of(RolloutResult, also=["under_way"]),
             message=TEXT_OR_NULL,
             command=TEXT_OR_NULL,
         )
     ),
 )
-HISTORY = _object(
-    tags=_list(
-        _object(
+HISTORY = object_of(
+    tags=list_of(
+        object_of(
             **TAG_NAME,
             source=TEXT,
             hold=HOLD,
-            import_error=_or_null(_object(reason=TEXT_OR_NULL, message=TEXT_OR_NULL, since=TIME_OR_NULL)),
-            images=_list(
-                _object(
+            import_error=or_null(object_of(reason=TEXT_OR_NULL, message=TEXT_OR_NULL, since=TIME_OR_NULL)),
+            images=list_of(
+                object_of(
                     digest=DIGEST,
                     pull_spec=TEXT_OR_NULL,
                     imported_at=TIME_OR_NULL,
                     until=TIME_OR_NULL,
-                    seconds=_or_null({"type": "integer"}),
+                    seconds=or_null({"type": "integer"}),
                     current=BOOLEAN,
                     held=BOOLEAN,
                     put_back=BOOLEAN,
@@ -207,13 +186,13 @@ HISTORY = _object(
                     created=TIME_OR_NULL,
                     revision=TEXT_OR_NULL,
                     version=TEXT_OR_NULL,
-                    in_registry=_or_null(BOOLEAN),
+                    in_registry=or_null(BOOLEAN),
                 )
             ),
         )
     )
 )
-MOVED = _object(
+MOVED = object_of(
     namespace=TEXT,
     tag=TEXT,
     from_=TEXT_OR_NULL,
@@ -222,91 +201,91 @@ MOVED = _object(
     to_revision=TEXT_OR_NULL,
     rolled_back=BOOLEAN,
 )
-RUNS = _object(
-    runs=_list(
-        _object(
+RUNS = object_of(
+    runs=list_of(
+        object_of(
             id=TEXT,
-            command=_one_of(Command),
-            trigger=_one_of(TriggerKind),
+            command=one_of(Command),
+            trigger=one_of(TriggerKind),
             job=TEXT_OR_NULL,
-            namespaces=_list(TEXT),
+            namespaces=list_of(TEXT),
             deployment=TEXT_OR_NULL,
             outcome=OUTCOME,
             started_at=TIME_OR_NULL,
             finished_at=TIME_OR_NULL,
-            moved=_list(MOVED),
+            moved=list_of(MOVED),
         )
     )
 )
-DOCTOR = _object(
-    namespaces=_list(TEXT),
+DOCTOR = object_of(
+    namespaces=list_of(TEXT),
     deployment=TEXT_OR_NULL,
     exit_status={"type": "integer", "enum": [0, 1]},
     looked_at={"type": "object", "additionalProperties": COUNT},
     gateway_probed=BOOLEAN,
-    findings=_list(
-        _object(
+    findings=list_of(
+        object_of(
             severity=TEXT,
             check=TEXT,
             namespace=TEXT_OR_NULL,
             where=TEXT,
             message=TEXT,
-            fix=_list(TEXT),
-            inspect=_list(TEXT),
+            fix=list_of(TEXT),
+            inspect=list_of(TEXT),
         )
     ),
 )
 ROLLBACK = {
     "from": TEXT,
     "to": TEXT,
-    "in_registry": _or_null(BOOLEAN),
-    "warnings": _list(TEXT),
+    "in_registry": or_null(BOOLEAN),
+    "warnings": list_of(TEXT),
     "hold": HOLD,
     **WHOLE_RUN,
 }
 _COMMIT = {"commit": TEXT, "at": TIME_OR_NULL, "author": TEXT, "subject": TEXT}
-_NOTED = _object(**_COMMIT, pull_requests=_list(TEXT), release_notes=_list(TEXT))
-_CHANGE = _object(
+_NOTED = object_of(**_COMMIT, pull_requests=list_of(TEXT), release_notes=list_of(TEXT))
+_CHANGE = object_of(
     namespace=TEXT_OR_NULL,
-    tags=_list(TEXT),
+    tags=list_of(TEXT),
     before=TEXT_OR_NULL,
     after=TEXT_OR_NULL,
     compare=TEXT_OR_NULL,
-    commits=_list(_NOTED),
-    taken_back=_list(_NOTED),
-    pull_requests=_list(TEXT),
+    commits=list_of(_NOTED),
+    taken_back=list_of(_NOTED),
+    pull_requests=list_of(TEXT),
     message=TEXT_OR_NULL,
 )
-PROMOTE_STATUS = _object(
-    repositories=_list(
-        _object(
+PROMOTE_STATUS = object_of(
+    repositories=list_of(
+        object_of(
             name=TEXT,
-            stable=_or_null(_object(**_COMMIT)),
-            rolling=_or_null(_object(**_COMMIT)),
-            between=_or_null(COUNT),
-            only_on_stable=_or_null(COUNT),
+            stable=or_null(object_of(**_COMMIT)),
+            rolling=or_null(object_of(**_COMMIT)),
+            between=or_null(COUNT),
+            only_on_stable=or_null(COUNT),
             error=TEXT_OR_NULL,
-            running=_list(_object(namespace=TEXT_OR_NULL, tag=TEXT, revision=TEXT_OR_NULL, place=TEXT)),
+            running=list_of(object_of(namespace=TEXT_OR_NULL, tag=TEXT, revision=TEXT_OR_NULL, place=TEXT)),
         )
     ),
     cluster_error=TEXT_OR_NULL,
 )
-MOVES = _object(
-    repositories=_list(
-        _object(
+MOVES = object_of(
+    repositories=list_of(
+        object_of(
             repository=TEXT,
             result=TEXT,
             from_=TEXT_OR_NULL,
             to=TEXT_OR_NULL,
-            commits=_or_null(COUNT),
+            commits=or_null(COUNT),
             message=TEXT_OR_NULL,
         )
     ),
-    monorepo=_or_null(_object(commit=TEXT_OR_NULL, message=TEXT_OR_NULL)),
+    monorepo=or_null(object_of(commit=TEXT_OR_NULL, message=TEXT_OR_NULL)),
 )
-ARRIVALS = _object(
-    images=_list(
-        _object(
+ARRIVALS = object_of(
+    images=list_of(
+        object_of(
             repository=TEXT,
             **TAG_NAME,
             commit=TEXT,
@@ -317,21 +296,21 @@ ARRIVALS = _object(
         )
     )
 )
-NOTES = _object(
+NOTES = object_of(
     deployment=TEXT_OR_NULL,
-    namespaces=_list(TEXT),
+    namespaces=list_of(TEXT),
     period=TEXT_OR_NULL,
-    runs=_list(_object(id=TEXT, started_at=TIME_OR_NULL, finished_at=TIME_OR_NULL)),
-    repositories=_list(_object(name=TEXT, url=TEXT_OR_NULL, changes=_list(_CHANGE))),
-    others=_list(_CHANGE),
+    runs=list_of(object_of(id=TEXT, started_at=TIME_OR_NULL, finished_at=TIME_OR_NULL)),
+    repositories=list_of(object_of(name=TEXT, url=TEXT_OR_NULL, changes=list_of(_CHANGE))),
+    others=list_of(_CHANGE),
 )
-EXPLAIN = _object(words=_list(_object(word=TEXT, what=TEXT, meaning=TEXT)))
+EXPLAIN = object_of(words=list_of(object_of(word=TEXT, what=TEXT, meaning=TEXT)))
 
 # By the document's kind: the commands that print it, its version and its content.
 DOCUMENTS: dict[str, tuple[str, int, Schema]] = {
-    "Report": ("run, plan", 1, _object(**REPORT)),
-    "Rollback": ("rollback", 1, _object(ROLLBACK, **REPORT)),
-    "Resume": ("resume", 1, _object({"released": HOLD, **WHOLE_RUN}, **REPORT)),
+    "Report": ("run, plan", 1, object_of(**REPORT)),
+    "Rollback": ("rollback", 1, object_of(ROLLBACK, **REPORT)),
+    "Resume": ("resume", 1, object_of({"released": HOLD, **WHOLE_RUN}, **REPORT)),
     "Status": ("status", 1, STATUS),
     "History": ("history", 1, HISTORY),
     "Runs": ("history --runs", 1, RUNS),

@@ -1,0 +1,136 @@
+"""From an invocation to its command, which is loaded only then: that is a part of the start-up."""
+
+from __future__ import annotations
+
+import sys
+
+from job.config.command import Invocation
+
+
+def run_command(call: Invocation) -> int:
+    """Run `run`; returns the exit status."""
+    from job.commands.run import run
+    from job.domain import model
+
+    return run(model.Command.RUN, call.settings, call.stop, as_table=call.as_table)
+
+
+def plan_command(call: Invocation) -> int:
+    """Run `plan`; returns the exit status."""
+    from job.commands.run import run
+    from job.domain import model
+
+    return run(model.Command.PLAN, call.settings, call.stop, as_table=call.as_table)
+
+
+def history_command(call: Invocation) -> int:
+    """Run `history`; returns the exit status."""
+    limit = _limit(call.options.limit)
+    if call.options.runs:
+        from job.commands.history_runs import history_runs
+
+        return history_runs(call.settings, call.stop, as_table=call.as_table, limit=limit)
+    from job.commands.history import history
+
+    if not call.settings.wanted.patterns:
+        from job.domain.errors import UsageError
+
+        raise UsageError(["name a STREAM[:TAG], or ask for the runs: --runs"])
+    return history(call.settings, call.stop, as_table=call.as_table, check=call.options.check, limit=limit)
+
+
+def _limit(text: str | None) -> int | None:
+    from job.config.parsers import integer
+    from job.domain.errors import UsageError
+
+    try:
+        return None if text is None else integer(1, 1_000_000)(text)
+    except ValueError as error:
+        raise UsageError([f"--limit: {error}"]) from error
+
+
+def rollback_command(call: Invocation) -> int:
+    """Run `rollback`; returns the exit status."""
+    from job.commands.rollback import rollback
+    from job.commands.rollback_plan import Asked
+
+    options = call.options
+    # An empty --to is a mistake, unlike none.
+    to = "1" if options.to is None else options.to
+    asked = Asked(to, options.reason, options.until, options.until_newer, options.yes)
+    if options.run:
+        from job.commands.whole_run import rollback_run
+
+        _refuse_together(call, "--to" if options.to is not None else None)
+        return rollback_run(call.settings, asked, options.run, call.stop, as_table=call.as_table)
+    _require_one_tag(call)
+    return rollback(call.settings, asked, call.stop, as_table=call.as_table)
+
+
+def _require_one_tag(call: Invocation) -> None:
+    from job.domain.errors import UsageError
+
+    if len(call.settings.wanted.patterns) != 1:
+        raise UsageError(["name one STREAM[:TAG], or the run whose tags are meant: --run ID|last"])
+
+
+def _refuse_together(call: Invocation, flag: str | None) -> None:
+    from job.domain.errors import UsageError
+
+    if flag:
+        raise UsageError([f"{flag} is about one tag, and --run is about all tags of a run"])
+
+
+def resume_command(call: Invocation) -> int:
+    """Run `resume`; returns the exit status."""
+    if call.options.run:
+        from job.commands.whole_run import resume_run
+
+        options = call.options
+        return resume_run(call.settings, options.run, call.stop, as_table=call.as_table, yes=options.yes)
+    from job.commands.rollback import resume
+
+    _require_one_tag(call)
+    return resume(call.settings, call.stop, as_table=call.as_table, yes=call.options.yes)
+
+
+def status_command(call: Invocation) -> int:
+    """Run `status`; returns the exit status."""
+    from job.status.command import status, watch
+
+    options = call.options
+    if not options.watch:
+        return status(call.settings, call.stop, as_table=call.as_table, everything=options.all)
+    if not (call.as_table and sys.stdout.isatty()):
+        from job.domain.errors import UsageError
+
+        raise UsageError(["--watch draws on a terminal, as a table"])
+    return watch(call.settings, call.stop, everything=options.all)
+
+
+def notify_command(call: Invocation) -> int:
+    """Run `notify`; returns the exit status."""
+    from job.commands.notify import notify
+
+    return notify(call.settings, test=call.options.test)
+
+
+def explain_command(call: Invocation) -> int:
+    """Run `explain`; returns the exit status."""
+    from job.commands.explain import explain
+
+    return explain(call.options.patterns, as_table=call.as_table)
+
+
+def completion_command(call: Invocation) -> int:
+    """Run `completion`; returns the exit status."""
+    from job.commands.completion import print_code
+
+    return print_code(call.options.patterns)
+
+
+def doctor_command(call: Invocation) -> int:
+    """Run `doctor`; returns the exit status."""
+    from job.doctor.command import doctor
+
+    return doctor(call.settings, call.stop, as_table=call.as_table)
