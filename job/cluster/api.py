@@ -36,7 +36,7 @@ PAGE = 500
 PAGE_OF_LARGE = 100
 CONNECT_SECONDS = 10.0
 READ_SECONDS = 60.0
-# How much longer the client waits than the server was told to work.
+# How much longer the client waits than the time limit given to the server.
 SLACK_SECONDS = 10.0
 
 RequestCounter = Callable[[str, str], None]
@@ -216,7 +216,7 @@ def _impersonation(settings: Settings) -> list[tuple[str, str]]:
 
 
 def _limits(timeout: float | None, slack: float = SLACK_SECONDS) -> tuple[dict[str, str], float]:
-    """The query that tells the server its limit, and how many seconds the client waits."""
+    """The query that gives the server its time limit, and how many seconds the client waits."""
     if timeout is None:
         return {}, READ_SECONDS
     return {"timeout": f"{max(1, round(timeout * 1000))}ms"}, timeout + slack

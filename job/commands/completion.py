@@ -77,7 +77,7 @@ def _add_completers(parser: argparse.ArgumentParser, command: Command) -> None:
 
 
 def _with_cluster(command: Command, query: Query) -> Callable[..., list[str]]:
-    """A completer that asks the cluster of the flags typed so far; no answer is no suggestion."""
+    """A completer that asks the cluster of the flags typed so far; without an answer there are no suggestions."""
 
     def completer(parsed_args: argparse.Namespace, **_: object) -> list[str]:
         from job.cluster.connect import connect

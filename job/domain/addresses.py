@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from job.domain.secrets import SECRETS
 
-# A user name without a password is a token only from this length on: `git` in ssh://git@HOST is none.
+# A user name without a password is a token only from this length on: `git` in ssh://git@HOST is not one.
 _SHORTEST_TOKEN = 16
 _HOST = re.compile(r"(?:\[[\w:.%-]+\]|[^\s\"'<>\\:@\[\]]+)(?::[0-9]{1,5})?")
 

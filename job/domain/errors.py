@@ -25,7 +25,7 @@ class UsageError(ImportImagesError):
 
 
 class StoppedError(ImportImagesError):
-    """The run was told to stop before it had begun to import."""
+    """The run was asked to stop before it had begun to import."""
 
     exit_status = ExitStatus.ABORTED
 

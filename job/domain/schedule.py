@@ -136,7 +136,7 @@ def parse_zone(name: str | None) -> tzinfo:
     if name is None:
         return UTC
     try:
-        # An empty name, a folder of the database or a file that is no zone: each fails in its own way.
+        # An empty name, a folder of the database or a file that is not a zone: each fails in its own way.
         return ZoneInfo(name)
     except (ValueError, KeyError, OSError):
         raise ValueError(f"{name!r} is not a time zone such as Europe/Prague") from None

@@ -37,7 +37,7 @@ class Pattern:
         return cls(stream, tag or None)
 
     def matches(self, stream: str, tag: str, default: str | None) -> bool:
-        """Whether the tag is meant; `default` stands in for a tag part that was not given (None: any)."""
+        """Whether the tag is meant; `default` replaces a tag part that was not given (None: any)."""
         wanted = self.tag if self.tag is not None else default
         if not fnmatchcase(stream, self.stream):
             return False

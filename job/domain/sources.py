@@ -63,7 +63,7 @@ def copied_from(stream: Stream, tag: Tag) -> TagName | None:
 
 
 def alias_path(stream: Stream, tag: Tag) -> AliasPath:
-    """The tags that an alias leads through; of a tag that is no alias just its own name."""
+    """The tags that an alias leads through; for a tag that is not an alias, only its own name."""
     names = [tag.name]
     current: Tag | None = tag
     while current is not None and (target := alias_target(stream, current)) is not None:

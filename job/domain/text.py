@@ -32,7 +32,7 @@ def _compiled(*replacements: tuple[str, str]) -> Replacements:
 
 
 _LOGINS = _compiled(
-    # An unencoded password with a slash, a quote or a space; a port is none, nor is a digest a host.
+    # An unencoded password with a slash, a quote or a space; a port is not one, and a digest is not a host.
     (
         r"(?<=://)[^\s/:@\"']*:(?!\s|[0-9]{1,5}(?:[/?#\s\"',;)]|\Z))[^@]{0,200}?@(?:[^\s@\"']*@)*(?!sha[0-9]+:)",
         f"{MASK}@",

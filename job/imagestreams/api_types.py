@@ -155,7 +155,7 @@ def facts_from(image: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]] 
 
     For an index the facts come from its linux/amd64 manifest, else from its first of a platform, when that is among
     `manifests` (an import's answer brings them along); when it is not, `ImageFacts.manifest` says which one to ask for.
-    An attestation, such as BuildKit adds, is no platform.
+    An attestation, such as BuildKit adds, is not a platform.
     """
     parts = [as_object(part) for part in as_list(image.get("dockerImageManifests"))]
     if parts:

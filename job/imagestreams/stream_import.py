@@ -117,7 +117,7 @@ class StreamImport:
             )
             answer = answer_from(data, len(batch))
             if answer is None or not self._is_ours(answer.stream):
-                raise ClusterError(Reason.API_ERROR, "the answer does not tell of every image", answered=False)
+                raise ClusterError(Reason.API_ERROR, "the answer does not cover every image", answered=False)
         except ClusterError as error:
             self._spend(batch, begun)
             self._refused(batch, error)

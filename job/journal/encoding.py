@@ -55,7 +55,7 @@ MOST_WAVES = 1_000_000
 LONGEST_TEXT = 1_000
 MOST_FAILED_RUNS = 1_000_000
 _DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
-# The year 5138: beyond it a number is no time.
+# The year 5138: a greater number is not a time.
 _LAST_SECOND = 1e11
 
 
@@ -302,7 +302,7 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _decimal(text: str) -> float | None:
-    """The time in a key of `succeeded`, where the empty text stands for none."""
+    """The time in a key of `succeeded`, where the empty text means that there is none."""
     if not text:
         return None
     if not _DECIMAL.fullmatch(text):

@@ -37,7 +37,7 @@ def parse_since(text: str | None, now: datetime, zone: tzinfo) -> Since:
     """Parse a run's id, a time (in `zone` unless it names another) or a duration.
 
     Raises:
-        UsageError: it is none of them.
+        UsageError: it does not name one of them.
     """
     if text is None:
         return Since()

@@ -36,7 +36,7 @@ SECONDS_AFTER_A_STOP = 12.0
 
 
 def publish(publication: Publication, release: Callable[[], None] = lambda: None) -> None:
-    """Give a run's report to every sink; once the run was told to stop, for no longer than the pod has time for.
+    """Give a run's report to every sink; once the run was asked to stop, for no longer than the pod has time for.
 
     Args:
         publication: the report, and what the sinks need besides.

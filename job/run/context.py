@@ -104,7 +104,7 @@ class Context:
         """The answers to many requests; the answer of a refused one is its error.
 
         Raises:
-            StoppedError: the command was told to stop.
+            StoppedError: the command was asked to stop.
         """
         limit = self.settings.concurrency
         patient = {key: functools.partial(self.retrier.call, call) for key, call in calls.items()}

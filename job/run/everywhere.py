@@ -18,7 +18,7 @@ def namespaces_with_tags(cluster: Cluster, settings: Settings, stopping: Callabl
     """The names, sorted; by one list over the cluster where that is allowed, else by a list in each project.
 
     Raises:
-        UsageError: there are none.
+        UsageError: there is not one.
         ClusterError: neither the streams of the cluster nor its projects can be listed.
     """
     try:

@@ -1,8 +1,8 @@
 """One run at a time: a Lease in each namespace, for what the run imports there.
 
 A run of every deployment overlaps a run of any one, and an unsharded run overlaps every shard; the Lease of each is
-another, so that a run looks at all of them before and after it takes its own. Whether a holder is alive is judged by
-watching its `renewTime` stand still on one's own clock, never by comparing clocks.
+another, so that a run reads all of them before and after it takes its own. Whether a holder is alive is judged by
+watching on one's own clock whether its `renewTime` changes, never by comparing clocks.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _PLAIN = re.compile(r"[a-z0-9]([-a-z0-9]{0,100}[a-z0-9])?")
 
 
 def lease_name(scope: Scope) -> str:
-    """The name of the Lease. What is no plain name is spelt as one, with a hash against mix-ups."""
+    """The name of the Lease. A name with other characters is simplified, and a hash keeps it unique."""
     name = scope.deployment or "all"
     if scope.deployment == "all" or "-shard-" in name or not _PLAIN.fullmatch(name):
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]

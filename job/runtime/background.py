@@ -27,7 +27,7 @@ class Background(Generic[T]):
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
 
     def begin(self, patience: float) -> bool:
-        """Begin the call if nobody has, and wait for its end up to `patience` seconds; returns whether it ended."""
+        """Begin the call unless it has begun; wait for its end up to `patience` seconds; returns whether it ended."""
         if self._begun.acquire(blocking=False):
             try:
                 self._thread.start()

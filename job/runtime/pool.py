@@ -108,7 +108,7 @@ def run_tasks(
     stopping: Callable[[], bool],
     grace: Seconds | Callable[[], Seconds] = 0.0,
 ) -> frozenset[Task]:
-    """Work until all tasks are done, or until told to stop. No task is ever under way twice at a time.
+    """Work until all tasks are done, or until asked to stop. No task is ever under way twice at a time.
 
     Args:
         tasks: what to work on.
@@ -243,7 +243,7 @@ def gather(
 
 
 def interruptible(call: Callable[[], T], stopping: Callable[[], bool]) -> T:
-    """What `call` returns, waited for no longer than until the program is told to stop.
+    """What `call` returns, waited for until the program is asked to stop at the latest.
 
     Raises:
         StoppedError: it was.

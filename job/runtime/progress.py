@@ -182,7 +182,7 @@ class TerminalProgress:
             self._line = None
 
     def _attempt(self, use: Callable[[ProgressLine], None]) -> bool:
-        """Use the line; False where the terminal has gone, which is no reason to end what it showed."""
+        """Use the line; False where the terminal is gone; the work that it showed goes on."""
         try:
             if self._line is not None:
                 use(self._line)

@@ -22,7 +22,7 @@ LEAST_SECONDS, LEAST_PART = 3.0, 0.1
 
 
 class _Times(ProgressColumn):
-    """How long it has taken, and how much longer it will take at the most, or as far as can be told."""
+    """How long it has taken, and how much longer it will take at the most, as far as that is known."""
 
     # Every time, since times go on while nothing else changes.
     max_refresh = None

@@ -1,4 +1,4 @@
-"""How a run is told to stop.
+"""How a run is asked to stop.
 
 Set up before anything heavy is loaded: as a container's first process the program would otherwise ignore SIGTERM
 until then.
@@ -21,7 +21,7 @@ LEAVE_SECONDS = 5.0
 
 
 class Stop:
-    """Whether, and by what, the run was told to stop.
+    """Whether, and by what, the run was asked to stop.
 
     After the second signal the process ends as soon as `before_exit` is done, after the third at once.
     """
@@ -30,7 +30,7 @@ class Stop:
         self.reason: str | None = None
         self.since: float | None = None
         self.at_once = False
-        # What a first Ctrl-C leaves to be done; it is told at the terminal.
+        # What a first Ctrl-C leaves to be done; it is printed at the terminal.
         self.what_ends = ""
         # Whether something else on the terminal shows the notice.
         self.is_notice_shown_elsewhere: Callable[[], bool] = lambda: False

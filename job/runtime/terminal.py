@@ -39,7 +39,7 @@ class Line:
             self._file.write(text)
             self._file.flush()
         except (OSError, ValueError):
-            # The terminal has gone, which is no reason to end what it showed.
+            # The terminal is gone; the work that it showed goes on.
             self.is_there = False
 
 
@@ -66,7 +66,7 @@ class Terminal:
         """The answer.
 
         Raises:
-            StoppedError: the program was told to stop meanwhile.
+            StoppedError: the program was asked to stop first.
         """
         _discard_typed_ahead()
         sys.stderr.write(question)

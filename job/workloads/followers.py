@@ -1,4 +1,4 @@
-"""Which workloads follow the tags that moved, and what one look at such a workload says of all its triggers."""
+"""Which workloads follow the tags that moved, and what one read of such a workload shows about all its triggers."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def followed_by(workloads: Iterable[Workload], moved: Mapping[TagName, Moved]) -
 def verdict(
     followed: Followed, data: Mapping[str, Any], pods: Sequence[Pod], lasted: Lasted = lasts_for_good
 ) -> Health:
-    """What one look at a workload and its pods says of all its triggers that are on tags which moved.
+    """What one read of a workload and its pods shows about all its triggers on tags that moved.
 
-    A trigger that cannot fire, or is switched off, is no fault where the workload runs the image all the same.
+    A trigger that cannot fire, or is switched off, is not a fault where the workload runs the image anyway.
     """
     resource, wanted = followed.workload.resource, wanted_digests(followed, data)
     found = health(resource, data, pods, wanted, lasted) if wanted else Health(RolloutResult.HEALTHY)

@@ -1,4 +1,4 @@
-"""Whether a workload came up with the images it should run: a verdict on one look at it and at its pods.
+"""Whether a workload came up with the images it should run: a verdict on one read of it and its pods.
 
 The counts are judged as `kubectl rollout status` does (kubectl, pkg/polymorphichelpers/rollout_status.go) and,
 for a DeploymentConfig, `oc rollout status`. They alone prove nothing: counts are complete, too, where a pause, a

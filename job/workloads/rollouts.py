@@ -1,6 +1,6 @@
 """Whether the workloads that follow a tag came up: watching them until each has a verdict.
 
-What a trigger means is in `image_triggers`, and what one look at a workload and its pods means in `health`. Here is
+What a trigger means is in `image_triggers`, and what one read of a workload and its pods means in `health`. Here is
 what only several looks show: whether a problem lasts, and whether pods that are ready stay so.
 """
 
@@ -42,7 +42,7 @@ STABLE_SECONDS = 15.0
 
 
 def pace(looks: int, watched: int) -> float:
-    """Seconds to the next look at a workload, after so many, while so many workloads are watched."""
+    """Seconds to the next read of a workload, after so many, while so many workloads are watched."""
     return max(FIRST_PAUSE_SECONDS if looks == 1 else PAUSE_SECONDS, watched / LOOKS_A_SECOND)
 
 
@@ -50,7 +50,7 @@ Changed = Callable[[Workload, Health], None]
 
 
 class Memory:
-    """What several looks at the pods of one workload show.
+    """What several reads of the pods of one workload show.
 
     Args:
         patience: for how many seconds a problem must last to decide the rollout, where a later try may help.
@@ -305,7 +305,7 @@ def watch(
         followed: the workloads.
         timeout: seconds that all of them have.
         stopping: asked several times a second; once true, what has no verdict is `aborted`.
-        concurrency: looks at a time, at most.
+        concurrency: reads at a time, at most.
         stable: for how many seconds all pods must have been ready without a restart to count as healthy; at most half
             of the timeout counts.
         changed: called with each change of what is known of a workload, one call at a time; the verdict comes last.

@@ -39,7 +39,7 @@ class Trouble:
     Attributes:
         group: what kind of problem it is; one that goes on under another reason (a pull that is tried again) keeps it.
         blame: who is to blame, where the container's image is one that a run has just moved.
-        decides: after how many seconds of the same problem it decides the rollout; None: it is no failure by itself.
+        decides: after how many seconds of the same problem it decides the rollout; None: it is not a failure by itself.
         words: the kubelet's own.
         is_vague: whether they do not give the cause.
     """

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 SECONDS = 60.0
-# How much longer a process may take than the server was told to work.
+# How much longer a process may take than the time limit given to the server.
 SLACK_SECONDS = 10.0
 PROGRAM = "OPENSHIFT_CLIENT_PYTHON_DEFAULT_OC_PATH"
 BASTION = "OPENSHIFT_CLIENT_PYTHON_DEFAULT_SSH_HOSTNAME"
