@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from importlib.resources import files
+from pathlib import Path
 from typing import NamedTuple
 
 from job.config.command import PROGRAM
@@ -112,6 +112,6 @@ def all_entries() -> Iterator[Entry]:
         labels = f" Labels: {', '.join(family.labels)}." if family.labels else ""
         yield Entry(family.name, f"metric {_PREFIX}...", family.help + labels)
     # Written by `make docs-tables` from the rules and their runbook.
-    for alert in json.loads(files("job.commands").joinpath("alerts.json").read_text(encoding="utf-8")):
+    for alert in json.loads(Path(__file__).with_name("alerts.json").read_text(encoding="utf-8")):
         text = f"{alert['meaning']} Severity: {alert['severity']}. What to do: {alert['runbook']}"
         yield Entry(alert["name"], "alert", text)
