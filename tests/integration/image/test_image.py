@@ -131,6 +131,8 @@ def test_a_scheduled_run_with_the_shipped_manifests(pod: Pod, sandbox: Sandbox) 
     ran = pod.run(
         environment={
             **built.environment,
+            # As the kubelet sets it in every pod; HOST beats it.
+            "KUBERNETES_SERVICE_HOST": "10.0.0.1",
             "HOST": sandbox.server,
             "TOKEN": sandbox.create_token(namespace, "import-images"),
             "PUSHGATEWAY_ADDRESS": sandbox.pushgateway,
