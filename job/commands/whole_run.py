@@ -32,7 +32,7 @@ from job.domain.selection import Wanted
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.retag import current_user, release_hold, roll_back
-from job.imagestreams.rewrite import NoHoldError
+from job.imagestreams.rewrite import NoHoldError, UncertainError
 from job.journal.records import Journal, Move, RunRecord
 from job.journal.store import JournalStore
 from job.run.context import IDENTITY_SECONDS, namespaces_of
@@ -316,6 +316,13 @@ def _held(where: Place, past: _Past) -> tuple[list[tuple[Found, Move]], dict[Tag
     return held, left_alone
 
 
+def _not_released(found: Found, error: ImportImagesError) -> TagResult:
+    name, source = found.name, found.tag.source.name if found.tag.source else None
+    reason = error.reason if isinstance(error, ClusterError | UncertainError) else Reason.CONFLICT
+    message, hold = clean(f"not released: {error}"), hold_of(found.tag)
+    return TagResult(name.namespace, name.stream, name.tag, source, Result.FAILED, reason, By.API, message, hold=hold)
+
+
 def _release(where: Place, begun: CommandRun, held: Sequence[tuple[Found, Move]], survey: Survey) -> Imported:
     """Release and import wave by wave; after a bad wave the later ones stay held."""
     tags: list[TagResult] = []
@@ -325,14 +332,16 @@ def _release(where: Place, begun: CommandRun, held: Sequence[tuple[Found, Move]]
             log.error("the tags of later waves stay held; when it is solved, give the command again")
             break
         chosen = []
-        for found, move in held:
-            if move.wave == wave:
-                name = found.name
-                try:
-                    stream = release_hold(where.cluster, name, where.retrier)
-                except NoHoldError as error:
-                    log.warning("%s/%s: %s", name.namespace, name, error)
-                    continue
+        for found in (found for found, move in held if move.wave == wave):
+            name = found.name
+            try:
+                stream = release_hold(where.cluster, name, where.retrier)
+            except NoHoldError as error:
+                log.warning("%s/%s: %s", name.namespace, name, error)
+            except ImportImagesError as error:
+                log.error("%s/%s was not released: %s", name.namespace, name, error)
+                tags.append(_not_released(found, error))
+            else:
                 log.info("%s/%s is released", name.namespace, name)
                 chosen.append(released_choice(stream, name.tag))
         imported = import_released(where, begun, chosen, survey)

@@ -107,3 +107,19 @@ def test_the_last_run_is_the_last_that_moved_a_tag(place: Place) -> None:
     assert place.run("rollback", "--yes").status == 2
     assert place.run("resume", "--run", "last", "--yes").status == 0
     assert place.current("web") == new
+
+
+def test_a_release_that_is_refused_does_not_hide_the_others(place: Place) -> None:
+    digests = {name: stream(place, name, "1") for name in ("api", "web")}
+    assert place.run().status == 0
+    assert place.run("rollback", "--run", "last", "--yes").status == 0
+    place.fault("imagestreamtags/api", "PUT", status=500)
+    resumed = place.run("resume", "--run", "last", "--yes", RETRIES="0")
+    assert resumed.status == 1, resumed.stderr
+    assert resumed.results == {"api:prod": "failed api_error", "web:prod": "updated"}
+    assert resumed.tags["api:prod"]["message"].startswith("not released: ")
+    assert (place.current("api"), place.current("web")) == (digests["api"][0], digests["web"][1])
+    place.sandbox.remove_faults()
+    again = place.run("resume", "--run", "last", "--yes")
+    assert again.results == {"api:prod": "updated"}, again.stderr
+    assert place.current("api") == digests["api"][1]
