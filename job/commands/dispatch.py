@@ -61,7 +61,10 @@ def rollback_command(call: Invocation) -> int:
     if options.run:
         from job.commands.whole_run import rollback_run
 
-        _refuse_together(call, "--to" if options.to is not None else None)
+        if options.to is not None:
+            from job.domain.errors import UsageError
+
+            raise UsageError(["--to is about one tag, and --run is about all tags of a run"])
         return rollback_run(call.settings, asked, options.run, call.stop, as_table=call.as_table)
     _require_one_tag(call)
     return rollback(call.settings, asked, call.stop, as_table=call.as_table)
@@ -72,13 +75,6 @@ def _require_one_tag(call: Invocation) -> None:
 
     if len(call.settings.wanted.patterns) != 1:
         raise UsageError(["name one STREAM[:TAG], or the run whose tags are meant: --run ID|last"])
-
-
-def _refuse_together(call: Invocation, flag: str | None) -> None:
-    from job.domain.errors import UsageError
-
-    if flag:
-        raise UsageError([f"{flag} is about one tag, and --run is about all tags of a run"])
 
 
 def resume_command(call: Invocation) -> int:

@@ -14,6 +14,7 @@ from job.domain.errors import UsageError
 from job.domain.exit_status import ExitStatus
 from job.domain.model import Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.domain.suggestions import did_you_mean
+from job.publish.metric_families import FAMILIES, PREFIX
 from job.views.output import document, write
 from job.views.schemas import DOCUMENTS, schema_of
 
@@ -25,7 +26,6 @@ _KINDS: dict[type[Explained], str] = {
     RolloutResult: "result of a rollout",
 }
 _RETRIED = {RetryClass.NEVER: "Not retried.", RetryClass.ONCE: "Retried once.", RetryClass.BACKOFF: "Retried."}
-_PREFIX = "import_images_"
 SCHEMA = "schema"
 
 
@@ -47,7 +47,7 @@ def explain(words: list[str], *, as_table: bool) -> int:
         return _schema(words[1:])
     entries = list(all_entries())
     known = {entry.word.lower() for entry in entries}
-    asked = [word.removeprefix("--").removeprefix(_PREFIX).lower() for word in words]
+    asked = [word.removeprefix("--").removeprefix(PREFIX).lower() for word in words]
     if unknown := [word for word in asked if word not in known]:
         hints = [did_you_mean(word, known) or "; see: import-images explain" for word in unknown]
         raise UsageError([f"{word!r} is not known{hint}" for word, hint in zip(unknown, hints, strict=True)])
@@ -106,11 +106,9 @@ def all_entries() -> Iterator[Entry]:
         yield Entry(setting.name, "setting", text)
         if setting.flag:
             yield Entry(setting.flag.removeprefix("--"), "flag", text)
-    from job.publish.metric_families import FAMILIES
-
     for family in FAMILIES:
         labels = f" Labels: {', '.join(family.labels)}." if family.labels else ""
-        yield Entry(family.name, f"metric {_PREFIX}...", family.help + labels)
+        yield Entry(family.name, f"metric {PREFIX}...", family.help + labels)
     # Written by `make docs-tables` from the rules and their runbook.
     for alert in json.loads(Path(__file__).with_name("alerts.json").read_text(encoding="utf-8")):
         text = f"{alert['meaning']} Severity: {alert['severity']}. What to do: {alert['runbook']}"

@@ -7,7 +7,7 @@ import logging
 
 from job.domain.model import Outcome
 from job.publish.sink import Publication
-from job.runtime.watchdog import call_within
+from job.runtime.background import call_within
 
 log = logging.getLogger(__name__)
 

@@ -158,20 +158,14 @@ def _end_holds(run: Run, ended: _Ended) -> _Freed:
             else:
                 stream = release_hold(run.cluster, name, run.retrier)
         except ImportImagesError as error:
-            notes[name] = _not_released(name, why, error)
-            if isinstance(error, ClusterError) and error.code == 404:
-                # It is gone, so there is nothing to report of it.
-                choices = tuple(choice for choice in choices if choice.tag.name != tag)
-            if not isinstance(error, NoHoldError):
+            found = _without_hold(run, name) if isinstance(error, NoHoldError) else None
+            if found is None:
+                notes[name] = _not_released(name, why, error)
+                if isinstance(error, ClusterError) and error.code == 404:
+                    # It is gone, so there is nothing to report of it.
+                    choices = tuple(choice for choice in choices if choice.tag.name != tag)
                 continue
-            # Another client ended the hold first, so the tag is chosen as any other.
-            try:
-                found = stream_from(read_stream(run.cluster, name, run.retrier))
-            except ImportImagesError as unread:
-                log.warning("%s/%s: the stream was not read again: %s", name.namespace, name, unread)
-                continue
-            if (now := found.tag(tag)) and hold_of(now):
-                continue
+            log.info("%s/%s: %s", name.namespace, name, OVER)
             stream, notes[name], why = found, OVER, None
         if before is not None:
             stream = replace(
@@ -185,6 +179,17 @@ def _end_holds(run: Run, ended: _Ended) -> _Freed:
         matched = {choice.tag.name for choice in choices}
         choices = tuple(choice for choice in choose(stream, run.settings.wanted) if choice.tag.name in matched)
     return _Freed(stream, choices, notes)
+
+
+def _without_hold(run: Run, name: TagName) -> Stream | None:
+    """The stream, where another client has ended the hold on the tag; None where it is held, or that is not known."""
+    try:
+        stream = stream_from(read_stream(run.cluster, name, run.retrier))
+    except ImportImagesError as error:
+        log.warning("%s/%s: the stream was not read again: %s", name.namespace, name, error)
+        return None
+    tag = stream.tag(name.tag)
+    return None if tag is not None and hold_of(tag) else stream
 
 
 def _not_released(name: TagName, why: str | None, error: ImportImagesError) -> str:

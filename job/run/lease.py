@@ -185,8 +185,7 @@ class Lock:
             held = f"the lock in {self.namespace} is held by {others[0]}"
             log.info("%s: waiting up to %d s to see whether that run is still alive", held, LEASE_SECONDS)
             self._progress.begin(f"waiting for the lock in {self.namespace}", LEASE_SECONDS)
-            for lease in others:
-                self._progress.detail("held by", str(lease))
+            self._progress.detail("held by", ", ".join(str(lease) for lease in others))
         until = self._clock.monotonic() + LEASE_SECONDS
         while others and self._clock.monotonic() < until:
             if self._stopping():

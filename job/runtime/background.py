@@ -1,4 +1,4 @@
-"""A call that may begin early, in a thread of its own, and whose result is needed at the end."""
+"""Calls in a thread of their own, so that the rest does not wait for them, or not for ever."""
 
 from __future__ import annotations
 
@@ -52,3 +52,21 @@ class Background(Generic[T]):
             self._problems.append(problem)
         finally:
             self._ended.set()
+
+
+def call_within(seconds: float, call: Callable[[], object], name: str) -> bool:
+    """Make a call, but wait no longer than `seconds` for its end; returns whether it ended.
+
+    A socket's timeout starts anew with every byte, so a server that sends one at a time holds a request for ever. A
+    call that did not end is left behind in its thread, which does not keep the program from ending.
+
+    Args:
+        seconds: how long to wait.
+        call: whatever it raises is raised here.
+        name: of its thread, for debuggers.
+    """
+    background = Background(call, name)
+    if not background.begin(seconds):
+        return False
+    background.result()
+    return True

@@ -77,14 +77,14 @@ class Stop:
         if self._signals == 1:
             self.request(signal.Signals(number).name)
             second = "release the lock and stop at once" if self._before_exit else "stop at once"
-            self._tell(number, f"stopping: {self.what_ends}press Ctrl-C again to {second}")
+            self._announce(number, f"stopping: {self.what_ends}press Ctrl-C again to {second}")
         elif self._signals == 2 and self._before_exit:
-            self._tell(number, "stopping at once: releasing the lock; press Ctrl-C again to leave it behind")
+            self._announce(number, "stopping at once: releasing the lock; press Ctrl-C again to leave it behind")
             threading.Thread(target=self._leave, name="leave", daemon=True).start()
         else:
             os._exit(ExitStatus.ABORTED)
 
-    def _tell(self, number: int, text: str) -> None:
+    def _announce(self, number: int, text: str) -> None:
         if number != signal.SIGINT or self.is_quiet or not os.isatty(2):
             return
         if self.is_notice_shown_elsewhere():

@@ -48,11 +48,14 @@ _URGENCY = (State.FAILED, State.UNKNOWN, State.HELD, State.BEHIND, State.CURRENT
 
 
 class Most(NamedTuple):
-    """How many tags (and workloads), problems and runs are shown."""
+    """How many tags (and workloads), problems, and runs of each namespace are shown."""
 
     tags: int
     attention: int
     runs: int
+
+
+_ALL = Most(sys.maxsize, sys.maxsize, sys.maxsize)
 
 
 def print_status(report: StatusReport, file: TextIO | None = None, *, everything: bool = False) -> None:
@@ -62,10 +65,9 @@ def print_status(report: StatusReport, file: TextIO | None = None, *, everything
 
 def print_page(console: Console, report: StatusReport, *, everything: bool) -> None:
     """See `print_status`."""
-    most = Most(*[len(report.tags) + len(report.attention) + len(report.runs) + len(report.workloads)] * 3)
-    most = most if everything else Most(MOST_TAGS, MOST_ATTENTION, MOST_RUNS)
     console.print(Text(shown(verdict(report)), style="bold green" if report.is_well else "bold red"))
     several = len(report.namespaces) > 1
+    most = _ALL if everything else Most(MOST_TAGS, MOST_ATTENTION, 1 if several else MOST_RUNS)
     for each in report.attention[: most.attention]:
         _print_attention(console, each, report.now, several=several)
     if len(report.attention) > most.attention:
@@ -145,7 +147,7 @@ def _print_runs(console: Console, report: StatusReport, most: int, *, several: b
     if lonely:
         names = ", ".join(lonely[:5]) + (" and others" if len(lonely) > 5 else "")
         _print_wrapped(console, f"Next run: not known; there is no CronJob of import-images in {names}.", "  ")
-    runs = _last_runs(report.runs, 1 if several and most == MOST_RUNS else most)
+    runs = _last_runs(report.runs, most)
     if not runs:
         if {each.namespace for each in report.unknown if each.part == "journal"} != set(report.namespaces):
             console.print(Text("The journal has no runs.", style="dim"))
@@ -160,7 +162,7 @@ def _last_runs(runs: Sequence[PastRun], most: int) -> list[PastRun]:
     shown: dict[str, list[PastRun]] = {}
     for each in runs:
         shown.setdefault(each.namespace, []).append(each)
-    return [each for mine in shown.values() for each in mine[:most]]
+    return [each for runs in shown.values() for each in runs[:most]]
 
 
 def _describe_schedule(each: Punctuality, now: datetime, *, several: bool) -> str:

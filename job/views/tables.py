@@ -18,7 +18,6 @@ from job.domain.model import (
     Hold,
     Identity,
     Image,
-    Reason,
     Report,
     Result,
     Rollout,
@@ -161,10 +160,10 @@ def print_report(report: Report, file: TextIO) -> None:
 
 
 def _print_messages(console: Console, report: Report) -> None:
-    """Write what there is to say of single tags; those that were never begun share one line for each message."""
+    """Write the messages of single tags; those that the run did not get to share one line for each message."""
     never_begun: dict[str, list[TagResult]] = {}
     for tag in report.tags:
-        if tag.message and tag.reason is Reason.ABORTED and not tag.attempts:
+        if tag.message and not tag.was_tried:
             never_begun.setdefault(tag.message, []).append(tag)
         elif tag.message:
             result = f"{humanize(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else humanize(tag.result)

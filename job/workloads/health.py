@@ -47,7 +47,7 @@ class Health:
 
 
 def lasts_for_good(pod: Pod, container: Container) -> float:
-    """What one look alone has to take for granted: that a problem which it sees lasts."""
+    """What one read alone has to take for granted: that a problem which it shows lasts."""
     return float("inf")
 
 

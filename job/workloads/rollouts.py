@@ -1,7 +1,7 @@
 """Whether the workloads that follow a tag came up: watching them until each has a verdict.
 
 What a trigger means is in `image_triggers`, and what one read of a workload and its pods means in `health`. Here is
-what only several looks show: whether a problem lasts, and whether pods that are ready stay so.
+what only several reads show: whether a problem lasts, and whether pods that are ready stay so.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # A page of pods is large, and the pod of a run is small.
 LOOKS_AT_ONCE = 8
-LOOKS_A_SECOND = 10
+READS_A_SECOND = 10
 FIRST_PAUSE_SECONDS = 1.0
 PAUSE_SECONDS = 2.0
 # How old what was seen last may be for a verdict on the workload, and not on the way to it.
@@ -41,9 +41,9 @@ GRACE_SECONDS = 1.0
 STABLE_SECONDS = 15.0
 
 
-def pace(looks: int, watched: int) -> float:
+def pace(reads: int, watched: int) -> float:
     """Seconds to the next read of a workload, after so many, while so many workloads are watched."""
-    return max(FIRST_PAUSE_SECONDS if looks == 1 else PAUSE_SECONDS, watched / LOOKS_A_SECOND)
+    return max(FIRST_PAUSE_SECONDS if reads == 1 else PAUSE_SECONDS, watched / READS_A_SECOND)
 
 
 Changed = Callable[[Workload, Health], None]
@@ -66,7 +66,7 @@ class Memory:
         self._unchanged_since = 0.0
 
     def see(self, pods: Sequence[Pod], now: float) -> list[Pod]:
-        """Take up a look, and return the pods with the causes that an earlier look showed."""
+        """Take up a read, and return the pods with the causes that an earlier read showed."""
         self._now = now
         known = [self._with_causes(pod) for pod in pods]
         troubles = {(pod.name, each.name): each.trouble for pod in known for each in pod.containers if each.trouble}
@@ -141,7 +141,7 @@ class _Watched:
         self._shared = shared
         self._memory = Memory(shared.patience)
         self._gone = False
-        self._looks = 0
+        self._reads = 0
         self._request = ""
         self._seen_at = float("-inf")
         self._seen: Health | None = None
@@ -151,11 +151,11 @@ class _Watched:
         self._note: str | None = None
 
     def step(self) -> float | None:
-        """Look once: at the workload and at its pods; see `pool.Task`."""
+        """Read the workload and its pods once; see `pool.Task`."""
         shared, retry_after = self._shared, 0.0
-        self._looks += 1
+        self._reads += 1
         try:
-            found = self._look()
+            found = self._read()
             shared.throttle.succeeded()
         except ClusterError as error:
             if error.code in (429, 503):
@@ -173,7 +173,7 @@ class _Watched:
         self._report(found)
         if found.result is not None:
             return None
-        return min(max(retry_after, shared.pace(self._looks, shared.watched)), max(0.0, shared.until - now))
+        return min(max(retry_after, shared.pace(self._reads, shared.watched)), max(0.0, shared.until - now))
 
     def end(self) -> None:
         """Give a verdict, since the watch is over."""
@@ -183,7 +183,7 @@ class _Watched:
         else:
             self._report(Health(RolloutResult.ABORTED, f"stopped watching: {last.message}"))
 
-    def _look(self) -> Health | None:
+    def _read(self) -> Health | None:
         workload, cluster = self._followed.workload, self._shared.cluster
         kind = kind_of(workload.resource)
         self._request = f"get on {workload.resource.plural}"
@@ -213,7 +213,7 @@ class _Watched:
         return not self._has_pods or self._memory.steady >= self._shared.stable
 
     def _held_back(self, found: Health) -> Health:
-        """What one look does not prove is still on its way.
+        """A verdict that one read does not prove is held back.
 
         A pod without a probe counts as ready until its first crash, and the conditions of the rollout before may stay
         for a moment.
@@ -238,7 +238,7 @@ class _Watched:
                 if error.reason is Reason.FORBIDDEN:
                     self._note = f"pod {pod.name} is not deleted: grant delete on pods, or delete it by hand"
                     return
-                # A pod that is gone, or is another by now, needs nothing; for the rest there is the next look.
+                # A pod that is gone, or is another by now, needs nothing; for the rest there is the next read.
 
     def _not_seen(self, error: ClusterError) -> Health:
         if error.reason in (Reason.FORBIDDEN, Reason.UNAUTHORIZED):
@@ -264,7 +264,7 @@ class _Watched:
         if self._note and found.result is not RolloutResult.HEALTHY and not (found.message or "").endswith(self._note):
             found = replace(found, message=f"{found.message}; {self._note}")
         with shared.lock:
-            # A look under way may end when the verdict has been given without it.
+            # A read under way may end when the verdict has been given without it.
             if self.rollout is not None or self._gone or found == self._reported:
                 return
             self._reported = found
@@ -297,7 +297,7 @@ def watch(
 ) -> tuple[Rollout, ...]:
     """Watch workloads until each came up, failed, waits for a user, or the time is over. No API error is raised.
 
-    A failure is believed when two looks in a row show it. Pods that are stuck on an image that was rolled back
+    A failure is believed when two reads in a row show it. Pods that are stuck on an image that was rolled back
     (`Moved.bad`) are deleted on the way.
 
     Args:
@@ -310,7 +310,7 @@ def watch(
             of the timeout counts.
         changed: called with each change of what is known of a workload, one call at a time; the verdict comes last.
         clock: the time.
-        pace: seconds to the next look, after so many looks, while so many workloads are watched.
+        pace: seconds to the next read, after so many reads, while so many workloads are watched.
 
     Returns:
         The verdicts, in the order given. A workload that was deleted meanwhile has none. One that cannot be watched,

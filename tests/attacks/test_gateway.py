@@ -19,7 +19,7 @@ from job.config.settings import GatewaySettings
 from job.doctor.gateway_probe import probe
 from job.publish import gateway_answer
 from job.publish.pushgateway import Gateway, push
-from job.runtime.watchdog import call_within
+from job.runtime.background import call_within
 from tests.unit.reports import report_of, tag_result
 
 Body = Callable[[], Iterator[bytes]]

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tests.mutants.__main__ import edited
+from tests.mutants.__main__ import edited, main
 from tests.mutants.catalogue import MUTANTS, Mutant
 from tests.support.paths import ROOT
 
@@ -24,3 +24,8 @@ def test_a_mutant_can_be_made(mutant: Mutant) -> None:
 
 def test_there_are_twenty() -> None:
     assert len(MUTANTS) == len({mutant.name for mutant in MUTANTS}) == 20
+
+
+def test_a_filter_that_no_mutant_has_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["locks", "unheard-of"]) == 2
+    assert "no mutant has locks and unheard-of in its name" in capsys.readouterr().err

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from job.domain.model import Blame, Command, Outcome, Report, Result, Rollout, RolloutResult, Skip, TagName
+from job.domain.model import Blame, Command, Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName
 from job.views.tables import age, print_report
 from tests.unit.reports import NAMESPACE, NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
 
@@ -51,6 +51,15 @@ def test_a_failure_is_told_in_full_below() -> None:
     text = shown(report_of(failed(message=message)))
     assert "packit-service:prod failed (not_found, by registry):" in text
     assert " ".join(text.split()).count("no no") >= 29
+
+
+def test_tags_that_were_never_begun_share_one_line() -> None:
+    never_begun = failed(reason=Reason.ABORTED, by=None, attempts=0, message="stopped before the import was begun")
+    under_way = failed(reason=Reason.ABORTED, by=None, attempts=1, message="stopped between two tries")
+    text = shown(report_of(*(replace(never_begun, stream=f"s{number}") for number in range(21)), under_way))
+    assert "\n21 tags failed:\n    stopped before the import was begun\n" in text
+    assert text.count("stopped before the import was begun") == 1
+    assert "packit-service:prod failed:\n    stopped between two tries\n" in text
 
 
 def test_a_skip_says_why() -> None:
