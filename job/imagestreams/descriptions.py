@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from job.cluster import IMAGE_STREAM_IMAGES, Cluster
 from job.domain.errors import ClusterError
-from job.domain.model import ImageFacts, Reason
+from job.domain.model import ImageFacts, Reason, Result
 from job.imagestreams.api_types import facts_from
+from job.imagestreams.pending import Settled
 from job.runtime.pool import gather
 from job.runtime.retry import retrier
 
@@ -88,3 +89,24 @@ class Describer:
         )
         image = answer.get("image")
         return facts_from(image if isinstance(image, dict) else {})
+
+
+def to_describe(settled: Sequence[Settled], describer: Describer) -> list[tuple[str, bool]]:
+    """The images to ask for, each with whether it is asked for again because its architecture matters."""
+    changed = [each for each in settled if each.result is not Result.UNCHANGED]
+    digests = [item.digest for each in changed for item in (each.before, each.after) if item]
+    # Most images are for amd64; the one before counts only where this one is not.
+    unusual = [
+        each.before.digest
+        for each in changed
+        if each.result is Result.UPDATED and each.before and each.after and _is_unusual(each.after.digest, describer)
+    ]
+    return [
+        *((digest, False) for digest in describer.unknown(digests)),
+        *((digest, True) for digest in describer.without_architecture(unusual)),
+    ]
+
+
+def _is_unusual(digest: str, describer: Describer) -> bool:
+    facts = describer.facts(digest)
+    return facts is not None and facts.architecture not in (None, "amd64")

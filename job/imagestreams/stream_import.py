@@ -15,7 +15,7 @@ from job.domain.selection import Choice, skip_reason
 from job.domain.sources import explain_skip
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from
-from job.imagestreams.descriptions import Describer
+from job.imagestreams.descriptions import Describer, to_describe
 from job.imagestreams.import_requests import Imported, answer_from, import_of
 from job.imagestreams.pending import Pending, Settled, batch_of
 from job.imagestreams.results import result_of
@@ -89,7 +89,7 @@ class StreamImport:
         elif self._doubtful:
             self._read_afterwards()
         elif self._undescribed is None:
-            self._undescribed = self._to_describe()
+            self._undescribed = to_describe(self._settled, self._around.describer)
         if not self._pending and not self._doubtful and self._undescribed:
             digest, again = self._undescribed.pop()
             self._around.describer.describe(self._stream.namespace, self._stream.name, digest, again=again)
@@ -319,26 +319,6 @@ class StreamImport:
             else:
                 message = "stopped before the import was begun" if not pending.attempts else "stopped between two tries"
                 self._settle(pending, Result.FAILED, self._current(pending.tag.name), Reason.ABORTED, None, message)
-
-    def _to_describe(self) -> list[tuple[str, bool]]:
-        """The images to ask for, each with whether it is asked for again because its architecture matters."""
-        describer = self._around.describer
-        changed = [each for each in self._settled if each.result is not Result.UNCHANGED]
-        digests = [item.digest for each in changed for item in (each.before, each.after) if item]
-        # Most images are for amd64; the one before counts only where this one is not.
-        unusual = [
-            each.before.digest
-            for each in changed
-            if each.result is Result.UPDATED and each.before and each.after and self._is_unusual(each.after.digest)
-        ]
-        return [
-            *((digest, False) for digest in describer.unknown(digests)),
-            *((digest, True) for digest in describer.without_architecture(unusual)),
-        ]
-
-    def _is_unusual(self, digest: str) -> bool:
-        facts = self._around.describer.facts(digest)
-        return facts is not None and facts.architecture not in (None, "amd64")
 
     def results(self) -> list[TagResult]:
         """What became of each tag, with its images described as far as is known."""
