@@ -52,12 +52,12 @@ def _limit(text: str | None) -> int | None:
 def rollback_command(call: Invocation) -> int:
     """Run `rollback`; returns the exit status."""
     from job.commands.rollback import rollback
-    from job.commands.rollback_plan import Asked
+    from job.commands.rollback_plan import Request
 
     options = call.options
     # An empty --to is a mistake, unlike none.
     to = "1" if options.to is None else options.to
-    asked = Asked(to, options.reason, options.until, options.until_newer, options.yes)
+    request = Request(to, options.reason, options.until, options.until_newer, options.yes)
     if options.run:
         from job.commands.whole_run import rollback_run
 
@@ -65,9 +65,9 @@ def rollback_command(call: Invocation) -> int:
             from job.domain.errors import UsageError
 
             raise UsageError(["--to is about one tag, and --run is about all tags of a run"])
-        return rollback_run(call.settings, asked, options.run, call.stop, as_table=call.as_table)
+        return rollback_run(call.settings, request, options.run, call.stop, as_table=call.as_table)
     _require_one_tag(call)
-    return rollback(call.settings, asked, call.stop, as_table=call.as_table)
+    return rollback(call.settings, request, call.stop, as_table=call.as_table)
 
 
 def _require_one_tag(call: Invocation) -> None:

@@ -47,15 +47,15 @@ def explain(words: list[str], *, as_table: bool) -> int:
         return _schema(words[1:])
     entries = list(all_entries())
     known = {entry.word.lower() for entry in entries}
-    asked = [word.removeprefix("--").removeprefix(PREFIX).lower() for word in words]
-    if unknown := [word for word in asked if word not in known]:
+    requested = [word.removeprefix("--").removeprefix(PREFIX).lower() for word in words]
+    if unknown := [word for word in requested if word not in known]:
         hints = [did_you_mean(word, known) or "; see: import-images explain" for word in unknown]
         raise UsageError([f"{word!r} is not known{hint}" for word, hint in zip(unknown, hints, strict=True)])
-    found = [entry for word in asked for entry in entries if entry.word.lower() == word] if asked else entries
+    found = [entry for word in requested for entry in entries if entry.word.lower() == word] if requested else entries
     if not as_table:
         document("Explain", {"words": [{"word": e.word, "what": e.kind, "meaning": e.meaning} for e in found]})
         return ExitStatus.SUCCESS
-    if not asked:
+    if not requested:
         write(lambda: sys.stdout.write(_index(entries)))
         return ExitStatus.SUCCESS
     write(lambda: sys.stdout.writelines(f"{e.word}: {e.kind}\n  {e.meaning.replace('`', '')}\n" for e in found))

@@ -68,8 +68,8 @@ def _history(where: Place, found: Found, *, check: bool, limit: int | None) -> T
     name = found.name
     moments = moments_of(items_of(found.data, name.tag))[:limit]
     describer = Describer(where.cluster, where.stopping)
-    asked = [(name.namespace, name.stream, moment.item.digest) for moment in moments][:MOST_DESCRIBED]
-    describer.describe_all(asked, where.settings.concurrency)
+    described = [(name.namespace, name.stream, moment.item.digest) for moment in moments][:MOST_DESCRIBED]
+    describer.describe_all(described, where.settings.concurrency)
     hold = hold_of(found.tag)
     questions: dict[str, Question] = {}
     if check:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from job.commands.command_run import CommandRun, begin_for_tag, end
-from job.commands.rollback_plan import Asked, Undoing, end_of_hold, plan_of, target_of, with_aliases
+from job.commands.rollback_plan import Request, Undoing, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over, source_before
@@ -48,20 +48,20 @@ log = logging.getLogger(__name__)
 STOPPED = "stopped; nothing was changed"
 
 
-def rollback(settings: Settings, asked: Asked, stop: Stop, *, as_table: bool) -> int:
+def rollback(settings: Settings, request: Request, stop: Stop, *, as_table: bool) -> int:
     """Move a tag to an earlier image, hold it, and watch what follows it; returns the exit status."""
-    until = end_of_hold(asked.until, settings.time_zone)
-    if not asked.yes and not is_there():
+    until = end_of_hold(request.until, settings.time_zone)
+    if not request.yes and not is_there():
         raise UsageError(["rollback asks for confirmation, and there is no terminal to ask on: add --yes"])
     with place(settings, stop) as where:
         found = find_one(where)
-        target = target_of(found, asked.to)
+        target = target_of(found, request.to)
         survey = where.survey([found.name.namespace])
-        plan = plan_of(where, found, target, asked, until, survey)
+        plan = plan_of(where, found, target, request, until, survey)
         identity = where.identify(IDENTITY_SECONDS)
         where.progress.pause()
         show_plan(plan, identity, as_table=as_table)
-        if not asked.yes:
+        if not request.yes:
             confirm(where, f"Roll {plan.name.namespace}/{plan.name} back on {identity}? [y/N] ")
         if stop:
             raise StoppedError(STOPPED)

@@ -55,7 +55,7 @@ class Undoing:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Request:
     """What `rollback` was asked for, as it was written."""
 
     to: str
@@ -112,7 +112,7 @@ def target_of(found: Found, to: str) -> Item | str:
 
 
 def plan_of(
-    where: Context, found: Found, target: Item | str, asked: Asked, until: datetime | None, around: Survey
+    where: Context, found: Found, target: Item | str, request: Request, until: datetime | None, survey: Survey
 ) -> Undoing:
     """Everything there is to know before it is done.
 
@@ -134,10 +134,10 @@ def plan_of(
         why = answer.message if answer else "it does not come from a registry"
         raise UsageError([f"{name}: {target} is not in its history, and the registry does not give it: {why}"])
     names = with_aliases(found)
-    followers = followed_by(around.workloads, {each: Moved(image.digest) for each in names})
-    warnings = [error.message for error in around.errors]
-    if around.left_out:
-        shown = ", ".join(around.left_out[:5]) + (" and others" if len(around.left_out) > 5 else "")
+    followers = followed_by(survey.workloads, {each: Moved(image.digest) for each in names})
+    warnings = [error.message for error in survey.errors]
+    if survey.left_out:
+        shown = ", ".join(survey.left_out[:5]) + (" and others" if len(survey.left_out) > 5 else "")
         warnings.append(f"what follows it in {shown} is not known: no right to look")
     if manager := applied_by(found.data):
         warnings.append(f"the stream is kept from a manifest ({manager}): the next apply ends the hold")
@@ -155,9 +155,9 @@ def plan_of(
         in_registry=answer.is_there if answer else None,
         warnings=tuple(clean(warning) for warning in warnings),
         hold=hold_of(found.tag),
-        reason=clean(asked.reason, 1000) if asked.reason else None,
+        reason=clean(request.reason, 1000) if request.reason else None,
         until=until,
-        until_newer=asked.until_newer,
+        until_newer=request.until_newer,
     )
 
 

@@ -23,7 +23,7 @@ from job.commands.rollback import (
     rolled_back_result,
     show_plan,
 )
-from job.commands.rollback_plan import Asked, Undoing, end_of_hold, plan_of, target_of, with_aliases
+from job.commands.rollback_plan import Request, Undoing, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of
@@ -87,24 +87,24 @@ class _Plan:
     left_alone: Mapping[TagName, str]
 
 
-def rollback_run(settings: Settings, asked: Asked, run_id: str, stop: Stop, *, as_table: bool) -> int:
+def rollback_run(settings: Settings, request: Request, run_id: str, stop: Stop, *, as_table: bool) -> int:
     """Roll back every tag that a run moved, waves in reverse; returns the exit status.
 
     Args:
         settings: the settings; their patterns choose among the run's tags.
-        asked: terms of the holds; `to` does not apply.
+        request: terms of the holds; `to` does not apply.
         run_id: of the run, or `last`: the last one that moved a tag.
         stop: whether to stop.
         as_table: show a table instead of JSON.
     """
-    until = end_of_hold(asked.until, settings.time_zone)
-    if not asked.yes and not is_there():
+    until = end_of_hold(request.until, settings.time_zone)
+    if not request.yes and not is_there():
         raise UsageError(["rollback asks for confirmation, and there is no terminal to ask on: add --yes"])
     with place(settings, stop) as where:
         past = _past(where, run_id)
         survey = where.survey(sorted({name.namespace for name, _ in past.moves}))
-        asked = replace(asked, reason=asked.reason or f"rollback of run {past.record.id}")
-        plan = _plan(where, past, asked, until, survey)
+        request = replace(request, reason=request.reason or f"rollback of run {past.record.id}")
+        plan = _plan(where, past, request, until, survey)
         for name, why in plan.left_alone.items():
             log.warning("%s/%s is left alone: %s", name.namespace, name, why)
         left = [each for each in plan.planned if each.target is not None]
@@ -114,7 +114,7 @@ def rollback_run(settings: Settings, asked: Asked, run_id: str, stop: Stop, *, a
         where.progress.pause()
         for each in left:
             show_plan(each.plan, identity, as_table=as_table)
-        if left and not asked.yes:
+        if left and not request.yes:
             confirm(where, f"Roll {len(left)} tags of run {past.record.id} back on {identity}? [y/N] ")
         if stop:
             raise StoppedError(STOPPED)
@@ -199,7 +199,7 @@ def _found(where: Place, past: _Past) -> dict[TagName, Found | str]:
     return found
 
 
-def _plan(where: Place, past: _Past, asked: Asked, until: datetime | None, survey: Survey) -> _Plan:
+def _plan(where: Place, past: _Past, request: Request, until: datetime | None, survey: Survey) -> _Plan:
     """What is to be done with each tag of the run."""
     planned: list[_Planned] = []
     left_alone: dict[TagName, str] = {}
@@ -213,14 +213,14 @@ def _plan(where: Place, past: _Past, asked: Asked, until: datetime | None, surve
         if move.before is None:
             left_alone[name] = "it had no image before the run"
         elif hold and hold.image == move.before:
-            done = plan_of(where, found, Item(move.before, None), asked, until, survey)
+            done = plan_of(where, found, Item(move.before, None), request, until, survey)
             planned.append(_Planned(found, move, done, None))
         elif current is None or current.digest != move.after:
             left_alone[name] = f"it has moved on to {current.digest if current else 'no image'}"
         else:
             try:
                 target = target_of(found, move.before)
-                plan = plan_of(where, found, target, asked, until, survey)
+                plan = plan_of(where, found, target, request, until, survey)
                 planned.append(_Planned(found, move, plan, target))
             except UsageError as error:
                 left_alone[name] = str(error)

@@ -73,8 +73,8 @@ def _streams(where: Context, facts: Facts) -> Facts:
 
 def _cron_jobs(where: Context, facts: Facts) -> Facts:
     shapes, jobs = read_shapes(where, facts.namespaces)
-    mine = [job for job in jobs if any(job.imports(name, facts.deployment) for name in facts.namespaces)]
-    return replace(facts, shapes=tuple(shapes), cron_jobs=tuple(mine))
+    own = [job for job in jobs if any(job.imports(name, facts.deployment) for name in facts.namespaces)]
+    return replace(facts, shapes=tuple(shapes), cron_jobs=tuple(own))
 
 
 def _rights(where: Context, facts: Facts) -> Facts:
@@ -84,8 +84,8 @@ def _rights(where: Context, facts: Facts) -> Facts:
         }
         for namespace, user in uses_of(facts)
     }
-    answers = allowed(where, [review for asked in reviews.values() for review in asked.values()])
-    rights = {key: {right: answers[review] for right, review in asked.items()} for key, asked in reviews.items()}
+    answers = allowed(where, [review for of_user in reviews.values() for review in of_user.values()])
+    rights = {key: {right: answers[review] for right, review in of_user.items()} for key, of_user in reviews.items()}
     return replace(facts, rights=rights)
 
 
@@ -135,8 +135,10 @@ def _triggers(where: Context, facts: Facts) -> Facts:
         pulls += [(workload, account, tag) for account, tag in pulls_wanted(workload, shape, known)]
     reviews = [Review(tag.namespace, _pull_right(tag), account) for _, account, tag in pulls]
     answers = allowed(where, reviews)
-    asked = zip(pulls, reviews, strict=True)
-    may_pull = tuple(Pull(workload, tag, account, answers[review]) for (workload, account, tag), review in asked)
+    pulls_reviewed = zip(pulls, reviews, strict=True)
+    may_pull = tuple(
+        Pull(workload, tag, account, answers[review]) for (workload, account, tag), review in pulls_reviewed
+    )
     return replace(facts, outside=tuple(outside), known=known, pulls=may_pull)
 
 

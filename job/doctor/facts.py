@@ -224,21 +224,21 @@ class Facts:
     def may_import(self) -> frozenset[str]:
         """The namespaces in which this login may look images up."""
         from_login = {name: self.rights.get((name, self.me), {}) for name in self.namespaces}
-        return frozenset(name for name, mine in from_login.items() if mine.get(IMPORT) is not False)
+        return frozenset(name for name, rights in from_login.items() if rights.get(IMPORT) is not False)
 
     @property
     def meant_workloads(self) -> tuple[Workload, ...]:
         """The workloads with triggers that concern what was asked for."""
-        asked = {stream.name(choice.tag) for stream in self.chosen for choice in stream.choices}
-        return tuple(workload for workload in self.workloads if self._is_meant(workload, asked))
+        requested = {stream.name(choice.tag) for stream in self.chosen for choice in stream.choices}
+        return tuple(workload for workload in self.workloads if self._is_meant(workload, requested))
 
-    def _is_meant(self, workload: Workload, asked: Collection[TagName]) -> bool:
+    def _is_meant(self, workload: Workload, requested: Collection[TagName]) -> bool:
         # A mistyped trigger names no requested tag, so all workloads of the namespaces count.
         if workload.namespace in self.namespaces and not self.settings.narrowed:
             return True
         wanted = self.settings.wanted
         return any(
-            follows.tag in asked
+            follows.tag in requested
             or (follows.tag.namespace in self.namespaces and wanted.includes(follows.tag.stream, follows.tag.tag))
             for follows in workload.follows
         )

@@ -68,8 +68,8 @@ def choose_tags(where: Context, streams: Mapping[str, Sequence[Json]]) -> list[C
                 raise answer
             selected[namespace] = {_name(data) for data in answer}
     found = []
-    for namespace, mine in streams.items():
-        for data in mine:
+    for namespace, listed in streams.items():
+        for data in listed:
             stream = stream_from(data)
             choices = choose(stream, settings.wanted)
             if choices and (not settings.selector or stream.name in selected[namespace]):
@@ -129,7 +129,7 @@ def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: 
     images: dict[TagName, bool] = {}
     sources: dict[TagName, str] = {}
     local, insecure = set(), set()
-    for data in (*(data for mine in streams.values() for data in mine), *found.values()):
+    for data in (*(data for listed in streams.values() for data in listed), *found.values()):
         stream = stream_from(data)
         for tag in stream.tags:
             name = TagName(stream.namespace, stream.name, tag.name)
@@ -189,24 +189,24 @@ class _Items:
     """The images of a tag's history: the current one, and the newest of the earlier ones. No question: no pull spec."""
 
     current: Item
-    asked_current: Question | None
+    current_question: Question | None
     earlier: tuple[Item, ...]
-    asked: tuple[Question | None, ...]
+    earlier_questions: tuple[Question | None, ...]
 
     def questions(self, *, with_current: bool) -> tuple[Question | None, ...]:
-        return (*([self.asked_current] if with_current else []), *self.asked)
+        return (*([self.current_question] if with_current else []), *self.earlier_questions)
 
     def horizon(self, tag: TagName, answers: Mapping[Question, Answer], *, is_imported: bool) -> Horizon:
-        known = [answers[question].is_there if question else None for question in self.asked]
+        known = [answers[question].is_there if question else None for question in self.earlier_questions]
         newest = next((item.digest for item, there in zip(self.earlier, known, strict=True) if there), None)
-        asked = self.asked_current if not is_imported else None
+        question = self.current_question if not is_imported else None
         return Horizon(
             tag=tag,
             current=self.current.pull_spec if "@" in self.current.pull_spec else None,
             earlier=len(self.earlier),
             there=None if None in known else sum(map(bool, known)),
             is_imported=is_imported,
-            is_current_there=answers[asked].is_there if asked else None,
+            is_current_there=answers[question].is_there if question else None,
             newest=newest,
         )
 
@@ -254,7 +254,7 @@ def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[Ta
 
         return read
 
-    wanted = {(tag, digest): reading(tag, digest) for tag, mine in digests.items() for digest in mine}
+    wanted = {(tag, digest): reading(tag, digest) for tag, of_tag in digests.items() for digest in of_tag}
     for (name, digest), is_whole in where.ask_all(wanted).items():
         if is_whole is True:
             found.setdefault(name, f"its history has a whole one ({digest})")

@@ -138,7 +138,7 @@ class KnownTags:
         images: each known tag, and whether it has an image.
         sources: the pull spec that a tag is imported from.
         listed: the namespaces whose streams are all known.
-        asked: streams of other namespaces that were read one by one, whether they exist or not.
+        single: streams of other namespaces that were read one by one, whether they exist or not.
         local: the tags whose images are pulled from the internal registry.
         broken: the tags that cannot be imported, which have a finding of their own.
         available: missing tags for which the registry has an image, and which.
@@ -148,7 +148,7 @@ class KnownTags:
     images: Mapping[TagName, bool]
     sources: Mapping[TagName, str] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
-    asked: frozenset[tuple[str, str]] = frozenset()
+    single: frozenset[tuple[str, str]] = frozenset()
     local: frozenset[TagName] = frozenset()
     broken: frozenset[TagName] = frozenset()
     available: Mapping[TagName, Available] = field(default_factory=dict)
@@ -156,7 +156,7 @@ class KnownTags:
 
     def knows(self, tag: TagName) -> bool:
         """Whether it is known that the tag exists, or that it does not."""
-        return tag.namespace in self.listed or (tag.namespace, tag.stream) in self.asked
+        return tag.namespace in self.listed or (tag.namespace, tag.stream) in self.single
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,16 +20,16 @@ def outcome_of(
 
     `stopped` says whether the run was; a rollout that could not be watched for another reason is not healthy.
     """
-    mine = [rollout for rollout in rollouts if any(name.namespace == namespace for name in rollout.tags)]
+    own_rollouts = [rollout for rollout in rollouts if any(name.namespace == namespace for name in rollout.tags)]
     blind = any(error.namespace == namespace and error.stage == Stage.ROLLOUTS for error in errors)
     problems = [error for error in errors if error.namespace == namespace and error.stage != Stage.ROLLOUTS]
     taken = [tag for tag in tags if tag.namespace == namespace and tag.result is not Result.SKIPPED]
     failed = [tag for tag in taken if tag.result is Result.FAILED]
     if Reason.ABORTED in {*(problem.reason for problem in problems), *(tag.reason for tag in failed)}:
         return Outcome.ABORTED
-    if stopped and any(rollout.result is RolloutResult.ABORTED for rollout in mine):
+    if stopped and any(rollout.result is RolloutResult.ABORTED for rollout in own_rollouts):
         return Outcome.ABORTED
-    if any(rollout.is_bad for rollout in mine):
+    if any(rollout.is_bad for rollout in own_rollouts):
         return Outcome.UNHEALTHY
     if any(problem.stage == Stage.LOCKED for problem in problems):
         return Outcome.LOCKED

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from job.domain.durations import describe
 from job.domain.model import Stream, TagResult
 from job.domain.selection import Choice
-from job.imagestreams.stream_import import StreamImport, Surroundings
+from job.imagestreams.stream_import import ImportContext, StreamImport
 from job.runtime.clock import SYSTEM
 from job.runtime.pool import gather, run_tasks
 
@@ -28,25 +28,25 @@ READ_AFTERWARDS_SECONDS = 5.0
 
 def run_imports(
     chosen: Sequence[tuple[Stream, tuple[Choice, ...]]],
-    around: Surroundings,
+    context: ImportContext,
     stopping: Callable[[], bool],
 ) -> list[TagResult]:
     """Import what was chosen.
 
     Args:
         chosen: each stream with the tags chosen in it.
-        around: what the streams share.
+        context: what the streams share.
         stopping: whether the run is to stop; the deadline stops it too.
 
     Returns:
         A result for every chosen tag, in the order given.
     """
-    tasks = [_Reporting(stream, choices, around) for stream, choices in chosen]
+    tasks = [_Reporting(stream, choices, context) for stream, choices in chosen]
 
     def stop() -> bool:
-        return stopping() or around.clock.monotonic() >= around.options.deadline
+        return stopping() or context.clock.monotonic() >= context.options.deadline
 
-    left = run_tasks(tasks, around.throttle, stop, around.grace)
+    left = run_tasks(tasks, context.throttle, stop, context.grace)
     found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))
@@ -56,9 +56,9 @@ def run_imports(
 class _Reporting(StreamImport):
     """The imports of one stream, which report what they do and for what they wait."""
 
-    def __init__(self, stream: Stream, choices: Sequence[Choice], around: Surroundings) -> None:
-        super().__init__(stream, choices, around)
-        self._under_way = functools.partial(around.under_way, f"{stream.namespace}/{stream.name}")
+    def __init__(self, stream: Stream, choices: Sequence[Choice], context: ImportContext) -> None:
+        super().__init__(stream, choices, context)
+        self._under_way = functools.partial(context.under_way, f"{stream.namespace}/{stream.name}")
 
     def step(self) -> float | None:
         """See `Task`."""

@@ -88,10 +88,10 @@ def _list(cluster: Cluster, namespace: str, wanted: Wanted, selector: str | None
 
 
 def _nothing_matched(namespace: str, wanted: Wanted, tags: Collection[str], count: int) -> RunError:
-    asked = ", ".join(f"{p.stream}:{p.tag or wanted.deployment or '*'}" for p in wanted.patterns) or (
+    requested = ", ".join(f"{p.stream}:{p.tag or wanted.deployment or '*'}" for p in wanted.patterns) or (
         f"tag {wanted.deployment}" if wanted.deployment else "any tag"
     )
-    message = f"nothing in {namespace} matches {asked}: it has {count} image stream{'' if count == 1 else 's'}"
+    message = f"nothing in {namespace} matches {requested}: it has {count} image stream{'' if count == 1 else 's'}"
     if wanted.deployment and wanted.deployment not in tags:
         names = sorted(tags)
         near = difflib.get_close_matches(wanted.deployment, names, n=3) or names[:5]

@@ -12,7 +12,7 @@ from job.domain.retries import RetryPolicy
 from job.domain.selection import Choice
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import run_imports
-from job.imagestreams.stream_import import Options, Surroundings
+from job.imagestreams.stream_import import ImportContext, Options
 from job.runtime.pool import Throttle
 
 # The whole of an image, also where it is an index.
@@ -92,19 +92,19 @@ def look_up(
     by_stream: dict[tuple[str, str], list[Question]] = {}
     for question in dict.fromkeys(questions):
         by_stream.setdefault((question.namespace, question.stream), []).append(question)
-    asked: dict[tuple[str, str, str], Question] = {}
+    by_tag: dict[tuple[str, str, str], Question] = {}
     chosen = []
-    for (namespace, name), mine in by_stream.items():
+    for (namespace, name), of_stream in by_stream.items():
         tags = []
-        for number, question in enumerate(mine):
+        for number, question in enumerate(of_stream):
             # Need not be a tag of the stream: a look-up leaves the stream alone, whatever the name.
             known_as = question.tag or f"q{number}"
             tag = Tag(known_as, Source("DockerImage", question.source), False, question.policy, None, {}, None)
             tags.append(tag)
-            asked[namespace, name, tag.name] = question
+            by_tag[namespace, name, tag.name] = question
         stream = Stream(namespace, name, "", {}, tuple(tags))
         chosen.append((stream, tuple(Choice(tag, None) for tag in tags)))
-    around = Surroundings(
+    context = ImportContext(
         cluster=cluster,
         options=Options(False, RetryPolicy(retries), timeout, deadline, chosen_here=False),
         describer=Describer(cluster, stopping),
@@ -114,8 +114,8 @@ def look_up(
         grace=lambda: 0.0,
     )
     return {
-        asked[result.namespace, result.stream, result.tag]: Answer(
+        by_tag[result.namespace, result.stream, result.tag]: Answer(
             result.after, result.reason if isinstance(result.reason, Reason) else None, result.by, result.message
         )
-        for result in run_imports(chosen, around, stopping)
+        for result in run_imports(chosen, context, stopping)
     }

@@ -45,7 +45,7 @@ class Options:
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ImportContext:
     """What all streams of a run share."""
 
     cluster: Cluster
@@ -62,8 +62,8 @@ class Surroundings:
 class StreamImport:
     """The imports of one stream."""
 
-    def __init__(self, stream: Stream, choices: Sequence[Choice], around: Surroundings) -> None:
-        self._around = around
+    def __init__(self, stream: Stream, choices: Sequence[Choice], context: ImportContext) -> None:
+        self._context = context
         self._stream = stream
         self._first = {tag.name: tag.current for tag in stream.tags}
         self._pending: list[Pending] = []
@@ -85,35 +85,35 @@ class StreamImport:
             if self._stale:
                 self._read_again()
             else:
-                self._import(batch_of(self._pending, self._around.clock.monotonic()))
+                self._import(batch_of(self._pending, self._context.clock.monotonic()))
         elif self._doubtful:
             self._read_afterwards()
         elif self._undescribed is None:
-            self._undescribed = to_describe(self._settled, self._around.describer)
+            self._undescribed = to_describe(self._settled, self._context.describer)
         if not self._pending and not self._doubtful and self._undescribed:
             digest, again = self._undescribed.pop()
-            self._around.describer.describe(self._stream.namespace, self._stream.name, digest, again=again)
+            self._context.describer.describe(self._stream.namespace, self._stream.name, digest, again=again)
         return self._wait()
 
     def _wait(self) -> float | None:
         if self._pending:
-            return max(0.0, min(pending.ready for pending in self._pending) - self._around.clock.monotonic())
+            return max(0.0, min(pending.ready for pending in self._pending) - self._context.clock.monotonic())
         return 0.0 if self._doubtful or self._undescribed is None or self._undescribed else None
 
     def _import(self, batch: Sequence[Pending]) -> None:
-        around = self._around
+        context = self._context
         if not batch:
             return
-        body = import_of(self._stream, [pending.tag for pending in batch], write=around.options.write)
-        begun = around.clock.monotonic()
+        body = import_of(self._stream, [pending.tag for pending in batch], write=context.options.write)
+        begun = context.clock.monotonic()
         again = next((pending.failed for pending in batch if pending.failed), None)
         if again:
-            around.retried(self._stream.namespace, again)
+            context.retried(self._stream.namespace, again)
         for pending in batch:
             pending.attempts += 1
         try:
-            data = around.cluster.create(
-                IMAGE_STREAM_IMPORTS, self._stream.namespace, body, timeout=around.options.timeout
+            data = context.cluster.create(
+                IMAGE_STREAM_IMPORTS, self._stream.namespace, body, timeout=context.options.timeout
             )
             answer = answer_from(data, len(batch))
             if answer is None or not self._is_ours(answer.stream):
@@ -123,7 +123,7 @@ class StreamImport:
             self._refused(batch, error)
             return
         self._spend(batch, begun)
-        around.throttle.succeeded()
+        context.throttle.succeeded()
         if answer.stream is not None:
             self._stream = answer.stream
         for pending, imported in zip(batch, answer.images, strict=True):
@@ -135,29 +135,29 @@ class StreamImport:
     def _is_ours(self, stream: Stream | None) -> bool:
         """Whether an answer is about this stream: a proxy that mixes answers up must not be believed."""
         if stream is None:
-            return not self._around.options.write
+            return not self._context.options.write
         return (stream.namespace, stream.name) == (self._stream.namespace, self._stream.name)
 
     def _spend(self, batch: Sequence[Pending], begun: float) -> None:
-        spent = self._around.clock.monotonic() - begun
+        spent = self._context.clock.monotonic() - begun
         for pending in batch:
             pending.seconds += spent
 
     def _refused(self, batch: Sequence[Pending], error: ClusterError) -> None:
         """The whole request did not succeed."""
-        around = self._around
-        if around.options.write and error.may_have_taken_effect:
+        context = self._context
+        if context.options.write and error.may_have_taken_effect:
             for pending in batch:
                 pending.doubtful = True
         self._pace(error)
         if error.reason is Reason.CONFLICT or error.may_have_taken_effect:
-            self._stale = around.options.chosen_here
+            self._stale = context.options.chosen_here
         if (error.code == 422 or error.reason is Reason.TIMEOUT) and len(batch) > 1:
             for pending in batch:
                 pending.alone, pending.failed = True, error.reason
                 if error.reason is Reason.TIMEOUT:
                     pending.spent = replace(pending.spent, timeouts=pending.spent.timeouts + 1)
-            self._stale = not error.answered and around.options.chosen_here
+            self._stale = not error.answered and context.options.chosen_here
             return
         for pending in batch:
             self._try_again_or_fail(pending, error, By.API)
@@ -169,28 +169,28 @@ class StreamImport:
     def _pace(self, error: ClusterError) -> None:
         """Send fewer requests to an API that is in trouble."""
         if error.code in (429, 503):
-            self._around.throttle.slow_down()
+            self._context.throttle.slow_down()
         if error.reason in (Reason.RATE_LIMITED, Reason.UNREACHABLE, Reason.API_ERROR):
-            self._around.throttle.refused()
+            self._context.throttle.refused()
 
     def _not_imported(self, pending: Pending, imported: Imported) -> None:
         reason, by = of_image(imported.reason, imported.message)
         if reason is Reason.RATE_LIMITED:
-            self._around.throttle.slow_down()
+            self._context.throttle.slow_down()
         if not imported.reason:
             # What spoils it may be another image of the same request.
             pending.alone = True
         self._try_again_or_fail(pending, ClusterError(reason, clean(imported.message)), by)
 
     def _try_again_or_fail(self, pending: Pending, error: ClusterError, by: By) -> None:
-        around = self._around
+        context = self._context
         pending.failed = error.reason
-        now = around.clock.monotonic()
-        retry = around.options.policy.decide(error, pending.spent, around.clock.chance())
-        if retry and now + retry.wait < around.options.deadline:
+        now = context.clock.monotonic()
+        retry = context.options.policy.decide(error, pending.spent, context.clock.chance())
+        if retry and now + retry.wait < context.options.deadline:
             pending.ready, pending.spent = now + retry.wait, retry.attempts
         elif pending.doubtful or (
-            around.options.chosen_here and by is By.API and error.reason in (Reason.CONFLICT, Reason.NOT_FOUND)
+            context.options.chosen_here and by is By.API and error.reason in (Reason.CONFLICT, Reason.NOT_FOUND)
         ):
             # What the stream holds now is not what it held when it was read.
             self._pending.remove(pending)
@@ -204,7 +204,7 @@ class StreamImport:
             self._stream = self.read()
         except ClusterError as error:
             self._pace(error)
-            for pending in [p for p in self._pending if p.ready <= self._around.clock.monotonic()]:
+            for pending in [p for p in self._pending if p.ready <= self._context.clock.monotonic()]:
                 self._try_again_or_fail(pending, error, By.API)
             return
         self._stale = False
@@ -220,7 +220,7 @@ class StreamImport:
 
     def read(self) -> Stream:
         """The stream as it is now."""
-        found = stream_from(self._around.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
+        found = stream_from(self._context.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
         if (found.namespace, found.name) != (self._stream.namespace, self._stream.name):
             raise ClusterError(Reason.API_ERROR, "the answer is not the stream that was asked for")
         return found
@@ -252,8 +252,8 @@ class StreamImport:
     def _imported(self, pending: Pending, digest: str, facts: ImageFacts | None) -> None:
         name, before = pending.tag.name, pending.before
         if facts is not None:
-            self._around.describer.learn(digest, facts)
-        if self._around.options.write:
+            self._context.describer.learn(digest, facts)
+        if self._context.options.write:
             after = self._current(name)
             if after is None:
                 message = "the server reported success, but the tag has no image"
@@ -288,14 +288,14 @@ class StreamImport:
             if pending in self._pending:
                 self._pending.remove(pending)
             self._settled.append(settled)
-        self._around.settled()
+        self._context.settled()
 
     def _skip(self, tag: Tag, skip: Skip, pending: Pending | None = None) -> None:
         if pending is None:
             pending = Pending(tag, tag.current)
         pending.tag = tag
         # A reason of its own says enough in a run; plan, status and doctor give the fix.
-        explained = skip is Skip.ALIAS or not self._around.options.write
+        explained = skip is Skip.ALIAS or not self._context.options.write
         message = explain_skip(self._stream, tag, skip) if explained else None
         self._settle(pending, Result.SKIPPED, tag.current, skip, message=message)
 
@@ -313,7 +313,7 @@ class StreamImport:
         """
         for pending in [*self._pending, *(pending for pending, _, _ in self._doubtful)]:
             if pending.doubtful or (under_way and pending.attempts):
-                pending.doubtful = self._around.options.write
+                pending.doubtful = self._context.options.write
                 message = "stopped before the API answered"
                 self._settle_by_read(pending, stream, Reason.ABORTED, None, message)
             else:
@@ -324,4 +324,4 @@ class StreamImport:
         """What became of each tag, with its images described as far as is known."""
         with self._lock:
             settled = list(self._settled)
-        return [result_of(each, self._stream, self._first, self._around.describer.facts) for each in settled]
+        return [result_of(each, self._stream, self._first, self._context.describer.facts) for each in settled]

@@ -118,7 +118,7 @@ def _of_cron_job(
         if not spec.get("suspend"):
             schedule = Schedule.parse(str(spec.get("schedule")), time_zone or zone)
     except UnsupportedScheduleError as error:
-        log.warning("when the next run is due is not told: %s", clean(str(error)))
+        log.warning("when the next run is due is not known: %s", clean(str(error)))
     except ValueError as error:
         log.warning("the schedule of CronJob %s cannot be read: %s", involved.name, clean(str(error)))
     return Trigger(trigger.kind, trigger.job, trigger.job_id, trigger.scheduled_at, involved, schedule, zone)

@@ -35,8 +35,8 @@ def _questions(run: Run, namespace: str, stream_name: str, tags: Sequence[str]) 
         if tag := stream.tag(name):
             policy = (reference_of(data, name) or {}).get("importPolicy")
             earlier = earlier_than_current(items_of(data, name), hold_of(tag))[:MOST]
-            asked = (question_of_item(namespace, stream_name, item, policy) for item in earlier)
-            questions[name] = [question for question in asked if question]
+            lookups = (question_of_item(namespace, stream_name, item, policy) for item in earlier)
+            questions[name] = [question for question in lookups if question]
     return questions
 
 
@@ -53,12 +53,12 @@ def count_targets(run: Run, tags: Sequence[TagResult]) -> list[TagResult]:
         else:
             known[key] = found
     answers = run.look_up(
-        [question for questions in known.values() for mine in questions.values() for question in mine]
+        [question for questions in known.values() for of_tag in questions.values() for question in of_tag]
     )
     counted = []
     for tag in tags:
-        mine = known.get((tag.namespace, tag.stream), {}).get(tag.tag)
-        images = [answers[question] for question in mine] if mine is not None else []
-        sure = mine is not None and all(a.image or a.is_gone for a in images)
+        of_tag = known.get((tag.namespace, tag.stream), {}).get(tag.tag)
+        images = [answers[question] for question in of_tag] if of_tag is not None else []
+        sure = of_tag is not None and all(a.image or a.is_gone for a in images)
         counted.append(replace(tag, rollback_targets=sum(a.image is not None for a in images)) if sure else tag)
     return counted

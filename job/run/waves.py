@@ -20,7 +20,7 @@ from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import run_imports
 from job.imagestreams.listing import Chosen
-from job.imagestreams.stream_import import GRACE_SECONDS, Options, Surroundings
+from job.imagestreams.stream_import import GRACE_SECONDS, ImportContext, Options
 from job.journal.records import Journal
 from job.run.bad_rollouts import roll_back_bad
 from job.run.context import Run
@@ -117,13 +117,13 @@ def import_waves(
     return Imported(tuple(_noted(results[name], (notes or {}).get(name)) for name in names), tuple(rollouts))
 
 
-def _importing(run: Run, count: _Count, journals: Collection[Journal]) -> Surroundings:
+def _importing(run: Run, count: _Count, journals: Collection[Journal]) -> ImportContext:
     """What the imports of all waves share."""
     settings, describer = run.settings, Describer(run.cluster, run.stopping)
     for journal in journals:
         for digest, facts in journal.images.items():
             describer.learn(digest, facts)
-    return Surroundings(
+    return ImportContext(
         cluster=run.cluster,
         options=Options(not run.dry_run, RetryPolicy(settings.retries), settings.import_timeout, run.deadline),
         describer=describer,
@@ -161,7 +161,7 @@ def _title(run: Run, number: int, count: int) -> str:
 
 
 def _import_wave(
-    run: Run, wave: Sequence[Chosen], importing: Surroundings, workloads: Sequence[Workload] | None
+    run: Run, wave: Sequence[Chosen], importing: ImportContext, workloads: Sequence[Workload] | None
 ) -> Imported:
     results = run_imports(wave, importing, run.stopping)
     if workloads is None:

@@ -124,13 +124,13 @@ def delay_of(run: RunRecord) -> float | None:
 
 def punctuality(timetable: Timetable, runs: Sequence[RunRecord] | None, now: datetime) -> Punctuality:
     """Judge a CronJob by the runs in the journal, newest first; None where no journal can be read."""
-    mine = [run for run in runs or () if run.command is Command.RUN and _is_of(timetable, run)]
-    last = next((run for run in mine if run.trigger is TriggerKind.SCHEDULED), None)
+    own_runs = [run for run in runs or () if run.command is Command.RUN and _is_of(timetable, run)]
+    last = next((run for run in own_runs if run.trigger is TriggerKind.SCHEDULED), None)
     schedule = timetable.schedule
     if schedule is None or timetable.suspended:
         return Punctuality(timetable, run=last)
     due = schedule.last_before(now - timetable.patience)
-    if due is None or (timetable.since and due < timetable.since) or any(_was_after(due, run) for run in mine):
+    if due is None or (timetable.since and due < timetable.since) or any(_was_after(due, run) for run in own_runs):
         return Punctuality(timetable, schedule.next_after(now), run=last)
     made = timetable.last_made is not None and timetable.last_made >= due
     # Without a journal, a Job that was created is the only evidence.

@@ -91,12 +91,12 @@ def _excused(
     namespace: str, facts: Facts, own_tags: Sequence[TagStatus], reported: Sequence[Attention]
 ) -> Mapping[str, bool]:
     """Whether a run with that outcome needs no report of its own: its cause is reported, or over."""
-    mine = {each.problem for each in reported if each.namespace == namespace}
+    problems = {each.problem for each in reported if each.namespace == namespace}
     is_current = all(tag.state in (State.CURRENT, State.HELD, State.SKIPPED) for tag in own_tags)
     are_workloads_unknown = any(each.part == "workloads" and each.namespace == namespace for each in facts.unknown)
     return {
-        Outcome.PARTIAL: bool(mine - {Problem.ROLLOUT}) or is_current,
-        Outcome.UNHEALTHY: Problem.ROLLOUT in mine or not are_workloads_unknown,
+        Outcome.PARTIAL: bool(problems - {Problem.ROLLOUT}) or is_current,
+        Outcome.UNHEALTHY: Problem.ROLLOUT in problems or not are_workloads_unknown,
     }
 
 

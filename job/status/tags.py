@@ -71,8 +71,8 @@ def without_right(tags: Iterable[TagFacts]) -> list[Unknown]:
 
 def _state(result: TagResult) -> State:
     if result.result is Result.FAILED:
-        asked = result.by is By.REGISTRY or (result.reason in _NO_VERDICT_BY_API and not _lacks_right(result))
-        return State.FAILED if asked and result.by else State.UNKNOWN
+        was_asked = result.by is By.REGISTRY or (result.reason in _NO_VERDICT_BY_API and not _lacks_right(result))
+        return State.FAILED if was_asked and result.by else State.UNKNOWN
     if result.result is Result.SKIPPED:
         return State.HELD if result.reason is Skip.HELD else State.SKIPPED
     return State.CURRENT if result.result is Result.UNCHANGED else State.BEHIND

@@ -131,9 +131,9 @@ def _drawn(panel: Panel) -> tuple[str, Json, list[Json]]:
 
 
 def _query(expr: str, unit: Unit = Unit.NUMBER, legend: str = "", *, shown: bool = False) -> Json:
-    asked = expression(expr, unit)
+    requested = expression(expr, unit)
     # A table shows all the digits that there are.
-    spec: Json = {"query": f"round({asked}, 0.1)" if shown else asked}
+    spec: Json = {"query": f"round({requested}, 0.1)" if shown else requested}
     if legend:
         spec["seriesNameFormat"] = legend
     return {"kind": "TimeSeriesQuery", "spec": {"plugin": {"kind": "PrometheusTimeSeriesQuery", "spec": spec}}}

@@ -20,7 +20,7 @@ from job.domain.retries import RetryPolicy
 from job.domain.selection import Wanted, choose
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
-from job.imagestreams.stream_import import Options, StreamImport, Surroundings
+from job.imagestreams.stream_import import ImportContext, Options, StreamImport
 from job.runtime.clock import Clock
 from job.runtime.pool import Throttle
 
@@ -372,7 +372,7 @@ class World:
         self.retried: list[str] = []
         self.settled = 0
         self.throttle = CountingThrottle()
-        self.around = Surroundings(
+        self.around = ImportContext(
             cluster=self.cluster,
             options=Options(write, RetryPolicy(retries), timeout, deadline),
             describer=Describer(self.cluster),

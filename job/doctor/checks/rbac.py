@@ -97,14 +97,16 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
     lacking: set[Right] = set()
     where = f"the rights of {_account(use.user)}"
     for component, rights in RULES.items():
-        asked = {right for each, right in wanted(use.user, namespace) if each is component}
-        mine = [right for right in rights if right in asked and allowed.get(right) is False and right not in lacking]
-        if not mine:
+        required = {right for each, right in wanted(use.user, namespace) if each is component}
+        missing = [
+            right for right in rights if right in required and allowed.get(right) is False and right not in lacking
+        ]
+        if not missing:
             continue
         if component is not Component.ROLLOUTS:
-            lacking.update(mine)
-        severity, why = _severity(use, component, mine)
-        message = f"{COMMANDS[component]}: may not {_listed(mine)}{why}"
+            lacking.update(missing)
+        severity, why = _severity(use, component, missing)
+        message = f"{COMMANDS[component]}: may not {_listed(missing)}{why}"
         check = f"rights-{component}"
         found.append(Finding(severity, check, namespace, where, message, granted(use.user, namespace, component)))
     if any(answer is None for answer in allowed.values()):
@@ -133,9 +135,9 @@ def _listed(rights: Sequence[Right]) -> str:
     for right in rights:
         verbs.setdefault(f"{right.resource} {right.name}".strip(), []).append(right.verb)
     resources: dict[str, list[str]] = {}
-    for resource, mine in verbs.items():
-        resources.setdefault(_and(mine), []).append(resource)
-    return "; ".join(f"{mine} {_and(names)}" for mine, names in resources.items())
+    for resource, joined in verbs.items():
+        resources.setdefault(_and(joined), []).append(resource)
+    return "; ".join(f"{joined} {_and(names)}" for joined, names in resources.items())
 
 
 def _and(words: Sequence[str]) -> str:
@@ -160,16 +162,16 @@ def _role(name: str, rights: Sequence[Right]) -> str:
     for right in rights:
         verbs.setdefault((right.group, right.resource, right.name), []).append(right.verb)
     resources: dict[tuple[str, str, tuple[str, ...]], list[str]] = {}
-    for (group, resource, of_name), mine in verbs.items():
-        resources.setdefault((group, of_name, tuple(mine)), []).append(resource)
+    for (group, resource, of_name), joined in verbs.items():
+        resources.setdefault((group, of_name, tuple(joined)), []).append(resource)
     rules = [
         {
             "apiGroups": [group],
             "resources": names,
             **({"resourceNames": [of_name]} if of_name else {}),
-            "verbs": list(mine),
+            "verbs": list(joined),
         }
-        for (group, of_name, mine), names in resources.items()
+        for (group, of_name, joined), names in resources.items()
     ]
     kind = {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role"}
     return json.dumps({**kind, "metadata": {"name": name}, "rules": rules}, separators=(",", ":"))

@@ -153,7 +153,7 @@ def test_a_tag_that_cannot_be_seen() -> None:
     data = workload(DEPLOYMENTS, triggers=[trigger(from_namespace="far")])
     (found,) = found_of(DEPLOYMENTS, data)
     assert (found.check, found.severity) == ("not-checked", Severity.NOTE)
-    gone = known(asked=frozenset({("far", "web")}))
+    gone = known(single=frozenset({("far", "web")}))
     (found,) = found_of(DEPLOYMENTS, data, gone)
     assert found.check == "trigger-without-tag"
     assert found.fix == ()

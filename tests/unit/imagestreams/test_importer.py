@@ -21,7 +21,7 @@ from job.domain.times import parse_time
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.importer import run_imports
-from job.imagestreams.stream_import import Options, Surroundings
+from job.imagestreams.stream_import import ImportContext, Options
 from job.runtime.clock import Clock
 from job.runtime.pool import Throttle
 from tests.unit.scripted import (
@@ -1046,7 +1046,7 @@ class TestProperties:
 
 
 def surroundings(cluster: ScriptedCluster, deadline: float = 1e9, clock: Callable[[], float] = lambda: 0.0) -> Any:
-    return Surroundings(
+    return ImportContext(
         cluster=cluster,
         options=Options(True, RetryPolicy(4), 60.0, deadline),
         describer=Describer(cluster),

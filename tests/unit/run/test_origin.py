@@ -68,7 +68,7 @@ def test_outside_a_pod_the_cluster_is_not_asked(missing: str) -> None:
     ("spec", "said"),
     [
         ({"suspend": True}, ""),
-        ({"schedule": "@every 1h"}, "next run is due is not told"),
+        ({"schedule": "@every 1h"}, "next run is due is not known"),
         ({"schedule": "0 2 * * 7"}, "cannot be read"),
         ({"schedule": "nonsense"}, "cannot be read"),
         ({"schedule": None}, "cannot be read"),
