@@ -12,7 +12,6 @@ import os
 import ssl
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import urllib3
@@ -21,6 +20,7 @@ from job.config.settings import Settings
 from job.domain.addresses import is_overheard, split_login
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Reason
+from job.domain.records import dataclass
 from job.domain.text import clean
 
 log = logging.getLogger(__name__)

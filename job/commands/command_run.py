@@ -7,11 +7,11 @@ import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from job.domain.model import Command, Report, RunError, TagName, TriggerKind
 from job.domain.outcome import exit_status, outcome_of, overall
+from job.domain.records import dataclass, replace
 from job.domain.scope import Shard
 from job.domain.selection import Pattern, Wanted
 from job.journal.records import Journal, belongs_to

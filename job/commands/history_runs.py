@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from job.config.settings import Settings
 from job.domain.errors import UsageError
 from job.domain.model import Command, TagName
+from job.domain.records import dataclass
 from job.domain.selection import Wanted
 from job.domain.times import iso
 from job.journal.records import Journal, Move, RunRecord

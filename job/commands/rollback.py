@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from job.commands.command_run import CommandRun, begin_for_tag, end
@@ -24,6 +23,7 @@ from job.domain.model import (
     TagName,
     TagResult,
 )
+from job.domain.records import replace
 from job.domain.selection import Choice, aliases_of, skip_reason
 from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer

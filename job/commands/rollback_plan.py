@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from job.domain.errors import UsageError
 from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
 from job.domain.holds import hold_of
 from job.domain.model import Hold, Image, Item, Skip, TagName
+from job.domain.records import dataclass, replace
 from job.domain.schedule import parse_moment, parse_zone
 from job.domain.selection import aliases_of
 from job.domain.sources import copied_from, explain_skip

@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +27,7 @@ from job.config.settings import Settings
 from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of
 from job.domain.model import By, Command, Image, Item, Reason, Result, Rollout, TagName, TagResult
+from job.domain.records import dataclass, replace
 from job.domain.selection import Wanted
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from

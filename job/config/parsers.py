@@ -223,10 +223,10 @@ def gateway_address(text: str) -> Address:
 
 def _address(text: str, scheme: str) -> Address:
     """A URL without login and trailing slash, and the login it had; the message of an error never repeats a login."""
-    from dataclasses import replace
     from urllib.parse import urlsplit, urlunsplit
 
     from job.domain.addresses import split_login
+    from job.domain.records import replace
     from job.domain.secrets import SECRETS
 
     address = split_login(text if "://" in text else f"{scheme}://{text}")

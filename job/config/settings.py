@@ -6,7 +6,6 @@ Every value is checked before anything is touched. All errors are reported at on
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from job.config import flags as table
@@ -15,6 +14,7 @@ from job.config.flags import Setting
 from job.config.formats import Format
 from job.domain.errors import UsageError
 from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout
+from job.domain.records import dataclass, field
 from job.domain.schedule import Window
 from job.domain.scope import Shard
 from job.domain.secrets import SECRETS

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import SELF_SUBJECT_ACCESS_REVIEWS, Cluster, Resource
 from job.doctor.rights import Right, account_of
 from job.domain.errors import ClusterError
+from job.domain.records import dataclass
 from job.run.context import Context
 
 LOCAL_SUBJECT_ACCESS_REVIEWS = Resource(

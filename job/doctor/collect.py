@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
 
 from job.doctor.access_reviews import Review, allowed
 from job.doctor.checks.image_triggers import pulls_wanted, without_follower
@@ -25,6 +24,7 @@ from job.doctor.rights import Right, wanted
 from job.doctor.templates import Available, KnownTags
 from job.domain.errors import ClusterError
 from job.domain.model import Command, Reason, Skip, TagName
+from job.domain.records import replace
 from job.imagestreams.api_types import spelt_repository
 from job.imagestreams.lookup import Question
 from job.imagestreams.retag import current_user

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -13,6 +12,7 @@ from job.doctor.rights import IMPORT, Right
 from job.doctor.templates import Available, KnownTags, Shape
 from job.domain.errors import ClusterError
 from job.domain.model import By, Reason, RunError, Skip, Stream, Tag, TagName
+from job.domain.records import dataclass, field
 from job.domain.selection import Choice
 from job.workloads.cronjob import CronJob
 from job.workloads.image_triggers import Workload

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
@@ -17,6 +16,7 @@ from job.domain.errors import ClusterError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import Item, Reason, Skip, Tag, TagName
+from job.domain.records import dataclass
 from job.domain.selection import choose
 from job.imagestreams.api_types import facts_from, items_of, stream_from
 from job.imagestreams.lookup import WHOLE, Answer, Question, question_of_item

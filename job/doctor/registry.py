@@ -7,10 +7,10 @@ with what the checks report.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from job.doctor.checks import Finding, clock, cronjob, gateway, image_triggers, rbac, rollback_targets, tags
 from job.doctor.facts import Facts, Part
+from job.domain.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

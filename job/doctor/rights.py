@@ -6,10 +6,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
 from job.domain.model import JOURNAL
+from job.domain.records import dataclass
 
 
 class Component(StrEnum):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
 from job.cluster.unstructured import object_in, objects_in
 from job.domain.model import Source, TagName
+from job.domain.records import dataclass, field
 from job.imagestreams.api_types import items_of, repository_of, stream_from
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Workload
 from job.workloads.kinds import pod_spec_of

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
+from job.domain.records import dataclass, field
 from job.domain.secrets import SECRETS
 
 # A user name without a password is a token only from this length on: `git` in ssh://git@HOST is not one.

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from job.domain.model import Hold, Image, Item, TagName
+from job.domain.records import dataclass
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PREFIX = re.compile(r"(sha256:)?[0-9a-f]{6,64}")

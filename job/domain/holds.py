@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from job.domain.model import ANNOTATION_PREFIX, Hold, Source, Tag
+from job.domain.records import dataclass
 from job.domain.text import clean
 from job.domain.times import iso, parse_time
 

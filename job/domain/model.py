@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +29,7 @@ from job.domain.enums import (
     TriggerKind,
     member,
 )
+from job.domain.records import dataclass, field
 from job.domain.scope import Shard
 
 __all__ = (

@@ -7,9 +7,9 @@ one message, not twenty-four a day.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from job.domain.model import Command, NotifyOn, Outcome, Report, Result, Rollout, RolloutResult, TagResult
+from job.domain.records import dataclass
 
 # Of one namespace; a journal is small, and more would not be read.
 MOST_PROBLEMS = 500

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, RetryClass
+from job.domain.records import dataclass
 
 FIRST_WAIT_SECONDS = 1.0
 FIRST_CONFLICT_WAIT_SECONDS = 0.1

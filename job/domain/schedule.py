@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from job.domain.durations import duration
+from job.domain.records import dataclass
 
 _MINUTE = timedelta(minutes=1)
 # Kubernetes looks no further ahead, counted in calendar years, and takes what is not found by then never to come.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 from job.domain.holds import hold_of
 from job.domain.model import ANNOTATION_PREFIX, Skip, Stream, Tag
+from job.domain.records import dataclass
 from job.domain.scope import Shard
 from job.domain.sources import alias_target, copied_from
 

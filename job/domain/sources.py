@@ -7,10 +7,10 @@ pkg/image/apiserver/registry/imagestream/strategy.go).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 
 from job.domain.model import Skip, Stream, Tag, TagName
+from job.domain.records import dataclass
 from job.domain.shell import oc
 
 

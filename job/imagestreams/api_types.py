@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from sys import intern
 from typing import Any
 
 from job.domain.model import ANNOTATION_PREFIX, Image, ImageFacts, Item, Source, Stream, Tag, TagName
+from job.domain.records import replace
 from job.domain.shell import DRY_RUN, oc, piped
 from job.domain.text import clean
 from job.domain.times import build_time, parse_time

@@ -6,11 +6,11 @@ import functools
 import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 
 from job.cluster import IMAGE_STREAM_IMAGES, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import ImageFacts, Reason, Result
+from job.domain.records import replace
 from job.imagestreams.api_types import facts_from
 from job.imagestreams.pending import Settled
 from job.runtime.pool import gather

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 from job.domain.model import ImageFacts, Item, Stream, Tag
+from job.domain.records import dataclass, replace
 from job.imagestreams.api_types import GROUP, as_list, as_object, facts_from, stream_from
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
 
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, RunError, Stage, Stream
+from job.domain.records import dataclass, replace
 from job.domain.selection import Choice, Wanted, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from

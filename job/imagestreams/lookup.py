@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import Cluster
 from job.domain.model import By, Image, Item, Reason, Source, Stream, Tag
+from job.domain.records import dataclass, field
 from job.domain.retries import RetryPolicy
 from job.domain.selection import Choice
 from job.imagestreams.descriptions import Describer

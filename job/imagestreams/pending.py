@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from job.domain.model import By, Item, Reason, Result, Skip, Tag
+from job.domain.records import dataclass, field
 from job.domain.retries import Attempts
 from job.imagestreams.api_types import repository_of
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
 
 from job.cluster import IMAGE_STREAM_IMPORTS, SELF_SUBJECT_REVIEWS, Cluster
 from job.domain.errors import ClusterError
@@ -25,6 +24,7 @@ from job.domain.holds import (
     without_annotation,
 )
 from job.domain.model import Item, Source, Stream, Tag, TagName
+from job.domain.records import replace
 from job.domain.retries import Attempts
 from job.domain.shell import oc, ours
 from job.domain.text import clean

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from job.cluster import IMAGE_STREAM_TAGS, IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.model import Reason, Stream, Tag, TagName
+from job.domain.records import replace
 from job.domain.retries import Attempts
 from job.domain.shell import ours
 from job.imagestreams.api_types import stream_from

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 
 from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.failures import of_image
 from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
+from job.domain.records import dataclass, replace
 from job.domain.retries import RetryPolicy
 from job.domain.selection import Choice, skip_reason
 from job.domain.sources import explain_skip

@@ -13,11 +13,11 @@ import math
 import re
 import zlib
 from collections.abc import Iterator, Mapping, Sized
-from dataclasses import replace
 from typing import Any, NoReturn, TypeVar
 
 from job.domain.model import JOURNAL, BadRollout, Command, ImageFacts, TriggerKind, member
 from job.domain.news import MOST_PROBLEMS
+from job.domain.records import replace
 from job.domain.scope import Shard
 from job.domain.text import writable
 from job.domain.times import build_time, iso, parse_time

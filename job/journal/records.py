@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from job.domain.model import BadRollout, Command, ImageFacts, Outcome, Report, Result, TagResult, TriggerKind
+from job.domain.records import dataclass, field, replace
 from job.domain.scope import Scope, Shard
 from job.domain.selection import in_share
 

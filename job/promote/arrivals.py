@@ -7,10 +7,10 @@ if the configuration says `later = true`. Any other image does not count: its co
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from job.domain.records import dataclass, field
 from job.promote.commits import revision_commit, same
 
 

@@ -15,10 +15,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from job.domain.errors import StoppedError, UsageError
+from job.domain.records import dataclass
 from job.promote.errors import GitError
 
 # What git itself creates in a bare repository. Not `hooks`, nor anything else that changes what git does.

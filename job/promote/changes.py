@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from job.domain.errors import UsageError
+from job.domain.records import dataclass
 from job.domain.schedule import parse_moment
 from job.journal.records import RunRecord
 from job.promote.config import Repository

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from job.domain.records import dataclass, replace
 from job.promote.cache import CloneFolder, cache_root
 from job.promote.commits import LOG_FORMAT, Commit, parse_log
 from job.promote.config import Config

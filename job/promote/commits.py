@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
+from job.domain.records import dataclass
 from job.domain.times import from_unix
 
 # Hash, parents, author, committer date, subject, rest of the message. None of these can contain NUL.

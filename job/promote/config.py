@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from job.domain.errors import UsageError
+from job.domain.records import dataclass, field
 from job.promote.commits import web_address
 
 FILE = "promote.toml"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from job.config.settings import Settings
 from job.domain.errors import UsageError
+from job.domain.records import dataclass, replace
 from job.domain.selection import Pattern, Wanted
 from job.imagestreams.descriptions import Describer
 from job.promote.config import Feed, Repository

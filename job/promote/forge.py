@@ -10,11 +10,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from job.domain.records import dataclass, field
 from job.domain.secrets import SECRETS
 from job.domain.text import clean
 

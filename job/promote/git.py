@@ -17,10 +17,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import IO
 
 from job.domain.errors import StoppedError, UsageError
+from job.domain.records import dataclass, field
 from job.domain.text import clean
 from job.promote.cache import CloneFolder
 from job.promote.environment import (

@@ -8,13 +8,13 @@ import os
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from job.config.settings import Settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
+from job.domain.records import dataclass, replace
 from job.promote.commits import SHORT_LENGTH
 from job.promote.config import Repository
 from job.promote.config_file import read_config

@@ -9,9 +9,9 @@ import logging
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+from job.domain.records import dataclass
 from job.promote.clone import Clone
 from job.promote.commits import web_address
 from job.promote.config import Monorepo, Repository

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 
 from job.domain.errors import ImportImagesError, StoppedError, UsageError
+from job.domain.records import dataclass, replace
 from job.promote.clone import Clone
 from job.promote.config import Repository
 from job.promote.errors import GitError

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from job.domain.records import dataclass
 from job.domain.text import clean
 from job.promote.commits import SHORT_LENGTH, Commit, authors, compare_link
 from job.promote.config import Repository

@@ -6,11 +6,11 @@ import logging
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta, tzinfo
 
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, UsageError
+from job.domain.records import replace
 from job.domain.schedule import parse_moment, parse_zone
 from job.domain.text import clean
 from job.domain.times import iso

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
 from job.domain.errors import ImportImagesError, UsageError
+from job.domain.records import dataclass
 from job.promote.clone import Clone
 from job.promote.config import Repository
 from job.promote.moves import MAX_COMMITS_READ, MAX_COMMITS_SHOWN, Move, describe_move, not_fast_forward

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from job.domain.records import dataclass, field
 from job.domain.times import iso
 from job.journal.records import RunRecord
 from job.promote.changes import Change

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, StoppedError
+from job.domain.records import dataclass, replace
 from job.domain.text import clean
 from job.domain.times import iso
 from job.promote.clone import Clone

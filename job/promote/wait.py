@@ -7,11 +7,11 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
 from job.domain.model import By, Reason, TagName
+from job.domain.records import dataclass, field, replace
 from job.domain.selection import skip_reason
 from job.domain.text import clean
 from job.imagestreams.lookup import Answer, Question

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from job.domain.errors import StoppedError
+from job.domain.records import dataclass, field
 from job.promote.clone import Clone, clone_of
 from job.promote.config import Config, Repository
 from job.promote.errors import GitError

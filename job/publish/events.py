@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +16,7 @@ from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.involved import Involved
 from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
+from job.domain.records import dataclass
 from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.publish.sink import Publication

@@ -10,12 +10,12 @@ import re
 import sys
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
 
 import ijson
 import urllib3
 from urllib3.response import BaseHTTPResponse
 
+from job.domain.records import dataclass, field
 from job.publish.metric_families import BY_NAME, PREFIX, Past
 
 # Of an answer; a gateway may hold the metrics of many other jobs.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import functools
 import logging
-from dataclasses import replace
 
 from job.domain.model import Outcome
+from job.domain.records import replace
 from job.journal.records import finish_run, is_overtaken
 from job.publish.sink import Publication
 from job.run.admission import JournalEntry

@@ -7,10 +7,10 @@ carried over from the `Past`. The reference table of the metrics is generated fr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 
 from job.domain.model import Result, TagResult
+from job.domain.records import dataclass, field
 
 PREFIX = "import_images_"
 TAG = ("stream", "tag")

@@ -13,7 +13,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -25,6 +24,7 @@ from job.domain.addresses import is_overheard, split_login
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Reason, Report
 from job.domain.news import News
+from job.domain.records import dataclass
 from job.domain.secrets import SECRETS
 from job.domain.text import clean
 from job.runtime.pool import gather

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 import logging
 from collections import Counter
-from dataclasses import replace
 
 from job.domain.model import Outcome
 from job.domain.news import News, news_of
+from job.domain.records import replace
 from job.journal.records import Journal
 from job.publish.sink import Publication
 

@@ -9,8 +9,8 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
+from job.domain.records import replace
 from job.publish.events import EventsSink
 from job.publish.journal_entries import JournalSink
 from job.publish.metrics_sink import MetricsSink

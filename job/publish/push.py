@@ -9,11 +9,11 @@ import functools
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from job.cluster import CRON_JOBS
 from job.config.settings import GatewaySettings
 from job.domain.model import BadRollout, TriggerKind
+from job.domain.records import replace
 from job.domain.scope import Shard
 from job.journal.records import Journal, bad_rollouts_after, belongs_to, group_key, is_superseded
 from job.journal.store import JournalStore

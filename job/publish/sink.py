@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from job.domain.model import Report
+from job.domain.records import dataclass, field
 from job.run.admission import JournalEntry
 from job.run.context import Run
 from job.runtime.background import Background

@@ -6,10 +6,10 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
+from job.domain.records import dataclass, field
 from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.domain.times import iso
 from job.journal.records import Journal, RunRecord, start_run

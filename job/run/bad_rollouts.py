@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Blame, By, Item, Result, Rollout, RolloutResult, Tag, TagName, TagResult
+from job.domain.records import replace
 from job.domain.text import clean, humanize
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.retag import current_user, roll_back

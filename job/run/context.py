@@ -12,7 +12,6 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
@@ -21,6 +20,7 @@ from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.model import Command, Identity, Outcome, Reason, Report, Rollout, RunError, TagResult, Tally
 from job.domain.outcome import overall
+from job.domain.records import dataclass, field
 from job.domain.scope import Scope
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from job.domain.model import BadRollout, Rollout, TagName, TagResult
+from job.domain.records import dataclass
 from job.journal.records import Journal
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts

@@ -6,11 +6,11 @@ import functools
 import logging
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 
 from job.domain.model import Command, Report, RunError, Skip, Stage
 from job.domain.outcome import exit_status, outcome_of, overall
+from job.domain.records import dataclass, replace
 from job.domain.selection import Choice
 from job.domain.times import iso
 from job.imagestreams.listing import Chosen, Listing, list_chosen, stopped

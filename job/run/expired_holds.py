@@ -9,11 +9,11 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import hold_of, is_over, source_before
 from job.domain.model import Hold, Item, Skip, Stream, TagName
+from job.domain.records import dataclass, field, replace
 from job.domain.selection import Choice, choose
 from job.domain.times import iso
 from job.imagestreams.api_types import stream_from

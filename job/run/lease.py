@@ -12,7 +12,6 @@ import json
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,6 +19,7 @@ from job.cluster import LEASES, Cluster
 from job.domain.durations import describe
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, RetryClass
+from job.domain.records import dataclass
 from job.domain.scope import Scope, Shard
 from job.domain.times import iso, parse_time
 from job.runtime.clock import SYSTEM, Clock

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +17,7 @@ from job.cluster import CRON_JOBS, JOBS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.involved import Involved
 from job.domain.model import Reason, TriggerKind
+from job.domain.records import dataclass
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.text import clean
 from job.domain.times import parse_time

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 
 from job.cluster import IMAGE_STREAMS
 from job.domain.errors import ClusterError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import TagResult
+from job.domain.records import replace
 from job.imagestreams.api_types import items_of, reference_of, stream_from
 from job.imagestreams.lookup import Question, question_of_item
 from job.run.context import Run

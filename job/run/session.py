@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from job.cluster.connect import connect
 from job.config.settings import Settings
+from job.domain.records import dataclass
 from job.run.context import Context, Counts
 from job.run.identity import IdentityLookup
 from job.runtime.progress import TerminalProgress

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Stream, Tag, TagName
 from job.domain.natural import natural
+from job.domain.records import dataclass, field
 from job.imagestreams.api_types import stream_from
 from job.run.context import Context, namespaces_of
 from job.run.matching import unmatched

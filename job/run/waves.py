@@ -9,11 +9,11 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
 from job.cluster import IMAGE_STREAMS
 from job.domain.errors import ClusterError
 from job.domain.model import OnBadRollout, Reason, Result, Rollout, RolloutResult, Skip, Stream, TagName, TagResult
+from job.domain.records import dataclass, field, replace
 from job.domain.retries import RetryPolicy
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, choose, wave_of
 from job.imagestreams.api_types import stream_from

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
+
+from job.domain.records import dataclass
 
 # How soon a wait notices that the program is to stop.
 POLL_SECONDS = 0.2

@@ -11,9 +11,9 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from job.domain.records import dataclass, field
 from job.domain.text import clean
 
 if TYPE_CHECKING:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeVar
 
 from job.domain.errors import ClusterError
 from job.domain.model import Reason
+from job.domain.records import dataclass
 from job.domain.retries import Attempts, RetryPolicy
 from job.runtime.clock import SYSTEM, Clock
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +12,7 @@ from job.domain.errors import ClusterError, StoppedError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import Item, Reason, RunError, Stage, Stream, Tag, TagName
+from job.domain.records import dataclass, field
 from job.domain.selection import aliases_of, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import import_problem, items_of, stream_from

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from job.domain.enums import Explained
 from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
+from job.domain.records import dataclass, field
 from job.journal.records import Journal, RunRecord
 from job.status.punctuality import Punctuality, Timetable
 

@@ -8,12 +8,12 @@ should have imported may still be missing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from job.cluster.unstructured import object_in
 from job.domain.model import Command, TriggerKind
+from job.domain.records import dataclass
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.text import clean
 from job.domain.times import parse_time

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource, reference
 from job.cluster.unstructured import object_in
 from job.domain.model import RolloutResult, TagName
+from job.domain.records import dataclass
 from job.domain.shell import command, ours
 from job.workloads.pods import Container, Pod
 

@@ -7,10 +7,10 @@ image may be a finished one. The problems here are those that the alerts report 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from job.domain.model import By, Command, Outcome, Reason, Result, Skip, TagName, TagResult, TriggerKind
+from job.domain.records import dataclass
 from job.domain.shell import command, ours, resuming
 from job.domain.text import clean
 from job.domain.times import from_unix

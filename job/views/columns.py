@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from job.domain.records import dataclass
 from job.domain.text import clean
 from job.views.output import is_wide
 

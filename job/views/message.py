@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 
 from job.domain.model import Command, Image, Outcome, Report, Result, Rollout, Skip, TagName, TagResult
 from job.domain.news import News, rollout_key, tag_key
+from job.domain.records import dataclass
 from job.domain.shell import ours
 from job.domain.text import clean, humanize
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import CRON_JOBS
 from job.cluster.unstructured import object_in, objects_in
 from job.config.settings import Settings, as_far_as_known
+from job.domain.records import dataclass, field
 from job.workloads.kinds import pod_spec_of
 
 NAME = "import-images"

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
 from job.cluster import CRON_JOBS, IMAGE_STREAMS, PROJECTS, Cluster, Resource
 from job.cluster.unstructured import object_in, objects_in
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, RunError, Stage, TagName
+from job.domain.records import dataclass, replace
 from job.runtime.pool import gather
 from job.runtime.retry import Retrier
 from job.workloads.cronjob import NAME

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from job.domain.model import Blame, RolloutResult, TagName
+from job.domain.records import dataclass
 from job.domain.text import clean
 from job.workloads.health import Health, Lasted, health, lasts_for_good, runs
 from job.workloads.image_triggers import Follows, Workload, digest_in

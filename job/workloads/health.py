@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from job.cluster import Resource
 from job.cluster.unstructured import condition_text, object_in, objects_in
 from job.domain.model import Blame, RolloutResult
+from job.domain.records import dataclass, field
 from job.domain.text import clean
 from job.workloads.image_triggers import digest_in
 from job.workloads.kinds import kind_of, template_image

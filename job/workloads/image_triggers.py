@@ -12,12 +12,12 @@ import json
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from job.cluster import Resource
 from job.cluster.unstructured import object_in, objects_in
 from job.domain.model import TagName
+from job.domain.records import dataclass, replace
 from job.domain.text import clean
 
 TRIGGERS_ANNOTATION = "image.openshift.io/triggers"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from job.cluster.unstructured import condition_text, number, object_in, objects_in
+from job.domain.records import dataclass
 from job.workloads.image_triggers import container_image, digest_in
 from job.workloads.troubles import Trouble, trouble_of
 

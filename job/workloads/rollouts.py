@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from typing import Any
 
 from job.cluster import PODS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, Rollout, RolloutResult
+from job.domain.records import dataclass, field, replace
 from job.runtime.clock import SYSTEM, Clock
 from job.runtime.pool import Throttle, run_tasks
 from job.workloads.followers import Followed, verdict, wanted_digests

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from job.cluster.unstructured import number, object_in
 from job.domain.model import Blame
+from job.domain.records import dataclass, replace
 from job.domain.text import clean
 
 # A first crash may be one of a dependency that is not there yet.

@@ -7,8 +7,9 @@ of the interface: scripts rely on it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from job.domain.records import dataclass
 
 
 class Severity(StrEnum):

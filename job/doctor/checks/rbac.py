@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 from job.doctor.checks import Finding, Severity, not_checked
 from job.doctor.facts import Facts
 from job.doctor.rights import COMMANDS, ESSENTIAL, FLEET, NAMES, RULES, Component, Right, account_of, wanted
 from job.domain.holds import hold_of
 from job.domain.model import OnBadRollout, Reason, Skip
+from job.domain.records import dataclass
 from job.domain.selection import wave_of
 from job.domain.shell import DRY_RUN, command, oc, piped
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import difflib
 import json
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from job.cluster import DEPLOYMENT_CONFIGS, reference
 from job.doctor.templates import Bare, KnownTags, Names, Shape
 from job.domain.model import TagName
+from job.domain.records import dataclass
 from job.domain.shell import oc
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Follows, Workload
 

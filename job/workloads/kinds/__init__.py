@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from job.cluster import Resource
 from job.cluster.unstructured import object_in
 from job.domain.model import TagName
+from job.domain.records import replace
 from job.workloads.image_triggers import Workload, container_image
 from job.workloads.kinds.cron_job import CronJob
 from job.workloads.kinds.daemon_set import DaemonSet
