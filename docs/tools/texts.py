@@ -19,7 +19,8 @@ PACKAGES: Mapping[str, str] = {
     "(`metric_families`), messages.",
     "run": "One run: what started it (`origin`), the lock (`lease`), waves, rollouts, expired holds, the report.",
     "views": "Tables and JSON documents on stdout, for people and scripts.",
-    "journal": "The memory of earlier runs (`records`), and the ConfigMap that keeps it (`store`).",
+    "journal": "What ConfigMaps keep: the memory of earlier runs (`records`, `store`), and the rules (`rules_text`, "
+    "`rules_store`).",
     "imagestreams": "Image streams: list, select, import, look up, describe images, move tags (`retag`).",
     "workloads": "The workloads that follow the tags: image triggers, pods, rollouts, health, and one class per "
     "kind in `kinds`.",

@@ -1,0 +1,139 @@
+"""The rules of a namespace, which every run there obeys: a freeze, and images that are known to be bad.
+
+People write them (`oc edit`, GitOps), and so do commands and rollbacks; `job.journal.rules_text` reads and writes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from job.domain.times import iso
+
+# The ConfigMap that holds the rules of its namespace.
+RULES = "import-images-rules"
+MOST_FREEZES = 50
+MOST_BLOCKED = 300
+# Of a commit id that is not given in full: as many digits as git shows at least.
+_SHORTEST_REVISION = 7
+REVISION = re.compile(rf"[0-9a-f]{{{_SHORTEST_REVISION},64}}")
+
+
+@dataclass(frozen=True, slots=True)
+class FreezeRule:
+    """While it is in force no run imports anything. It is from when it is written, whatever `at` says."""
+
+    reason: str | None = None
+    by: str | None = None
+    at: datetime | None = None
+    until: datetime | None = None
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it has ended."""
+        return self.until is not None and self.until <= now
+
+    def __str__(self) -> str:
+        end = f"until {iso(self.until)}" if self.until else "until import-images thaw"
+        return f"frozen{_by_and_since(self.by, self.at)} {end}: {self.reason or 'no reason given'}"
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRule:
+    """A known-bad image, by its digest or by the revision that it was built from: exactly one of them."""
+
+    digest: str | None = None
+    revision: str | None = None
+    reason: str | None = None
+    by: str | None = None
+    at: datetime | None = None
+    until: datetime | None = None
+
+    @property
+    def what(self) -> str:
+        """The digest or the revision."""
+        return self.digest or self.revision or ""
+
+    def is_over(self, now: datetime) -> bool:
+        """Whether it has ended."""
+        return self.until is not None and self.until <= now
+
+    def matches(self, digest: str, revision: str | None) -> bool:
+        """Whether an image is meant; of two revisions one may be a shortened form of the other."""
+        if self.digest is not None:
+            return digest == self.digest
+        if self.revision is None or not revision:
+            return False
+        image = revision.lower()
+        if not REVISION.fullmatch(image):
+            return False
+        return image.startswith(self.revision) or self.revision.startswith(image)
+
+    def __str__(self) -> str:
+        end = f" until {iso(self.until)}" if self.until else ""
+        what = self.digest or f"revision {self.revision}"
+        return f"{what} is blocked{_by_and_since(self.by, self.at)}{end}: {self.reason or 'no reason given'}"
+
+
+def _by_and_since(by: str | None, at: datetime | None) -> str:
+    return (f" by {by}" if by else "") + (f" since {iso(at)}" if at else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules of a namespace, in the order in which they are written."""
+
+    freezes: tuple[FreezeRule, ...] = ()
+    blocked: tuple[BlockRule, ...] = ()
+
+    def in_force(self, now: datetime) -> Rules:
+        """Those that have not ended."""
+        return Rules(
+            tuple(each for each in self.freezes if not each.is_over(now)),
+            tuple(each for each in self.blocked if not each.is_over(now)),
+        )
+
+    @property
+    def freeze(self) -> FreezeRule | None:
+        """Of several freezes the one that ends last."""
+        endless = next((each for each in self.freezes if each.until is None), None)
+        return endless or max(self.freezes, key=lambda each: each.until or datetime.max, default=None)
+
+    def blocking(self, digest: str, revision: str | None) -> BlockRule | None:
+        """The rule that blocks an image."""
+        return next((each for each in self.blocked if each.matches(digest, revision)), None)
+
+
+NONE = Rules()
+
+
+class FullError(ValueError):
+    """There is no room for another rule."""
+
+
+def with_freeze(rules: Rules, freeze: FreezeRule) -> Rules:
+    """The rules with another freeze.
+
+    Raises:
+        FullError: there are too many.
+    """
+    if freeze in rules.freezes:
+        return rules
+    if len(rules.freezes) >= MOST_FREEZES:
+        raise FullError(f"there are {MOST_FREEZES} freezes already: import-images thaw")
+    return replace(rules, freezes=(*rules.freezes, freeze))
+
+
+def with_blocked(rules: Rules, blocked: Iterable[BlockRule]) -> Rules:
+    """The rules with more blocked images; what is said of one anew replaces what was said of it before.
+
+    Raises:
+        FullError: there are too many.
+    """
+    new = {each.what: each for each in blocked}
+    kept = tuple(new.pop(each.what, each) for each in rules.blocked)
+    found = (*kept, *new.values())
+    if len(found) > MOST_BLOCKED:
+        raise FullError(f"more than {MOST_BLOCKED} images would be blocked: import-images unblock those of long ago")
+    return replace(rules, blocked=found)

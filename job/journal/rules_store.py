@@ -1,0 +1,142 @@
+"""Reading and writing the ConfigMap of the rules; people, GitOps and other runs write it too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from job.cluster import CONFIG_MAPS, Cluster
+from job.domain.errors import ClusterError, UsageError
+from job.domain.model import Reason
+from job.domain.retries import Attempts
+from job.domain.rules import NONE, RULES, FullError, Rules
+from job.domain.text import clean
+from job.domain.times import parse_time
+from job.journal.rules_text import BLOCKED_KEY, FREEZE_KEY, MOST_BYTES, RulesTextError, data_of, rules_from
+from job.journal.store import POLICY
+from job.runtime.clock import SYSTEM, Clock
+
+_LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+
+
+class RulesError(UsageError):
+    """The rules of a namespace cannot be read, so that nothing may be done there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Rules before and after a change; `manager` applies them from a manifest, which will undo it."""
+
+    before: Rules
+    after: Rules
+    manager: str | None = None
+
+
+class RulesStore:
+    """The rules of one namespace."""
+
+    def __init__(self, cluster: Cluster, namespace: str, clock: Clock = SYSTEM) -> None:
+        self.namespace = namespace
+        self._cluster = cluster
+        self._clock = clock
+
+    def read(self) -> Rules:
+        """The rules; none where there is no ConfigMap.
+
+        Raises:
+            RulesError: a rule cannot be read.
+            ClusterError: the API refuses the ConfigMap.
+        """
+        found = self._get()
+        return NONE if found is None else self._rules(found)
+
+    def update(self, change: Callable[[Rules], Rules]) -> Changed:
+        """Change the rules; after a conflict the change is applied again to what the other writer wrote.
+
+        What does not change is not written, and a key whose rules stay the same keeps its text word for word.
+
+        Raises:
+            RulesError: a rule cannot be read, or there is no room for another.
+            ClusterError: the API refuses it.
+        """
+        attempts = Attempts()
+        before: Rules | None = None
+        while True:
+            try:
+                found = self._get()
+                now = NONE if found is None else self._rules(found)
+                # An answer may be lost after the write took effect: then this is not what was there before.
+                before = now if before is None else before
+                after = change(now)
+                if after != now:
+                    self._put(found, now, after)
+                return Changed(before, after, _manager(found))
+            except FullError as error:
+                raise RulesError([f"{self.namespace}/{RULES}: {error}"]) from error
+            except ClusterError as error:
+                retry = POLICY.decide(error, attempts, self._clock.chance())
+                if retry is None:
+                    raise self._explained(error, "get, create and update") from error
+                self._clock.sleep(retry.wait)
+                attempts = retry.attempts
+
+    def _get(self) -> Mapping[str, Any] | None:
+        try:
+            return self._cluster.get(CONFIG_MAPS, self.namespace, RULES)
+        except ClusterError as error:
+            if error.code == 404:
+                return None
+            raise self._explained(error, "get") from error
+
+    def _rules(self, found: Mapping[str, Any]) -> Rules:
+        try:
+            rules = rules_from(found)
+        except RulesTextError as error:
+            raise RulesError([f"{self.namespace}/{RULES}: {line}" for line in error.lines]) from error
+        # A freeze that a person wrote without a time is at most as old as the object.
+        created = parse_time((found.get("metadata") or {}).get("creationTimestamp"))
+        return replace(rules, freezes=tuple(replace(each, at=each.at or created) for each in rules.freezes))
+
+    def _put(self, found: Mapping[str, Any] | None, before: Rules, after: Rules) -> None:
+        metadata = dict((found or {}).get("metadata") or {})
+        labels = metadata.get("labels") or {"app.kubernetes.io/name": "import-images"}
+        metadata = {**metadata, "name": RULES, "namespace": self.namespace, "labels": labels}
+        metadata.pop("managedFields", None)
+        texts, written = dict((found or {}).get("data") or {}), data_of(after)
+        for key, is_same in (
+            (FREEZE_KEY, before.freezes == after.freezes),
+            (BLOCKED_KEY, before.blocked == after.blocked),
+        ):
+            if not is_same:
+                texts.pop(key, None)
+                texts |= {key: written[key]} if key in written else {}
+                if len(texts.get(key, "").encode()) > MOST_BYTES:
+                    raise FullError(f"{key} would be larger than {MOST_BYTES >> 10} KiB, which no run reads")
+        body = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind, "metadata": metadata, "data": texts}
+        if found is None:
+            self._cluster.create(CONFIG_MAPS, self.namespace, body)
+            return
+        try:
+            self._cluster.replace(CONFIG_MAPS, self.namespace, body)
+        except ClusterError as error:
+            if error.code != 404:
+                raise
+            raise ClusterError(Reason.CONFLICT, str(error), code=409) from error
+
+    def _explained(self, error: ClusterError, verbs: str) -> ClusterError:
+        where = f"the rules {self.namespace}/{RULES}"
+        if error.reason is not Reason.FORBIDDEN or where in str(error):
+            return error
+        advice = f"grant {verbs} on configmaps, for get and update only of that name"
+        return ClusterError(error.reason, f"{where}: {error} ({advice})", code=error.code)
+
+
+def _manager(found: Mapping[str, Any] | None) -> str | None:
+    """What applies the ConfigMap from a manifest; None where nothing shows that."""
+    metadata = (found or {}).get("metadata") or {}
+    if _LAST_APPLIED in (metadata.get("annotations") or {}):
+        return "kubectl apply"
+    entries = metadata.get("managedFields") or ()
+    applied = (each for each in entries if isinstance(each, dict) and each.get("operation") == "Apply")
+    return next((clean(str(each.get("manager") or "server-side apply"), 60) for each in applied), None)
