@@ -15,11 +15,13 @@ def notify(settings: Settings, *, test: bool) -> int:
     """List the services, or send each a test message; returns the exit status.
 
     Raises:
-        UsageError: NOTIFY is not set, or an address is not complete.
+        UsageError: NOTIFY is not set, an address is not complete, or apprise is missing.
     """
     if settings.notify is None:
         raise UsageError(["NOTIFY: not set, so there is no service to send to"])
-    services = services_of(settings.notify)
+    services, problems = services_of(settings.notify)
+    if problems:
+        raise UsageError([f"NOTIFY: address {name}: {problem}" for name, problem in problems.items()])
     if not test:
         names = "".join(f"{service.name}\n" for service in services)
         write(lambda: sys.stdout.write(f"{names}to send a test message: import-images notify --test\n"))

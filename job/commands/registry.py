@@ -213,7 +213,7 @@ COMMANDS = (
         statuses={
             ExitStatus.SUCCESS: "Every service took the message.",
             ExitStatus.ATTENTION: "Some service did not take it.",
-            ExitStatus.USAGE: "NOTIFY is not set, or an address is not complete.",
+            ExitStatus.USAGE: "NOTIFY is not set, an address is not complete, or apprise is not installed.",
         },
     ),
     Command(

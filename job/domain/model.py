@@ -86,6 +86,7 @@ class ImageFacts:
 
     An index has neither; `manifest` then names the digest of the one manifest that speaks for it. `architecture` is
     that of the image or of that manifest (None: not known), `platforms` (`linux/amd64`) are those of an index.
+    `repository_url` is the page of the source code's repository; a journal does not keep it.
     """
 
     created: datetime | None = None
@@ -94,11 +95,16 @@ class ImageFacts:
     manifest: str | None = None
     architecture: str | None = field(default=None, compare=False)
     platforms: tuple[str, ...] = field(default=(), compare=False)
+    repository_url: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """An image as a tag held it. `platforms` are those of an index (`linux/amd64`), as far as they are known."""
+    """An image as a tag held it.
+
+    `platforms` are those of an index (`linux/amd64`), as far as they are known. `repository_url` is the page of its
+    source code's repository.
+    """
 
     digest: str
     created: datetime | None
@@ -106,6 +112,7 @@ class Image:
     revision: str | None
     version: str | None
     platforms: tuple[str, ...] = field(default=(), compare=False)
+    repository_url: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,20 +16,13 @@ from typing import Any
 
 from job.domain.model import ANNOTATION_PREFIX, Image, ImageFacts, Item, Source, Stream, Tag, TagName
 from job.domain.records import replace
+from job.domain.repositories import LABEL_PAIRS, page_of_label
 from job.domain.shell import DRY_RUN, oc, piped
 from job.domain.text import clean
 from job.domain.times import build_time, parse_time
 
 GROUP = "image.openshift.io/v1"
-REVISION_LABELS = (
-    "org.opencontainers.image.revision",
-    # Source-to-image. Before vcs-ref, which its builder images have of their own.
-    "io.openshift.build.commit.id",
-    "org.label-schema.vcs-ref",
-    "vcs-ref",
-    # Source-to-image without a commit: the branch or tag that was asked for.
-    "io.openshift.build.commit.ref",
-)
+REVISION_LABELS = tuple(revision for revision, _ in LABEL_PAIRS)
 VERSION_LABELS = ("org.opencontainers.image.version", "version")
 # Of a revision or version, in characters.
 LONGEST_LABEL = 200
@@ -173,6 +166,7 @@ def facts_from(image: Mapping[str, Any], manifests: Sequence[Mapping[str, Any]] 
         revision=_first(labels, REVISION_LABELS),
         version=_first(labels, VERSION_LABELS),
         architecture=clean(str(metadata.get("Architecture") or ""), LONGEST_PLATFORM) or None,
+        repository_url=page_of_label(labels),
     )
 
 
@@ -192,7 +186,15 @@ def _first(labels: Mapping[str, Any], names: Sequence[str]) -> str | None:
 def image_of(item: Item, facts: ImageFacts | None) -> Image:
     """The image of a history item, with what is known of it."""
     facts = facts or ImageFacts()
-    return Image(item.digest, facts.created, item.imported_at, facts.revision, facts.version, facts.platforms)
+    return Image(
+        digest=item.digest,
+        created=facts.created,
+        imported_at=item.imported_at,
+        revision=facts.revision,
+        version=facts.version,
+        platforms=facts.platforms,
+        repository_url=facts.repository_url,
+    )
 
 
 def spelt_repository(pull_spec: str) -> str:

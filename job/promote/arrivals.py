@@ -11,7 +11,8 @@ from enum import StrEnum
 from typing import Protocol
 
 from job.domain.records import dataclass, field
-from job.promote.commits import revision_commit, same
+from job.domain.repositories import revision_commit
+from job.promote.commits import same
 
 
 class State(StrEnum):

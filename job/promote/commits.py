@@ -1,4 +1,4 @@
-"""Commits as git lists them, revision labels, and a repository's pages on the web."""
+"""Commits as git lists them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from job.domain.records import dataclass
+from job.domain.repositories import MIN_HASH_LENGTH
 from job.domain.times import from_unix
 
 # Hash, parents, author, committer date, subject, rest of the message. None of these can contain NUL.
 LOG_FORMAT = "%H%x00%P%x00%an%x00%ct%x00%s%x00%b"
 _FIELDS = 6
-# An abbreviated hash has at least this many digits.
-MIN_HASH_LENGTH = 7
 SHORT_LENGTH = 9
 _UNIX_TIME = re.compile(r"-?[0-9]{1,18}")
 _HASH = re.compile(rf"[0-9a-f]{{{MIN_HASH_LENGTH},64}}")
@@ -56,41 +55,6 @@ def same(one: str | None, other: str) -> bool:
     if not (_HASH.fullmatch(first) and _HASH.fullmatch(second)):
         return False
     return first.startswith(second) or second.startswith(first)
-
-
-_REVISION = re.compile(r"(?:[\w./+-]*-[0-9]+-g)?([0-9a-fA-F]{7,64})(?:-dirty)?")
-
-
-def revision_commit(label: str | None) -> str | None:
-    """The hash in a revision label: `HASH`, `HASH-dirty`, or `v1.2-3-gHASH` as of `git describe`; None without one."""
-    match = _REVISION.fullmatch((label or "").strip()[:200])
-    return match[1].lower() if match else None
-
-
-_WEB = re.compile(
-    r"(?:(?:https?|ssh|git)://(?:[^/@]*@)?([\w.-]+)(?::\d+)?/|(?:[\w.-]+@)([\w.-]+\.[\w.-]+):)([^?#\s]+?)/?"
-)
-
-
-def web_address(url: str) -> str | None:
-    """The https address of a repository's page, without a login; None for a local path."""
-    found = _WEB.fullmatch(url.strip())
-    return f"https://{found[1] or found[2]}/{found[3].removesuffix('.git')}" if found else None
-
-
-def compare_link(web: str, old: str, new: str) -> str:
-    """The page of a forge that compares two commits."""
-    return f"{web}{_dash(web)}/compare/{old}...{new}"
-
-
-def commit_link(web: str, commit: str) -> str:
-    """The page of a forge that shows a commit."""
-    return f"{web}{_dash(web)}/commit/{commit}"
-
-
-def _dash(web: str) -> str:
-    # GitLab separates a repository's pages from its subgroups by a dash.
-    return "/-" if "gitlab" in web.split("/")[2] else ""
 
 
 def authors(commits: Sequence[Commit]) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from job.domain.errors import UsageError
 from job.domain.records import dataclass, field
-from job.promote.commits import web_address
+from job.domain.repositories import web_address
 
 FILE = "promote.toml"
 DEFAULT_MESSAGE = "Move {names} to stable"

@@ -12,8 +12,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from job.domain.records import dataclass
+from job.domain.repositories import web_address
 from job.promote.clone import Clone
-from job.promote.commits import web_address
 from job.promote.config import Monorepo, Repository
 from job.promote.errors import GitError, RefusedError
 

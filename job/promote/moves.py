@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from job.domain.records import dataclass
+from job.domain.repositories import compare_link
 from job.domain.text import clean
-from job.promote.commits import SHORT_LENGTH, Commit, authors, compare_link
+from job.promote.commits import SHORT_LENGTH, Commit, authors
 from job.promote.config import Repository
 from job.promote.references import delivered, shorten
 

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, UsageError
 from job.domain.records import replace
+from job.domain.repositories import revision_commit
 from job.domain.schedule import parse_moment, parse_zone
 from job.domain.text import clean
 from job.domain.times import iso
@@ -18,7 +19,7 @@ from job.journal.records import RunRecord
 from job.journal.store import JournalStore
 from job.promote.changes import Change, Since, change_of, changes_of, parse_since, run_start, runs_since
 from job.promote.clone import Clone
-from job.promote.commits import revision_commit, same
+from job.promote.commits import same
 from job.promote.config import Repository
 from job.promote.deployed import feed_name
 from job.promote.errors import GitError

@@ -8,10 +8,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from job.domain.records import dataclass, field
+from job.domain.repositories import commit_link, compare_link
 from job.domain.times import iso
 from job.journal.records import RunRecord
 from job.promote.changes import Change
-from job.promote.commits import SHORT_LENGTH, Commit, authors, commit_link, compare_link
+from job.promote.commits import SHORT_LENGTH, Commit, authors
 from job.promote.forge import kind_of
 from job.promote.markdown import escape, link
 from job.promote.moves import plural

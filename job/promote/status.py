@@ -9,10 +9,11 @@ from typing import Any
 from job.config.settings import Settings
 from job.domain.errors import ImportImagesError, StoppedError
 from job.domain.records import dataclass, replace
+from job.domain.repositories import revision_commit
 from job.domain.text import clean
 from job.domain.times import iso
 from job.promote.clone import Clone
-from job.promote.commits import SHORT_LENGTH, Commit, revision_commit, same
+from job.promote.commits import SHORT_LENGTH, Commit, same
 from job.promote.config import Repository
 from job.promote.deployed import feed_name, find_fed_tags, revisions, settings_for_feeds
 from job.promote.errors import GitError

@@ -21,7 +21,7 @@ import urllib3
 from job import VERSION
 from job.config.settings import NotifySettings
 from job.domain.addresses import is_overheard, split_login
-from job.domain.errors import ClusterError, UsageError
+from job.domain.errors import ClusterError
 from job.domain.model import Reason, Report
 from job.domain.news import News
 from job.domain.records import dataclass
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MISSING = "messages need apprise; install it: pip install 'import-images[notify]'"
 SIGNATURE_HEADER = "X-Import-Images-Signature-256"
 CONNECT_SECONDS = 4.0
 READ_SECONDS = 8.0
@@ -79,7 +80,8 @@ def notify(settings: NotifySettings, report: Report, news: News) -> dict[str, st
     Returns:
         By the service's name: None where it took the message, else why not.
     """
-    return send(services_of(settings), message_of(report, news))
+    services, problems = services_of(settings)
+    return {**problems, **send(services, message_of(report, news))}
 
 
 def message_of(report: Report, news: News) -> Message:
@@ -98,26 +100,24 @@ def send(services: Sequence[Service], message: Message) -> dict[str, str | None]
     return {name: clean(str(answer)) if isinstance(answer, ClusterError) else None for name, answer in results.items()}
 
 
-def services_of(settings: NotifySettings) -> list[Service]:
-    """The services that NOTIFY names.
-
-    Raises:
-        UsageError: one of them is not known, or its address is not complete.
-    """
-    services, errors = [], []
+def services_of(settings: NotifySettings) -> tuple[list[Service], dict[str, str]]:
+    """The services that NOTIFY names, and by its name what is wrong with the address of each that cannot be used."""
+    services, problems = [], {}
     for number, url in enumerate(settings.urls, 1):
         _register(url)
         scheme = urlsplit(url).scheme.lower()
-        known = _by_apprise(url)
+        try:
+            known = _by_apprise(url)
+        except ModuleNotFoundError:
+            problems[f"{number} ({scheme})"] = MISSING
+            continue
         if known is not None:
             services.append(Service(f"{number} ({scheme})", known))
         elif scheme in ("http", "https"):
             services.append(Service(f"{number} (webhook)", functools.partial(_post, settings, url)))
         else:
-            errors.append(f"NOTIFY: address {number} ({scheme}:) is not complete, or no service that apprise knows")
-    if errors:
-        raise UsageError(errors)
-    return services
+            problems[f"{number} ({scheme})"] = "its address is not complete, or no service that apprise knows"
+    return services, problems
 
 
 def _register(url: str) -> None:

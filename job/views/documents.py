@@ -22,6 +22,7 @@ def image_document(image: Image | None) -> dict[str, Any] | None:
         "imported_at": iso(image.imported_at),
         "revision": image.revision,
         "version": image.version,
+        "repository_url": image.repository_url,
     }
 
 

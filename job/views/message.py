@@ -13,6 +13,7 @@ from enum import Enum
 from job.domain.model import Command, Image, Outcome, Report, Result, Rollout, Skip, TagName, TagResult
 from job.domain.news import News, rollout_key, tag_key
 from job.domain.records import dataclass
+from job.domain.repositories import change_link
 from job.domain.shell import ours
 from job.domain.text import clean, humanize
 
@@ -133,7 +134,10 @@ def _image(image: Image | None) -> str:
 
 
 def _updated(tag: TagResult, markup: Markup) -> str:
-    return f"{markup.quote(_name(tag))}: {markup.quote(_image(tag.before))} to {markup.quote(_image(tag.after))}"
+    # A bare address, so that the reader sees where it leads; its form is checked where the image's label is read.
+    link = change_link(tag.before, tag.after)
+    change = f"{markup.quote(_image(tag.before))} to {markup.quote(_image(tag.after))}"
+    return f"{markup.quote(_name(tag))}: {change}" + (f" {link}" if link else "")
 
 
 def _failed(tag: TagResult, markup: Markup) -> str:

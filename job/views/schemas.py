@@ -29,7 +29,12 @@ SHARD = or_null(object_of(index=COUNT, count={"type": "integer", "minimum": 1}))
 RESULT_REASON = or_null(one_of(Reason, Skip))
 IMAGE = or_null(
     object_of(
-        digest=DIGEST, created=TIME_OR_NULL, imported_at=TIME_OR_NULL, revision=TEXT_OR_NULL, version=TEXT_OR_NULL
+        digest=DIGEST,
+        created=TIME_OR_NULL,
+        imported_at=TIME_OR_NULL,
+        revision=TEXT_OR_NULL,
+        version=TEXT_OR_NULL,
+        repository_url=TEXT_OR_NULL,
     )
 )
 HOLD = or_null(

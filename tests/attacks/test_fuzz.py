@@ -26,12 +26,13 @@ from job.cluster.headers import retry_after, unix_time
 from job.cluster.oc.output import answers, refusal
 from job.domain.errors import ClusterError, ImportImagesError, UsageError
 from job.domain.holds import hold_of, is_over, without_annotation
+from job.domain.repositories import revision_commit, web_address
 from job.domain.scope import Scope, Shard
 from job.domain.selection import Wanted, choose
 from job.domain.text import clean
 from job.imagestreams.api_types import applied_by, facts_from, import_problem, items_of, reference_of, stream_from
 from job.imagestreams.import_requests import answer_from, import_of
-from job.promote.commits import parse_log, revision_commit, web_address
+from job.promote.commits import parse_log
 from job.promote.config_file import config_from
 from job.promote.forge import github_checks, gitlab_checks, release_note
 from job.promote.git import parse_version, summarize

@@ -9,9 +9,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from job.domain.errors import UsageError
+from job.domain.repositories import revision_commit, web_address
 from job.domain.text import clean
 from job.promote.clone import parse_remote_tip
-from job.promote.commits import parse_log, revision_commit, web_address
+from job.promote.commits import parse_log
 from job.promote.config import Config
 from job.promote.config_file import config_from
 from job.promote.git import parse_version, summarize

@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from tests.support.servers import Answered, Asked, Server, serving
 KEY = "webhook-signing-key-4711"
 CHAT_TOKEN = "chat0token0that0nobody0may0see0"
 WEBHOOK_TOKEN = "webhook-path-token-1234567890"
+PAGE = "https://github.com/packit/worker"
 MAIL_PASSWORD = "mail-password-1234567890"
 
 
@@ -43,6 +45,10 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
     controller.start()
     yield box, port
     controller.stop()
+
+
+def _labels(commit: str) -> dict[str, str]:
+    return {"org.opencontainers.image.revision": commit, "org.opencontainers.image.source": f"{PAGE}.git"}
 
 
 def _took(asked: Asked) -> Answered:
@@ -94,7 +100,7 @@ def test_each_service_gets_each_news_once(place: Place, mailbox: tuple[Mailbox, 
             rooms = [asked for asked in matrix.asked if "/send/" in asked.path]
             return len(chat.asked), len(rooms), len(webhook.asked), len(box.messages)
 
-        first = place.push("worker", "one")
+        first = place.push("worker", "one", labels=_labels("1a2b3c4d"))
         place.stream("worker")
         assert run("run").status == 0
         assert sent() == (1, 1, 1, 1), outputs[-1].stderr
@@ -108,7 +114,7 @@ def test_each_service_gets_each_news_once(place: Place, mailbox: tuple[Mailbox, 
         assert run("run").status == 1
         assert sent() == (2, 2, 2, 2)
         # It is well again, with a new image.
-        second = place.push("worker", "two")
+        second = place.push("worker", "two", labels=_labels("5e6f7a8b"))
         assert run("run").status == 0
         assert sent() == (3, 3, 3, 3)
         # By hand, with who did it; a run inside a freeze is no news.
@@ -123,6 +129,8 @@ def test_each_service_gets_each_news_once(place: Place, mailbox: tuple[Mailbox, 
         assert "Failed" in failed and "not_found, by the registry" in failed
         assert "import-images plan worker:prod" in failed
         assert "Well again" in recovered and "Imported" in recovered
+        assert f"{PAGE}/commit/1a2b3c4d" in imported
+        assert f"{PAGE}/compare/1a2b3c4d...5e6f7a8b" in recovered
         assert "Rolled back" in rolled_back and "crashes" in rolled_back
         assert f"by system:serviceaccount:{place.namespace}:import-images" in rolled_back
         _check_webhook(webhook, [first, second])
@@ -166,7 +174,7 @@ def test_a_service_that_hangs_or_refuses_costs_a_line_and_a_metric(place: Place)
     ("setting", "problem"),
     [
         ("nowhere", "NOTIFY: address 1 does not begin with a scheme"),
-        ("slack://short", "NOTIFY: address 1 (slack:) is not complete"),
+        ("slack://short", "NOTIFY: address 1 (slack): its address is not complete"),
         (f"mmosts://chat.example/{CHAT_TOKEN}?verify=no", "NOTIFY: address 1 switches TLS verification off"),
     ],
 )
@@ -175,6 +183,28 @@ def test_a_wrong_address_is_named_by_its_place(place: Place, setting: str, probl
     assert ended.status == 2
     assert problem in ended.stderr
     assert setting not in ended.stderr
+
+
+def test_a_bad_address_of_a_run_costs_the_others_nothing(place: Place) -> None:
+    place.push("worker", "one")
+    place.stream("worker")
+    with serving(instead=_took) as chat:
+        ended = place.run("run", NOTIFY=f"slack://short mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}")
+    assert (ended.status, len(chat.asked)) == (0, 1)
+    assert "not sent to service 1 (slack) of NOTIFY: its address is not complete" in ended.stderr
+
+
+def test_without_apprise_it_says_what_to_install(place: Place, tmp_path: Path) -> None:
+    place.push("worker", "one")
+    place.stream("worker")
+    # Python's own way to say that a module is not installed.
+    (tmp_path / "sitecustomize.py").write_text('import sys\nsys.modules["apprise"] = None\n')
+    settings = {"NOTIFY": f"mmost://127.0.0.1:{free_port()}/{CHAT_TOKEN}", "PYTHONPATH": str(tmp_path)}
+    install = "messages need apprise; install it: pip install 'import-images[notify]'"
+    tried = place.run("notify", "--test", **settings)
+    assert (tried.status, install in tried.stderr) == (2, True)
+    ended = place.run("run", **settings)
+    assert (ended.status, install in ended.stderr) == (0, True)
 
 
 def test_a_test_message(place: Place) -> None:

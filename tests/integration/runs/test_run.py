@@ -62,6 +62,7 @@ def image(
         "imported_at": item["created"],
         "revision": revision,
         "version": version,
+        "repository_url": None,
     }
 
 
@@ -255,7 +256,7 @@ def test_pruned_image_has_only_its_digest(place: Place) -> None:
     done = place.run()
     tag = done.tags["app:prod"]
     assert (done.status, tag["result"]) == (0, "updated")
-    nothing = {"created": None, "revision": None, "version": None}
+    nothing = {"created": None, "revision": None, "version": None, "repository_url": None}
     assert tag["before"] == {"digest": old, "imported_at": place.history("app")[1]["created"], **nothing}
     assert tag["after"]["digest"] == new
 

@@ -1,4 +1,4 @@
-"""Commits as git lists them, pull requests, and web addresses."""
+"""Commits as git lists them."""
 
 from __future__ import annotations
 
@@ -6,16 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from job.promote.commits import (
-    Commit,
-    authors,
-    commit_link,
-    compare_link,
-    parse_log,
-    revision_commit,
-    same,
-    web_address,
-)
+from job.promote.commits import Commit, authors, parse_log, same
 
 WHEN = datetime(2026, 11, 20, tzinfo=UTC)
 FULL = "4d5e6f7a8b9c0d1e2f3a4b5c6d7e8f9a0b1c2d3e"
@@ -68,51 +59,6 @@ def test_abbreviated_hashes(one: str | None, other: str, expected: bool) -> None
     assert same(one, other) is expected
 
 
-@pytest.mark.parametrize(
-    ("label", "commit"),
-    [
-        (FULL, FULL),
-        (f" {FULL.upper()}\n", FULL),
-        (FULL[:7], FULL[:7]),
-        (FULL + "-dirty", FULL),
-        ("v1.2-3-g4d5e6f7", "4d5e6f7"),
-        ("release/1.2-30-g4d5e6f7-dirty", "4d5e6f7"),
-        (None, None),
-        ("", None),
-        ("main", None),
-        ("v1.0", None),
-        ("4d5e6f", None),
-        (FULL + "x", None),
-        ("x" * 100_000, None),
-    ],
-)
-def test_revision_labels(label: str | None, commit: str | None) -> None:
-    assert revision_commit(label) == commit
-
-
-@pytest.mark.parametrize(
-    ("url", "web"),
-    [
-        ("https://github.com/packit/packit", "https://github.com/packit/packit"),
-        ("https://github.com/packit/packit.git", "https://github.com/packit/packit"),
-        ("https://me:hunter2@github.com/packit/packit.git/", "https://github.com/packit/packit"),
-        ("git@github.com:packit/packit.git", "https://github.com/packit/packit"),
-        ("ssh://git@example.com:2222/team/worker", "https://example.com/team/worker"),
-        ("/srv/git/worker.git", None),
-        ("../worker", None),
-        ("file:///srv/git/worker.git", None),
-    ],
-)
-def test_web_address(url: str, web: str | None) -> None:
-    assert web_address(url) == web
-
-
 def test_authors() -> None:
     names = authors([commit("a", "Jim"), commit("b"), commit("c"), commit("d", "Bot", is_merge=True)])
     assert names == ("Jane Doe", "Jim")
-
-
-def test_pages() -> None:
-    assert compare_link("https://github.com/a/b", "1", "2") == "https://github.com/a/b/compare/1...2"
-    assert compare_link("https://gitlab.com/a/b/c", "1", "2") == "https://gitlab.com/a/b/c/-/compare/1...2"
-    assert commit_link("https://gitlab.example.com/a/b", "1") == "https://gitlab.example.com/a/b/-/commit/1"

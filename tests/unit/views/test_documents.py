@@ -42,7 +42,7 @@ TAG_FIELDS = {
     *("namespace", "stream", "tag", "source", "result", "reason", "by", "message", "attempts", "seconds"),
     *("moved_with", "before", "after"),
 }
-IMAGE_FIELDS = {"digest", "created", "imported_at", "revision", "version"}
+IMAGE_FIELDS = {"digest", "created", "imported_at", "revision", "version", "repository_url"}
 
 
 class TestJson:
@@ -92,6 +92,7 @@ class TestJson:
                 "imported_at": "2026-11-17T02:00:03Z",
                 "revision": "1a2b3c",
                 "version": "1.0",
+                "repository_url": None,
             },
             "after": {
                 "digest": "sha256:" + "b" * 64,
@@ -99,6 +100,7 @@ class TestJson:
                 "imported_at": "2026-11-24T02:00:03Z",
                 "revision": "4d5e6f",
                 "version": None,
+                "repository_url": None,
             },
         }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -24,6 +25,12 @@ def body(report: Report, markup: Markup = Markup.MARKDOWN) -> str:
 def test_what_was_imported_with_its_commits() -> None:
     text = body(report_of(tag_result("worker", before=OLD, after=NEW)))
     assert f"**Imported**\n- `{NAMESPACE}/worker:prod`: `{OLD.revision}` to `{NEW.revision}`" in text
+
+
+def test_what_was_imported_with_where_to_read_it() -> None:
+    new = replace(NEW, revision="5e6f7a8b", repository_url="https://github.com/packit/worker")
+    text = body(report_of(tag_result("worker", before=replace(OLD, revision="1a2b3c4d"), after=new)))
+    assert "`1a2b3c4d` to `5e6f7a8b` https://github.com/packit/worker/compare/1a2b3c4d...5e6f7a8b" in text
 
 
 def test_what_failed_comes_first_with_the_command_that_helps() -> None:
