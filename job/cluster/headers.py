@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from email.utils import parsedate_to_datetime
 
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
 # Of an HTTP date at most; anything longer is not one.
 _LONGEST_DATE = 64
 
@@ -28,7 +28,7 @@ def retry_after(value: object, now: float) -> float | None:
         now: the current time as seconds since 1970.
     """
     text = str(value).strip()
-    if _SECONDS.fullmatch(text):
+    if re.fullmatch(_SECONDS, text):
         return float(text)
     date = unix_time(text)
     return None if date is None else max(0.0, date - now)

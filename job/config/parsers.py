@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_NAMESPACE = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
-_TAG = re.compile(r"\w[\w.-]{0,127}", re.ASCII)
+_NAMESPACE = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+_TAG = r"(?a)\w[\w.-]{0,127}"
 # Characters of stream and tag names (an ImageStream's name may hold dots and underscores) and of globs.
-_GLOB = re.compile(r"[\w.*?\[\]!:-]+", re.ASCII)
-_VISIBLE_ASCII = re.compile(r"[\x21-\x7e]+")
+_GLOB = r"(?a)[\w.*?\[\]!:-]+"
+_VISIBLE_ASCII = r"[\x21-\x7e]+"
 _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 
@@ -121,7 +121,7 @@ def notify_urls(text: str) -> tuple[str, ...]:
 
 def namespace(text: str) -> str:
     """The name of a namespace."""
-    if not _NAMESPACE.fullmatch(text):
+    if not re.fullmatch(_NAMESPACE, text):
         raise ValueError(f"{text!r} is not a namespace")
     return text
 
@@ -135,14 +135,14 @@ def word(text: str) -> str:
 
 def service(text: str) -> str:
     """The first part of a namespace's name."""
-    if not _NAMESPACE.fullmatch(text):
+    if not re.fullmatch(_NAMESPACE, text):
         raise ValueError(f"{text!r} is not a name such as packit")
     return text
 
 
 def tag(text: str) -> str:
     """The name of a tag."""
-    if not _TAG.fullmatch(text):
+    if not re.fullmatch(_TAG, text):
         raise ValueError(f"{text!r} is not a tag such as prod")
     return text
 
@@ -151,7 +151,7 @@ def glob(text: str) -> Pattern:
     """`STREAM` or `STREAM:TAG`, each a glob."""
     from job.domain.selection import Pattern
 
-    if not _GLOB.fullmatch(text):
+    if not re.fullmatch(_GLOB, text):
         raise ValueError(f"{text!r} is not STREAM or STREAM:TAG (globs with * ? [ ] are allowed)")
     return Pattern.parse(text)
 
@@ -237,7 +237,7 @@ def _address(text: str, scheme: str) -> Address:
         good = not mistyped and parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         good = False
-    if not good or parts.query or parts.fragment or "@" in address.url or not _VISIBLE_ASCII.fullmatch(address.url):
+    if not good or parts.query or parts.fragment or "@" in address.url or not re.fullmatch(_VISIBLE_ASCII, address.url):
         # The text before an @ is treated as a login even where the rest makes no sense.
         login = text.rpartition("@")[0]
         SECRETS.add(login, login.rpartition(":")[2])

@@ -11,7 +11,7 @@ from job.domain.secrets import SECRETS
 
 # A user name without a password is a token only from this length on: `git` in ssh://git@HOST is not one.
 _SHORTEST_TOKEN = 16
-_HOST = re.compile(r"(?:\[[\w:.%-]+\]|[^\s\"'<>\\:@\[\]]+)(?::[0-9]{1,5})?")
+_HOST = r"(?:\[[\w:.%-]+\]|[^\s\"'<>\\:@\[\]]+)(?::[0-9]{1,5})?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def split_login(text: str) -> Address:
 
 def _is_host(authority: str) -> bool:
     """Whether it can be a host with or without a port."""
-    return _HOST.fullmatch(authority) is not None
+    return re.fullmatch(_HOST, authority) is not None
 
 
 def is_overheard(url: str, proxy: str | None = None) -> bool:

@@ -16,20 +16,16 @@ import re
 from job.domain.model import By, Reason
 
 # The message repeats the pull spec, URLs, host names and the registry's own words, which may hold any word at all.
-_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
-_LOOKUP = re.compile(r"\blookup \S+")
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+_LOOKUP = r"\blookup \S+"
 _LONGEST = 4000
 
 
-_Rules = tuple[tuple[Reason, re.Pattern[str]], ...]
-
-
-def _rules(*rules: tuple[Reason, str]) -> _Rules:
-    return tuple((reason, re.compile(pattern, re.IGNORECASE)) for reason, pattern in rules)
-
+# Patterns ignore case. `re` compiles them where they are first used, and most runs use none.
+_Rules = tuple[tuple[Reason, str], ...]
 
 # What OpenShift's client prints of a registry: its own errors, and the codes of the distribution specification.
-_CLIENT_TEXTS = _rules(
+_CLIENT_TEXTS: _Rules = (
     (Reason.RATE_LIMITED, r"toomanyrequests|too many requests"),
     (
         Reason.UNREACHABLE,
@@ -42,7 +38,7 @@ _CLIENT_TEXTS = _rules(
     (Reason.NOT_FOUND, r"(?:name|manifest|blob) unknown"),
     (Reason.INVALID, r"(?:name|tag|digest|manifest) invalid|\bunsupported:|manifest unverified"),
 )
-_HTTP_STATUS = re.compile(r"\bHTTP (?:status: )?([45]\d\d)\b")
+_HTTP_STATUS = r"\bHTTP (?:status: )?([45]\d\d)\b"
 # Unlike the API's: 410 is as final as 404 here, and Harbor answers 412 where a policy of a project refuses the pull.
 _REGISTRY_HTTP_REASONS = {
     400: Reason.INVALID,
@@ -62,8 +58,8 @@ _REGISTRY_HTTP_REASONS = {
     451: Reason.FORBIDDEN,
 }
 # A code that the client does not know; the words after it are the registry's own.
-_UNKNOWN_CODE = re.compile(r"(?<!name )(?<!manifest )(?<!blob )\bunknown: ?(.*)", re.IGNORECASE | re.DOTALL)
-_OWN_WORDS = _rules(
+_UNKNOWN_CODE = r"(?is)(?<!name )(?<!manifest )(?<!blob )\bunknown: ?(.*)"
+_OWN_WORDS: _Rules = (
     (Reason.RATE_LIMITED, r"too many|\brate[ -]?(?:limit|exceeded)|throttl|slow down"),
     (Reason.REGISTRY_ERROR, r"internal (?:server )?error|unavailable|try again|timed? ?out"),
     (Reason.UNAUTHORIZED, r"\bunauthori[sz]ed|authenticat|credential|\blog ?in\b|\btoken\b.*\b(?:expired|invalid)"),
@@ -117,12 +113,12 @@ def of_image(status_reason: str, message: str) -> tuple[Reason, By]:
 
 def _of_text(message: str) -> Reason:
     text = message[:_LONGEST].removeprefix("Internal error occurred: ")
-    text = _LOOKUP.sub("lookup", _QUOTED.sub('""', text))
+    text = re.sub(_LOOKUP, "lookup", re.sub(_QUOTED, '""', text))
     # Pull specs and addresses come before a colon; a word of the error itself has none inside.
     text = " ".join(word for word in text.split() if not (word.endswith(":") and re.search("[/:@]", word[:-1])))
-    statuses = [int(status) for status in _HTTP_STATUS.findall(text)]
+    statuses = [int(status) for status in re.findall(_HTTP_STATUS, text)]
     known = [_REGISTRY_HTTP_REASONS[status] for status in statuses if status in _REGISTRY_HTTP_REASONS]
-    unknown = _UNKNOWN_CODE.search(text)
+    unknown = re.search(_UNKNOWN_CODE, text)
     # The registry's own words stay out of the client's rules, which are about words that only the client uses.
     reason = _first(_CLIENT_TEXTS, text[: unknown.start()] if unknown else text)
     if known or reason:
@@ -133,7 +129,7 @@ def _of_text(message: str) -> Reason:
 
 
 def _first(rules: _Rules, text: str) -> Reason | None:
-    return next((reason for reason, pattern in rules if pattern.search(text)), None)
+    return next((reason for reason, pattern in rules if re.search(pattern, text, re.IGNORECASE)), None)
 
 
 def of_http(code: int) -> Reason:

@@ -13,9 +13,9 @@ from datetime import datetime
 from job.domain.model import Hold, Image, Item, TagName
 from job.domain.records import dataclass
 
-DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
-_PREFIX = re.compile(r"(sha256:)?[0-9a-f]{6,64}")
-_NUMBER = re.compile(r"[1-9][0-9]{0,2}")
+DIGEST = r"sha256:[0-9a-f]{64}"
+_PREFIX = r"(sha256:)?[0-9a-f]{6,64}"
+_NUMBER = r"[1-9][0-9]{0,2}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +136,14 @@ def image_to_go_to(items: Sequence[Item], hold: Hold | None, to: str) -> Item | 
     Raises:
         NoSuchImageError: no image matches, several do, or it is the current one.
     """
-    if _NUMBER.fullmatch(to):
+    if re.fullmatch(_NUMBER, to):
         older = earlier_than_current(items, hold)
         if int(to) <= len(older):
             return older[int(to) - 1]
         if not older:
             raise NoSuchImageError("its history has no earlier image; name one that the registry has: --to sha256:...")
         raise NoSuchImageError(f"its history has only {len(older)} earlier; see: import-images history")
-    if not _PREFIX.fullmatch(to):
+    if not re.fullmatch(_PREFIX, to):
         raise NoSuchImageError(f"--to: {to!r} is neither a number of steps nor a digest or its beginning")
     digest = to if to.startswith("sha256:") else f"sha256:{to}"
     matching = {item.digest: item for item in reversed(items) if item.digest.startswith(digest)}
@@ -153,7 +153,7 @@ def image_to_go_to(items: Sequence[Item], hold: Hold | None, to: str) -> Item | 
         raise NoSuchImageError(f"it is already at {items[0].digest}")
     if matching:
         return next(iter(matching.values()))
-    if DIGEST.fullmatch(digest):
+    if re.fullmatch(DIGEST, digest):
         return digest
     raise NoSuchImageError(
         f"--to: no digest in its history begins with {to!r}; only a full digest is looked up in the registry"

@@ -34,7 +34,7 @@ _DESCRIPTORS = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-_NUMBER = re.compile(r"\+?[0-9]{1,18}")
+_NUMBER = r"\+?[0-9]{1,18}"
 
 
 class UnsupportedScheduleError(ValueError):
@@ -88,7 +88,7 @@ class _Field:
         return self.names.index(lower) + self.least if lower in self.names else self._integer(text)
 
     def _integer(self, text: str) -> int:
-        if not _NUMBER.fullmatch(text):
+        if not re.fullmatch(_NUMBER, text):
             raise ValueError(f"{self.name}: {text!r} is not a number{' or a name' if self.names else ''}")
         return int(text)
 

@@ -9,9 +9,7 @@ from enum import StrEnum
 from job.domain.secrets import MASK, SECRETS
 
 # Printable by their Unicode category, yet invisible: fillers, joiners, variation selectors, blank Braille.
-_INVISIBLE = re.compile(
-    r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
-)
+_INVISIBLE = r"[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0000-\U000e0fff]"
 # Two follow a letter in real orthographies (Vietnamese, Hebrew, Thai); more are piled up to cover the lines around.
 _MOST_MARKS = 2
 _SPACES = frozenset({"Cc", "Zl", "Zp", "Zs"})
@@ -24,14 +22,10 @@ _KEY = (
 )
 # A setting's name in a message of ours, such as `PUSHGATEWAY_PASSWORD: set without ...`.
 _SETTING = r"(?-i:(?:[A-Z]+_)+[A-Z]+:\s|TOKEN:\s)"
-Replacements = tuple[tuple[re.Pattern[str], str], ...]
+Replacements = tuple[tuple[str, str], ...]
 
-
-def _compiled(*replacements: tuple[str, str]) -> Replacements:
-    return tuple((re.compile(expression), replacement) for expression, replacement in replacements)
-
-
-_LOGINS = _compiled(
+# `re` compiles an expression where it is first used, and keeps it. Most runs use none of these.
+_LOGINS: Replacements = (
     # An unencoded password with a slash, a quote or a space; a port is not one, and a digest is not a host.
     (
         r"(?<=://)[^\s/:@\"']*:(?!\s|[0-9]{1,5}(?:[/?#\s\"',;)]|\Z))[^@]{0,200}?@(?:[^\s@\"']*@)*(?!sha[0-9]+:)",
@@ -41,7 +35,7 @@ _LOGINS = _compiled(
     # USER:PASSWORD@HOST without a scheme. In a pull spec a digest follows instead of a host.
     (r"(?<![\w/:@.%+-])[\w.%+-]+:(?!//)[^\s/@\"':,;]+@(?!sha[0-9]+:)(?=[\w\[])", f"{MASK}@"),
 )
-_NAMED = _compiled(
+_NAMED: Replacements = (
     (r"(?i)\b((?:proxy-)?authorization|(?:set-)?cookie)(\\*[\"']?\s*[:=]\s*\\*[\"']?)[^\"',\\]+", rf"\1\2{MASK}"),
     (r"(?i)\b(bearer\s+|basic\s+(?!auth|realm\b))[^\s&\"'<>,\\]+", rf"\1{MASK}"),
     (rf"(?i)(?<![\w.-])(?!{_SETTING})({_KEY}\\*[\"']?\s*[:=]\s*)\"(?:[^\"\\]|\\.)*(?:\"|\Z)", rf'\1"{MASK}"'),
@@ -52,7 +46,7 @@ _NAMED = _compiled(
     (rf"(?i)(?<!\S)(--?{_KEY}\s+)[^\s\"'-][^\s\"']*", rf"\1{MASK}"),
 )
 # Tokens that are known by their form: of OpenShift, JSON Web Tokens, of forges.
-_FORMS = _compiled(
+_FORMS: Replacements = (
     (r"\bsha256~[\w-]{20,}", MASK),
     (r"\beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*", MASK),
     (r"\b(?:gh[opsu]_|github_pat_|glpat-)\w{10,}", MASK),
@@ -60,7 +54,7 @@ _FORMS = _compiled(
 # Without one of these words nothing above can match: most messages are spared the expressions.
 _NAMED_WORDS = ("token", "pass", "secret", "key", "sig", "pwd", "amz", "authorization", "cookie", "bearer", "basic")
 _FORM_WORDS = ("sha256~", "eyJ", "gho_", "ghp_", "ghs_", "ghu_", "github_pat_", "glpat-")
-_CUT_LOGIN = re.compile(r"(?<=://)[^/\s\"']+\Z")
+_CUT_LOGIN = r"(?<=://)[^/\s\"']+\Z"
 
 
 def writable(text: str) -> str:
@@ -84,7 +78,7 @@ def clean(message: str, limit: int = 500) -> str:
     text = _visible(message[: limit * 4]).strip()
     if len(message) > limit * 4:
         # The cut may have separated a login from the @ that shows it to be one.
-        text = _CUT_LOGIN.sub(MASK, text)
+        text = re.sub(_CUT_LOGIN, MASK, text)
         return _cut(_without_logins(text), limit)
     text = _without_logins(text)
     if len(text) <= limit or limit < _SHORTEST_WITH_TWO_ENDS:
@@ -115,7 +109,7 @@ def _without_logins(text: str) -> str:
         used.append(_FORMS)
     for replacements in used:
         for expression, replacement in replacements:
-            text = expression.sub(replacement, text)
+            text = re.sub(expression, replacement, text)
     return text
 
 
@@ -125,7 +119,7 @@ def _visible(text: str) -> str:
         return text
     kept: list[str] = []
     marks = 0
-    for character in _INVISIBLE.sub("", text):
+    for character in re.sub(_INVISIBLE, "", text):
         category = unicodedata.category(character)
         if category in _SPACES:
             # Several control characters in a row are one space.

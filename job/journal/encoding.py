@@ -54,7 +54,7 @@ MOST_WAVES = 1_000_000
 # Characters of a text: a stream and a tag have at most 382, a label of an image 500.
 LONGEST_TEXT = 1_000
 MOST_FAILED_RUNS = 1_000_000
-_DECIMAL = re.compile(r"[0-9]{1,12}(?:\.[0-9]{1,6})?")
+_DECIMAL = r"[0-9]{1,12}(?:\.[0-9]{1,6})?"
 # The year 5138: a greater number is not a time.
 _LAST_SECOND = 1e11
 
@@ -305,7 +305,7 @@ def _decimal(text: str) -> float | None:
     """The time in a key of `succeeded`, where the empty text means that there is none."""
     if not text:
         return None
-    if not _DECIMAL.fullmatch(text):
+    if not re.fullmatch(_DECIMAL, text):
         raise ValueError("a time is not a number")
     return _seconds(float(text))
 

@@ -40,13 +40,13 @@ SCOPE_ANNOTATION = "import-images.dev/scope"
 
 
 # Names that are written into that of the Lease as they are.
-_PLAIN = re.compile(r"[a-z0-9]([-a-z0-9]{0,100}[a-z0-9])?")
+_PLAIN = r"[a-z0-9]([-a-z0-9]{0,100}[a-z0-9])?"
 
 
 def lease_name(scope: Scope) -> str:
     """The name of the Lease. A name with other characters is simplified, and a hash keeps it unique."""
     name = scope.deployment or "all"
-    if scope.deployment == "all" or "-shard-" in name or not _PLAIN.fullmatch(name):
+    if scope.deployment == "all" or "-shard-" in name or not re.fullmatch(_PLAIN, name):
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         name = f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:60]}-{digest}".removeprefix("-")
     shard = f"-shard-{scope.shard.index}-of-{scope.shard.count}" if scope.shard else ""

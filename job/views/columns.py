@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 # Between two columns.
 GAP = 2
-_LONG_DIGEST = re.compile(r"sha256:([0-9a-f]{12})[0-9a-f]{52}")
+_LONG_DIGEST = r"sha256:([0-9a-f]{12})[0-9a-f]{52}"
 
 
 def new_table() -> Table:
@@ -117,4 +117,4 @@ def _kept(columns: Sequence[Column[R]], least: Sequence[int], width: int) -> lis
 def shown(text: str, limit: int = 500) -> str:
     """A text as tables show it: bounded, without control characters, digests in short unless they may be wide."""
     text = clean(text, limit)
-    return text if is_wide() else _LONG_DIGEST.sub(r"\1", text)
+    return text if is_wide() else re.sub(_LONG_DIGEST, r"\1", text)

@@ -22,8 +22,8 @@ MOST_CHARACTERS = 4000
 MOST_QUOTED = 300
 # Some services turn these into links, mentions or escapes even inside a code span.
 _REPLACED = str.maketrans({"`": "'", "<": "\u2039", ">": "\u203a", "&": "+", "|": "/"})
-_MENTION = re.compile(r"(?<![\w.])@(?=\w)")
-_LINK = re.compile(r"(?<=\w):/(?=/)")
+_MENTION = r"(?<![\w.])@(?=\w)"
+_LINK = r"(?<=\w):/(?=/)"
 
 
 class Markup(Enum):
@@ -35,7 +35,7 @@ class Markup(Enum):
     def quote(self, text: str) -> str:
         """A text from outside: shown as it is, never rendered, no longer than `MOST_QUOTED` characters."""
         shown = clean(text, MOST_QUOTED).translate(_REPLACED)
-        shown = _LINK.sub(": /", _MENTION.sub("(at)", shown))
+        shown = re.sub(_LINK, ": /", re.sub(_MENTION, "(at)", shown))
         return f"`{shown}`" if self is Markup.MARKDOWN else shown
 
     def strong(self, text: str) -> str:

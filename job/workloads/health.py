@@ -25,7 +25,7 @@ from job.workloads.troubles import Trouble
 
 _DEADLINE = "ProgressDeadlineExceeded"
 _CANCELLED = "RolloutCancelled"
-_NAMED = re.compile(r'"([^"]+)"')
+_NAMED = r'"([^"]+)"'
 
 # For how many seconds a container has had the problem that it has now.
 Lasted = Callable[[Pod, Container], float]
@@ -221,7 +221,7 @@ def _failed(view: _View, lasted: Lasted, *, is_complete: bool) -> Health | None:
 
 def _is_stale(view: _View, message: str) -> bool:
     """Whether a condition is about an earlier rollout: it names its ReplicaSet, and stays until this one progresses."""
-    named = _NAMED.search(message)
+    named = re.search(_NAMED, message)
     return named is not None and view.kind.is_earlier_rollout(view.data, named[1], view.old)
 
 

@@ -22,8 +22,8 @@ from job.domain.text import clean
 
 TRIGGERS_ANNOTATION = "image.openshift.io/triggers"
 
-_REFERENCE = re.compile(r"(containers|initContainers)\[([^\]]*)\](.*)", re.DOTALL)
-_INDEX = re.compile(r"[+-]?[0-9]{1,9}")
+_REFERENCE = r"(?s)(containers|initContainers)\[([^\]]*)\](.*)"
+_INDEX = r"[+-]?[0-9]{1,9}"
 _EXAMPLE = 'containers[?(@.name=="NAME")].image'
 _SHOWN = 120
 
@@ -248,11 +248,11 @@ def _container(spec: Mapping[str, Any], base: str, path: str) -> tuple[str, str 
     wrong = f"its fieldPath is {_shown(path)}: write {base}.{_EXAMPLE}"
     if not path.startswith(f"{base}."):
         return path, wrong, False
-    found = _REFERENCE.fullmatch(path.removeprefix(f"{base}."))
+    found = re.fullmatch(_REFERENCE, path.removeprefix(f"{base}."))
     if found is None or found[3].removeprefix(".") != "image":
         return path, wrong, True
     selector = found[2]
-    if _INDEX.fullmatch(selector):
+    if re.fullmatch(_INDEX, selector):
         containers = objects_in(spec, found[1])
         if 0 <= int(selector) < len(containers):
             return str(containers[int(selector)].get("name", "")), None, False

@@ -27,9 +27,9 @@ NEVER = float("inf")
 _LONGEST_DETAIL = 300
 _CRASH_LOOP = "CrashLoopBackOff"
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
-_POLICY = re.compile(r"signature ?validation|source image rejected|signature was required", re.IGNORECASE)
+_POLICY = r"(?i)signature ?validation|source image rejected|signature was required"
 # The pull spec and addresses in a message may hold any word.
-_NAMES = re.compile(r'"(?:[^"\\]|\\.)*"|\S*[/@]\S*')
+_NAMES = r'"(?:[^"\\]|\\.)*"|\S*[/@]\S*'
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,9 @@ class Trouble:
     is_vague: bool = False
 
 
-def _rules(*rules: tuple[str, Blame, float]) -> tuple[tuple[re.Pattern[str], Blame, float], ...]:
-    return tuple((re.compile(pattern, re.IGNORECASE), blame, decides) for pattern, blame, decides in rules)
-
-
-_PULL = _rules(
+# Patterns ignore case.
+_Rules = tuple[tuple[str, Blame, float], ...]
+_PULL: _Rules = (
     # The node, its network or the registry; a registry that answers again is asked again.
     (
         r"dial tcp|no such host|connection re|i/o timeout|deadline exceeded|no route to host|unreachable|x509:|\btls:"
@@ -71,7 +69,7 @@ _PULL = _rules(
     ),
     (r"not ?found|manifest unknown|name unknown|404\b", Blame.IMAGE, PATIENCE_SECONDS),
 )
-_CREATE = _rules(
+_CREATE: _Rules = (
     (r"will run as root|cannot verify user is non-root|non-numeric user", Blame.IMAGE, AT_ONCE),
     (
         r"exec:|executable file|exec format|exec container process|no such file or directory",
@@ -83,7 +81,7 @@ _CREATE = _rules(
     (r"permission denied", Blame.IMAGE, AT_ONCE),
 )
 # By the reason of a container that waits: how its message is read, and what holds where the message says nothing known.
-_REASONS: Mapping[str, tuple[str, tuple[tuple[re.Pattern[str], Blame, float], ...], Blame, float]] = {
+_REASONS: Mapping[str, tuple[str, _Rules, Blame, float]] = {
     "ErrImagePull": ("pull", _PULL, Blame.IMAGE, PATIENCE_SECONDS),
     "ImagePullBackOff": ("pull", _PULL, Blame.IMAGE, PATIENCE_SECONDS),
     "RegistryUnavailable": ("pull", (), Blame.NODE, NEVER),
@@ -119,7 +117,7 @@ def trouble_of(name: str, status: Mapping[str, Any], *, lasting: bool) -> Troubl
     message = str(waiting.get("message") or before.get("message") or "")
     detail = "; ".join(_details(reason, waiting, before))
     words = f"container {name}: {clean(reason)}" + (f" ({detail})" if detail else "")
-    if _POLICY.search(message) or reason == "SignatureValidationFailed":
+    if re.search(_POLICY, message) or reason == "SignatureValidationFailed":
         refused = f"container {name}: a cluster policy refuses the image: {clean(reason)}"
         return Trouble("policy", Blame.IMAGE, AT_ONCE, refused + (f" ({detail})" if detail else ""))
     if reason in _REASONS:
@@ -139,10 +137,10 @@ def _crash(restarts: int, words: str) -> Trouble:
     return Trouble("crash", Blame.IMAGE, AT_ONCE if restarts >= CRASHES else None, words)
 
 
-def _read(rules: tuple[tuple[re.Pattern[str], Blame, float], ...], message: str, otherwise: Trouble) -> Trouble:
-    text = _NAMES.sub("", message)
+def _read(rules: _Rules, message: str, otherwise: Trouble) -> Trouble:
+    text = re.sub(_NAMES, "", message)
     for pattern, blame, decides in rules:
-        if pattern.search(text):
+        if re.search(pattern, text, re.IGNORECASE):
             return replace(otherwise, blame=blame, decides=decides)
     return otherwise
 
