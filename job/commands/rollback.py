@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from job.cluster.whoami import current_user
 from job.commands.command_run import CommandRun, begin_for_tag, end
 from job.commands.rollback_plan import Request, Undoing, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
@@ -29,7 +30,7 @@ from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Question
-from job.imagestreams.retag import current_user, release_hold, roll_back
+from job.imagestreams.retag import release_hold, roll_back
 from job.imagestreams.rewrite import read_stream
 from job.run.context import IDENTITY_SECONDS, Run
 from job.run.rollout_watch import watch_rollouts

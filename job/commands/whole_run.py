@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from job.cluster import IMAGE_STREAMS
+from job.cluster.whoami import current_user
 from job.commands.command_run import CommandRun, begin, end
 from job.commands.rollback import (
     STOPPED,
@@ -31,7 +32,7 @@ from job.domain.records import dataclass, replace
 from job.domain.selection import Wanted
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from
-from job.imagestreams.retag import current_user, release_hold, roll_back
+from job.imagestreams.retag import release_hold, roll_back
 from job.imagestreams.rewrite import NoHoldError, UncertainError
 from job.journal.records import Journal, Move, RunRecord
 from job.journal.store import JournalStore

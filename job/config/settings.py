@@ -6,7 +6,7 @@ Every value is checked before anything is touched. All errors are reported at on
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from job.config import flags as table
 from job.config import parsers
@@ -15,11 +15,13 @@ from job.config.formats import Format
 from job.domain.errors import UsageError
 from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout
 from job.domain.records import dataclass, field
-from job.domain.schedule import Window
 from job.domain.scope import Shard
 from job.domain.secrets import SECRETS
 from job.domain.selection import Pattern, Wanted
 from job.domain.suggestions import did_you_mean
+
+if TYPE_CHECKING:
+    from job.domain.schedule import Window
 
 T = TypeVar("T")
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from job.cluster.whoami import current_user
 from job.doctor.access_reviews import Review, allowed
 from job.doctor.checks.image_triggers import pulls_wanted, without_follower
 from job.doctor.checks.rbac import uses_of
@@ -27,7 +28,6 @@ from job.domain.model import Command, Reason, Skip, TagName
 from job.domain.records import replace
 from job.imagestreams.api_types import spelt_repository
 from job.imagestreams.lookup import Question
-from job.imagestreams.retag import current_user
 from job.run.context import Context, nothing_matches
 from job.run.engine import start
 from job.runtime.progress import Progress

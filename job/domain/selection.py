@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -110,6 +109,8 @@ def in_share(namespace: str, stream: str, shard: Shard | None) -> bool:
     """
     if shard is None:
         return True
+    import hashlib
+
     name = f"{namespace}/{stream}".encode()
 
     def weight(index: int) -> bytes:

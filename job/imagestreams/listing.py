@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection
 
 from job.cluster import IMAGE_STREAMS, Cluster
@@ -94,6 +93,8 @@ def _nothing_matched(namespace: str, wanted: Wanted, tags: Collection[str], coun
     message = f"nothing in {namespace} matches {requested}: it has {count} image stream{'' if count == 1 else 's'}"
     if wanted.deployment and wanted.deployment not in tags:
         names = sorted(tags)
+        import difflib
+
         near = difflib.get_close_matches(wanted.deployment, names, n=3) or names[:5]
         if near:
             message += f"; tags there: {', '.join(near)}"

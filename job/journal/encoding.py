@@ -7,7 +7,6 @@ read is bounded before it is unpacked and parsed: to what the journal of 10,000 
 from __future__ import annotations
 
 import base64
-import gzip
 import json
 import math
 import re
@@ -71,6 +70,8 @@ def encode(journal: Journal) -> dict[str, Any]:
         if len(text) > MOST_UNPACKED_BYTES or _object_bytes(text) > MOST_OBJECT_BYTES:
             continue
         # Without a time in its header, the same journal is the same text.
+        import gzip
+
         packed = base64.b64encode(gzip.compress(text, mtime=0)).decode()
         if len(packed) + len(PACKED_KEY) <= MOST_BYTES:
             return {"data": {}, "binaryData": {PACKED_KEY: packed}}

@@ -7,17 +7,11 @@ over what an earlier push left.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import cast
-
-from prometheus_client import CollectorRegistry, Histogram, generate_latest
-from prometheus_client import Counter as CounterMetric
-from prometheus_client.core import GaugeMetricFamily, Metric
 
 from job import VERSION
 from job.domain.model import Command, Outcome, Report, Result, RolloutResult, TriggerKind
-from job.domain.secrets import SECRETS
-from job.domain.text import writable
 from job.publish.metric_families import (
     BAD_ROLLOUT,
     BY_NAME,
@@ -30,6 +24,10 @@ from job.publish.metric_families import (
     Past,
     Values,
 )
+from job.publish.text_format import counter, gauge, histogram
+
+# Of the buckets of `import_seconds`.
+_BOUNDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
 def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]:
@@ -146,21 +144,8 @@ def _values(
         yield family, values
 
 
-class _Collected:
-    """Metrics that are there already, as a collector."""
-
-    def __init__(self, metric: Metric) -> None:
-        self._metric = metric
-
-    def collect(self) -> Iterable[Metric]:
-        return (self._metric,)
-
-
 def _text(family: Family, values: Values) -> bytes:
-    metric = GaugeMetricFamily(PREFIX + family.name, family.help, labels=family.labels)
-    for labels, value in values.items():
-        metric.add_metric([SECRETS.redact(writable(label)) for label in labels], value)
-    return generate_latest(_Collected(metric))
+    return gauge(PREFIX + family.name, family.help, family.labels, values)
 
 
 def exposition(
@@ -193,28 +178,23 @@ def exposition(
 
 def increments(report: Report, namespace: str) -> bytes:
     """What a gateway that sums is sent for a run: counters and a histogram, each with this run's share."""
-    registry = CollectorRegistry()
-    runs = CounterMetric(PREFIX + "runs", "Runs by outcome.", ["outcome"], registry=registry)
-    imports = CounterMetric(
-        PREFIX + "tag_imports", "Results of the tag over all runs.", [*TAG, "result"], registry=registry
-    )
-    seconds = Histogram(
-        PREFIX + "import_seconds",
-        "How long the requests that imported a tag took.",
-        buckets=(0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120),
-        registry=registry,
-    )
     # A counter that first appears with 1 has no increase: rate() and increase() would miss the first failure.
-    if report.command is Command.RUN:
-        for outcome in Outcome:
-            runs.labels(outcome).inc(outcome is report.outcomes[namespace])
+    is_run = report.command is Command.RUN
+    runs: Values = {(each,): float(each is report.outcomes[namespace]) for each in Outcome if is_run}
+    imports: dict[tuple[str, ...], float] = {}
+    seconds = []
     for tag in report.tags:
         if tag.namespace == namespace:
-            imports.labels(writable(tag.stream), writable(tag.tag), Result.FAILED).inc(0)
-            imports.labels(writable(tag.stream), writable(tag.tag), tag.result).inc()
+            imports.setdefault((tag.stream, tag.tag, Result.FAILED), 0)
+            key = tag.stream, tag.tag, tag.result
+            imports[key] = imports.get(key, 0) + 1
             if tag.seconds is not None:
-                seconds.observe(tag.seconds)
-    return b"".join(_without_created(metric) for metric in registry.collect())
+                seconds.append(tag.seconds)
+    return (
+        counter(PREFIX + "runs_total", "Runs by outcome.", ("outcome",), runs)
+        + counter(PREFIX + "tag_imports_total", "Results of the tag over all runs.", (*TAG, "result"), imports)
+        + histogram(PREFIX + "import_seconds", "How long the requests that imported a tag took.", _BOUNDS, seconds)
+    )
 
 
 def notifications(results: Mapping[str, int]) -> bytes:
@@ -224,16 +204,5 @@ def notifications(results: Mapping[str, int]) -> bytes:
 
 def notification_increments(results: Mapping[str, int]) -> bytes:
     """The same for a gateway that sums."""
-    registry = CollectorRegistry()
-    counter = CounterMetric(
-        PREFIX + NOTIFICATIONS, "Messages by whether the service took them.", ["result"], registry=registry
-    )
-    for result, count in results.items():
-        counter.labels(result).inc(count)
-    return b"".join(_without_created(metric) for metric in registry.collect())
-
-
-def _without_created(metric: Metric) -> bytes:
-    # A gateway that sums would add up the moments at which counters were created.
-    metric.samples = [sample for sample in metric.samples if not sample.name.endswith("_created")]
-    return generate_latest(_Collected(metric))
+    samples: Values = {(result,): count for result, count in results.items()}
+    return counter(f"{PREFIX}{NOTIFICATIONS}_total", "Messages by whether the service took them.", ("result",), samples)

@@ -26,7 +26,7 @@ class MetricsSink:
         gateway = publication.run.settings.gateway
         # A locked-out run must not overwrite the other run's metrics.
         if gateway is not None and publication.report.outcome is not Outcome.LOCKED:
-            # Loads the Prometheus client, which most commands do not need.
+            # Most commands do not need it.
             from job.publish.push import push_metrics
 
             if not call_within(SECONDS, functools.partial(push_metrics, publication, gateway), "metrics"):

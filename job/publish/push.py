@@ -1,6 +1,6 @@
 """The metrics of a run on their way to a gateway: what is remembered of them, the push, and what must go.
 
-Loaded only where a gateway is set, since it brings the Prometheus client along.
+Loaded only where a gateway is set.
 """
 
 from __future__ import annotations

@@ -6,11 +6,11 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
 from job.domain.records import dataclass, field
-from job.domain.schedule import Freeze, frozen_at, parse_zone
 from job.domain.times import iso
 from job.journal.records import Journal, RunRecord, start_run
 from job.journal.store import JournalStore
@@ -18,6 +18,9 @@ from job.run.context import Run, record_of, report_of, scope_of
 from job.run.lease import Holder, Lock, LockedError
 from job.run.lease_keeper import Keeper
 from job.runtime.pool import gather
+
+if TYPE_CHECKING:
+    from job.domain.schedule import Freeze
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +69,8 @@ def freeze_of(run: Run) -> Freeze | None:
     settings = run.settings
     if settings.ignore_freeze or not settings.freeze:
         return None
+    from job.domain.schedule import frozen_at, parse_zone
+
     try:
         zone = parse_zone(settings.time_zone or run.trigger.time_zone)
     except ValueError as error:

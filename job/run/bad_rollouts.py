@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
+from job.cluster.whoami import current_user
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Blame, By, Item, Result, Rollout, RolloutResult, Tag, TagName, TagResult
 from job.domain.records import replace
 from job.domain.text import clean, humanize
 from job.imagestreams.api_types import stream_from
-from job.imagestreams.retag import current_user, roll_back
+from job.imagestreams.retag import roll_back
 from job.imagestreams.rewrite import UncertainError, read_stream
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import functools
 import logging
-import secrets
+import os
 import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from job.cluster import NAMESPACES, Cluster
 from job.config.settings import Settings
@@ -30,7 +30,9 @@ from job.runtime.pool import gather, interruptible
 from job.runtime.progress import SILENT, Progress
 from job.runtime.retry import Retrier, retrier
 from job.runtime.shutdown import Stop
-from job.workloads.discovery import Survey, survey
+
+if TYPE_CHECKING:
+    from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)
 
@@ -130,6 +132,8 @@ class Context:
 
     def survey(self, namespaces: Sequence[str]) -> Survey:
         """Find the workloads with image triggers: in these namespaces, and in all others that may be read."""
+        from job.workloads.discovery import survey
+
         settings = self.settings
         return survey(
             self.cluster,
@@ -161,7 +165,7 @@ class Run(Context):
     progress: Progress = SILENT
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
-    suffix: str = field(default_factory=lambda: secrets.token_hex(2))
+    suffix: str = field(default_factory=lambda: os.urandom(2).hex())
 
     @property
     def id(self) -> str:

@@ -7,8 +7,10 @@ import logging
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
-from job.domain.model import Command, Report, RunError, Skip, Stage
+from job.domain.holds import ANNOTATION
+from job.domain.model import Command, Report, RunError, Skip, Stage, TagName
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.records import dataclass, replace
 from job.domain.selection import Choice
@@ -17,15 +19,14 @@ from job.imagestreams.listing import Chosen, Listing, list_chosen, stopped
 from job.journal.records import start_run
 from job.run.admission import Admission
 from job.run.context import IDENTITY_SECONDS, Context, Run, namespaces_of, report_of, scope_of
-from job.run.earlier_rollouts import Rechecked, recheck
-from job.run.expired_holds import release
 from job.run.matching import require_matches
 from job.run.origin import find_trigger
-from job.run.rollback_targets import count_targets
 from job.run.waves import Imported, import_waves, unreadable_waves, waves_of
 from job.runtime.pool import gather
 from job.runtime.progress import SILENT, Progress
-from job.workloads.discovery import Survey
+
+if TYPE_CHECKING:
+    from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)
 
@@ -74,8 +75,13 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
     survey = _survey(run, selection.chosen)
     errors = (*selection.errors, *survey.errors) if survey else selection.errors
     imported = _import(run, admission, selection.chosen, survey) if _may_import(selection, errors) else Imported()
-    rechecked = recheck(run, admission.journals, imported.tags, imported.rollouts, survey) if survey else Rechecked()
-    return _sum_up(run, selection, errors, imported, rechecked)
+    if survey is None:
+        return _sum_up(run, selection, errors, imported)
+    from job.run.earlier_rollouts import recheck
+
+    rechecked = recheck(run, admission.journals, imported.tags, imported.rollouts, survey)
+    imported = replace(imported, rollouts=(*imported.rollouts, *rechecked.rollouts))
+    return _sum_up(run, selection, errors, imported, rechecked.gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,21 +132,32 @@ def _may_import(selection: _Selection, errors: Sequence[RunError]) -> bool:
 
 def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Survey | None) -> Imported:
     """Release the holds that have ended, import wave by wave, and count what a rollback could go back to."""
-    released = release(run, chosen)
+    notes: Mapping[TagName, str] = {}
+    if any(ANNOTATION in choice.tag.annotations for _, choices in chosen for choice in choices):
+        from job.run.expired_holds import release
+
+        released = release(run, chosen)
+        chosen, notes = released.chosen, released.notes
     imported = import_waves(
         run,
-        released.chosen,
+        chosen,
         workloads=survey.workloads if survey else None,
         journals=admission.journals.values(),
-        notes=released.notes,
+        notes=notes,
     )
     if run.settings.check_horizon and not run.dry_run and imported.tags:
+        from job.run.rollback_targets import count_targets
+
         return replace(imported, tags=tuple(count_targets(run, imported.tags)))
     return imported
 
 
 def _sum_up(
-    run: Run, selection: _Selection, errors: Sequence[RunError], imported: Imported, rechecked: Rechecked
+    run: Run,
+    selection: _Selection,
+    errors: Sequence[RunError],
+    imported: Imported,
+    gone_workloads: Sequence[tuple[str, str, str]] = (),
 ) -> Report:
     """The report: outcome of each namespace, exit status of all."""
     if not selection.matched and not errors:
@@ -149,7 +166,7 @@ def _sum_up(
         for error in selection.unmatched:
             log.warning("%s", error.message)
     stopped = run.stopping()
-    tags, rollouts = imported.tags, (*imported.rollouts, *rechecked.rollouts)
+    tags, rollouts = imported.tags, imported.rollouts
     outcomes = {name: outcome_of(name, tags, errors, rollouts, stopped=stopped) for name in run.namespaces}
     status = exit_status(
         tags,
@@ -159,7 +176,7 @@ def _sum_up(
         matched=selection.matched,
         outcome=overall(list(outcomes.values())),
     )
-    return report_of(run, tags, errors, outcomes, status, rollouts, rechecked.gone)
+    return report_of(run, tags, errors, outcomes, status, rollouts, gone_workloads)
 
 
 def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:
@@ -192,6 +209,8 @@ def _survey(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     waves = len(waves_of(if_released)) > 1
     if not (waves or run.settings.watch_rollouts):
         return None
+    from job.workloads.discovery import Survey
+
     run.progress.begin("listing the workloads that follow the tags")
     survey = run.survey(run.namespaces)
     if not waves:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from job.cluster import Cluster
+from job.cluster.whoami import current_user
 from job.domain.model import Identity
-from job.imagestreams.retag import current_user
 
 
 class IdentityLookup:

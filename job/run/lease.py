@@ -7,7 +7,6 @@ watching on one's own clock whether its `renewTime` changes, never by comparing 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
@@ -47,6 +46,8 @@ def lease_name(scope: Scope) -> str:
     """The name of the Lease. A name with other characters is simplified, and a hash keeps it unique."""
     name = scope.deployment or "all"
     if scope.deployment == "all" or "-shard-" in name or not re.fullmatch(_PLAIN, name):
+        import hashlib
+
         digest = hashlib.sha256(name.encode()).hexdigest()[:8]
         name = f"{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')[:60]}-{digest}".removeprefix("-")
     shard = f"-shard-{scope.shard.index}-of-{scope.shard.count}" if scope.shard else ""

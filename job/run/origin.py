@@ -11,16 +11,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from job.cluster import CRON_JOBS, JOBS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.involved import Involved
 from job.domain.model import Reason, TriggerKind
 from job.domain.records import dataclass
-from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.text import clean
 from job.domain.times import parse_time
+
+if TYPE_CHECKING:
+    from job.domain.schedule import Schedule
 
 log = logging.getLogger(__name__)
 
@@ -112,6 +114,8 @@ def _of_cron_job(
     except ClusterError as error:
         log.warning("when the next run is due is not known: %s%s", error, _advice(error, "cronjobs"))
         return Trigger(trigger.kind, trigger.job, trigger.job_id, trigger.scheduled_at, involved)
+    from job.domain.schedule import Schedule, UnsupportedScheduleError
+
     zone = spec.get("timeZone") or None
     schedule: Schedule | None = None
     try:

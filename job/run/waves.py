@@ -9,6 +9,7 @@ import logging
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from job.cluster import IMAGE_STREAMS
 from job.domain.errors import ClusterError
@@ -22,13 +23,12 @@ from job.imagestreams.importer import run_imports
 from job.imagestreams.listing import Chosen
 from job.imagestreams.stream_import import GRACE_SECONDS, ImportContext, Options
 from job.journal.records import Journal
-from job.run.bad_rollouts import roll_back_bad
 from job.run.context import Run
-from job.run.rollout_watch import watch_rollouts
 from job.runtime.pool import Throttle
 from job.runtime.progress import Progress
-from job.workloads.followers import Moved
-from job.workloads.image_triggers import Workload
+
+if TYPE_CHECKING:
+    from job.workloads.image_triggers import Workload
 
 log = logging.getLogger(__name__)
 
@@ -166,6 +166,10 @@ def _import_wave(
     results = run_imports(wave, importing, run.stopping)
     if workloads is None:
         return Imported(tuple(results))
+    from job.run.bad_rollouts import roll_back_bad
+    from job.run.rollout_watch import watch_rollouts
+    from job.workloads.followers import Moved
+
     moved = {
         TagName(result.namespace, result.stream, tag): Moved(result.after.digest)
         for result in results

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, Resource
+from job.cluster.whoami import current_user
 from job.domain.errors import ClusterError
 from job.domain.holds import ANNOTATION, Terms, hold_of
 from job.domain.model import Item, Reason, Tag, TagName
-from job.imagestreams import retag
 from job.imagestreams.retag import release_hold, remove_stale_hold, roll_back
 from job.imagestreams.rewrite import MovedError, NoHoldError, NotThereError, UncertainError
 from job.runtime.retry import Retrier, retrier
@@ -318,10 +318,10 @@ def test_the_annotation_of_a_hold_that_is_over_goes_alone() -> None:
 def test_who_it_is_may_stay_unknown() -> None:
     cluster = ScriptedCluster()
     cluster.on_create.extend([lambda usual: {"status": {"userInfo": {"username": "jane\n"}}}, lambda usual: {}])
-    assert retag.current_user(cluster) == "jane"
-    assert retag.current_user(cluster) is None
+    assert current_user(cluster) == "jane"
+    assert current_user(cluster) is None
     cluster.on_create.append(_refused)
-    assert retag.current_user(cluster) is None
+    assert current_user(cluster) is None
 
 
 def _refused(usual: object) -> Mapping[str, Any]:
