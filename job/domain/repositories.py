@@ -21,24 +21,22 @@ LABEL_PAIRS = (
     # Source-to-image without a commit: the branch or tag that was asked for.
     ("io.openshift.build.commit.ref", "io.openshift.build.source-location"),
 )
-_REVISION = re.compile(r"(?:[\w./+-]*-[0-9]+-g)?([0-9a-fA-F]{7,64})(?:-dirty)?")
-_WEB = re.compile(
-    r"(?:(?:https?|ssh|git)://(?:[^/@]*@)?([\w.-]+)(?::\d+)?/|(?:[\w.-]+@)([\w.-]+\.[\w.-]+):)([^?#\s]+?)/?"
-)
+_REVISION = r"(?:[\w./+-]*-[0-9]+-g)?([0-9a-fA-F]{7,64})(?:-dirty)?"
+_WEB = r"(?:(?:https?|ssh|git)://(?:[^/@]*@)?([\w.-]+)(?::\d+)?/|(?:[\w.-]+@)([\w.-]+\.[\w.-]+):)([^?#\s]+?)/?"
 _LONGEST_PAGE = 200
 # The builder of an image writes its labels: nothing that a chat or a terminal could render, and no bare host.
-_PLAIN_PAGE = re.compile(r"https://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,8}")
+_PLAIN_PAGE = r"https://[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*){1,8}"
 
 
 def revision_commit(label: str | None) -> str | None:
     """The hash in a revision label: `HASH`, `HASH-dirty`, or `v1.2-3-gHASH` as of `git describe`; None without one."""
-    match = _REVISION.fullmatch((label or "").strip()[:200])
+    match = re.fullmatch(_REVISION, (label or "").strip()[:200])
     return match[1].lower() if match else None
 
 
 def web_address(url: str) -> str | None:
     """The https address of a repository's page, without a login; None for a local path."""
-    found = _WEB.fullmatch(url.strip())
+    found = re.fullmatch(_WEB, url.strip())
     return f"https://{found[1] or found[2]}/{found[3].removesuffix('.git')}" if found else None
 
 
@@ -46,7 +44,7 @@ def page_of_label(labels: Mapping[str, Any]) -> str | None:
     """The page of the repository whose commit the labels of an image name; None where they do not name it."""
     name = next((source for revision, source in LABEL_PAIRS if labels.get(revision)), None)
     page = web_address(str(labels.get(name) or "")[: 2 * _LONGEST_PAGE]) if name else None
-    return page if page and len(page) <= _LONGEST_PAGE and _PLAIN_PAGE.fullmatch(page) else None
+    return page if page and len(page) <= _LONGEST_PAGE and re.fullmatch(_PLAIN_PAGE, page) else None
 
 
 def compare_link(web: str, old: str, new: str) -> str:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 
+from job.domain.records import dataclass, replace
 from job.domain.times import iso
 
 # The ConfigMap that holds the rules of its namespace.
@@ -18,7 +18,7 @@ MOST_FREEZES = 50
 MOST_BLOCKED = 300
 # Of a commit id that is not given in full: as many digits as git shows at least.
 _SHORTEST_REVISION = 7
-REVISION = re.compile(rf"[0-9a-f]{{{_SHORTEST_REVISION},64}}")
+REVISION = rf"[0-9a-f]{{{_SHORTEST_REVISION},64}}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ class BlockRule:
         if self.revision is None or not revision:
             return False
         image = revision.lower()
-        if not REVISION.fullmatch(image):
+        if not re.fullmatch(REVISION, image):
             return False
         return image.startswith(self.revision) or self.revision.startswith(image)
 

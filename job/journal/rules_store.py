@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from job.cluster import CONFIG_MAPS, Cluster
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Reason
+from job.domain.records import dataclass, replace
 from job.domain.retries import Attempts
 from job.domain.rules import NONE, RULES, FullError, Rules
 from job.domain.text import clean

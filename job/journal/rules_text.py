@@ -6,12 +6,13 @@ objects, and refused with the line wherever it is not what a rule looks like: a 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from job.domain.history import DIGEST
+from job.domain.records import dataclass, field
 from job.domain.rules import MOST_BLOCKED, MOST_FREEZES, REVISION, BlockRule, FreezeRule, Rules
 from job.domain.suggestions import did_you_mean
 from job.domain.text import clean
@@ -245,9 +246,9 @@ def _blocked_from(reader: _Reader) -> BlockRule:
     digest, revision = reader.text("digest", LONGEST_NAME), reader.text("revision", LONGEST_NAME)
     if (digest is None) == (revision is None):
         reader.problem("digest", "exactly one of digest and revision is needed")
-    if digest is not None and not DIGEST.fullmatch(digest):
+    if digest is not None and not re.fullmatch(DIGEST, digest):
         reader.problem("digest", f"digest: {digest!r} is not sha256: and 64 hexadecimal digits")
-    if revision is not None and not REVISION.fullmatch(revision.lower()):
+    if revision is not None and not re.fullmatch(REVISION, revision.lower()):
         reader.problem("revision", f"revision: {revision!r} is not a commit of 7 to 64 hexadecimal digits")
     return BlockRule(
         digest=digest,
