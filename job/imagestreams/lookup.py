@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -96,9 +97,11 @@ def look_up(
     chosen = []
     for (namespace, name), of_stream in by_stream.items():
         tags = []
-        for number, question in enumerate(of_stream):
-            # Need not be a tag of the stream: a look-up leaves the stream alone, whatever the name.
-            known_as = question.tag or f"q{number}"
+        # A name need not be a tag of the stream: a look-up leaves the stream alone. But it must be no other question's.
+        real = {question.tag for question in of_stream}
+        made_up = (known_as for number in itertools.count() if (known_as := f"q{number}") not in real)
+        for question in of_stream:
+            known_as = question.tag or next(made_up)
             tag = Tag(known_as, Source("DockerImage", question.source), False, question.policy, None, {}, None)
             tags.append(tag)
             by_tag[namespace, name, tag.name] = question

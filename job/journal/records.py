@@ -152,7 +152,7 @@ def finish_run(journal: Journal, report: Report, namespace: str, run: RunRecord,
     groups = dict(journal.groups)
     if outcome is Outcome.SUCCESS and not narrowed:
         groups[group_key(report.deployment, report.shard)] = report.finished_at.timestamp()
-    keep_all = narrowed or report.unseen(namespace)
+    keep_all = narrowed or report.unseen(namespace) or shares_group(journal, run)
     others = {
         key: tag
         for key, tag in journal.tags.items()
@@ -267,6 +267,23 @@ def is_superseded(journal: Journal, run: RunRecord) -> bool:
         and each.outcome != Outcome.FROZEN
         for each in later
     )
+
+
+def shares_group(journal: Journal, run: RunRecord) -> bool:
+    """Whether another CronJob's runs are of the same metrics group, as of two that split a deployment by SELECTOR.
+
+    Such a run does not see the other's tags, and must not count them as gone.
+    """
+    kind = run.deployment, run.shard, Command.RUN, False
+    owners = {
+        # The controller appends the due time in minutes.
+        each.job.rpartition("-")[0]
+        for each in (run, *journal.runs)
+        if each.job
+        and each.trigger is TriggerKind.SCHEDULED
+        and (each.deployment, each.shard, each.command, each.narrowed) == kind
+    }
+    return len(owners) > 1
 
 
 def _bounded(runs: Sequence[RunRecord]) -> tuple[RunRecord, ...]:

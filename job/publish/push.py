@@ -15,10 +15,10 @@ from job.config.settings import GatewaySettings
 from job.domain.model import BadRollout, TriggerKind
 from job.domain.records import replace
 from job.domain.scope import Shard
-from job.journal.records import Journal, bad_rollouts_after, belongs_to, group_key, is_superseded
+from job.journal.records import Journal, bad_rollouts_after, belongs_to, group_key, is_superseded, shares_group
 from job.journal.store import JournalStore
 from job.publish.metric_families import Past
-from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, push
+from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, is_group, push
 from job.publish.sink import Publication
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,8 @@ def push_metrics(publication: Publication, settings: GatewaySettings) -> None:
     gateway = Gateway(settings)
     try:
         overtaken = functools.partial(_is_overtaken, publication)
-        push(report, gateway, pasts, narrowed=run.settings.narrowed, overtaken=overtaken)
+        shared = functools.partial(_is_shared, publication)
+        push(report, gateway, pasts, narrowed=run.settings.narrowed, overtaken=overtaken, shared=shared)
         if not settings.aggregation and not run.settings.narrowed:
             _remove_stale(publication, gateway)
     finally:
@@ -61,6 +62,11 @@ def push_notifications(publication: Publication, settings: GatewaySettings, resu
         log.error("what became of the messages was not pushed: %s", error)
     finally:
         gateway.close()
+
+
+def _is_shared(publication: Publication, namespace: str) -> bool:
+    entry = publication.entries.get(namespace)
+    return entry is not None and entry.before is not None and shares_group(entry.before, entry.record)
 
 
 def _is_overtaken(publication: Publication, namespace: str) -> bool:
@@ -128,6 +134,9 @@ def _remove_stale(publication: Publication, gateway: Gateway) -> None:
     left = list(now)
     for group in before:
         if group in now:
+            continue
+        if not is_group(group):
+            log.warning("the journal names a metrics group that is none of this job's; it is left alone")
             continue
         try:
             gateway.delete(group)

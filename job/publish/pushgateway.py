@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Collection, Mapping
 from urllib.parse import quote
@@ -65,6 +66,14 @@ def group_of(namespace: str, deployment: str | None, shard: Shard | None) -> Gro
     return group
 
 
+def is_group(group: Group) -> bool:
+    """Whether it can be a group of ours: in an address, other names and values would lead to another job's."""
+    names = {"stream_namespace"} | {*group}
+    return names <= {"stream_namespace", "deployment", "shard"} and all(
+        name in group and group[name] not in ("", ".", "..") and not re.search(r"[/%\s]", group[name]) for name in names
+    )
+
+
 def push(
     report: Report,
     gateway: Gateway,
@@ -72,6 +81,7 @@ def push(
     *,
     narrowed: bool,
     overtaken: Callable[[str], bool] = lambda namespace: False,
+    shared: Callable[[str], bool] = lambda namespace: False,
 ) -> None:
     """Push a report, one group for each of its namespaces. A failure is logged as an error.
 
@@ -81,6 +91,7 @@ def push(
         pasts: what the journals remember of each namespace, which can save reading the gateway.
         narrowed: the run took only some tags, by hand.
         overtaken: whether a later run publishes the metrics of a namespace; asked just before they are pushed.
+        shared: whether another CronJob pushes the same group of a namespace, with tags that this run does not see.
     """
     for namespace in report.namespaces:
         # The group belongs to another run. Counters that are summed still count.
@@ -90,7 +101,8 @@ def push(
             if gateway.sums:
                 gateway.add(report, namespace)
             else:
-                gateway.replace(report, namespace, pasts.get(namespace), narrowed=narrowed)
+                unseen = report.unseen(namespace) or shared(namespace)
+                gateway.replace(report, namespace, pasts.get(namespace), narrowed=narrowed, unseen=unseen)
         except GatewayError as error:
             # A sum must not be sent twice, so what may have been counted is left alone.
             unknown = gateway.sums and error.taken is None
@@ -147,7 +159,7 @@ class Gateway:
         """Remove a group from a Pushgateway."""
         self._send("DELETE", _path(group), b"")
 
-    def replace(self, report: Report, namespace: str, past: Past | None, *, narrowed: bool) -> None:
+    def replace(self, report: Report, namespace: str, past: Past | None, *, narrowed: bool, unseen: bool) -> None:
         """Update a Pushgateway's group.
 
         Args:
@@ -155,6 +167,7 @@ class Gateway:
             namespace: whose group it is.
             past: what the journal remembers of it; None to ask the gateway.
             narrowed: the run took only some tags, by hand.
+            unseen: the group may have tags that the run did not see; their series are carried.
         """
         if narrowed and report.exit_status in (2, 3):
             return
@@ -164,7 +177,6 @@ class Gateway:
             body = exposition(report, namespace, Past(), keep=lambda family, _: family.name in RUN_FAMILIES)
             self._send("POST", path, body)
             return
-        unseen = report.unseen(namespace)
         carries_all = narrowed or unseen
         try:
             if past is None or carries_all or _lacks_something(past, report, namespace):

@@ -55,12 +55,18 @@ class Column(Generic[R]):
     is_number: bool = False
 
 
-def shorten(text: str, width: int) -> str:
-    """A text of at most that width: its middle gives way, so that a tag at its end stays."""
+def shorten(text: str, width: int, end: int | None = None) -> str:
+    """A text of at most that width: its middle gives way, so that a tag at its end stays.
+
+    Args:
+        text: any text.
+        width: in cells of a terminal.
+        end: how many characters of the end stay.
+    """
     if cell_len(text) <= width:
         return text
     # Twice as much of the end: streams differ at their end, and the tag is there.
-    end = max(1, (width - 1) * 2 // 3)
+    end = max(1, (width - 1) * 2 // 3) if end is None else end
     start = max(0, width - 1 - end)
     cut = f"{text[:start]}…{text[-end:]}"
     # Wide characters take two cells each.
@@ -68,6 +74,22 @@ def shorten(text: str, width: int) -> str:
         end -= 1
         cut = f"{text[:start]}…{text[-end:]}"
     return cut
+
+
+def shorten_all(texts: Sequence[str], width: int) -> list[str]:
+    """Texts of at most that width, which lose another part where two of them would look alike."""
+    usual = {text: shorten(text, width) for text in texts}
+    alike: dict[str, list[str]] = {}
+    for text, cut in usual.items():
+        alike.setdefault(cut, []).append(text)
+    for group in (group for group in alike.values() if len(group) > 1):
+        # More of the end, so that the tag stays.
+        for end in range(width * 2 // 3, width - 1):
+            found = {text: shorten(text, width, end) for text in group}
+            if len(set(found.values())) == len(group):
+                usual |= found
+                break
+    return [usual[text] for text in texts]
 
 
 def table_of(columns: Sequence[Column[R]], rows: Sequence[tuple[R, str]], width: int) -> Table:
@@ -96,10 +118,11 @@ def table_of(columns: Sequence[Column[R]], rows: Sequence[tuple[R, str]], width:
             overflow="fold",
             justify="right" if column.is_number else "left",
         )
-    for cells, (_, style) in zip(texts, rows, strict=True):
+    cells = {i: [row[i] for row in texts] for i in kept}
+    cells |= {i: shorten_all(cells[i], final[i]) for i in kept if columns[i].is_name}
+    for number, (_, style) in enumerate(rows):
         # Text, so that nothing in a name is taken for markup.
-        shortened = [shorten(cells[i], final[i]) if columns[i].is_name else cells[i] for i in kept]
-        table.add_row(*(Text(cell, style=style) for cell in shortened))
+        table.add_row(*(Text(cells[i][number], style=style) for i in kept))
     return table
 
 

@@ -30,6 +30,10 @@ TAG = ("PUT", "imagestreamtags/")
 PODS = ("GET", "pods$")
 JOURNAL_WRITE = ("PUT|POST", "configmaps")
 Moment = tuple[str, str]
+# How long a command may take against an API that answers nothing of one kind. Each request has 60 s (READ_SECONDS), and
+# one that times out is sent once more; the most that a command sends of one kind in turn is three: the journal is read
+# at the beginning, and twice at the end. Beside these it may watch a rollout for 8 s and 10 more.
+LONGEST_SECONDS = 3 * 60.0 + 18.0 + 42.0
 MOMENT_NAMES = {READ: "read", IMPORT: "import", TAG: "tag", PODS: "pods", JOURNAL_WRITE: "journal"}
 
 
@@ -286,7 +290,7 @@ def _ended(world: World, case: Case, arguments: tuple[str, ...]) -> Ended:
         if gated:
             _act_at(world, case, actor)
             actor.run_on()
-        return actor.ended()
+        return actor.ended(LONGEST_SECONDS)
 
 
 def _act_at(world: World, case: Case, actor: Actor) -> None:

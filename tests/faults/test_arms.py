@@ -11,7 +11,7 @@ from tests.support.tiers import slow
 TAIL = "the matrix of all arms, faults and moments; two faults of every arm gate, and what was wrong once"
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     "case", [pytest.param(case, id=case.name, marks=[] if gates(case) else [slow(TAIL)]) for case in cases()]
 )

@@ -71,8 +71,8 @@ def _shared(jobs: Sequence[CronJob]) -> list[Finding]:
         if shared and job.deployment == other.deployment:
             tags = f"DEPLOYMENT={job.deployment}" if job.deployment else "every tag"
             message = (
-                f"it and {other} both import {tags} in {', '.join(shared)}: they share one lock and one metrics group, "
-                "so that each removes the metrics of the other's tags; import these tags by one CronJob"
+                f"it and {other} both import {tags} in {', '.join(shared)}: they share one lock and one metrics group: "
+                "one that is due while the other runs is locked out; import these tags by one CronJob"
             )
             findings.append(Finding(Severity.WARNING, "cron-jobs-overlap", job.namespace, str(job), message))
     return findings

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 
 from job.domain.model import Blame, Command, Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName
+from job.views.columns import shorten_all
 from job.views.tables import age, print_report
 from tests.unit.reports import NAMESPACE, NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
 
@@ -172,3 +173,18 @@ def test_an_age_is_told_in_its_largest_unit(since: timedelta, told: str) -> None
 
 def test_an_age_that_is_not_known_is_a_dash() -> None:
     assert age(None, datetime.now(UTC)) == "-"
+
+
+def test_names_that_would_look_alike_lose_another_part() -> None:
+    names = [
+        f"jboss-eap-xp1-openjdk11-{middle}openshift:7.{number}-openjdk11-el8"
+        for middle in ("", "runtime-")
+        for number in (3, 4)
+    ]
+    for width in (30, 38, 50):
+        cut = shorten_all(names, width)
+        # At the least width there is no room for what differs.
+        assert len(set(cut)) == (2 if width == 30 else len(names))
+        assert all(len(each) <= width for each in cut)
+        assert [each[-18:] for each in cut] == [name[-18:] for name in names]
+    assert shorten_all(["same", "same"], 3) == shorten_all(["same"], 3) * 2
