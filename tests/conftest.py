@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import sys
 from collections import Counter
 from collections.abc import Generator, Iterator
 from typing import Any
@@ -16,6 +17,10 @@ from tests.sandbox import client
 from tests.sandbox.client import Sandbox
 from tests.support import tiers
 from tests.support.secrets import WATCH, watch_captures, watch_processes
+
+# jsonschema builds the grammar of IRIs when it is imported and this package is there, which takes each worker 3 s; no
+# schema of ours has an IRI, and jsonschema does without.
+sys.modules.setdefault("rfc3987_syntax", None)  # type: ignore[arg-type]
 
 # A busy machine is not a defect.
 settings.register_profile("tests", deadline=None)
@@ -102,9 +107,11 @@ def whole_sandbox() -> Iterator[Sandbox]:
 
 @pytest.fixture(autouse=True)
 def _short_log(request: pytest.FixtureRequest) -> None:
-    """Each test asks for the whole log of requests, which would be that of hundreds of tests."""
+    """Each test reads the whole log of requests and all metrics, which would be those of hundreds of tests."""
     if "whole_sandbox" in request.fixturenames:
-        request.getfixturevalue("whole_sandbox").clear_log()
+        sandbox = request.getfixturevalue("whole_sandbox")
+        sandbox.clear_log()
+        sandbox.clear_pushgateway()
 
 
 @pytest.fixture(autouse=True)

@@ -8,9 +8,10 @@ from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.world import World, check, check_holds, currents
 from tests.sandbox.client import Sandbox
 from tests.support.actors import How, Request, Strike
-from tests.support.tiers import slow
+from tests.support.tiers import gating, slow
 
 EVERY = "every request of every scenario; the kills around a write to an image stream gate"
+OTHERS = "some ten runs each; a run and a rollback, which each end a kind of write, gate"
 _STREAMS = ("imagestreamimports", "imagestreamtags")
 
 
@@ -58,7 +59,7 @@ def points(requests: list[Request], *, every: bool) -> list[Strike]:
 
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=slow(EVERY))], ids=["streams", "every"])
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", gating(SCENARIOS, OTHERS, "run", "rollback"), ids=lambda scenario: scenario.name)
 def test_killed_at_a_request(scenario: Scenario, every: bool, sandbox: Sandbox) -> None:
     requests = trace(scenario, sandbox)
     struck, failures = 0, []

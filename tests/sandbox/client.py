@@ -27,6 +27,7 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -406,6 +407,11 @@ class Sandbox(Api):
 
     def clear_log(self) -> None:
         self.delete("/sandbox/requests")
+
+    def clear_pushgateway(self) -> None:
+        """Delete all groups of the Pushgateway."""
+        request = urllib.request.Request(f"{self.pushgateway}/api/v1/admin/wipe", method="PUT")
+        urllib.request.urlopen(request, timeout=_PATIENCE).close()
 
     def change_settings(self, **settings: object) -> Json:
         """Change some of `tests.sandbox.settings`; gives all."""

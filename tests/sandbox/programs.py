@@ -105,6 +105,7 @@ def start_pushgateway(folder: Path) -> Program:
         "prometheus-pushgateway",
         f"--web.listen-address=127.0.0.1:{port}",
         f"--persistence.file={folder / 'pushgateway'}",
+        "--web.enable-admin-api",
     ]
     return Program(command, port, "/-/ready", folder / "pushgateway.log")
 

@@ -33,6 +33,13 @@ def representatives(values: Iterable[Any], reason: str, *, gating: int = 1, unpa
     return found
 
 
+def gating(values: Iterable[Any], reason: str, *names: str) -> list[Any]:
+    """Parameters with a name, of which only those with one of `names` gate."""
+    found = list(values)
+    assert set(names) <= {value.name for value in found}, names
+    return [pytest.param(value, marks=[] if value.name in names else [slow(reason)]) for value in found]
+
+
 def reasons_missing(items: Sequence[pytest.Item]) -> list[str]:
     """The tests that are slow without a reason."""
     return [item.nodeid for item in items if any(not mark.kwargs.get("reason") for mark in item.iter_markers("slow"))]

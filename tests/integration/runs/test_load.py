@@ -10,8 +10,9 @@ import pytest
 from tests.bench.soak import soak
 from tests.sandbox.client import IMAGE, Json, until
 from tests.support.place import Place, ended
-from tests.support.tiers import slow
+from tests.support.tiers import representatives, slow
 
+MEMBERS = "the job treats them alike, as unit tests hold; one of them gates"
 STREAMS = 120
 CONCURRENCY = 12
 # How long each import takes, so that several are under way at once.
@@ -50,7 +51,7 @@ def allowed(successes: int) -> int:
     return now
 
 
-@pytest.mark.parametrize("code", [429, 503])
+@pytest.mark.parametrize("code", representatives([429, 503], MEMBERS))
 def test_asked_to_slow_down_it_does_and_recovers(place: Place, code: int) -> None:
     """Each part of the run is kept at a gate until as many imports wait there as are meant to."""
     many(place, 2 * STREAMS)
@@ -75,7 +76,9 @@ def test_asked_to_slow_down_it_does_and_recovers(place: Place, code: int) -> Non
         assert now <= allowed(successes), (number, now, successes)
 
 
-@pytest.mark.parametrize("fault", [{"status": {"code": 503}}, {"status": {"code": 500}}, {"reset": "before"}])
+@pytest.mark.parametrize(
+    "fault", representatives([{"status": {"code": 503}}, {"status": {"code": 500}}, {"reset": "before"}], MEMBERS)
+)
 def test_an_outage_costs_few_requests_and_no_tag(place: Place, fault: dict[str, Any]) -> None:
     """Without a rein, streams by the hundred would spend all their tries on a server that serves nobody."""
     many(place)

@@ -14,7 +14,7 @@ from tests.sandbox.client import Sandbox, until
 from tests.support.place import Place, ended
 from tests.support.pods import journal, lease, make_cron_job, scheduled, write_lease
 from tests.support.rights import RUN
-from tests.support.tiers import slow
+from tests.support.tiers import representatives, slow
 
 
 @contextmanager
@@ -35,7 +35,10 @@ def renewed(place: Place, name: str) -> Iterator[None]:
         thread.join()
 
 
-BOTH = pytest.mark.parametrize("deployments", [("prod", "prod"), ("prod", None)], ids=["same", "all"])
+OVERLAPPING = "as slow as two runs of the same deployment, which gate; unit tests hold which scopes overlap"
+BOTH = pytest.mark.parametrize(
+    "deployments", representatives([("prod", "prod"), ("prod", None)], OVERLAPPING, unpacked=False), ids=["same", "all"]
+)
 
 
 @BOTH
@@ -170,13 +173,21 @@ def test_it_is_released_after_success_and_after_failure(place: Place) -> None:
     assert lease(place)["leaseTransitions"] == 1
 
 
+def _answered(place: Place) -> list[object]:
+    """The requests for Leases that were answered."""
+    return [request for request in place.requests(path="leases/") if request["ended"]]
+
+
 def test_a_run_whose_lock_somebody_takes_stops(place: Place) -> None:
     for number in range(3):
         place.imported(f"s{number}")
-    place.import_fault(latency=20)
+    import_under_way = place.import_fault(gate=True)
     with place.running(CONCURRENCY="1") as process:
         until(place.imports)
         write_lease(place, holderIdentity="somebody")
+        seen = len(_answered(place))
+        until(lambda: len(_answered(place)) > seen, told="the next renewal")
+        place.sandbox.remove_faults(import_under_way)
         done = ended(process)
     assert done.status == 6, done.stderr
     assert done.report["run"]["outcome"] == "aborted"
