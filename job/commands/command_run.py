@@ -12,6 +12,7 @@ from typing import Any
 from job.domain.model import Command, Report, RunError, TagName, TriggerKind
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.records import dataclass, replace
+from job.domain.rules import Rules
 from job.domain.scope import Shard
 from job.domain.selection import Pattern, Wanted
 from job.journal.records import Journal, belongs_to
@@ -42,12 +43,12 @@ class CommandRun:
         return [entry.before for entry in self.entries.values() if entry.before is not None]
 
 
-def begin_for_tag(where: Place, name: TagName, command: Command) -> CommandRun:
+def begin_for_tag(where: Place, name: TagName, command: Command, rules: Mapping[str, Rules]) -> CommandRun:
     """A run of one tag, in the metrics group of the run that usually imports it."""
     store = JournalStore(where.cluster, name.namespace)
     journal = store.read()
     group = _group(journal, name)
-    return begin(where, [name], command, *group, {name.namespace: store}, {name.namespace: journal})
+    return begin(where, [name], command, *group, {name.namespace: store}, {name.namespace: journal}, rules)
 
 
 def begin(
@@ -58,8 +59,9 @@ def begin(
     shard: Shard | None,
     stores: Mapping[str, JournalStore],
     journals: Mapping[str, Journal | None],
+    rules: Mapping[str, Rules],
 ) -> CommandRun:
-    """A run of some tags, in the metrics group of a deployment and shard."""
+    """A run of some tags, in the metrics group of a deployment and shard; `rules` say what is blocked."""
     patterns = tuple(dict.fromkeys(Pattern(name.stream, name.tag) for name in names))
     run = Run(
         settings=replace(where.settings, wanted=Wanted(deployment, patterns, (), shard), narrowed=True),
@@ -70,6 +72,7 @@ def begin(
         command=command,
         progress=where.progress,
         identify=where.identify,
+        rules=rules,
     )
     entries = {name: JournalEntry(stores[name], record_of(run), journals[name]) for name in run.namespaces}
     return CommandRun(run, entries)

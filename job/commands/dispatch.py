@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 
 from job.config.command import Invocation
@@ -57,7 +58,7 @@ def rollback_command(call: Invocation) -> int:
     options = call.options
     # An empty --to is a mistake, unlike none.
     to = "1" if options.to is None else options.to
-    request = Request(to, options.reason, options.until, options.until_newer, options.yes)
+    request = Request(to, options.reason, options.until, options.until_newer, options.yes, _block(options))
     if options.run:
         from job.commands.whole_run import rollback_run
 
@@ -70,6 +71,15 @@ def rollback_command(call: Invocation) -> int:
     return rollback(call.settings, request, call.stop, as_table=call.as_table)
 
 
+def _block(options: argparse.Namespace) -> bool | None:
+    """Whether the image is to be blocked; None where that depends on how much is rolled back."""
+    if options.block and options.no_block:
+        from job.domain.errors import UsageError
+
+        raise UsageError(["--block and --no-block contradict each other"])
+    return True if options.block else False if options.no_block else None
+
+
 def _require_one_tag(call: Invocation) -> None:
     from job.domain.errors import UsageError
 
@@ -80,7 +90,7 @@ def _require_one_tag(call: Invocation) -> None:
 def resume_command(call: Invocation) -> int:
     """Run `resume`; returns the exit status."""
     if call.options.run:
-        from job.commands.whole_run import resume_run
+        from job.commands.whole_resume import resume_run
 
         options = call.options
         return resume_run(call.settings, options.run, call.stop, as_table=call.as_table, yes=options.yes)
@@ -88,6 +98,37 @@ def resume_command(call: Invocation) -> int:
 
     _require_one_tag(call)
     return resume(call.settings, call.stop, as_table=call.as_table, yes=call.options.yes)
+
+
+def freeze_command(call: Invocation) -> int:
+    """Run `freeze`; returns the exit status."""
+    from job.commands.rules import freeze
+
+    options = call.options
+    return freeze(call.settings, call.stop, reason=options.reason, until=options.until, as_table=call.as_table)
+
+
+def thaw_command(call: Invocation) -> int:
+    """Run `thaw`; returns the exit status."""
+    from job.commands.rules import thaw
+
+    return thaw(call.settings, call.stop, as_table=call.as_table)
+
+
+def block_command(call: Invocation) -> int:
+    """Run `block`; returns the exit status."""
+    from job.commands.rules import block
+
+    options = call.options
+    terms = {"reason": options.reason, "until": options.until}
+    return block(call.settings, call.stop, options.patterns, **terms, as_table=call.as_table)
+
+
+def unblock_command(call: Invocation) -> int:
+    """Run `unblock`; returns the exit status."""
+    from job.commands.rules import unblock
+
+    return unblock(call.settings, call.stop, call.options.patterns, as_table=call.as_table)
 
 
 def status_command(call: Invocation) -> int:

@@ -48,6 +48,18 @@ _TAG_SETTINGS = (
 )
 
 
+# What a command about the rules of namespaces reads.
+_RULES_SETTINGS = (*PLACE, NAMESPACE_SELECTOR, *CLUSTER, CONCURRENCY, RETRIES)
+_RULES_STATUSES = {
+    ExitStatus.ATTENTION: "The rules of some namespace were changed, those of another could not be.",
+    ExitStatus.USAGE: "Bad usage or settings, or a rule cannot be read (with its line); nothing was changed.",
+    ExitStatus.CLUSTER_UNUSABLE: "The cluster could not be used, or the right to update the rules is missing.",
+    ExitStatus.ABORTED: "Stopped by a signal.",
+}
+_REASON = Flag("--reason", "why, for everyone whom it stops; required", "TEXT")
+_UNTIL = Flag("--until", "when it ends by itself: a time, or a duration such as 3d", "TIME|DURATION")
+_IMAGES = Arguments("full digests, or commits of 7 to 64 digits", metavar="DIGEST|COMMIT", nargs="+")
+
 _WHOLE_RUN = Flag("--run", "every tag that this run moved; last: the last one that moved a tag", "ID|last")
 
 COMMANDS = (
@@ -145,6 +157,8 @@ COMMANDS = (
             Flag("--reason", "why, for everyone who sees the hold", "TEXT"),
             Flag("--until", "when a run may release the tag: a time, or a duration such as 3d", "TIME|DURATION"),
             Flag("--until-newer", "a run may release the tag once the registry has another image than the bad one"),
+            Flag("--no-block", "let other tags import the image that is left; without --run it is blocked"),
+            Flag("--block", "with --run: block every image that is left; not all of a run's need be bad"),
             Flag("--yes", "do not ask"),
         ),
         arguments=_ONE_TAG,
@@ -166,12 +180,14 @@ COMMANDS = (
     Command(
         "resume",
         "release a held tag: restore its source, import, and watch the rollout",
-        "Asks where the registry still has the image that was rolled back from.",
+        "Asks where the registry still has the image that was rolled back from or a blocked one, and unblocks it.",
         dispatch.resume_command,
         settings=(*_TAG_SETTINGS, ON_BAD_ROLLOUT),
         flags=(
             _WHOLE_RUN,
-            Flag("--yes", "do not ask where the registry still has the image that was rolled back from"),
+            Flag(
+                "--yes", "do not ask where the registry still has the image that was rolled back from or a blocked one"
+            ),
         ),
         arguments=_ONE_TAG,
         examples=(
@@ -185,6 +201,60 @@ COMMANDS = (
             ExitStatus.CLUSTER_UNUSABLE: _NO_RIGHT,
             ExitStatus.UNHEALTHY: "Imported, and a rollout did not become healthy.",
             ExitStatus.ABORTED: "Stopped by a signal.",
+        },
+    ),
+    Command(
+        "freeze",
+        "import nothing in a namespace, whoever starts a run, until its end or thaw",
+        "Every run ends as inside a window of FREEZE; rollback and resume go on.",
+        dispatch.freeze_command,
+        settings=(*_RULES_SETTINGS, TIME_ZONE),
+        flags=(_REASON, _UNTIL),
+        examples=(
+            "import-images freeze -n packit-prod --reason 'demo on Thursday' --until 3d",
+            "import-images freeze -n packit-prod --reason 'incident 42'",
+        ),
+        statuses={ExitStatus.SUCCESS: "The namespace is frozen.", **_RULES_STATUSES},
+    ),
+    Command(
+        "thaw",
+        "end every freeze that a rule set in a namespace",
+        "Windows of FREEZE are settings, and stay.",
+        dispatch.thaw_command,
+        settings=_RULES_SETTINGS,
+        examples=("import-images thaw -n packit-prod",),
+        statuses={
+            ExitStatus.SUCCESS: "The namespace is not frozen by a rule.",
+            **_RULES_STATUSES,
+            ExitStatus.USAGE: "Bad usage, it was not frozen, or a rule cannot be read; nothing was changed.",
+        },
+    ),
+    Command(
+        "block",
+        "keep known-bad images out of every tag of a namespace",
+        "By digest, or by the commit that they were built from. A tag that has one already keeps it.",
+        dispatch.block_command,
+        settings=(*_RULES_SETTINGS, TIME_ZONE),
+        flags=(_REASON, _UNTIL),
+        arguments=_IMAGES,
+        examples=(
+            "import-images block 4d5e6f7a8b9c -n packit-prod --reason 'loses messages'",
+            f"import-images block sha256:{'4f53cda18c2b' * 5}4f53 --reason 'crashes on start' --until 14d",
+        ),
+        statuses={ExitStatus.SUCCESS: "The images are blocked.", **_RULES_STATUSES},
+    ),
+    Command(
+        "unblock",
+        "let runs import images again that were blocked",
+        "The next run imports them; a held tag stays held.",
+        dispatch.unblock_command,
+        settings=_RULES_SETTINGS,
+        arguments=Arguments("digests or their beginnings, or commits as they were blocked", "DIGEST|COMMIT", "+"),
+        examples=("import-images unblock sha256:4f53cda18c2b -n packit-prod",),
+        statuses={
+            ExitStatus.SUCCESS: "The images are not blocked.",
+            **_RULES_STATUSES,
+            ExitStatus.USAGE: "Bad usage, it was not blocked, or a rule cannot be read; nothing was changed.",
         },
     ),
     Command(

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from job.cluster.whoami import current_user
 from job.commands.command_run import CommandRun, begin_for_tag, end
+from job.commands.obstacles import obstacle_of, read_beside_freeze, with_rules, without_obstacles
 from job.commands.rollback_plan import Request, Undoing, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
-from job.domain.holds import Terms, hold_of, is_over, source_before
+from job.domain.holds import Terms, hold_of, is_over
 from job.domain.model import (
     Command,
     Identity,
@@ -25,13 +26,14 @@ from job.domain.model import (
     TagResult,
 )
 from job.domain.records import replace
+from job.domain.rules import Rules
 from job.domain.selection import Choice, aliases_of, skip_reason
 from job.imagestreams.api_types import image_of, stream_from
 from job.imagestreams.descriptions import Describer
 from job.imagestreams.listing import Chosen
-from job.imagestreams.lookup import Question
 from job.imagestreams.retag import release_hold, roll_back
 from job.imagestreams.rewrite import read_stream
+from job.run.blocked import block_left, rule_of_rollback
 from job.run.context import IDENTITY_SECONDS, Run
 from job.run.rollout_watch import watch_rollouts
 from job.run.session import Place, place
@@ -58,7 +60,9 @@ def rollback(settings: Settings, request: Request, stop: Stop, *, as_table: bool
         found = find_one(where)
         target = target_of(found, request.to)
         survey = where.survey([found.name.namespace])
+        rules = read_beside_freeze(where, [found.name.namespace], "a rollback", lenient=request.block is False)
         plan = plan_of(where, found, target, request, until, survey)
+        plan = with_rules(replace(plan, blocks=request.block is not False), rules)
         identity = where.identify(IDENTITY_SECONDS)
         where.progress.pause()
         show_plan(plan, identity, as_table=as_table)
@@ -66,7 +70,7 @@ def rollback(settings: Settings, request: Request, stop: Stop, *, as_table: bool
             confirm(where, f"Roll {plan.name.namespace}/{plan.name} back on {identity}? [y/N] ")
         if stop:
             raise StoppedError(STOPPED)
-        return _roll_back(where, found, target, plan, survey, as_table=as_table)
+        return _roll_back(where, found, target, plan, survey, rules, as_table=as_table)
 
 
 def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False) -> int:
@@ -80,14 +84,17 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False)
         if hold is None:
             over = ": its hold is over, since the tag was moved" if is_over(found.tag) else ""
             raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was changed"])
-        if not yes and (problem := problem_of_resume(where, found)):
-            confirm(where, f"{problem}. Import it nevertheless? [y/N] ", "to import it nevertheless: --yes")
+        rules = read_beside_freeze(where, [name.namespace], "a release")
+        obstacle = obstacle_of(where, found, rules, yes=yes)
+        if obstacle and not yes:
+            confirm(where, f"{obstacle.text}. Import it nevertheless? [y/N] ", "to import it nevertheless: --yes")
         survey = where.survey([name.namespace])
         if stop:
             raise StoppedError(STOPPED)
+        rules = without_obstacles(where, rules, [obstacle] if obstacle else [])
         stream = release_hold(where.cluster, name, where.retrier)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
-        begun = begin_for_tag(where, name, Command.RESUME)
+        begun = begin_for_tag(where, name, Command.RESUME, rules)
         imported = import_released(where, begun, [released_choice(stream, name.tag)], survey)
         return end(where, begun, imported, survey.errors, as_table=as_table, more={"released": hold_document(hold)})
 
@@ -102,21 +109,6 @@ def import_released(where: Place, begun: CommandRun, chosen: Sequence[Chosen], s
     """Import tags that were released, and watch what follows them."""
     imported = import_waves(begun.run, chosen, workloads=survey.workloads, journals=begun.journals)
     return _with_server_import(where, begun.run, imported, survey)
-
-
-def problem_of_resume(where: Place, found: Found) -> str | None:
-    """What speaks against the release of a held tag: the registry still has the image that was rolled back from."""
-    name, before, hold = found.name, source_before(found.tag), hold_of(found.tag)
-    if before is None or hold is None or hold.bad is None:
-        return None
-    question = Question(name.namespace, name.stream, *before, tag=name.tag)
-    answer = where.look_up([question])[question]
-    if answer.image is None:
-        log.warning("%s: whether the registry still has the bad image is not known: %s", name, answer.message)
-        return None
-    if answer.image.digest != hold.bad:
-        return None
-    return f"{before[0]} still is {hold.bad}, the image that {name} was rolled back from"
 
 
 def confirm(where: Place, question: str, otherwise: str = "add --yes") -> None:
@@ -185,9 +177,18 @@ def show_plan(plan: Undoing, identity: Identity | None, *, as_table: bool) -> No
     write(lambda: print_undoing(plan, identity, datetime.now(UTC), sys.stdout if as_table else sys.stderr))
 
 
-def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, survey: Survey, *, as_table: bool) -> int:
+def _roll_back(
+    where: Place,
+    found: Found,
+    target: Item | str,
+    plan: Undoing,
+    survey: Survey,
+    rules: Mapping[str, Rules],
+    *,
+    as_table: bool,
+) -> int:
     name, settings = found.name, where.settings
-    begun = begin_for_tag(where, name, Command.ROLLBACK)
+    begun = begin_for_tag(where, name, Command.ROLLBACK, rules)
     run = begun.run
     terms = Terms(run.started, current_user(where.cluster), plan.reason, plan.until, plan.until_newer)
     tag = roll_back(
@@ -201,6 +202,8 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, su
     )
     hold = hold_of(tag)
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
+    left = [rule_of_rollback(plan.now.digest, terms)] if plan.blocks else []
+    problem = block_left(where.cluster, name.namespace, left)
     moved = {each: Moved(plan.to.digest, plan.now.digest) for each in with_aliases(found)}
     rollouts = watch_rollouts(run, survey.workloads, moved, where.stopping)
     result = rolled_back_result(found, plan, tag)
@@ -210,6 +213,7 @@ def _roll_back(where: Place, found: Found, target: Item | str, plan: Undoing, su
         "in_registry": plan.in_registry,
         "warnings": list(plan.warnings),
         "hold": hold_document(hold),
+        "blocked": [rule.what for rule in left] if problem is None else [],
     }
     return end(where, begun, Imported((result,), rollouts), survey.errors, as_table=as_table, more=more)
 

@@ -39,6 +39,7 @@ class Undoing:
         reason: why.
         until: when the hold ends.
         until_newer: whether it ends with something newer in the registry.
+        blocks: whether the image that it has is kept out of every tag from then on.
     """
 
     name: TagName
@@ -52,6 +53,7 @@ class Undoing:
     reason: str | None
     until: datetime | None
     until_newer: bool
+    blocks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,8 @@ class Request:
     until: str | None
     until_newer: bool
     yes: bool
+    # None: whether the image is blocked depends on how much is rolled back.
+    block: bool | None = None
 
 
 def end_of_hold(text: str | None, zone: str | None) -> datetime | None:

@@ -36,6 +36,8 @@ def print_undoing(plan: Undoing, identity: Identity | None, now: datetime, file:
     ends = [f"until {iso(plan.until)}"] if plan.until else []
     ends += ["until the registry has something newer"] if plan.until_newer else []
     rows.append(("held", " or ".join(ends) or f"until you run: {resuming(name)}"))
+    blocked = f"in every tag of {name.namespace}" if plan.blocks else "no: another tag may import it"
+    rows.append(("blocked", blocked))
     rows.append(("reason", plan.reason or "none given"))
     table = new_table()
     table.show_header = False

@@ -8,9 +8,9 @@ import os
 
 from job.config.settings import Settings
 from job.domain.model import Command
-from job.run.admission import entries_of, freeze_of, frozen_report, locked
-from job.run.context import Run
+from job.run.admission import entries_of, locked
 from job.run.engine import perform, start
+from job.run.rules import Ruling, frozen_report, rule, warn_of_freeze
 from job.run.session import Place, place
 from job.runtime.background import Background
 from job.runtime.shutdown import Stop
@@ -31,28 +31,32 @@ def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool) -> 
             environment=os.environ,
             progress=where.progress,
         )
+        ruling = rule(run)
         if run.dry_run:
-            report = perform(run)
+            report = perform(ruling.run)
             where.progress.end()
             return show(report, as_table=as_table)
-        shown = _import(where, run, as_table=as_table)
+        shown = _import(where, ruling, as_table=as_table)
     # Everything is published and the lock is free, however long the reader of stdout takes.
     return shown.result()
 
 
-def _import(where: Place, run: Run, *, as_table: bool) -> Background[int]:
+def _import(where: Place, ruling: Ruling, *, as_table: bool) -> Background[int]:
     """Import and publish; what shows the report has begun where there was time for it."""
     from job.publish.publisher import publish
     from job.publish.sink import Publication
 
-    if (freeze := freeze_of(run)) is not None:
-        report = frozen_report(run, freeze)
+    run, frozen = ruling.run, ruling.frozen or {}
+    if ruling.is_frozen:
+        report = frozen_report(ruling)
         shown = Background(functools.partial(show, report, as_table=as_table), "stdout")
-        publish(Publication(run, report, entries_of(run), os.environ, shown=shown))
+        publish(Publication(run, report, entries_of(run, run.namespaces), os.environ, shown=shown))
         return shown
-    with locked(run) as admission:
+    warn_of_freeze(ruling)
+    with locked(run, ruling.refused, frozen) as admission:
         report = perform(run, admission)
         where.progress.end()
         shown = Background(functools.partial(show, report, as_table=as_table), "stdout")
-        publish(Publication(run, report, admission.entries, os.environ, shown=shown), admission.release)
+        entries = {**admission.entries, **entries_of(run, frozen)}
+        publish(Publication(run, report, entries, os.environ, shown=shown), admission.release)
         return shown

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from job.domain.model import JOURNAL
 from job.domain.records import dataclass
+from job.domain.rules import RULES as RULES_NAME
 
 
 class Component(StrEnum):
@@ -51,6 +52,7 @@ ESSENTIAL = (
     *_rights("image.openshift.io", "imagestreams", "list"),
     IMPORT,
     *_rights("coordination.k8s.io", "leases", "create get list update"),
+    *_rights("", "configmaps", "get", RULES_NAME),
 )
 RULES: Mapping[Component, tuple[Right, ...]] = {
     Component.BASE: (
@@ -65,6 +67,8 @@ RULES: Mapping[Component, tuple[Right, ...]] = {
     Component.ROLLOUTS: _WORKLOADS,
     Component.ROLLBACK: (
         *_rights("image.openshift.io", "imagestreamtags", "update"),
+        *_rights("", "configmaps", "create"),
+        *_rights("", "configmaps", "get update", RULES_NAME),
         *_rights("", "pods", "delete"),
         *_WORKLOADS,
     ),
@@ -74,7 +78,7 @@ FLEET = _rights("", "namespaces", "list")
 COMMANDS: Mapping[Component, str] = {
     Component.BASE: "run",
     Component.ROLLOUTS: "run --watch-rollouts",
-    Component.ROLLBACK: "rollback, resume, run --on-bad-rollout rollback",
+    Component.ROLLBACK: "rollback, resume, freeze, thaw, block, unblock, run --on-bad-rollout rollback",
 }
 NAMES: Mapping[Component, str] = {
     Component.BASE: "import-images",

@@ -69,11 +69,12 @@ class NotifyOn(StrEnum):
 class Stage(StrEnum):
     """Which step of a run a namespace's error belongs to.
 
-    `SELECT`: nothing there matches. `LOCK`: the lock could not be read or written; `LOCKED`: another run holds it.
-    `WAVES`: nothing was imported, since there are waves and their rollouts cannot be watched. `ROLLOUTS`: imported,
-    but rollouts could not be watched.
+    `RULES`: its rules could not be read. `SELECT`: nothing there matches. `LOCK`: the lock could not be read or
+    written; `LOCKED`: another run holds it. `WAVES`: nothing was imported, since there are waves and their rollouts
+    cannot be watched. `ROLLOUTS`: imported, but rollouts could not be watched.
     """
 
+    RULES = "rules"
     LIST = "list"
     SELECT = "select"
     LOCK = "lock"
@@ -201,6 +202,10 @@ class Skip(Explained):
     )
     NO_SOURCE = "no_source", "The tag has no source to import from: images are pushed into it."
     WAVE = "wave", "The tag belongs to a wave after one that was bad."
+    BLOCKED = (
+        "blocked",
+        "What the registry has is on the list of known-bad images: import-images unblock, or push a newer one.",
+    )
 
 
 class By(StrEnum):
@@ -218,7 +223,7 @@ class Outcome(Explained):
     FAILURE = "failure", "All tags failed, or the namespace could not be read."
     UNHEALTHY = "unhealthy", "Images were imported, and a rollout did not become healthy."
     ABORTED = "aborted", "The run was stopped by a signal, by `DEADLINE`, or because it lost its lock."
-    FROZEN = "frozen", "A scheduled run inside a freeze window; nothing was imported."
+    FROZEN = "frozen", "A scheduled run inside a freeze window, or where the rules have a freeze; nothing was imported."
     LOCKED = "locked", "Another run holds the lock; nothing was imported."
 
 

@@ -30,6 +30,7 @@ from job.domain.enums import (
     member,
 )
 from job.domain.records import dataclass, field
+from job.domain.rules import Rules
 from job.domain.scope import Shard
 
 __all__ = (
@@ -311,6 +312,8 @@ class Report:
     identity: Identity | None = None
     # Workloads (namespace, kind, name) whose rollout was bad and that are gone, or follow none of its tags any more.
     gone_workloads: tuple[tuple[str, str, str], ...] = ()
+    # By namespace, those in force when the run began; a namespace whose rules were not read is not there.
+    rules: Mapping[str, Rules] = field(default_factory=dict)
 
     @property
     def requests(self) -> int:

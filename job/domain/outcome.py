@@ -40,7 +40,8 @@ def outcome_of(
 
 def overall(outcomes: Sequence[Outcome]) -> Outcome:
     """What became of the run over all its namespaces."""
-    found = set(outcomes)
+    # A namespace that a freeze spares says nothing of the others.
+    found: set[Outcome] = {each for each in outcomes if each is not Outcome.FROZEN} or set(outcomes)
     for worst in (Outcome.ABORTED, Outcome.UNHEALTHY):
         if worst in found:
             return worst

@@ -19,7 +19,8 @@ from collections.abc import Callable, Mapping, Sequence
 from job.domain.durations import describe
 from job.domain.model import Stream, TagResult
 from job.domain.selection import Choice
-from job.imagestreams.stream_import import ImportContext, StreamImport
+from job.imagestreams.import_context import ImportContext
+from job.imagestreams.stream_import import StreamImport
 from job.runtime.clock import SYSTEM
 from job.runtime.pool import gather, run_tasks
 

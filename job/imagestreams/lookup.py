@@ -12,8 +12,8 @@ from job.domain.records import dataclass, field
 from job.domain.retries import RetryPolicy
 from job.domain.selection import Choice
 from job.imagestreams.descriptions import Describer
+from job.imagestreams.import_context import ImportContext, Options
 from job.imagestreams.importer import run_imports
-from job.imagestreams.stream_import import ImportContext, Options
 from job.runtime.pool import Throttle
 
 # The whole of an image, also where it is an index.

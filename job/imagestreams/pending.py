@@ -27,6 +27,8 @@ class Pending:
     failed: Reason | None = None
     # An answer was lost, so that the import may have taken effect all the same.
     doubtful: bool = False
+    # The registry was asked, and what it has is not blocked.
+    judged: bool = False
     settled: bool = False
 
 

@@ -3,60 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS, Cluster
+from job.cluster import IMAGE_STREAM_IMPORTS, IMAGE_STREAMS
 from job.domain.errors import ClusterError
 from job.domain.failures import of_image
 from job.domain.model import By, ImageFacts, Item, Reason, Result, Skip, Stream, Tag, TagResult
-from job.domain.records import dataclass, replace
-from job.domain.retries import RetryPolicy
+from job.domain.records import replace
+from job.domain.rules import NONE, BlockRule
 from job.domain.selection import Choice, skip_reason
 from job.domain.sources import explain_skip
 from job.domain.text import clean
 from job.imagestreams.api_types import stream_from
-from job.imagestreams.descriptions import Describer, to_describe
+from job.imagestreams.descriptions import to_describe
+from job.imagestreams.import_context import ImportContext
 from job.imagestreams.import_requests import Imported, answer_from, import_of
 from job.imagestreams.pending import Pending, Settled, batch_of
 from job.imagestreams.results import result_of
-from job.runtime.clock import SYSTEM, Clock
-from job.runtime.pool import Throttle
-
-GRACE_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How to import.
-
-    Attributes:
-        write: False asks only what would be imported.
-        policy: when an import is tried again.
-        timeout: seconds of one request, sent to the server too.
-        deadline: the monotonic time at which no further request is begun.
-        chosen_here: the tags are those of the stream, so that reading it again shows what became of them.
-    """
-
-    write: bool
-    policy: RetryPolicy
-    timeout: float
-    deadline: float
-    chosen_here: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ImportContext:
-    """What all streams of a run share."""
-
-    cluster: Cluster
-    options: Options
-    describer: Describer
-    throttle: Throttle
-    retried: Callable[[str, str], None]
-    settled: Callable[[], None]
-    under_way: Callable[[str, str | None], None] = lambda stream, doing: None
-    clock: Clock = SYSTEM
-    grace: Callable[[], float] = lambda: GRACE_SECONDS
 
 
 class StreamImport:
@@ -65,6 +28,7 @@ class StreamImport:
     def __init__(self, stream: Stream, choices: Sequence[Choice], context: ImportContext) -> None:
         self._context = context
         self._stream = stream
+        self._rules = context.rules.get(stream.namespace, NONE)
         self._first = {tag.name: tag.current for tag in stream.tags}
         self._pending: list[Pending] = []
         self._doubtful: list[tuple[Pending, ClusterError, By]] = []
@@ -85,7 +49,7 @@ class StreamImport:
             if self._stale:
                 self._read_again()
             else:
-                self._import(batch_of(self._pending, self._context.clock.monotonic()))
+                self._import(self._next_batch())
         elif self._doubtful:
             self._read_afterwards()
         elif self._undescribed is None:
@@ -100,27 +64,37 @@ class StreamImport:
             return max(0.0, min(pending.ready for pending in self._pending) - self._context.clock.monotonic())
         return 0.0 if self._doubtful or self._undescribed is None or self._undescribed else None
 
+    def _next_batch(self) -> list[Pending]:
+        """The next images of one request; where some are blocked, each is asked for before it is imported."""
+        now = self._context.clock.monotonic()
+        judged = [pending for pending in self._pending if self._may_write(pending)]
+        return batch_of(judged, now) or batch_of([p for p in self._pending if p not in judged], now)
+
+    def _may_write(self, pending: Pending) -> bool:
+        return self._context.options.write and (pending.judged or not self._rules.blocked)
+
     def _import(self, batch: Sequence[Pending]) -> None:
         context = self._context
         if not batch:
             return
-        body = import_of(self._stream, [pending.tag for pending in batch], write=context.options.write)
+        write = self._may_write(batch[0])
+        body = import_of(self._stream, [pending.tag for pending in batch], write=write)
         begun = context.clock.monotonic()
         again = next((pending.failed for pending in batch if pending.failed), None)
         if again:
             context.retried(self._stream.namespace, again)
         for pending in batch:
-            pending.attempts += 1
+            pending.attempts += write or not context.options.write
         try:
             data = context.cluster.create(
                 IMAGE_STREAM_IMPORTS, self._stream.namespace, body, timeout=context.options.timeout
             )
             answer = answer_from(data, len(batch))
-            if answer is None or not self._is_ours(answer.stream):
+            if answer is None or not self._is_ours(answer.stream, write=write):
                 raise ClusterError(Reason.API_ERROR, "the answer does not cover every image", answered=False)
         except ClusterError as error:
             self._spend(batch, begun)
-            self._refused(batch, error)
+            self._refused(batch, error, write=write)
             return
         self._spend(batch, begun)
         context.throttle.succeeded()
@@ -130,12 +104,12 @@ class StreamImport:
             if imported.digest is None:
                 self._not_imported(pending, imported)
             else:
-                self._imported(pending, imported.digest, imported.facts)
+                self._imported(pending, imported.digest, imported.facts, write=write)
 
-    def _is_ours(self, stream: Stream | None) -> bool:
+    def _is_ours(self, stream: Stream | None, *, write: bool) -> bool:
         """Whether an answer is about this stream: a proxy that mixes answers up must not be believed."""
         if stream is None:
-            return not self._context.options.write
+            return not write
         return (stream.namespace, stream.name) == (self._stream.namespace, self._stream.name)
 
     def _spend(self, batch: Sequence[Pending], begun: float) -> None:
@@ -143,10 +117,10 @@ class StreamImport:
         for pending in batch:
             pending.seconds += spent
 
-    def _refused(self, batch: Sequence[Pending], error: ClusterError) -> None:
+    def _refused(self, batch: Sequence[Pending], error: ClusterError, *, write: bool) -> None:
         """The whole request did not succeed."""
         context = self._context
-        if context.options.write and error.may_have_taken_effect:
+        if write and error.may_have_taken_effect:
             for pending in batch:
                 pending.doubtful = True
         self._pace(error)
@@ -216,7 +190,8 @@ class StreamImport:
             elif (skip := skip_reason(self._stream, tag)) is not None:
                 self._skip(tag, skip, pending)
             else:
-                pending.tag = tag
+                # It may follow another source now.
+                pending.tag, pending.judged = tag, False
 
     def read(self) -> Stream:
         """The stream as it is now."""
@@ -249,11 +224,22 @@ class StreamImport:
         else:
             self._settle(pending, Result.FAILED, after, reason, by, message)
 
-    def _imported(self, pending: Pending, digest: str, facts: ImageFacts | None) -> None:
-        name, before = pending.tag.name, pending.before
+    def _imported(self, pending: Pending, digest: str, facts: ImageFacts | None, *, write: bool) -> None:
+        before = pending.before
         if facts is not None:
             self._context.describer.learn(digest, facts)
-        if self._context.options.write:
+        rule = self._rules.blocking(digest, facts.revision if facts else None)
+        if not write and rule and (before is None or before.digest != digest):
+            message = str(rule) if rule.digest else f"{digest}: {rule}"
+            self._settle(pending, Result.SKIPPED, pending.tag.current, Skip.BLOCKED, message=message)
+        elif not write and self._context.options.write:
+            pending.judged = True
+        else:
+            self._settle_imported(pending, digest, rule, write=write)
+
+    def _settle_imported(self, pending: Pending, digest: str, rule: BlockRule | None, *, write: bool) -> None:
+        name, before = pending.tag.name, pending.before
+        if write:
             after = self._current(name)
             if after is None:
                 message = "the server reported success, but the tag has no image"
@@ -264,7 +250,8 @@ class StreamImport:
         if before and before.digest == after.digest:
             self._settle(pending, Result.UNCHANGED, after)
         else:
-            self._settle(pending, Result.UPDATED, after)
+            # The registry's tag may move between the question and the import.
+            self._settle(pending, Result.UPDATED, after, message=f"imported although {rule}" if rule else None)
 
     def _current(self, name: str) -> Item | None:
         tag = self._stream.tag(name)

@@ -13,7 +13,6 @@ from job.domain.retries import Attempts
 from job.domain.rules import NONE, RULES, FullError, Rules
 from job.domain.text import clean
 from job.domain.times import parse_time
-from job.journal.rules_text import BLOCKED_KEY, FREEZE_KEY, MOST_BYTES, RulesTextError, data_of, rules_from
 from job.journal.store import POLICY
 from job.runtime.clock import SYSTEM, Clock
 
@@ -90,6 +89,9 @@ class RulesStore:
             raise self._explained(error, "get") from error
 
     def _rules(self, found: Mapping[str, Any]) -> Rules:
+        # Most namespaces have no rules, and their runs need no parser.
+        from job.journal.rules_text import RulesTextError, rules_from
+
         try:
             rules = rules_from(found)
         except RulesTextError as error:
@@ -99,6 +101,8 @@ class RulesStore:
         return replace(rules, freezes=tuple(replace(each, at=each.at or created) for each in rules.freezes))
 
     def _put(self, found: Mapping[str, Any] | None, before: Rules, after: Rules) -> None:
+        from job.journal.rules_text import BLOCKED_KEY, FREEZE_KEY, MOST_BYTES, data_of
+
         metadata = dict((found or {}).get("metadata") or {})
         labels = metadata.get("labels") or {"app.kubernetes.io/name": "import-images"}
         metadata = {**metadata, "name": RULES, "namespace": self.namespace, "labels": labels}
@@ -125,11 +129,10 @@ class RulesStore:
             raise ClusterError(Reason.CONFLICT, str(error), code=409) from error
 
     def _explained(self, error: ClusterError, verbs: str) -> ClusterError:
-        where = f"the rules {self.namespace}/{RULES}"
-        if error.reason is not Reason.FORBIDDEN or where in str(error):
+        if error.reason is not Reason.FORBIDDEN or "(grant " in str(error):
             return error
-        advice = f"grant {verbs} on configmaps, for get and update only of that name"
-        return ClusterError(error.reason, f"{where}: {error} ({advice})", code=error.code)
+        advice = f"grant {verbs} on the ConfigMap {RULES} in {self.namespace}"
+        return ClusterError(error.reason, f"{error} ({advice})", code=error.code)
 
 
 def _manager(found: Mapping[str, Any] | None) -> str | None:

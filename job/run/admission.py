@@ -1,26 +1,21 @@
-"""Whether a run may go ahead: outside a freeze, and as the only one of its kind in each namespace."""
+"""Whether a run may go ahead: as the only one of its kind in each namespace that its rules do not spare."""
 
 from __future__ import annotations
 
 import functools
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
-from job.domain.errors import ClusterError, UsageError
-from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
+from job.domain.errors import ClusterError
+from job.domain.model import Reason, RunError, Stage
 from job.domain.records import dataclass, field
-from job.domain.times import iso
 from job.journal.records import Journal, RunRecord, start_run
 from job.journal.store import JournalStore
-from job.run.context import Run, record_of, report_of, scope_of
+from job.run.context import Run, record_of, scope_of
 from job.run.lease import Holder, Lock, LockedError
 from job.run.lease_keeper import Keeper
 from job.runtime.pool import gather
-
-if TYPE_CHECKING:
-    from job.domain.schedule import Freeze
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +40,14 @@ class Admission:
     """Where a run may go ahead.
 
     Attributes:
-        refused: an error for each namespace whose lock could not be taken.
+        refused: an error for each namespace whose rules could not be read or whose lock could not be taken.
+        frozen: the namespaces that a freeze spares.
         entries: by namespace, the run's entry in the journals of the others.
         release: releases the locks; a second call does nothing.
     """
 
     refused: tuple[RunError, ...] = ()
+    frozen: frozenset[str] = frozenset()
     entries: Mapping[str, JournalEntry] = field(default_factory=dict)
     release: Callable[[], None] = lambda: None
 
@@ -60,64 +57,40 @@ class Admission:
         return {name: entry.before for name, entry in self.entries.items() if entry.before is not None}
 
 
-def freeze_of(run: Run) -> Freeze | None:
-    """The freeze window in which a scheduled run began; None where it may go ahead.
-
-    Raises:
-        UsageError: the run was started by hand, so that its user can decide.
-    """
-    settings = run.settings
-    if settings.ignore_freeze or not settings.freeze:
-        return None
-    from job.domain.schedule import frozen_at, parse_zone
-
-    try:
-        zone = parse_zone(settings.time_zone or run.trigger.time_zone)
-    except ValueError as error:
-        raise UsageError([f"the CronJob's timeZone: {error}; correct it, or set TIME_ZONE for FREEZE"]) from error
-    freeze = frozen_at(settings.freeze, run.started, zone)
-    if freeze is not None and run.trigger.kind is not TriggerKind.SCHEDULED:
-        advice = "to run nevertheless: --ignore-freeze, or IGNORE_FREEZE=true in the Job"
-        raise UsageError([f"{_described(freeze)}; {advice}"])
-    return freeze
-
-
-def frozen_report(run: Run, freeze: Freeze) -> Report:
-    """The report of a run that imports nothing because of a freeze."""
-    log.warning("%s: nothing is imported", _described(freeze))
-    return report_of(run, [], [], dict.fromkeys(run.namespaces, Outcome.FROZEN), 0)
-
-
-def entries_of(run: Run) -> dict[str, JournalEntry]:
-    """By namespace, the journal entries of a run that takes no lock, and so does not write that it began."""
-    stores = {namespace: JournalStore(run.cluster, namespace) for namespace in run.namespaces}
+def entries_of(run: Run, namespaces: Collection[str]) -> dict[str, JournalEntry]:
+    """By namespace, the journal entries of a run that takes no lock there, and so does not write that it began."""
+    stores = {namespace: JournalStore(run.cluster, namespace) for namespace in namespaces}
     return {name: JournalEntry(store, record_of(run), store.read()) for name, store in stores.items()}
 
 
-def _described(freeze: Freeze) -> str:
-    return f"frozen from {iso(freeze.start)} until {iso(freeze.end)} by the window {freeze.text!r}"
-
-
 @contextmanager
-def locked(run: Run) -> Iterator[Admission]:
-    """Hold the locks of the run's namespaces, and write into their journals that it has begun."""
+def locked(run: Run, refused: Sequence[RunError] = (), frozen: Collection[str] = ()) -> Iterator[Admission]:
+    """Hold the locks of the run's namespaces, and write into their journals that it has begun.
+
+    Args:
+        run: the run.
+        refused: errors of namespaces that are left alone.
+        frozen: namespaces that are left alone because of a freeze.
+    """
+    spared = {*frozen, *(error.namespace for error in refused)}
+    namespaces = [name for name in run.namespaces if name not in spared]
 
     def lost(namespace: str) -> None:
         run.stop.request(f"the lock in {namespace} was lost", at_once=True)
 
     with Keeper(lost, run.settings.concurrency) as keeper:
-        taking = {namespace: functools.partial(_take_lock, run, namespace, keeper) for namespace in run.namespaces}
+        taking = {namespace: functools.partial(_take_lock, run, namespace, keeper) for namespace in namespaces}
         taken = gather(taking, run.settings.concurrency, run.stopping, grace=5)
-        refused = [error for name in run.namespaces if (error := _lock_error(run, name, taken.get(name, _LATE)))]
-        refused_in = {error.namespace for error in refused}
-        locked_in = [namespace for namespace in run.namespaces if namespace not in refused_in]
+        failed = [error for name in namespaces if (error := _lock_error(run, name, taken.get(name, _LATE)))]
+        failed_in = {error.namespace for error in failed}
+        locked_in = [namespace for namespace in namespaces if namespace not in failed_in]
         starting = {namespace: functools.partial(_write_start, run, namespace) for namespace in locked_in}
         # The journal may hang like everything else; one that still hangs when the run is stopped stays unknown.
         started = gather(starting, run.settings.concurrency, run.stopping, grace=2)
         entries = {name: entry for name, entry in started.items() if isinstance(entry, JournalEntry)}
         ending = "requests under way may take 30 s to end, then the lock is released; "
         with run.stop.leaving(keeper.release, ending):
-            yield Admission(tuple(refused), entries, keeper.release)
+            yield Admission((*refused, *failed), frozenset(frozen), entries, keeper.release)
 
 
 _LATE = ClusterError(Reason.ABORTED, "stopped before the lock was taken")

@@ -10,10 +10,12 @@ from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import Terms, hold_of
 from job.domain.model import Blame, By, Item, Result, Rollout, RolloutResult, Tag, TagName, TagResult
 from job.domain.records import replace
+from job.domain.rules import BlockRule
 from job.domain.text import clean, humanize
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.retag import roll_back
 from job.imagestreams.rewrite import UncertainError, read_stream
+from job.run.blocked import block_left, rule_of_rollback
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
 from job.runtime.retry import retrier
@@ -50,8 +52,21 @@ def roll_back_bad(
             log.warning("%s/%s: %s", names[0].namespace, names[0], message)
             result = replace(result, message=clean(message, 1000))
         after.append(result)
+    _block(run, results, after)
     # Neither the deadline nor an earlier failure cuts it short, only a signal does.
     return after, watch_rollouts(run, workloads, moved, lambda: bool(run.stop))
+
+
+def _block(run: Run, before: Sequence[TagResult], after: Sequence[TagResult]) -> None:
+    """Keep the images that tags were rolled back from out of every tag."""
+    left: dict[str, list[BlockRule]] = {}
+    for bad, result in zip(before, after, strict=True):
+        if result.result is Result.ROLLED_BACK and bad.after and result.hold:
+            hold = result.hold
+            terms = Terms(hold.at or run.now(), hold.by, hold.reason, hold.until)
+            left.setdefault(result.namespace, []).append(rule_of_rollback(bad.after.digest, terms))
+    for namespace, rules in left.items():
+        block_left(run.cluster, namespace, rules)
 
 
 def _reasons(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:

@@ -21,6 +21,7 @@ from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.model import Command, Identity, Outcome, Reason, Report, Rollout, RunError, TagResult, Tally
 from job.domain.outcome import overall
 from job.domain.records import dataclass, field
+from job.domain.rules import Rules
 from job.domain.scope import Scope
 from job.domain.selection import Wanted
 from job.imagestreams.lookup import Answer, Question, look_up
@@ -156,6 +157,7 @@ class Run(Context):
         started: when it began, in UTC.
         begun: the same moment by the monotonic clock.
         suffix: the random part of its id.
+        rules: those that are in force, by namespace.
     """
 
     namespaces: tuple[str, ...]
@@ -166,6 +168,7 @@ class Run(Context):
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
     suffix: str = field(default_factory=lambda: os.urandom(2).hex())
+    rules: Mapping[str, Rules] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -276,5 +279,6 @@ def report_of(
         rollouts=tuple(rollouts),
         identity=identity,
         gone_workloads=tuple(gone_workloads),
+        rules=run.rules,
         next_run=trigger.schedule.next_after(finished) if trigger.schedule else None,
     )

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from job.domain.holds import ANNOTATION
-from job.domain.model import Command, Report, RunError, Skip, Stage, TagName
+from job.domain.model import Command, Outcome, Report, RunError, Skip, Stage, TagName
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.records import dataclass, replace
 from job.domain.selection import Choice
@@ -76,12 +76,12 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
     errors = (*selection.errors, *survey.errors) if survey else selection.errors
     imported = _import(run, admission, selection.chosen, survey) if _may_import(selection, errors) else Imported()
     if survey is None:
-        return _sum_up(run, selection, errors, imported)
+        return _sum_up(run, admission.frozen, selection, errors, imported)
     from job.run.earlier_rollouts import recheck
 
     rechecked = recheck(run, admission.journals, imported.tags, imported.rollouts, survey)
     imported = replace(imported, rollouts=(*imported.rollouts, *rechecked.rollouts))
-    return _sum_up(run, selection, errors, imported, rechecked.gone)
+    return _sum_up(run, admission.frozen, selection, errors, imported, rechecked.gone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ class _Selection:
 
 
 def _select(run: Run, admission: Admission) -> _Selection:
-    refused_in = {error.namespace for error in admission.refused}
-    listings = _list(run, [namespace for namespace in run.namespaces if namespace not in refused_in])
+    spared = {*admission.frozen, *(error.namespace for error in admission.refused)}
+    listings = _list(run, [namespace for namespace in run.namespaces if namespace not in spared])
     return _Selection(
         chosen=tuple(pair for listing in listings for pair in listing.chosen),
         matched=any(listing.matched for listing in listings),
@@ -154,6 +154,7 @@ def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Su
 
 def _sum_up(
     run: Run,
+    frozen: Collection[str],
     selection: _Selection,
     errors: Sequence[RunError],
     imported: Imported,
@@ -168,10 +169,11 @@ def _sum_up(
     stopped = run.stopping()
     tags, rollouts = imported.tags, imported.rollouts
     outcomes = {name: outcome_of(name, tags, errors, rollouts, stopped=stopped) for name in run.namespaces}
+    outcomes |= dict.fromkeys(frozen, Outcome.FROZEN)
     status = exit_status(
         tags,
         errors,
-        len(run.namespaces),
+        len(run.namespaces) - len(frozen),
         rollouts,
         matched=selection.matched,
         outcome=overall(list(outcomes.values())),

@@ -14,6 +14,7 @@ from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import hold_of, is_over, source_before
 from job.domain.model import Hold, Item, Skip, Stream, TagName
 from job.domain.records import dataclass, field, replace
+from job.domain.rules import NONE
 from job.domain.selection import Choice, choose
 from job.domain.times import iso
 from job.imagestreams.api_types import stream_from
@@ -55,7 +56,11 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
             elif choice.skip is Skip.HELD and (hold := hold_of(tag)):
                 answer = newer.get(name)
                 if why := _why_due(run, hold, answer):
-                    due[tag.name] = why
+                    if kept := _why_kept(run, name, answer):
+                        log.warning("%s/%s: %s, not released: %s", name.namespace, name, why, kept)
+                        notes[name] = f"{why}, not released: {kept}"
+                    else:
+                        due[tag.name] = why
                 elif answer is not None:
                     notes[name] = _what_registry_has(hold, answer)
         if run.dry_run:
@@ -99,6 +104,17 @@ def _why_due(run: Run, hold: Hold, answer: Answer | None) -> str | None:
     return None
 
 
+def _why_kept(run: Run, name: TagName, answer: Answer | None) -> str | None:
+    """Why a hold that is due is kept: the server imports what the registry has as soon as a tag is released."""
+    rules = run.rules.get(name.namespace, NONE)
+    if not rules.blocked or answer is None:
+        return None
+    if answer.image is None:
+        return f"whether the registry has a blocked image is not known: {answer.message}"
+    rule = rules.blocking(answer.image.digest, answer.image.revision)
+    return f"the registry has {answer.image.digest}, and {rule}" if rule else None
+
+
 def _what_registry_has(hold: Hold, answer: Answer) -> str:
     if answer.image is None:
         return f"what the registry has could not be found out: {answer.message}"
@@ -111,12 +127,14 @@ def _what_registry_has(hold: Hold, answer: Answer) -> str:
 
 
 def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
-    """What the registry has for held tags: all of a plan's, of a run's those that wait for it."""
+    """What the registry has for held tags: all of a plan's, of a run's those for which that decides on the release."""
     questions: dict[TagName, Question] = {}
     for stream, choices in chosen:
         for choice in choices:
             hold = hold_of(choice.tag) if choice.skip is Skip.HELD else None
-            if hold and (run.dry_run or hold.until_newer) and (before := source_before(choice.tag)):
+            blocks = bool(run.rules.get(stream.namespace, NONE).blocked)
+            ends = hold and (hold.until_newer or (blocks and hold.until and hold.until <= run.started))
+            if hold and (run.dry_run or ends) and (before := source_before(choice.tag)):
                 question = Question(stream.namespace, stream.name, *before, tag=choice.tag.name)
                 questions[TagName(stream.namespace, stream.name, choice.tag.name)] = question
     if not questions:

@@ -19,9 +19,9 @@ from job.domain.retries import RetryPolicy
 from job.domain.selection import LAST_WAVE, WAVE_ANNOTATION, Choice, choose, wave_of
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
+from job.imagestreams.import_context import GRACE_SECONDS, ImportContext, Options
 from job.imagestreams.importer import run_imports
 from job.imagestreams.listing import Chosen
-from job.imagestreams.stream_import import GRACE_SECONDS, ImportContext, Options
 from job.journal.records import Journal
 from job.run.context import Run
 from job.runtime.pool import Throttle
@@ -132,6 +132,7 @@ def _importing(run: Run, count: _Count, journals: Collection[Journal]) -> Import
         settled=count,
         under_way=run.progress.detail,
         grace=lambda: GRACE_AT_ONCE_SECONDS if run.stop.at_once else GRACE_SECONDS,
+        rules=run.rules,
     )
 
 

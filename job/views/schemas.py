@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from job.domain.exit_status import ExitStatus
 from job.domain.model import By, Command, Outcome, Reason, Result, RolloutResult, Skip, Stage, TriggerKind
+from job.views.rules_schema import RULES
 from job.views.schema_parts import (
     BOOLEAN,
     COUNT,
@@ -246,6 +247,7 @@ ROLLBACK = {
     "in_registry": or_null(BOOLEAN),
     "warnings": list_of(TEXT),
     "hold": HOLD,
+    "blocked": list_of(TEXT),
     **WHOLE_RUN,
 }
 _COMMIT = {"commit": TEXT, "at": TIME_OR_NULL, "author": TEXT, "subject": TEXT}
@@ -319,6 +321,7 @@ DOCUMENTS: dict[str, tuple[str, int, Schema]] = {
     "Status": ("status", 1, STATUS),
     "History": ("history", 1, HISTORY),
     "Runs": ("history --runs", 1, RUNS),
+    "Rules": ("freeze, thaw, block, unblock", 1, RULES),
     "Doctor": ("doctor", 2, DOCTOR),
     "Explain": ("explain", 1, EXPLAIN),
     "PromoteStatus": ("promote status", 1, PROMOTE_STATUS),

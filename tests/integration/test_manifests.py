@@ -456,6 +456,9 @@ def test_a_rollback_may_do_all_that_watching_roll_outs_may() -> None:
     assert rights(built, "Role", "import-images-rollback") - watching == {
         ("image.openshift.io", "imagestreamtags", "update", ()),
         ("", "pods", "delete", ()),
+        ("", "configmaps", "create", ()),
+        ("", "configmaps", "get", ("import-images-rules",)),
+        ("", "configmaps", "update", ("import-images-rules",)),
     }
 
 

@@ -20,7 +20,8 @@ from job.domain.retries import RetryPolicy
 from job.domain.selection import Wanted, choose
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
-from job.imagestreams.stream_import import ImportContext, Options, StreamImport
+from job.imagestreams.import_context import ImportContext, Options
+from job.imagestreams.stream_import import StreamImport
 from job.runtime.clock import Clock
 from job.runtime.pool import Throttle
 

@@ -20,8 +20,8 @@ from job.domain.selection import Pattern, Wanted, choose
 from job.domain.times import parse_time
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.descriptions import Describer
+from job.imagestreams.import_context import ImportContext, Options
 from job.imagestreams.importer import run_imports
-from job.imagestreams.stream_import import ImportContext, Options
 from job.runtime.clock import Clock
 from job.runtime.pool import Throttle
 from tests.unit.scripted import (
@@ -1132,7 +1132,7 @@ class TestRunImports:
     def test_an_import_that_nobody_waits_for_is_told_by_a_read(
         self, readable: bool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("job.imagestreams.stream_import.GRACE_SECONDS", 0.05)
+        monkeypatch.setattr("job.imagestreams.import_context.GRACE_SECONDS", 0.05)
         cluster = ScriptedCluster(stream_json(spec_tag("prod")))
         sent, let_go = threading.Event(), threading.Event()
 
@@ -1179,7 +1179,7 @@ class TestRunImports:
         assert held_digests(result) == (digest("old"), digest("new") if readable else None)
 
     def test_an_answer_that_comes_too_late_makes_no_second_result(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("job.imagestreams.stream_import.GRACE_SECONDS", 0.05)
+        monkeypatch.setattr("job.imagestreams.import_context.GRACE_SECONDS", 0.05)
         world = world_of("prod")
         task = world.begin()
         late = threading.Event()

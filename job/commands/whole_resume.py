@@ -1,0 +1,110 @@
+"""`resume --run`: every tag that a rollback of one run holds, with one question and one report.
+
+Interrupted anywhere, the command can be given again: what was released stays so.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from job.commands.command_run import CommandRun, end
+from job.commands.obstacles import obstacle_of, read_beside_freeze, without_obstacles
+from job.commands.past_run import Past, begin_again, document_of, found_tags, past_run
+from job.commands.rollback import (
+    STOPPED,
+    confirm,
+    import_released,
+    released_choice,
+)
+from job.config.settings import Settings
+from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
+from job.domain.holds import hold_of
+from job.domain.model import By, Command, Reason, Result, Rollout, TagName, TagResult
+from job.domain.text import clean
+from job.imagestreams.retag import release_hold
+from job.imagestreams.rewrite import NoHoldError, UncertainError
+from job.journal.records import Move
+from job.run.session import Place, place
+from job.run.targets import Found
+from job.run.waves import Imported
+from job.runtime.shutdown import Stop
+from job.workloads.discovery import Survey
+
+log = logging.getLogger(__name__)
+
+
+def resume_run(settings: Settings, run_id: str, stop: Stop, *, as_table: bool, yes: bool) -> int:
+    """Release every tag of a run that a rollback holds, wave by wave; returns the exit status."""
+    with place(settings, stop) as where:
+        past = past_run(where, run_id)
+        held, left_alone = _held(where, past)
+        for name, why in left_alone.items():
+            log.warning("%s/%s is left alone: %s", name.namespace, name, why)
+        if not held:
+            raise UsageError([f"no tag of run {past.record.id} is held; nothing was changed"])
+        namespaces = sorted({found.name.namespace for found, _ in held})
+        rules = read_beside_freeze(where, namespaces, "a release")
+        obstacles = [each for found, _ in held if (each := obstacle_of(where, found, rules, yes=yes))]
+        if obstacles and not yes:
+            problems = "; ".join(each.text for each in obstacles)
+            confirm(where, f"{problems}. Import nevertheless? [y/N] ", "to import nevertheless: --yes")
+        survey = where.survey(namespaces)
+        if stop:
+            raise StoppedError(STOPPED)
+        names = [found.name for found, _ in held]
+        rules = without_obstacles(where, rules, obstacles)
+        begun = begin_again(where, past, names, Command.RESUME, rules)
+        imported = _release(where, begun, held, survey)
+        more = document_of(past, left_alone)
+        return end(where, begun, imported, survey.errors, as_table=as_table, more=more)
+
+
+def _held(where: Place, past: Past) -> tuple[list[tuple[Found, Move]], dict[TagName, str]]:
+    """The tags that are held on what they had before the run, and why the others are left alone."""
+    held: list[tuple[Found, Move]] = []
+    left_alone: dict[TagName, str] = {}
+    now = found_tags(where, past)
+    for name, move in past.moves:
+        found = now[name]
+        if isinstance(found, str):
+            left_alone[name] = found
+        elif (hold := hold_of(found.tag)) and hold.image == move.before:
+            held.append((found, move))
+        else:
+            left_alone[name] = "it is not held on the image that it had before the run"
+    return held, left_alone
+
+
+def _not_released(found: Found, error: ImportImagesError) -> TagResult:
+    name, source = found.name, found.tag.source.name if found.tag.source else None
+    reason = error.reason if isinstance(error, ClusterError | UncertainError) else Reason.CONFLICT
+    message, hold = clean(f"not released: {error}"), hold_of(found.tag)
+    return TagResult(name.namespace, name.stream, name.tag, source, Result.FAILED, reason, By.API, message, hold=hold)
+
+
+def _release(where: Place, begun: CommandRun, held: Sequence[tuple[Found, Move]], survey: Survey) -> Imported:
+    """Release and import wave by wave; after a bad wave the later ones stay held."""
+    tags: list[TagResult] = []
+    rollouts: list[Rollout] = []
+    for wave in sorted({move.wave for _, move in held}):
+        if where.stop or any(each.is_bad for each in rollouts):
+            log.error("the tags of later waves stay held; when it is solved, give the command again")
+            break
+        chosen = []
+        for found in (found for found, move in held if move.wave == wave):
+            name = found.name
+            try:
+                stream = release_hold(where.cluster, name, where.retrier)
+            except NoHoldError as error:
+                log.warning("%s/%s: %s", name.namespace, name, error)
+            except ImportImagesError as error:
+                log.error("%s/%s was not released: %s", name.namespace, name, error)
+                tags.append(_not_released(found, error))
+            else:
+                log.info("%s/%s is released", name.namespace, name)
+                chosen.append(released_choice(stream, name.tag))
+        imported = import_released(where, begun, chosen, survey)
+        tags += imported.tags
+        rollouts += imported.rollouts
+    return Imported(tuple(tags), tuple(rollouts))

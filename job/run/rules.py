@@ -1,0 +1,150 @@
+"""The rules of a command's namespaces: read before anything is locked or asked, and what a freeze means for a run."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from job.domain.errors import ClusterError, UsageError
+from job.domain.model import Outcome, Report, RunError, Stage, TriggerKind
+from job.domain.records import dataclass, replace
+from job.domain.rules import Rules
+from job.domain.shell import command
+from job.domain.times import iso
+from job.journal.rules_store import RulesError, RulesStore
+from job.run.context import Context, Run, report_of
+
+if TYPE_CHECKING:
+    from job.domain.schedule import Freeze
+
+log = logging.getLogger(__name__)
+
+INSIST = "to run nevertheless: --ignore-freeze, or IGNORE_FREEZE=true in the Job"
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What rules say of a run before it begins.
+
+    Attributes:
+        run: the run, with the rules that are in force.
+        refused: an error for each namespace whose rules the API refuses: nothing is imported there.
+        frozen: why nothing is imported, by namespace.
+    """
+
+    run: Run
+    refused: tuple[RunError, ...] = ()
+    frozen: Mapping[str, str] | None = None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether nothing is imported anywhere because of a freeze."""
+        return bool(self.frozen) and len(self.frozen or ()) == len(self.run.namespaces)
+
+
+def read_rules(where: Context, namespaces: Sequence[str]) -> dict[str, Rules | ClusterError]:
+    """The rules of namespaces, one request each; the error where the API refuses them.
+
+    Raises:
+        RulesError: some cannot be read, with the lines of all namespaces.
+    """
+    stores = {name: RulesStore(where.cluster, name) for name in namespaces}
+    answers = where.ask_all({name: functools.partial(_read, store) for name, store in stores.items()})
+    if lines := [line for answer in answers.values() if isinstance(answer, RulesError) for line in answer.errors]:
+        raise RulesError([*lines, "nothing was done; correct it: oc edit configmap import-images-rules"])
+    return {name: answer for name, answer in answers.items() if not isinstance(answer, RulesError)}
+
+
+def _read(store: RulesStore) -> Rules | RulesError:
+    try:
+        return store.read()
+    except RulesError as error:
+        return error
+
+
+def rule(run: Run) -> Ruling:
+    """What the rules of its namespaces, and FREEZE, say of a run or plan. A plan only reports it.
+
+    Raises:
+        UsageError: a rule cannot be read, or a run by hand is inside a freeze, so that its user can decide.
+    """
+    answers = read_rules(run, run.namespaces)
+    rules = {name: each.in_force(run.started) for name, each in answers.items() if isinstance(each, Rules)}
+    run = replace(run, rules=rules)
+    errors = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
+    if run.dry_run:
+        for error in errors.values():
+            log.warning("%s; what they block is shown as if it were not", error)
+        for name, why in _frozen_by_rules(run).items():
+            log.warning("%s: %s; a run imports nothing", name, why)
+        return Ruling(run)
+    refused = tuple(
+        RunError(name, Stage.RULES, error.reason, f"the rules of {name} cannot be read: {error}")
+        for name, error in errors.items()
+    )
+    return Ruling(run, refused, _frozen(run))
+
+
+def _frozen(run: Run) -> Mapping[str, str]:
+    """Why nothing is imported, by namespace.
+
+    Raises:
+        UsageError: the run was started by hand.
+    """
+    by_rules = _frozen_by_rules(run)
+    if run.settings.ignore_freeze:
+        for name, why in by_rules.items():
+            log.warning("%s: %s; it is ignored, as IGNORE_FREEZE says", name, why)
+        return {}
+    window = _window(run)
+    if run.trigger.kind is TriggerKind.SCHEDULED:
+        return dict.fromkeys(run.namespaces, _described(window)) if window else by_rules
+    lines = [f"{_described(window)}; {INSIST}"] if window else []
+    lines += [
+        f"{name}: {why}; to end it: {command('import-images', 'thaw', '-n', name)}" for name, why in by_rules.items()
+    ]
+    if lines:
+        raise UsageError(lines if window else [*lines, INSIST])
+    return {}
+
+
+def _frozen_by_rules(run: Run) -> dict[str, str]:
+    return {name: str(rules.freeze) for name, rules in run.rules.items() if rules.freeze}
+
+
+def _window(run: Run) -> Freeze | None:
+    """The window of FREEZE in which the run began.
+
+    Raises:
+        UsageError: the CronJob's time zone is not known here.
+    """
+    settings = run.settings
+    if not settings.freeze:
+        return None
+    from job.domain.schedule import frozen_at, parse_zone
+
+    try:
+        zone = parse_zone(settings.time_zone or run.trigger.time_zone)
+    except ValueError as error:
+        raise UsageError([f"the CronJob's timeZone: {error}; correct it, or set TIME_ZONE for FREEZE"]) from error
+    return frozen_at(settings.freeze, run.started, zone)
+
+
+def _described(freeze: Freeze) -> str:
+    return f"frozen from {iso(freeze.start)} until {iso(freeze.end)} by the window {freeze.text!r}"
+
+
+def frozen_report(ruling: Ruling) -> Report:
+    """The report of a run that imports nothing because of a freeze."""
+    run = ruling.run
+    warn_of_freeze(ruling)
+    return report_of(run, [], [], dict.fromkeys(run.namespaces, Outcome.FROZEN), 0)
+
+
+def warn_of_freeze(ruling: Ruling) -> None:
+    """Log where nothing is imported because of a freeze."""
+    for why in dict.fromkeys((ruling.frozen or {}).values()):
+        names = ", ".join(name for name, each in (ruling.frozen or {}).items() if each == why)
+        log.warning("%s: %s: nothing is imported", names, why)
