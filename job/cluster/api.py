@@ -1,4 +1,4 @@
-"""The adapter that speaks to the API itself, over urllib3: in a pod, with a kubeconfig, or with HOST and TOKEN.
+"""The adapter that speaks to the API itself: in a pod, with a kubeconfig, or with HOST and TOKEN.
 
 `job.cluster.login` finds the way in. No client has models for the image API, so requests and answers are plain JSON,
 and paths are known instead of discovered.
@@ -13,9 +13,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
-import urllib3
-from urllib3.response import BaseHTTPResponse
-
 from job import VERSION
 from job.cluster import CRON_JOBS, PODS, Resource
 from job.cluster.headers import retry_after, unix_time
@@ -28,6 +25,7 @@ from job.domain.failures import of_http
 from job.domain.model import Reason
 from job.domain.secrets import SECRETS
 from job.domain.text import clean
+from job.runtime.http import Answer, HttpError, Problem
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +134,7 @@ class ApiCluster:
 
     def close(self) -> None:
         """Close the connections."""
-        self._login.connections.clear()
+        self._login.connections.close()
 
     def _request(
         self,
@@ -165,35 +163,28 @@ class ApiCluster:
     def _send(
         self, method: str, url: str, namespace: str, body: Mapping[str, Any] | None, seconds: float
     ) -> Mapping[str, Any]:
-        # A header may be there more than once.
-        headers = urllib3.HTTPHeaderDict(self._impersonation)
-        headers |= {"Accept": "application/json", "User-Agent": f"import-images/{VERSION}"}
+        headers = [("Accept", "application/json"), ("User-Agent", f"import-images/{VERSION}"), *self._impersonation]
         if body is not None:
-            headers["Content-Type"] = "application/json"
+            headers.append(("Content-Type", "application/json"))
         if authorization := authorization_of(self._login):
-            headers["Authorization"] = authorization
+            headers.append(("Authorization", authorization))
             SECRETS.add(authorization.rpartition(" ")[2])
         until = time.monotonic() + seconds
         code, sent = "none", time.time()
         try:
-            response = self._login.connections.request(
-                method,
-                url,
-                body=None if body is None else json.dumps(body),
-                headers=headers,
-                timeout=urllib3.Timeout(connect=CONNECT_SECONDS, read=seconds),
-                preload_content=False,
-                redirect=False,
+            content = None if body is None else json.dumps(body).encode()
+            answer = self._login.connections.request(
+                method, url, headers, content, connect=CONNECT_SECONDS, read=seconds
             )
-            code = str(response.status)
-            self._compare_clocks(response.headers.get("Date"), sent, time.time())
-            data = _read(response, until)
-        except (urllib3.exceptions.HTTPError, OSError, TimeoutError) as error:
+            code = str(answer.status)
+            self._compare_clocks(answer.headers.get("Date"), sent, time.time())
+            data = _read(answer, until)
+        except HttpError as error:
             raise _unanswered(error, self._login.server, seconds) from error
         finally:
             self._count(namespace, code)
         try:
-            return _parsed(response, data)
+            return _parsed(answer, data)
         except ClusterError as error:
             if error.code != 401:
                 raise
@@ -222,45 +213,43 @@ def _limits(timeout: float | None, slack: float = SLACK_SECONDS) -> tuple[dict[s
     return {"timeout": f"{max(1, round(timeout * 1000))}ms"}, timeout + slack
 
 
-def _read(response: BaseHTTPResponse, until: float) -> bytes:
-    """The whole body, read no longer than `until` (monotonic), since a socket's timeout starts anew with every byte."""
+def _read(answer: Answer, until: float) -> bytes:
+    """The whole body, read no longer than `until` (monotonic), since a socket's timeout starts anew with every byte.
+
+    Raises:
+        HttpError: it did not come in time, or the connection broke.
+    """
+    parts = []
     try:
-        parts = []
-        # `read1` returns what has arrived; waiting for a full chunk could take for ever.
-        while part := response.read1(1 << 16):
+        while part := answer.read(1 << 16):
             parts.append(part)
             if time.monotonic() > until:
-                raise TimeoutError("the answer took too long")
-        response.release_conn()
+                raise HttpError(Problem.NO_ANSWER_IN_TIME, "the answer took too long")
         return b"".join(parts)
-    except BaseException:
-        response.close()
-        raise
+    finally:
+        answer.close()
 
 
-def _unanswered(error: Exception, host: str, seconds: float) -> ClusterError:
-    cause: BaseException = error
-    while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason:
-        cause = cause.reason
-    # It is a subclass of ConnectTimeoutError, too.
-    if isinstance(cause, urllib3.exceptions.NewConnectionError):
-        text = str(cause).rpartition("] ")[2] or str(cause)
-        return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {text.rpartition(': ')[2]}"))
-    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
-        return ClusterError(Reason.UNREACHABLE, f"{host}: no connection within {CONNECT_SECONDS:g} s")
-    if isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
-        return ClusterError(Reason.TIMEOUT, f"{host}: no answer within {seconds:g} s", answered=False)
-    if isinstance(cause, urllib3.exceptions.SSLError):
-        return ClusterError(Reason.UNREACHABLE, clean(f"{host}: TLS: {cause}"))
-    return ClusterError(Reason.UNREACHABLE, clean(f"{host}: connection lost: {cause}"), answered=False)
+def _unanswered(error: HttpError, host: str, seconds: float) -> ClusterError:
+    match error.problem:
+        case Problem.UNREACHABLE:
+            return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {error}"))
+        case Problem.UNREACHABLE_IN_TIME:
+            return ClusterError(Reason.UNREACHABLE, f"{host}: no connection within {CONNECT_SECONDS:g} s")
+        case Problem.NO_ANSWER_IN_TIME:
+            return ClusterError(Reason.TIMEOUT, f"{host}: no answer within {seconds:g} s", answered=False)
+        case Problem.TLS:
+            return ClusterError(Reason.UNREACHABLE, clean(f"{host}: TLS: {error}"))
+        case Problem.LOST:
+            return ClusterError(Reason.UNREACHABLE, clean(f"{host}: connection lost: {error}"), answered=False)
 
 
-def _parsed(response: BaseHTTPResponse, data: bytes) -> Mapping[str, Any]:
+def _parsed(answer: Answer, data: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError):
         value = None
-    code: int = response.status
+    code: int = answer.status
     if 200 <= code < 300:
         # Every object of the API has a kind; an answer without one comes from a proxy or a load balancer.
         if isinstance(value, dict) and value.get("kind"):
@@ -268,7 +257,7 @@ def _parsed(response: BaseHTTPResponse, data: bytes) -> Mapping[str, Any]:
         # The request may have taken effect, but its result is unknown.
         raise ClusterError(Reason.API_ERROR, f"HTTP {code} without an object of the API", code=code, answered=False)
     status = value if isinstance(value, dict) else {}
-    message = status.get("message") or f"HTTP {code} {response.reason or ''}".strip()
-    hint = response.headers.get("Retry-After") or object_in(status, "details").get("retryAfterSeconds")
+    message = status.get("message") or f"HTTP {code} {answer.reason or ''}".strip()
+    hint = answer.headers.get("Retry-After") or object_in(status, "details").get("retryAfterSeconds")
     wait = retry_after(hint, time.time())
     raise ClusterError(of_http(code), clean(str(message)), code=code, retry_after=wait)

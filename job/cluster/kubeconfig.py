@@ -1,4 +1,7 @@
-"""Logins that need the `kubernetes` package: kubeconfigs with all they may hold, and ways through a proxy."""
+"""Logins that need the `kubernetes` package: kubeconfigs with all they may hold, and ways through a proxy.
+
+The package sends its requests by urllib3, whose connections are adapted here to the protocol of the other logins.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ from typing import Any
 
 import urllib3
 from kubernetes import client, config
+from urllib3.response import BaseHTTPResponse
 
 from job.cluster import login
 from job.config.settings import Settings
@@ -17,6 +21,7 @@ from job.domain.addresses import split_login
 from job.domain.errors import UsageError
 from job.domain.suggestions import did_you_mean
 from job.domain.text import clean
+from job.runtime.http import Answer, Headers, HttpError, Problem
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +54,12 @@ def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
     configuration.connection_pool_maxsize = settings.concurrency
     connections = client.ApiClient(configuration).rest_client.pool_manager
     _share_tls_context(connections, verified=settings.verify_tls and configuration.verify_ssl)
+    server = configuration.host.rstrip("/")
+    login.warn_of_plain_http(server, str(connections.proxy) if connections.proxy else None)
     return login.Login(
-        server=configuration.host.rstrip("/"),
+        server=server,
         namespace=namespace,
-        connections=connections,
+        connections=_PackageConnections(connections),
         authorization=lambda: _authorization(configuration),
         renew=renew,
         advice=_advice(settings, configuration.host, context),
@@ -164,6 +171,86 @@ def _share_tls_context(connections: urllib3.PoolManager, *, verified: bool) -> N
             context.load_cert_chain(certificate, settings.pop("key_file"))
     except OSError as error:
         raise UsageError([f"the certificates of the kubeconfig cannot be read: {clean(str(error))}"]) from error
+    if not verified:
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     # Else urllib3 would set the context's verification by it.
     settings.pop("cert_reqs", None)
     settings["ssl_context"] = context
+
+
+class _PackageConnections:
+    """urllib3's connections as `job.runtime.http.Connections`."""
+
+    def __init__(self, pools: urllib3.PoolManager) -> None:
+        self._pools = pools
+
+    def request(
+        self, method: str, url: str, headers: Headers, body: bytes | None, *, connect: float, read: float
+    ) -> Answer:
+        """See `Connections`."""
+        # A header may be there more than once.
+        repeated = urllib3.HTTPHeaderDict()
+        for name, value in headers:
+            repeated.add(name, value)
+        try:
+            response = self._pools.request(
+                method,
+                url,
+                body=body,
+                headers=repeated,
+                timeout=urllib3.Timeout(connect=connect, read=read),
+                preload_content=False,
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unanswered(error) from error
+        return _PackageAnswer(response)
+
+    def close(self) -> None:
+        """See `Connections`."""
+        self._pools.clear()
+
+
+class _PackageAnswer:
+    """urllib3's answer as `job.runtime.http.Answer`."""
+
+    def __init__(self, response: BaseHTTPResponse) -> None:
+        self._response = response
+        self._is_read = False
+        self.status = response.status
+        self.reason = response.reason
+        self.headers: Mapping[str, str] = response.headers
+
+    def read(self, most: int) -> bytes:
+        """See `Answer`."""
+        try:
+            # `read1` returns what has arrived; waiting for a full chunk could take for ever.
+            part = self._response.read1(most)
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise _unanswered(error) from error
+        if not part:
+            self._is_read = True
+            self._response.release_conn()
+        return part
+
+    def close(self) -> None:
+        """See `Answer`."""
+        if not self._is_read:
+            self._response.close()
+
+
+def _unanswered(error: Exception) -> HttpError:
+    cause: BaseException = error
+    while isinstance(cause, urllib3.exceptions.MaxRetryError) and cause.reason:
+        cause = cause.reason
+    # It is a subclass of ConnectTimeoutError, too.
+    if isinstance(cause, urllib3.exceptions.NewConnectionError):
+        text = str(cause).rpartition("] ")[2] or str(cause)
+        return HttpError(Problem.UNREACHABLE, text.rpartition(": ")[2])
+    if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
+        return HttpError(Problem.UNREACHABLE_IN_TIME, str(cause))
+    if isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
+        return HttpError(Problem.NO_ANSWER_IN_TIME, str(cause))
+    if isinstance(cause, urllib3.exceptions.SSLError):
+        return HttpError(Problem.TLS, str(cause))
+    return HttpError(Problem.LOST, str(cause))

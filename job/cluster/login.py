@@ -13,8 +13,7 @@ import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-
-import urllib3
+from urllib.parse import urlsplit
 
 from job.config.settings import Settings
 from job.domain.addresses import is_overheard, split_login
@@ -22,6 +21,7 @@ from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Reason
 from job.domain.records import dataclass
 from job.domain.text import clean
+from job.runtime.http import Connections, KeptConnections
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class Login:
 
     server: str
     namespace: str | None
-    connections: urllib3.PoolManager
+    connections: Connections
     authorization: Callable[[], str | None]
     renew: Callable[[], None] | None = None
     advice: str = "log in again: oc login"
@@ -64,13 +64,11 @@ def find_login(settings: Settings) -> Login:
     in_pod = not settings.host and not by_flag and "KUBERNETES_SERVICE_HOST" in os.environ
     if (settings.host or in_pod) and not _has_proxy():
         login = _service_account(settings) if in_pod else _host_and_token(settings)
-        _warn_of_plain_http(login.server, None)
+        warn_of_plain_http(login.server, None)
         return login
     from job.cluster.kubeconfig import package_login
 
-    login = package_login(settings, in_pod=in_pod)
-    _warn_of_plain_http(login.server, login.connections.proxy)
-    return login
+    return package_login(settings, in_pod=in_pod)
 
 
 def _has_proxy() -> bool:
@@ -83,7 +81,7 @@ def _host_and_token(settings: Settings) -> Login:
     token = f"Bearer {settings.token}"
     namespace = os.environ.get("POD_NAMESPACE", "").strip() or None
     try:
-        connections = _connections(settings, settings.ca_file)
+        connections = _connections(settings, server, settings.ca_file)
     except OSError as error:
         raise UsageError([f"CA_FILE: {settings.ca_file} holds no certificates: {clean(str(error))}"]) from error
     return Login(server, namespace, connections, lambda: token, advice="set TOKEN to a valid one: oc whoami -t")
@@ -97,10 +95,10 @@ def _service_account(settings: Settings) -> Login:
             raise ValueError("KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is empty")
         token = _TokenFile(SERVICE_ACCOUNT / "token")
         namespace = (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
-        connections = _connections(settings, str(ca_file))
+        server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+        connections = _connections(settings, server, str(ca_file))
     except (OSError, ValueError) as error:
         raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
-    server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
     advice = "see whether the pod's service account still exists"
     return Login(server, namespace, connections, token.authorization, token.read, advice=advice)
 
@@ -130,14 +128,12 @@ class _TokenFile:
         return f"Bearer {self._token}"
 
 
-def _connections(settings: Settings, ca_file: str | None) -> urllib3.PoolManager:
+def _connections(settings: Settings, server: str, ca_file: str | None) -> Connections:
     """The connections, which share one TLS context, so that the certificates are parsed once."""
-    return urllib3.PoolManager(
-        maxsize=settings.concurrency,
-        ssl_context=tls_context(verified=settings.verify_tls, ca_file=ca_file),
-        # This program's own retries know which requests may be sent twice; the library's do not.
-        retries=False,
-    )
+    if not server.startswith("https://") and not ca_file:
+        # The certificates of a whole system take 30 ms of CPU.
+        return KeptConnections(None)
+    return KeptConnections(tls_context(verified=settings.verify_tls, ca_file=ca_file))
 
 
 def tls_context(*, verified: bool, ca_file: str | None = None, ca_data: str | bytes | None = None) -> ssl.SSLContext:
@@ -153,17 +149,18 @@ def tls_context(*, verified: bool, ca_file: str | None = None, ca_data: str | by
         ssl.SSLError: it holds no certificate.
     """
     context = ssl.create_default_context(cafile=ca_file, cadata=ca_data)
+    context.set_alpn_protocols(["http/1.1"])
     if not verified:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     return context
 
 
-def _warn_of_plain_http(server: str, proxy: urllib3.util.Url | None) -> None:
-    if not is_overheard(server, str(proxy) if proxy else None):
+def warn_of_plain_http(server: str, proxy: str | None) -> None:
+    """Log a warning where the token can be read on its way to the server, or to the proxy."""
+    if not is_overheard(server, proxy):
         return
-    on_the_way = f" through the proxy {proxy.host}" if proxy else ""
+    on_the_way = f" through the proxy {urlsplit(proxy).hostname}" if proxy else ""
     log.warning("NO TLS to %s%s: anyone on the way can read the token and forge answers; use https", server, on_the_way)
 
 

@@ -11,13 +11,12 @@ import re
 import secrets
 from contextlib import suppress
 
-import urllib3
-
 from job.config.settings import GatewaySettings
 from job.doctor.checks.gateway import PROBE, PROBE_JOB
 from job.doctor.facts import Probed
 from job.domain.text import clean
 from job.publish.pushgateway import Gateway, GatewayError, refusal
+from job.runtime.http import HttpError
 
 # Answers to a method that a server does not support.
 _NO_SUCH_METHOD = (404, 405, 501)
@@ -76,7 +75,7 @@ def _ask(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, st
     try:
         good = 200 <= response.status < 300
         return response.status, None if good else str(refusal(response))
-    except (urllib3.exceptions.HTTPError, OSError) as error:
+    except HttpError as error:
         raise GatewayError(clean(str(error)), passing=True) from error
     finally:
         response.close()
@@ -92,7 +91,7 @@ def _value(gateway: Gateway, number: str) -> float | None:
     try:
         rest, read = b"", 0
         while response.status == 200 and read < _MOST_BYTES and gateway.seconds_left() > 0:
-            part = response.read1(1 << 16, decode_content=False)
+            part = response.read(1 << 16)
             if not part:
                 break
             read += len(part)
@@ -100,7 +99,7 @@ def _value(gateway: Gateway, number: str) -> float | None:
                 return float(found[1])
             # The chunk may end within a line.
             rest = (rest + part).rpartition(b"\n")[2][-_LONGEST_LINE:]
-    except (urllib3.exceptions.HTTPError, OSError, ValueError):
+    except (HttpError, ValueError):
         return None
     finally:
         response.close()

@@ -12,11 +12,10 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 
 import ijson
-import urllib3
-from urllib3.response import BaseHTTPResponse
 
 from job.domain.records import dataclass, field
 from job.publish.metric_families import BY_NAME, PREFIX, Past
+from job.runtime.http import Answer, HttpError
 
 # Of an answer; a gateway may hold the metrics of many other jobs.
 MOST_BYTES = 256 * 1024 * 1024
@@ -42,9 +41,7 @@ class AnswerError(Exception):
     """The answer cannot be read, or is beyond the bounds."""
 
 
-def past_from(
-    response: BaseHTTPResponse, until: float, group: Mapping[str, str], wanted: Collection[str], tags: int
-) -> Past:
+def past_from(response: Answer, until: float, group: Mapping[str, str], wanted: Collection[str], tags: int) -> Past:
     """The samples of a group.
 
     Args:
@@ -68,7 +65,7 @@ def past_from(
             rest = {label: text for label, text in labels.items() if label not in family.labels and text}
             if rest == group:
                 kept.add(name, tuple(labels.get(label, "") for label in family.labels), value)
-    except (ijson.JSONError, urllib3.exceptions.HTTPError, OSError, ValueError, RecursionError) as error:
+    except (ijson.JSONError, HttpError, OSError, ValueError, RecursionError) as error:
         raise AnswerError(f"its answer cannot be read: {error}") from error
     return Past(kept.families)
 
@@ -76,7 +73,7 @@ def past_from(
 class _Body:
     """The body as a file for ijson: piece by piece as it arrives, within the bounds of time and size."""
 
-    def __init__(self, response: BaseHTTPResponse, until: float) -> None:
+    def __init__(self, response: Answer, until: float) -> None:
         self._response = response
         self._until = until
         self._read = 0
@@ -90,7 +87,7 @@ class _Body:
             return b""
         if time.monotonic() > self._until:
             raise TimeoutError("it took too long")
-        part = self._response.read1(min(amount, MOST_TOKEN_BYTES), decode_content=False)
+        part = self._response.read(min(amount, MOST_TOKEN_BYTES))
         self._read += len(part)
         if self._read > MOST_BYTES:
             raise ValueError(f"it is longer than {MOST_BYTES >> 20} MiB")

@@ -11,12 +11,10 @@ import base64
 import logging
 import random
 import re
+import ssl
 import time
 from collections.abc import Callable, Collection, Mapping
 from urllib.parse import quote
-
-import urllib3
-from urllib3.response import BaseHTTPResponse
 
 from job.config.settings import GatewaySettings
 from job.domain.addresses import is_overheard
@@ -26,6 +24,7 @@ from job.domain.scope import Shard
 from job.domain.text import clean
 from job.publish.metric_families import BY_NAME, CARRIED_FAMILIES, RUN_FAMILIES, Family, Past, Values
 from job.publish.metrics import exposition, increments, notification_increments, notifications
+from job.runtime.http import Answer, HttpError, KeptConnections
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +115,7 @@ class Gateway:
     def __init__(self, settings: GatewaySettings) -> None:
         self._settings = settings
         self._until = time.monotonic() + SECONDS
-        self._pool = urllib3.PoolManager(ca_certs=settings.ca_file, retries=False)
+        self._connections: KeptConnections | None = None
         self._headers: dict[str, str] = {}
         self._warned = False
         if settings.token:
@@ -129,7 +128,8 @@ class Gateway:
 
     def close(self) -> None:
         """Close the connection."""
-        self._pool.clear()
+        if self._connections:
+            self._connections.close()
 
     @property
     def url(self) -> str:
@@ -227,7 +227,7 @@ class Gateway:
                 finally:
                     # The body of a success is not needed, and may be long.
                     response.close()
-            except (GatewayError, urllib3.exceptions.HTTPError, OSError) as error:
+            except (GatewayError, HttpError) as error:
                 problem = error if isinstance(error, GatewayError) else _lost(error)
                 if tries == TRIES or not problem.passing or (problem.taken is None and not twice):
                     raise problem from error
@@ -237,32 +237,32 @@ class Gateway:
                 log.info("%s: %s; trying again", self.url, problem)
                 time.sleep(wait)
 
-    def request(self, method: str, path: str, body: bytes | None) -> BaseHTTPResponse:
+    def request(self, method: str, path: str, body: bytes | None) -> Answer:
         """Send a request once; the caller reads and closes the answer, whatever its status.
 
         Raises:
             GatewayError: there is no answer.
         """
-        headers = {**self._headers, "Accept-Encoding": "identity"}
+        headers = list(self._headers.items())
         if body is not None:
-            headers["Content-Type"] = CONTENT_TYPE
+            headers.append(("Content-Type", CONTENT_TYPE))
         left = self.seconds_left()
         if left <= 0:
             raise GatewayError(f"not answered within {SECONDS:g} s", passing=False)
         try:
-            return self._pool.request(
+            self._connections = self._connections or KeptConnections(_tls_context(self._settings))
+            return self._connections.request(
                 method,
                 self._settings.url + path,
-                body=body,
-                headers=headers,
-                timeout=urllib3.Timeout(connect=min(CONNECT_SECONDS, left), read=min(READ_SECONDS, left)),
-                preload_content=False,
-                # What is small on the way may be huge when unpacked.
-                decode_content=False,
-                redirect=False,
+                headers,
+                body,
+                connect=min(CONNECT_SECONDS, left),
+                read=min(READ_SECONDS, left),
             )
-        except (urllib3.exceptions.HTTPError, OSError) as error:
+        except HttpError as error:
             raise _lost(error) from error
+        except OSError as error:
+            raise GatewayError(clean(f"PUSHGATEWAY_CA_FILE: {error}"), passing=False) from error
 
 
 def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
@@ -286,9 +286,9 @@ def _path(group: Group) -> str:
     return "/metrics" + "".join(f"/{name}/{quote(value, safe='')}" for name, value in pairs)
 
 
-def refusal(response: BaseHTTPResponse) -> GatewayError:
+def refusal(response: Answer) -> GatewayError:
     """Why a gateway refused a request, with a hint at what to do."""
-    text = clean(response.read1(2000, decode_content=False).decode(errors="replace"), 200)
+    text = clean(response.read(2000).decode(errors="replace"), 200)
     hints = {
         401: "set PUSHGATEWAY_USERNAME and PUSHGATEWAY_PASSWORD, or PUSHGATEWAY_TOKEN",
         403: "the login may not push",
@@ -306,13 +306,14 @@ def refusal(response: BaseHTTPResponse) -> GatewayError:
     )
 
 
-def _lost(error: Exception) -> GatewayError:
-    before_sending = isinstance(
-        error,
-        urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError | urllib3.exceptions.SSLError,
-    )
-    text = str(error).rpartition("] ")[2] if isinstance(error, urllib3.exceptions.NewConnectionError) else str(error)
-    return GatewayError(clean(text or type(error).__name__), passing=True, taken=False if before_sending else None)
+def _lost(error: HttpError) -> GatewayError:
+    return GatewayError(clean(str(error)), passing=True, taken=False if error.problem.before_sending else None)
+
+
+def _tls_context(settings: GatewaySettings) -> ssl.SSLContext | None:
+    if not settings.url.startswith("https://"):
+        return None
+    return ssl.create_default_context(cafile=settings.ca_file)
 
 
 def _complete_alone(

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import urllib3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -221,7 +220,7 @@ class Response:
 
     def __init__(self, status: int, headers: dict[str, str]) -> None:
         self.status = status
-        self.headers = urllib3.HTTPHeaderDict(headers)
+        self.headers = headers
 
 
 @fuzzed
@@ -273,7 +272,7 @@ class Body:
         self._file = io.BytesIO(data)
         self._size = size
 
-    def read1(self, amount: int, decode_content: bool | None = None) -> bytes:
+    def read(self, amount: int) -> bytes:
         return self._file.read(min(amount, self._size))
 
 

@@ -247,18 +247,17 @@ def _hurry(seconds: float) -> None:
 
 
 def _interpose(trace: str, strike: Strike | None, gate: Connection | None) -> None:
-    """Let every request pass through here: those of the kubernetes package and those to a Pushgateway are urllib3's."""
+    """Let every request pass through here, those to the API and those to a Pushgateway."""
     import threading
 
-    from urllib3 import HTTPConnectionPool
-    from urllib3.exceptions import ProtocolError
+    from job.runtime.http import HttpError, KeptConnections, Problem
 
-    usual = HTTPConnectionPool.urlopen
+    usual = KeptConnections.request
     lock = threading.Lock()
     seen = 0
     log = Path(trace).open("a", buffering=1)  # noqa: SIM115 - as long as the process
 
-    def urlopen(pool: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+    def request(connections: Any, method: str, url: str, *args: Any, **kwargs: Any) -> Any:
         nonlocal seen
         path = urlsplit(url).path
         with lock:
@@ -277,12 +276,12 @@ def _interpose(trace: str, strike: Strike | None, gate: Connection | None) -> No
         if how is How.KILL_BEFORE:
             os.kill(os.getpid(), signal.SIGKILL)
         if how is How.LOSE_BEFORE:
-            raise ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer"))
-        answer = usual(pool, method, url, *args, **kwargs)
+            raise HttpError(Problem.LOST, "Connection reset by peer")
+        answer = usual(connections, method, url, *args, **kwargs)
         if how is How.KILL_AFTER:
             os.kill(os.getpid(), signal.SIGKILL)
         if how is How.LOSE_AFTER:
-            raise ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer"))
+            raise HttpError(Problem.LOST, "Connection reset by peer")
         return answer
 
-    HTTPConnectionPool.urlopen = urlopen  # type: ignore[assignment]
+    KeptConnections.request = request  # type: ignore[assignment, method-assign]
