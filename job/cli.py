@@ -134,7 +134,7 @@ def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     for word in options.patterns:
         if word in COMMANDS:
             _refuse(f"the command comes first: {PROGRAM} {word} [OPTIONS] [STREAM[:TAG]...]")
-        _refuse(f"{word!r} stands without a command before the options; to import it: {PROGRAM} run {word} ...")
+        _refuse(f"no command before {word!r}; to import it: {PROGRAM} run {word} ...")
     return command, options
 
 

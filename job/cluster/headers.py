@@ -6,7 +6,7 @@ import re
 from email.utils import parsedate_to_datetime
 
 _SECONDS = r"[0-9]{1,9}(?:\.[0-9]{1,9})?"
-# Of an HTTP date at most; anything longer is not one.
+# The longest HTTP date; anything longer is not one.
 _LONGEST_DATE = 64
 
 

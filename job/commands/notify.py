@@ -1,4 +1,4 @@
-"""`notify`: whether the services of NOTIFY can be reached, before the night on which that matters."""
+"""`notify`: check that the services of NOTIFY accept messages."""
 
 from __future__ import annotations
 

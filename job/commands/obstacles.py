@@ -75,7 +75,7 @@ def with_rules(plan: Undoing, rules: Mapping[str, Rules]) -> Undoing:
 
 
 def obstacle_of(where: Place, found: Found, rules: Mapping[str, Rules], *, yes: bool) -> Obstacle | None:
-    """What speaks against the release of a held tag: the registry still has a bad image.
+    """Why releasing a held tag is risky: the registry still has a bad image.
 
     Args:
         where: what the command works with.

@@ -1,4 +1,4 @@
-"""What a rollback is about to do: found out before anything is done, for the person who has to agree."""
+"""What a rollback is about to do, found out before anything is done, for the confirmation."""
 
 from __future__ import annotations
 

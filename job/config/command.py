@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from job.runtime.shutdown import Stop
 
 PROGRAM = "import-images"
-# Of help texts, in columns.
+# The width of help texts, in columns.
 WIDTH = 80
 
 

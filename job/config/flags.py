@@ -281,7 +281,7 @@ FREEZE = Setting(
 )
 TIME_ZONE = Setting(
     "TIME_ZONE",
-    "of FREEZE and the schedule; the CronJob's, else UTC",
+    "time zone of FREEZE and the schedule; the CronJob's, else UTC",
     optional(parsers.time_zone),
     flag="--time-zone",
     metavar="ZONE",
@@ -292,7 +292,7 @@ IGNORE_FREEZE = Setting(
 SHARDS = Setting("SHARDS", "how many pods of an Indexed Job share the streams", optional(parsers.integer(1, 1000)))
 JOB_COMPLETION_INDEX = Setting(
     "JOB_COMPLETION_INDEX",
-    "which of them this one is, from 0; set by Kubernetes",
+    "the index of this pod, from 0; set by Kubernetes",
     optional(parsers.integer(0, 999)),
 )
 

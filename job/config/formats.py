@@ -20,5 +20,5 @@ class Format(StrEnum):
         return self in (Format.TABLE, Format.WIDE)
 
 
-# Of what has no tags to name.
+# The formats of documents without tags to name.
 DOCUMENTS = (Format.TABLE, Format.WIDE, Format.JSON, Format.YAML)

@@ -18,7 +18,7 @@ from job.run.session import place
 from job.runtime.shutdown import Stop
 from job.views.output import document, write
 
-# 2: `fix` instead of `mend`; `inspect` is new.
+# The version of the document: 2 has `fix` and `inspect`.
 VERSION = 2
 
 

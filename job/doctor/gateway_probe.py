@@ -21,7 +21,7 @@ from job.runtime.http import HttpError
 # Answers to a method that a server does not support.
 _NO_SUCH_METHOD = (404, 405, 501)
 _MOST_BYTES = 64 << 20
-# Of a line of the text format with a probe's sample; a longer line is another's.
+# The longest line with a probe's sample; longer lines belong to other jobs.
 _LONGEST_LINE = 4096
 
 

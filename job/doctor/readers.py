@@ -232,8 +232,8 @@ def _looked(answer: Answer) -> Looked:
 def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[TagName]) -> dict[TagName, str]:
     """The tags that take one architecture although something says that they should take all, and what says so.
 
-    A multi-architecture image in the registry does not: most tags are meant to take one. The tag's own history does
-    where it has a whole one, and so do its manifest and other tags of the same repository.
+    A multi-architecture image in the registry is no evidence, since most tags take one platform of it on purpose. One
+    in the history of the tag is, and so are its manifest and other tags of the same repository.
     """
     found: dict[TagName, str] = {}
     digests: defaultdict[TagName, list[str]] = defaultdict(list)

@@ -59,7 +59,7 @@ class OnBadRollout(StrEnum):
 
 
 class NotifyOn(StrEnum):
-    """Which runs are worth a message: those that changed something, every one, or those with a new problem."""
+    """When to send a message: after runs that changed something, every one, or those with a new problem."""
 
     CHANGE = "change"
     ALWAYS = "always"
@@ -263,4 +263,4 @@ class Blame(Explained):
     CONFIGURATION = "configuration", "A Secret, ConfigMap, pull secret or quota that the pods need."
     CONTAINER = "container", "Another container of the pods, whose image the run did not move."
     NODE = "node", "The node or its way to the registry: no room, no connection."
-    UNKNOWN = "unknown", "Nothing that was seen so far."
+    UNKNOWN = "unknown", "No cause has been found yet."

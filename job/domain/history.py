@@ -20,14 +20,14 @@ _NUMBER = r"[1-9][0-9]{0,2}"
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """An image while the tag had it.
+    """A period in which the tag had an image.
 
     Attributes:
         item: the history's entry.
         until: when the tag got the next image; None for the current one.
         is_current: whether the tag has it now.
         restored: whether it followed an image that the tag first had later, as after a rollback.
-        left: whether such an older image followed it.
+        left: whether the tag was rolled back from it to such an older image.
     """
 
     item: Item

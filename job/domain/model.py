@@ -40,7 +40,7 @@ __all__ = (
 
 # The ConfigMap that keeps what runs leave for later ones.
 JOURNAL = "import-images-journal"
-# Of every annotation of ours. Only annotations with it are read from streams and tags.
+# The prefix of this program's annotations. Only annotations with it are read from streams and tags.
 ANNOTATION_PREFIX = "import-images.dev/"
 
 
@@ -289,7 +289,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """All that is said about a run, by whatever means, is said from this."""
+    """The single source of every output about a run."""
 
     id: str
     command: Command

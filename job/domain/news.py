@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from job.domain.model import Command, NotifyOn, Outcome, Report, Result, Rollout, RolloutResult, TagResult
 from job.domain.records import dataclass
 
-# Of one namespace; a journal is small, and more would not be read.
+# For one namespace: a journal is small, and more would not be read.
 MOST_PROBLEMS = 500
 
 
@@ -76,7 +76,7 @@ def _bad(report: Report, namespace: str) -> frozenset[str]:
 
 
 def _well(report: Report, namespace: str) -> frozenset[str]:
-    """What the run found to be well; it says nothing about the rest."""
+    """The tags and rollouts that the run found healthy."""
     tags = {tag_key(tag) for tag in report.tags if tag.namespace == namespace and tag.result is not Result.FAILED}
     rollouts = {
         rollout_key(each)

@@ -13,7 +13,7 @@ LONGEST_WAIT_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Attempts:
-    """What failed so far: how often in all that another try was spent, and how often for lack of an answer in time."""
+    """The retries used so far: in all, and after a timeout."""
 
     retries: int = 0
     timeouts: int = 0
@@ -48,7 +48,7 @@ class RetryPolicy:
     """How often, and how long apart.
 
     Attributes:
-        retries: RETRIES: tries after the first one, at most. Of these a timeout may spend one.
+        retries: RETRIES: retries at most, at most one of them after a timeout.
         longest_wait: seconds; a computed wait is cut to it.
         patience: seconds; where the wait would be longer, since the server asked for it, there is no other try.
     """

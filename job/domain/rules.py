@@ -16,14 +16,14 @@ from job.domain.times import iso
 RULES = "import-images-rules"
 MOST_FREEZES = 50
 MOST_BLOCKED = 300
-# Of a commit id that is not given in full: as many digits as git shows at least.
+# The shortest form of a commit id: as many digits as git shows at least.
 _SHORTEST_REVISION = 7
 REVISION = rf"[0-9a-f]{{{_SHORTEST_REVISION},64}}"
 
 
 @dataclass(frozen=True, slots=True)
 class FreezeRule:
-    """While it is in force no run imports anything. It is from when it is written, whatever `at` says."""
+    """While it is in force no run imports anything. It applies once it is written; `at` is informational."""
 
     reason: str | None = None
     by: str | None = None
@@ -60,7 +60,7 @@ class BlockRule:
         return self.until is not None and self.until <= now
 
     def matches(self, digest: str, revision: str | None) -> bool:
-        """Whether an image is meant; of two revisions one may be a shortened form of the other."""
+        """Whether an image is meant; revisions match if one is a prefix of the other."""
         if self.digest is not None:
             return digest == self.digest
         if self.revision is None or not revision:
@@ -96,7 +96,7 @@ class Rules:
 
     @property
     def freeze(self) -> FreezeRule | None:
-        """Of several freezes the one that ends last."""
+        """The freeze in force that ends last."""
         endless = next((each for each in self.freezes if each.until is None), None)
         return endless or max(self.freezes, key=lambda each: each.until or datetime.max, default=None)
 
@@ -126,7 +126,7 @@ def with_freeze(rules: Rules, freeze: FreezeRule) -> Rules:
 
 
 def with_blocked(rules: Rules, blocked: Iterable[BlockRule]) -> Rules:
-    """The rules with more blocked images; what is said of one anew replaces what was said of it before.
+    """The rules with more blocked images; a new rule for an image replaces the old one.
 
     Raises:
         FullError: there are too many.

@@ -23,7 +23,7 @@ from job.domain.durations import duration
 from job.domain.records import dataclass
 
 _MINUTE = timedelta(minutes=1)
-# Kubernetes looks no further ahead, counted in calendar years, and takes what is not found by then never to come.
+# Kubernetes looks no further ahead, counted in calendar years, and treats what is not found by then as never due.
 _YEARS = 5
 _DESCRIPTORS = {
     "@yearly": "0 0 1 1 *",

@@ -6,7 +6,7 @@ import shlex
 
 from job.domain.model import TagName
 
-# Of `oc create`, for `oc apply -f -`: together they may be repeated, unlike `create` alone.
+# Flags of `oc create`, for `oc apply -f -`: together they may be repeated, unlike `create` alone.
 DRY_RUN = ("--dry-run=client", "-o", "yaml")
 
 

@@ -27,8 +27,8 @@ class AliasPath:
     """The tags that an alias leads through.
 
     Attributes:
-        tags: their names in the alias's stream: the alias, what it follows, and so on. Of a circle, the tag that closes
-            it is at the end once more; of a missing tag, its name is the last.
+        tags: their names in the alias's stream: the alias, what it follows, and so on. In a cycle the last
+            name repeats an earlier one; a missing tag is the last name.
         fault: why there is no image at the end; None where the last tag is one that exists and follows no other.
     """
 

@@ -84,7 +84,7 @@ def look_up(
         cluster: the cluster.
         questions: what to ask for.
         concurrency: how many streams at a time.
-        retries: more tries of what may pass.
+        retries: how often to retry temporary failures.
         timeout: seconds of one request.
         deadline: the monotonic time at which no further request is begun.
         retried: called with namespace and reason when something is tried again.

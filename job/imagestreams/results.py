@@ -79,7 +79,7 @@ def _other_architecture(before: ImageFacts, after: ImageFacts) -> str | None:
 
 
 def _older(before: Item, after: Item, known: tuple[ImageFacts, ImageFacts], past: tuple[str, ...]) -> str | None:
-    """That the registry's tag was set back, by the build times of the two images or by the tag's own history."""
+    """Why the new image counts as older, by the build times of both or by the tag's history; None if it does not."""
     reasons = []
     built_before, built_after = known[0].created, known[1].created
     if built_before and built_after and built_after < built_before:

@@ -124,5 +124,5 @@ def _unknown(name: TagName, error: ClusterError) -> UncertainError:
 
 
 def to_the_end(retrier: Retrier) -> Retrier:
-    """The same, whatever signal comes: what was begun is not left half done."""
+    """A Retrier that ignores stop requests: what was begun is not left half done."""
     return replace(retrier, stopping=lambda: False)

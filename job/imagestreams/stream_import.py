@@ -135,7 +135,7 @@ class StreamImport:
             return
         for pending in batch:
             self._try_again_or_fail(pending, error, By.API)
-        # The API is in trouble, so the stream's other images wait along.
+        # The API is failing, so the stream's other images wait too.
         ready = max((pending.ready for pending in batch), default=0.0)
         for pending in self._pending:
             pending.ready = max(pending.ready, ready)
@@ -152,7 +152,7 @@ class StreamImport:
         if reason is Reason.RATE_LIMITED:
             self._context.throttle.slow_down()
         if not imported.reason:
-            # What spoils it may be another image of the same request.
+            # Another image of the same request may be the cause.
             pending.alone = True
         self._try_again_or_fail(pending, ClusterError(reason, clean(imported.message)), by)
 

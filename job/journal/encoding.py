@@ -36,7 +36,7 @@ S = TypeVar("S", bound=Sized)
 NAME = JOURNAL
 VERSION = 1
 PLAIN_KEY, PACKED_KEY = "journal.json", "journal.json.gz"
-# Of `data` and `binaryData` together, when it is written.
+# Upper bound of `data` and `binaryData` together, when the journal is written.
 MOST_BYTES = 256 * 1024
 # Up to this size the journal is plain text, for people to read.
 PLAIN_BYTES = 96 * 1024

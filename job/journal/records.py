@@ -21,7 +21,7 @@ MOST_UPDATED_A_RUN = 200
 MOST_BAD_ROLLOUTS = 100
 # Digests do not compress: 500 moves take 32 KB of the ConfigMap.
 MOST_MOVES_A_RUN = 500
-# Of the newest runs.
+# Only the newest runs keep their moves.
 MOST_RUNS_WITH_MOVES = 10
 RUNNING = "running"
 

@@ -111,7 +111,7 @@ def _entries(text: str, most: int) -> Iterator[_Entry]:
         yield from _Events(text).items(most)
     except yaml.YAMLError as error:
         mark, position = getattr(error, "problem_mark", None), getattr(error, "position", None)
-        # Of a character that YAML does not allow only the position is known.
+        # For a character that YAML forbids only the position is known.
         line = mark.line if mark else text[: position if isinstance(position, int) else 0].count("\n")
         problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "it is not YAML"
         raise ValueError(f"line {line + 1}: {clean(str(problem), 200)}") from error

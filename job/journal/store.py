@@ -70,7 +70,7 @@ class JournalStore:
             journal = decode(found)
         except ValueError as error:
             log.warning(
-                "the journal %s/%s begins anew, since it cannot be read: %s", self.namespace, NAME, clean(str(error))
+                "the journal %s/%s cannot be read and was started afresh: %s", self.namespace, NAME, clean(str(error))
             )
             journal = Journal()
         return journal, str(found["metadata"]["resourceVersion"])

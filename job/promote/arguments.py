@@ -50,7 +50,7 @@ _WAIT = (
     Flag("--timeout", "how long to wait for the images (default 1h)", "DURATION", "1h"),
     Flag("--interval", "how often to check for them (default 30s)", "DURATION", "30s"),
 )
-# Of a command that only reads the cluster. One that can run an import takes every setting.
+# The settings of a command that only reads the cluster; one that can run an import takes all of them.
 _READING = (*PLACE, *CLUSTER, RETRIES, TIME_ZONE)
 
 

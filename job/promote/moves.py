@@ -14,7 +14,7 @@ from job.promote.config import Repository
 from job.promote.references import delivered, shorten
 
 MAX_COMMITS_SHOWN = 50
-# Of the commits that authors and pull requests are read from, and of either in a list.
+# Upper bound of the commits that authors and pull requests are read from, and of either in a list.
 MAX_COMMITS_READ = 10_000
 MAX_NAMES_SHOWN = 30
 _WIDTH = 98

@@ -17,15 +17,15 @@ from job.domain.records import dataclass, field
 from job.publish.metric_families import BY_NAME, PREFIX, Past
 from job.runtime.http import Answer, HttpError
 
-# Of an answer; a gateway may hold the metrics of many other jobs.
+# Upper bound of an answer; a gateway may hold the metrics of many other jobs.
 MOST_BYTES = 256 * 1024 * 1024
-# Of a text, a number or a blank between two quotation marks.
+# Upper bound of a text, a number or a blank between two quotation marks.
 MOST_TOKEN_BYTES = 64 * 1024
 LONGEST_LABEL = 4_000
 MOST_LABELS = 50
 # The samples of a family are at depth 6, their labels at 7.
 MOST_DEPTH = 12
-# Of the samples that are kept, as objects: for a small group, and for each tag of a large one.
+# Upper bounds of the samples that are kept, as objects: for a small group, and for each tag of a large one.
 MOST_KEPT_BYTES = 6 * 1024 * 1024
 MOST_KEPT_BYTES_PER_TAG = 4 * 1024
 # Estimates for CPython: a text beyond its own size, a tuple of texts, and an entry of a dictionary with its number.

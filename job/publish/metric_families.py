@@ -195,7 +195,7 @@ FAMILIES: tuple[Family, ...] = (
     ),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
-# What a run that changed nothing else may still say.
+# The families that are pushed even by a run that ends with 3.
 RUN_FAMILIES = ("last_run_timestamp_seconds", "run_duration_seconds", "run_outcome")
 # What a full run has to know of the past; a narrowed one has to know all of it.
 CARRIED_FAMILIES = frozenset(

@@ -50,7 +50,7 @@ class NotifySink:
 
 
 def _remember(publication: Publication, news: News) -> None:
-    """Write what people know now; a message that no service took is news for the next run."""
+    """Record the reported problems; a message that no service took is news for the next run."""
     for namespace, entry in publication.entries.items():
         problems = tuple(sorted(news.problems.get(namespace, ())))
         if entry.before is not None and set(problems) != set(entry.before.notified):

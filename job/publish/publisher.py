@@ -22,7 +22,7 @@ from job.runtime.logs import log_defect
 
 log = logging.getLogger(__name__)
 
-# In this order: first what nothing else could restore, last what another party can delay. Those that need the lock come
+# In this order: first what nothing else could restore, last what depends on an external server. Those that need the lock come
 # before those that do not.
 SINKS: tuple[Sink, ...] = (
     TerminationSink(),

@@ -38,7 +38,7 @@ class Publication:
 class Sink(Protocol):
     """Where reports go.
 
-    A sink logs the failures that it knows and never changes how the run ends. Whatever it raises all the same is
+    A sink logs the failures that it knows and never changes how the run ends. Any other exception is
     logged, and the next sink has its turn.
     """
 

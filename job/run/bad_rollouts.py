@@ -81,7 +81,7 @@ def _reasons(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:
 
 
 def _other_causes(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:
-    """Of tags whose image is not to blame for a rollout that failed: what is."""
+    """The actual causes of failed rollouts, by tag whose image is not to blame."""
     causes: dict[TagName, list[str]] = {}
     for rollout in rollouts:
         if rollout.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT) and not rollout.is_broken:

@@ -127,7 +127,7 @@ def _what_registry_has(hold: Hold, answer: Answer) -> str:
 
 
 def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
-    """What the registry has for held tags: all of a plan's, of a run's those for which that decides on the release."""
+    """What the registry has for held tags: a plan looks up all, a run those for which it decides on the release."""
     questions: dict[TagName, Question] = {}
     for stream, choices in chosen:
         for choice in choices:

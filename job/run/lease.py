@@ -1,7 +1,7 @@
 """One run at a time: a Lease in each namespace, for what the run imports there.
 
-A run of every deployment overlaps a run of any one, and an unsharded run overlaps every shard; the Lease of each is
-another, so that a run reads all of them before and after it takes its own. Whether a holder is alive is judged by
+A run without DEPLOYMENT overlaps the runs of every deployment, and an unsharded run overlaps every shard. Each of them has
+a Lease of its own, so a run reads all Leases before and after it takes its own. Whether a holder is alive is judged by
 watching on one's own clock whether its `renewTime` changes, never by comparing clocks.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 from job.cluster import LEASES, Cluster
 from job.domain.durations import describe
 from job.domain.errors import ClusterError
-from job.domain.model import Reason, RetryClass
+from job.domain.model import ANNOTATION_PREFIX, Reason, RetryClass
 from job.domain.records import dataclass
 from job.domain.scope import Scope, Shard
 from job.domain.times import iso, parse_time
@@ -35,7 +35,7 @@ RENEW_TIMEOUT_SECONDS = 3.0
 WATCH_SECONDS = 2.0
 ROUNDS = 3
 SELECTOR = "app.kubernetes.io/name=import-images"
-SCOPE_ANNOTATION = "import-images.dev/scope"
+SCOPE_ANNOTATION = f"{ANNOTATION_PREFIX}scope"
 
 
 # Names that are written into that of the Lease as they are.
@@ -67,7 +67,7 @@ class LockedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _LeaseView:
     """A Lease as one read showed it."""
 
     name: str
@@ -79,11 +79,11 @@ class _Seen:
 
     @property
     def mark(self) -> _Mark:
-        """What stays as it is only while the holder is silent."""
+        """Identity and last renewal: unchanged unless the holder renews."""
         return self.name, self.holder, self.renewed
 
     def __str__(self) -> str:
-        """Who holds it, and since when by that one's own clock."""
+        """Who holds it, and since when by the holder's clock."""
         since = parse_time(self.acquired)
         if since is None:
             return self.holder
@@ -270,7 +270,7 @@ class Lock:
         return self._clock.monotonic() - self._renewed >= LOST_SECONDS
 
     def renew(self) -> bool:
-        """Say that the run is alive; False once the lock is lost."""
+        """Renew the Lease; False once the lock is lost."""
         try:
             self._write()
         except ClusterError as error:

@@ -2,7 +2,7 @@
 
 In a pod the downward API names the Job; the Job says whether the CronJob's controller made it
 (`batch.kubernetes.io/cronjob-scheduled-timestamp`) or a person did (`cronjob.kubernetes.io/instantiate: manual`, as
-`oc create job --from` writes), and owns up to its CronJob, which knows schedule and time zone. Pods themselves carry
+`oc create job --from` writes), and its ownerReferences name its CronJob, which knows schedule and time zone. Pods themselves carry
 none of these annotations.
 """
 
@@ -54,13 +54,13 @@ class Trigger:
 
 
 Answer = Mapping[str, Any]
-Patient = Callable[[Callable[[], Answer]], Answer]
+Retrying = Callable[[Callable[[], Answer]], Answer]
 
 
 def find_trigger(
-    cluster: Cluster, environment: Mapping[str, str], patient: Patient, time_zone: str | None = None
+    cluster: Cluster, environment: Mapping[str, str], patient: Retrying, time_zone: str | None = None
 ) -> Trigger:
-    """Ask the cluster what started this run. What cannot be found out is said once, and the run goes on.
+    """Ask the cluster what started this run. What cannot be found out is logged once, and the run goes on.
 
     Args:
         cluster: the cluster.
@@ -105,7 +105,7 @@ def _of_cron_job(
     namespace: str,
     trigger: Trigger,
     owner: Mapping[str, Any],
-    patient: Patient,
+    patient: Retrying,
     time_zone: str | None,
 ) -> Trigger:
     involved = Involved(CRON_JOBS.api_version, CRON_JOBS.kind, namespace, str(owner.get("name")), owner.get("uid"))

@@ -27,7 +27,7 @@ Questions = dict[str, list[Question]]
 
 
 def _questions(run: Run, namespace: str, stream_name: str, tags: Sequence[str]) -> Questions:
-    """By tag of one stream: whether the registry still has each of its earlier images."""
+    """The questions whether the registry still has the earlier images, by tag of one stream."""
     data = run.retrier.call(lambda: run.cluster.get(IMAGE_STREAMS, namespace, stream_name))
     stream = stream_from(data)
     questions: Questions = {}

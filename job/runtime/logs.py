@@ -16,7 +16,7 @@ from job.domain.text import clean
 from job.runtime.progress import above, is_shown
 
 LONGEST = 2000
-# Of a traceback.
+# Upper bound of a traceback.
 MOST_LINES = 60
 
 
@@ -66,7 +66,7 @@ class _Json(logging.Formatter):
 
 
 class _Handler(logging.StreamHandler[TextIO]):
-    """Writes above the progress, if that is shown. Where stderr takes no more, the run goes on without being heard."""
+    """Writes above the progress, if that is shown. Where stderr takes no more, further records are dropped."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record."""

@@ -66,7 +66,7 @@ class Throttle:
 
     @property
     def most(self) -> int:
-        """How many may be under way at best."""
+        """The upper limit of concurrent requests."""
         return self._limit.most
 
     def slow_down(self) -> None:

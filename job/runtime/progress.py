@@ -62,7 +62,7 @@ class Progress(Protocol):
         """Say how many have a result; `what` names them in the plural."""
 
     def detail(self, subject: str, text: str | None) -> None:
-        """What there is to know of one subject; None takes it away."""
+        """Set the detail of one subject; None removes it."""
 
     def pause(self) -> None:
         """Show nothing until something else begins: the terminal is used for a question or a table."""

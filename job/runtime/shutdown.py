@@ -51,14 +51,14 @@ class Stop:
             self.reason = reason
 
     def listen(self) -> None:
-        """Handle SIGTERM, SIGINT and the end of the terminal (unless nohup had that ignored) from now on."""
+        """Handle SIGTERM, SIGINT and SIGHUP (unless that is ignored, as under nohup) from now on."""
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._received)
 
     @contextmanager
     def leaving(self, action: Callable[[], None], what_ends: str) -> Iterator[None]:
-        """Within this, a second signal still does `action` for a few seconds, and a first one says what ends."""
+        """While active, a second signal runs `action` for a few seconds before the exit; the first prints what is pending."""
         before, self.what_ends = self.what_ends, what_ends
         self._before_exit.append(action)
         try:

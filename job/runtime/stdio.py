@@ -10,7 +10,7 @@ import sys
 def set_up() -> None:
     """Let nothing that is written to stdout or stderr end the program.
 
-    A stream that the caller closed leads nowhere, so that no connection gets its number. A character
+    A stream that the caller closed is redirected to nowhere, so that no socket gets its descriptor. A character
     that the terminal's encoding does not have is written as a question mark.
     """
     for number in range(3):

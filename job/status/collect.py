@@ -49,7 +49,7 @@ class _Streams:
 
 
 def collect(run: Run) -> Facts:
-    """WorkloadStatus at everything.
+    """Collect the facts that `status` judges.
 
     Args:
         run: as `job.run.engine.start` makes it for a plan.

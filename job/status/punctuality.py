@@ -1,6 +1,6 @@
 """When a CronJob of this program is due, and whether its runs were on time, by the journal.
 
-A due time counts as missed once its patience is over (`startingDeadlineSeconds`, at least ten minutes) and no run of a
+A due time counts as missed once its starting deadline is over (`startingDeadlineSeconds`, at least ten minutes) and no run of a
 Job has started since. A run from a shell does not count, nor a Job made by hand for some of the tags: what the schedule
 should have imported may still be missing.
 """
@@ -155,7 +155,7 @@ def _was_after(due: datetime, run: RunRecord) -> bool:
 
 
 def two_due_times_ago(timetable: Timetable, now: datetime) -> datetime | None:
-    """The last due time but one whose patience is over; None where the CronJob is younger, or has none."""
+    """The second-to-last due time that can no longer start; None where the CronJob is younger, or has none."""
     if timetable.schedule is None or timetable.suspended:
         return None
     last = timetable.schedule.last_before(now - timetable.patience)

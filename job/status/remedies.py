@@ -91,7 +91,7 @@ def _back(patient: Patient) -> str:
 
 
 def _pod_log(patient: Patient) -> str:
-    """The last words of a container; one that never started has none, so its pod is described."""
+    """The log of the container's last run; one that never started has none, so its pod is described."""
     assert patient.hopeless is not None
     pod, container = patient.hopeless
     if container.restarts:

@@ -90,7 +90,7 @@ def problems_of_runs(
 def _excused(
     namespace: str, facts: Facts, own_tags: Sequence[TagStatus], reported: Sequence[Attention]
 ) -> Mapping[str, bool]:
-    """Whether a run with that outcome needs no report of its own: its cause is reported, or over."""
+    """Whether an outcome is explained by a problem that is reported, or by one that is over."""
     problems = {each.problem for each in reported if each.namespace == namespace}
     is_current = all(tag.state in (State.CURRENT, State.HELD, State.SKIPPED) for tag in own_tags)
     are_workloads_unknown = any(each.part == "workloads" and each.namespace == namespace for each in facts.unknown)

@@ -19,7 +19,7 @@ from job.journal.records import Journal, TagRecord, belongs_to
 from job.status.model import OLD, Attention, Facts, Problem, State, TagFacts, TagStatus, Unknown
 from job.status.punctuality import two_due_times_ago
 
-# For tags without a known schedule: two Tuesdays and a day.
+# For tags without a known schedule: two weekly runs and a day.
 STALE = timedelta(days=15)
 FORGOTTEN = timedelta(days=14)
 _NO_VERDICT_BY_API = frozenset({Reason.FORBIDDEN, Reason.INVALID, Reason.NOT_FOUND})
@@ -154,7 +154,7 @@ def _hold_reason(tag: TagStatus) -> str:
 
 
 def _failure(tag: TagStatus) -> str:
-    # The server's own words for this hide the name in the middle.
+    # The server's own message buries the image's name.
     is_gone = (tag.reason, tag.by) == (Reason.NOT_FOUND, By.REGISTRY) and tag.source
     why = f"the registry does not have {tag.source}" if is_gone else f"{tag.reason}: {tag.message}"
     return f"{why}; {_in_a_row(tag)}" if tag.failed_runs > 1 else why

@@ -1,4 +1,4 @@
-"""A report as JSON and as a line; everything said about a run is said from the one report."""
+"""A report as JSON and as a line; all outputs about a run derive from one Report."""
 
 from __future__ import annotations
 

@@ -101,14 +101,14 @@ def _sections(report: Report, news: News, markup: Markup) -> Iterator[Section]:
         ("Imported", lambda tag: tag.result is Result.UPDATED, _updated),
     )
     if errors := [f"{markup.quote(error.namespace)}: {markup.quote(error.message)}" for error in report.errors]:
-        yield Section("Not done", tuple(errors))
+        yield Section("Errors", tuple(errors))
     if bad := [_rollout(rollout, markup) for rollout in report.rollouts if rollout.is_bad]:
         yield Section("Rollouts that are not healthy", tuple(bad))
     for heading, includes, shown in of_tags:
         if entries := [shown(tag, markup) for tag in report.tags if includes(tag)]:
             yield Section(heading, tuple(entries))
     if ended := [markup.quote(text) for text in _well_again(report, news)]:
-        yield Section("Well again", tuple(ended))
+        yield Section("Resolved", tuple(ended))
     if held := [_held(tag, markup) for tag in report.tags if tag.reason is Skip.HELD]:
         yield Section("Held", tuple(held))
     if report.next_run:

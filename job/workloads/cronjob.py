@@ -50,7 +50,7 @@ class CronJob:
 
     @property
     def namespaces(self) -> tuple[str, ...]:
-        """Where it imports; none are named where labels choose them."""
+        """Where it imports; empty with NAMESPACE_SELECTOR."""
         return self.settings.namespaces or (() if self.settings.namespace_selector else (self.namespace,))
 
     def imports(self, namespace: str, deployment: str | None = None) -> bool:

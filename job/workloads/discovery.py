@@ -48,7 +48,7 @@ class _Listing(Generic[T]):
 
     @property
     def is_refused(self) -> bool:
-        """Whether there may be some that it does not know of. A kind that the cluster does not have has none."""
+        """Whether the list is incomplete. 404 means that the cluster does not serve the kind, so that there is none."""
         return self.error is not None and self.error.code != 404
 
 

@@ -164,7 +164,7 @@ class _View:
             (self.new if pod.runs(self.images) else self.old).append(pod)
 
     def blame_of(self, container: Container, trouble: Trouble) -> Blame:
-        """Who is to blame for a problem: a container whose image the run did not move is another's business."""
+        """Who is to blame for a problem: a container whose image the run did not move is not the run's fault."""
         if trouble.blame is Blame.IMAGE and container.name not in self.images:
             return Blame.CONTAINER
         return trouble.blame

@@ -32,7 +32,7 @@ LOOKS_AT_ONCE = 8
 READS_A_SECOND = 10
 FIRST_PAUSE_SECONDS = 1.0
 PAUSE_SECONDS = 2.0
-# How old what was seen last may be for a verdict on the workload, and not on the way to it.
+# A timeout is `timed_out` if the last successful read is at most this old, else `aborted`.
 FRESH_SECONDS = 30.0
 # A request that hangs does not hold up the verdict for longer.
 OVERTIME_SECONDS = 10.0
@@ -66,7 +66,7 @@ class Memory:
         self._unchanged_since = 0.0
 
     def see(self, pods: Sequence[Pod], now: float) -> list[Pod]:
-        """Take up a read, and return the pods with the causes that an earlier read showed."""
+        """Record a read, and return the pods with the causes that an earlier read showed."""
         self._now = now
         known = [self._with_causes(pod) for pod in pods]
         troubles = {(pod.name, each.name): each.trouble for pod in known for each in pod.containers if each.trouble}

@@ -13,7 +13,7 @@ from job.domain.records import dataclass
 
 
 class Severity(StrEnum):
-    """`error`: it fails, or does nothing. `warning`: it will fail one day. `note`: possibly intended."""
+    """`error`: it fails, or does nothing. `warning`: it works now and will fail later. `note`: possibly intended."""
 
     ERROR = "error"
     WARNING = "warning"

@@ -28,7 +28,7 @@ INSTALL = "https://github.com/packit/import-images/blob/main/docs/install.md"
 
 
 def check(facts: Facts) -> list[Finding]:
-    """Examine each CronJob that imports the requested tags; without any, say so."""
+    """Examine each CronJob that imports the requested tags; report when there is none."""
     if not facts.namespaces:
         return []
     if not facts.cron_jobs:

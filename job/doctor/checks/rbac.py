@@ -195,7 +195,7 @@ def fleet(user: str | None, why: str) -> Finding:
 
 
 def unasked(user: str, namespace: str) -> Finding:
-    """That this login may not ask what the job's account may do."""
+    """Finding: this login may not check what the job's account may do."""
     message = "this login may not ask what the account may do (create localsubjectaccessreviews)"
     inspect = oc(namespace, "auth", "can-i", "--list", f"--as={user}")
     return not_checked(namespace, f"the rights of {_account(user)}", message, inspect)

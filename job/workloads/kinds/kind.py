@@ -121,7 +121,7 @@ class Rolling(Kind):
         return False
 
     def partition(self, data: Json) -> int:
-        """Of how many pods, counted from the first, the rollout leaves the older revision."""
+        """The number of pods, from ordinal 0, that keep the old revision."""
         return 0
 
     def is_kept_back(self, data: Json, pod: Pod) -> bool:
