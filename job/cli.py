@@ -43,7 +43,7 @@ def _promote(call: Invocation) -> int:
 
 PROMOTE = Command(
     "promote",
-    "the step before: move stable branches, wait for their images, write release notes",
+    "before an import: move stable git branches, wait for their images, write release notes",
     "",
     _promote,
     settings=SETTINGS,

@@ -10,11 +10,19 @@ from job.domain.records import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """A kind of object: its API group and version as in `apiVersion`, its kind and its plural."""
+    """A kind of object.
+
+    Attributes:
+        api_version: its API group and version, as in `apiVersion`.
+        kind: its kind.
+        plural: its name in paths.
+        is_large: whether it has a pod template or a pod's status, so that a page holds fewer of them.
+    """
 
     api_version: str
     kind: str
     plural: str
+    is_large: bool = False
 
 
 IMAGE_STREAMS = Resource("image.openshift.io/v1", "ImageStream", "imagestreams")
@@ -26,12 +34,12 @@ CONFIG_MAPS = Resource("v1", "ConfigMap", "configmaps")
 EVENTS = Resource("v1", "Event", "events")
 NAMESPACES = Resource("v1", "Namespace", "namespaces")
 JOBS = Resource("batch/v1", "Job", "jobs")
-CRON_JOBS = Resource("batch/v1", "CronJob", "cronjobs")
-DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments")
-STATEFUL_SETS = Resource("apps/v1", "StatefulSet", "statefulsets")
-DAEMON_SETS = Resource("apps/v1", "DaemonSet", "daemonsets")
-DEPLOYMENT_CONFIGS = Resource("apps.openshift.io/v1", "DeploymentConfig", "deploymentconfigs")
-PODS = Resource("v1", "Pod", "pods")
+CRON_JOBS = Resource("batch/v1", "CronJob", "cronjobs", is_large=True)
+DEPLOYMENTS = Resource("apps/v1", "Deployment", "deployments", is_large=True)
+STATEFUL_SETS = Resource("apps/v1", "StatefulSet", "statefulsets", is_large=True)
+DAEMON_SETS = Resource("apps/v1", "DaemonSet", "daemonsets", is_large=True)
+DEPLOYMENT_CONFIGS = Resource("apps.openshift.io/v1", "DeploymentConfig", "deploymentconfigs", is_large=True)
+PODS = Resource("v1", "Pod", "pods", is_large=True)
 PROJECTS = Resource("project.openshift.io/v1", "Project", "projects")
 SELF_SUBJECT_REVIEWS = Resource("authentication.k8s.io/v1", "SelfSubjectReview", "selfsubjectreviews")
 SELF_SUBJECT_ACCESS_REVIEWS = Resource("authorization.k8s.io/v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews")

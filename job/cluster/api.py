@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from job import VERSION
-from job.cluster import CRON_JOBS, PODS, Resource
+from job.cluster import Resource
 from job.cluster.headers import retry_after, unix_time
 from job.cluster.login import Login, authorization_of, find_login, refused_login
 from job.cluster.paths import path_of
@@ -93,8 +93,7 @@ class ApiCluster:
         Raises:
             ClusterError: also between two pages, with 410 when the list took longer than the server remembers.
         """
-        large = resource.api_version.startswith("apps") or resource in (PODS, CRON_JOBS)
-        query = {"limit": str(PAGE_OF_LARGE if large else PAGE)}
+        query = {"limit": str(PAGE_OF_LARGE if resource.is_large else PAGE)}
         if selector:
             query["labelSelector"] = selector
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import assert_never
 
 from job.cluster import Cluster
 from job.config.settings import Settings
@@ -19,10 +20,14 @@ def connect(settings: Settings, count: Callable[[str, str], None]) -> Cluster:
     Raises:
         UsageError: no cluster is configured, or its configuration cannot be read.
     """
-    if settings.client is Client.OC:
-        from job.cluster.oc import client
+    match settings.client:
+        case Client.API:
+            from job.cluster import api
 
-        return client.connect(settings, count)
-    from job.cluster import api
+            return api.connect(settings, count)
+        case Client.OC:
+            from job.cluster.oc import client
 
-    return api.connect(settings, count)
+            return client.connect(settings, count)
+        case _:
+            assert_never(settings.client)

@@ -14,7 +14,7 @@ from job.commands.history_runs import Moved, PastRun
 from job.domain.history import TagHistory
 from job.domain.text import clean
 from job.views.columns import new_table
-from job.views.tables import age, console_for, short_digest, told_of_hold
+from job.views.tables import age, console_for, describe_hold, short_digest
 
 
 def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:
@@ -26,7 +26,7 @@ def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO
         name = each.name
         console.print(Text(clean(f"{name.namespace}/{name}  {each.source}"), style="bold"))
         if each.hold:
-            console.print(Text(clean(told_of_hold(each.hold, now)), style="yellow"))
+            console.print(Text(clean(describe_hold(each.hold, now)), style="yellow"))
         if each.hold_is_over:
             console.print(Text("a hold was on it and is over: the tag was moved since", style="yellow"))
         if each.problem:

@@ -24,7 +24,7 @@ from job.workloads.followers import Followed, Moved, followed_by
 
 
 @dataclass(frozen=True, slots=True)
-class Undoing:
+class RollbackPlan:
     """A rollback that is about to be done.
 
     Attributes:
@@ -117,7 +117,7 @@ def target_of(found: Found, to: str) -> Item | str:
 
 def plan_of(
     where: Context, found: Found, target: Item | str, request: Request, until: datetime | None, survey: Survey
-) -> Undoing:
+) -> RollbackPlan:
     """Everything there is to know before it is done.
 
     Raises:
@@ -150,7 +150,7 @@ def plan_of(
     if answer is not None and answer.image is None and isinstance(target, Item):
         gone = "the registry no longer has it: new pods can only start where it is cached or pulled through"
         warnings.append(gone if answer.is_gone else f"the registry was asked for it: {answer.message}")
-    return Undoing(
+    return RollbackPlan(
         name=name,
         now=image_of(current, describer.facts(current.digest)),
         to=image,

@@ -7,23 +7,23 @@ from typing import TextIO
 
 from rich.text import Text
 
-from job.commands.rollback_plan import Undoing
+from job.commands.rollback_plan import RollbackPlan
 from job.domain.model import Identity
 from job.domain.shell import resuming
 from job.domain.text import clean
 from job.domain.times import iso
 from job.views.columns import new_table
-from job.views.tables import console_for, image_rows, print_identity, told_of_hold
+from job.views.tables import console_for, describe_hold, image_rows, print_identity
 
 
-def print_undoing(plan: Undoing, identity: Identity | None, now: datetime, file: TextIO) -> None:
+def print_undoing(plan: RollbackPlan, identity: Identity | None, now: datetime, file: TextIO) -> None:
     """Write what a rollback is about to do."""
     console = console_for(file)
     print_identity(identity, file)
     name = plan.name
     console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
     if plan.hold:
-        console.print(Text(clean(told_of_hold(plan.hold, now)), style="yellow"))
+        console.print(Text(clean(describe_hold(plan.hold, now)), style="yellow"))
     rows = [("from", plan.now.digest), *image_rows(plan.now, now), ("to", plan.to.digest), *image_rows(plan.to, now)]
     there = {True: "has it", False: "no longer has it", None: "did not say whether it has it"}
     rows.append(("registry", there[plan.in_registry]))

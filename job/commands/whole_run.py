@@ -20,7 +20,7 @@ from job.commands.rollback import (
     rolled_back_result,
     show_plan,
 )
-from job.commands.rollback_plan import Request, Undoing, end_of_hold, plan_of, target_of, with_aliases
+from job.commands.rollback_plan import Request, RollbackPlan, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of
@@ -53,7 +53,7 @@ class _Planned:
 
     found: Found
     move: Move
-    plan: Undoing
+    plan: RollbackPlan
     target: Item | str | None
 
 

@@ -51,7 +51,7 @@ class ChosenStream:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class RegistryAnswer:
     """A registry's answer for a tag: a digest, or why there is none and who refused."""
 
     digest: str | None
@@ -72,8 +72,8 @@ class Import:
 
     tag: TagName
     source: str
-    policy: Looked
-    whole: Looked | None = None
+    policy: RegistryAnswer
+    whole: RegistryAnswer | None = None
 
     @property
     def is_cut(self) -> bool:
@@ -89,7 +89,7 @@ class Import:
 
 
 @dataclass(frozen=True, slots=True)
-class Horizon:
+class EarlierImages:
     """The earlier images of a tag.
 
     Attributes:
@@ -201,7 +201,7 @@ class Facts:
     shapes: tuple[Shape, ...] = ()
     rights: Mapping[tuple[str, str | None], Mapping[Right, bool | None]] = field(default_factory=dict)
     imports: tuple[Import, ...] = ()
-    horizons: tuple[Horizon, ...] = ()
+    horizons: tuple[EarlierImages, ...] = ()
     restorable: Mapping[TagName, Available] = field(default_factory=dict)
     whole: Mapping[TagName, str] = field(default_factory=dict)
     workloads: tuple[Workload, ...] = ()

@@ -10,7 +10,7 @@ from job.cluster import CRON_JOBS, IMAGE_STREAM_IMAGES, IMAGE_STREAMS, Resource
 from job.cluster.unstructured import object_in
 from job.doctor.checks.image_triggers import built_from
 from job.doctor.checks.tags import meant_whole, takes_one
-from job.doctor.facts import ChosenStream, Horizon, Import, Looked
+from job.doctor.facts import ChosenStream, EarlierImages, Import, RegistryAnswer
 from job.doctor.templates import KnownTags, Shape, shape_of
 from job.domain.errors import ClusterError
 from job.domain.history import earlier_than_current
@@ -158,7 +158,9 @@ def read_builds(where: Context, namespaces: Sequence[str]) -> tuple[set[TagName]
     return found, unseen
 
 
-def ask_registries(where: Context, chosen: Sequence[ChosenStream]) -> tuple[tuple[Import, ...], tuple[Horizon, ...]]:
+def ask_registries(
+    where: Context, chosen: Sequence[ChosenStream]
+) -> tuple[tuple[Import, ...], tuple[EarlierImages, ...]]:
     """Look up, through the server, each image that a run would import, the current images and the earlier ones."""
     as_written: dict[TagName, tuple[str, Question, Question | None]] = {}
     held: dict[TagName, tuple[_Items, bool]] = {}
@@ -196,11 +198,11 @@ class _Items:
     def questions(self, *, with_current: bool) -> tuple[Question | None, ...]:
         return (*([self.current_question] if with_current else []), *self.earlier_questions)
 
-    def horizon(self, tag: TagName, answers: Mapping[Question, Answer], *, is_imported: bool) -> Horizon:
+    def horizon(self, tag: TagName, answers: Mapping[Question, Answer], *, is_imported: bool) -> EarlierImages:
         known = [answers[question].is_there if question else None for question in self.earlier_questions]
         newest = next((item.digest for item, there in zip(self.earlier, known, strict=True) if there), None)
         question = self.current_question if not is_imported else None
-        return Horizon(
+        return EarlierImages(
             tag=tag,
             current=self.current.pull_spec if "@" in self.current.pull_spec else None,
             earlier=len(self.earlier),
@@ -223,10 +225,10 @@ def _items_of(chosen: ChosenStream, tag: Tag) -> _Items | None:
     return _Items(items[0], question(items[0]), earlier, tuple(map(question, earlier)))
 
 
-def _looked(answer: Answer) -> Looked:
+def _looked(answer: Answer) -> RegistryAnswer:
     image = answer.image
     digest, platforms = (image.digest, image.platforms) if image else (None, ())
-    return Looked(digest, answer.reason, answer.message, answer.by, platforms)
+    return RegistryAnswer(digest, answer.reason, answer.message, answer.by, platforms)
 
 
 def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[TagName]) -> dict[TagName, str]:

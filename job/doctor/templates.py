@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, Resource
+from job.cluster import DEPLOYMENT_CONFIGS, Resource
 from job.cluster.unstructured import object_in, objects_in
 from job.domain.model import Source, TagName
 from job.domain.records import dataclass, field
 from job.imagestreams.api_types import items_of, repository_of, stream_from
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION, Workload
-from job.workloads.kinds import pod_spec_of
+from job.workloads.kinds import kind_of, pod_spec_of
 
 RESOLVE_NAMES = "alpha.image.policy.openshift.io/resolve-names"
 
@@ -47,7 +47,7 @@ class Shape:
 
     def field_path(self, container: str) -> str:
         """The fieldPath of a trigger, as `oc set triggers` writes it."""
-        base = "spec.jobTemplate.spec.template.spec" if self.resource == CRON_JOBS else "spec.template.spec"
+        base = ".".join(kind_of(self.resource).pod_spec_path)
         part = "initContainers" if container in self.initial else "containers"
         return f'{base}.{part}[?(@.name=="{container}")].image'
 
@@ -55,9 +55,8 @@ class Shape:
 def shape_of(resource: Resource, data: Mapping[str, Any]) -> Shape:
     """The shape of a workload, from its JSON."""
     metadata, spec = object_in(data, "metadata"), pod_spec_of(resource, data)
-    template = object_in(data, "spec", "jobTemplate") if resource == CRON_JOBS else data
     annotations = object_in(metadata, "annotations")
-    of_template = object_in(template, "spec", "template", "metadata", "annotations")
+    of_template = object_in(data, *kind_of(resource).pod_spec_path[:-1], "metadata", "annotations")
     initial, usual = objects_in(spec, "initContainers"), objects_in(spec, "containers")
     text = annotations.get(TRIGGERS_ANNOTATION)
     return Shape(
@@ -160,7 +159,7 @@ class KnownTags:
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
+class UntriggeredWorkload:
     """A workload with containers that run the image of a tag, without a trigger for it.
 
     Attributes:

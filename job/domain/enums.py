@@ -147,6 +147,11 @@ class Reason(Explained):
         member.retry_class, member.cluster_unusable = retry_class, cluster_unusable
         return member
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the next run will get the same answer unless somebody changes something."""
+        return self.retry_class is RetryClass.NEVER and self is not Reason.ABORTED
+
     NOT_FOUND = (
         "not_found",
         "The registry has no such image or repository, or the API no such object.",

@@ -59,5 +59,5 @@ class ClusterError(ImportImagesError):
 
     @property
     def may_have_taken_effect(self) -> bool:
-        """Whether the request may have been carried out all the same: a proxy may answer 5xx after the API has done the work."""
+        """Whether the request may have been carried out: a proxy may answer 5xx after the API has done the work."""
         return not self.answered or (self.code or 0) >= 500

@@ -19,7 +19,7 @@ _NUMBER = r"[1-9][0-9]{0,2}"
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class Tenure:
     """A period in which the tag had an image.
 
     Attributes:
@@ -37,22 +37,22 @@ class Moment:
     left: bool
 
 
-def moments_of(items: Sequence[Item]) -> tuple[Moment, ...]:
+def moments_of(items: Sequence[Item]) -> tuple[Tenure, ...]:
     """The history of a tag, newest first, each image with how long the tag had it."""
     first = _first(items)
-    found: list[Moment] = []
+    found: list[Tenure] = []
     for index, item in enumerate(items):
         newer = found[-1] if found else None
         older = items[index + 1] if index + 1 < len(items) else None
         restored = older is not None and first[item.digest] > first[older.digest]
         until = newer.item.imported_at if newer else None
-        found.append(Moment(item, until, newer is None, restored, newer is not None and newer.restored))
+        found.append(Tenure(item, until, newer is None, restored, newer is not None and newer.restored))
     return tuple(found)
 
 
 def bad_images(items: Sequence[Item]) -> frozenset[str]:
     """The digests of images that the tag was rolled back from, unless it was moved to them again since."""
-    newest: dict[str, Moment] = {}
+    newest: dict[str, Tenure] = {}
     for moment in moments_of(items):
         newest.setdefault(moment.item.digest, moment)
     return frozenset(digest for digest, moment in newest.items() if moment.left)
@@ -99,7 +99,7 @@ def came_first(items: Sequence[Item], digest: str) -> datetime | None:
 class Entry:
     """An image in the history of a tag; `in_registry` is None where the registry was not asked or did not answer."""
 
-    moment: Moment
+    moment: Tenure
     image: Image
     held: bool
     in_registry: bool | None

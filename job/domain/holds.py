@@ -165,7 +165,7 @@ def source_before(tag: Tag) -> tuple[str, Mapping[str, Any]] | None:
     return original["from"]["name"], original.get("importPolicy") or {}
 
 
-def freed_reference(reference: Reference) -> dict[str, Any] | None:
+def released_reference(reference: Reference) -> dict[str, Any] | None:
     """The spec tag as it was before the hold, except `generation`, which only the server sets."""
     original = original_of(reference)
     return None if original is None else {key: item for key, item in original.items() if key != "generation"}

@@ -16,11 +16,11 @@ from job.domain.history import came_first
 from job.domain.holds import (
     ANNOTATION,
     Terms,
-    freed_reference,
     held_reference,
     hold_of,
     is_over,
     original_of,
+    released_reference,
     without_annotation,
 )
 from job.domain.model import Item, Source, Stream, Tag, TagName
@@ -214,7 +214,7 @@ def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
             over = "; its hold ended when the tag was moved" if is_over(tag) else ""
             raise NoHoldError(f"{name} in {name.namespace} is not held{over}: nothing was done")
         reference = reference_of(data, name.tag)
-        freed = freed_reference(reference) if reference else None
+        freed = released_reference(reference) if reference else None
         if freed is None:
             advice = f"set its source again: oc tag --source=docker REPOSITORY:TAG {name} -n {name.namespace}"
             raise NoHoldError(f"the hold on {name} does not say what the tag was before; {advice}")

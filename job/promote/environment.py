@@ -9,8 +9,8 @@ from job.promote.remote import Remote
 
 Pairs = tuple[tuple[str, str], ...]
 
-# Only these of git's own variables are kept: the login, the identity, and the user's own configuration. The others would point
-# to another repository (git sets them for its hooks and aliases), or write traces with logins.
+# Only these of git's own variables are kept: the login, the identity, and the user's own configuration. The others
+# would point to another repository (git sets them for its hooks and aliases), or write traces with logins.
 _KEPT = frozenset(
     {
         "GIT_ASKPASS",

@@ -29,8 +29,8 @@ from job.runtime.terminal import Line
 log = logging.getLogger(__name__)
 
 LOG_EVERY_SECONDS = 60.0
-# The API's own refusals, which do not pass by waiting.
-_PERMANENT = frozenset({Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.INVALID})
+# The API's own refusals, which do not pass by waiting; a stream that is not found may still be created.
+_PERMANENT = frozenset(reason for reason in Reason if reason.is_lasting) - {Reason.NOT_FOUND}
 
 
 class TimedOutError(ImportImagesError):

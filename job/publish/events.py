@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, EVENTS, Cluster
+from job.cluster import EVENTS, Cluster
 from job.domain.errors import ClusterError
 from job.domain.involved import Involved
 from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Rollout, TagResult
@@ -75,13 +75,14 @@ class EventsSink:
 
 
 def _of_rollout(rollout: Rollout) -> Event:
-    workload = Involved(_API_VERSIONS.get(rollout.kind, "apps/v1"), rollout.kind, rollout.namespace, rollout.name)
+    # Most runs have no Event about a rollout.
+    from job.workloads.kinds import KINDS
+
+    (api_version,) = (resource.api_version for resource in KINDS if resource.kind == rollout.kind)
+    workload = Involved(api_version, rollout.kind, rollout.namespace, rollout.name)
     tags = ", ".join(name.seen_from(rollout.namespace) for name in rollout.tags)
     message = f"{humanize(rollout.result)} after the import of {tags}: {rollout.message or ''}"
     return Event(workload, "RolloutNotHealthy", message, warning=True)
-
-
-_API_VERSIONS = {each.kind: each.api_version for each in (DEPLOYMENT_CONFIGS, CRON_JOBS)}
 
 
 def _of_tag(tag: TagResult) -> Event:

@@ -22,8 +22,8 @@ from job.runtime.logs import log_defect
 
 log = logging.getLogger(__name__)
 
-# In this order: first what nothing else could restore, last what depends on an external server. Those that need the lock come
-# before those that do not.
+# In this order: first what nothing else could restore, last what depends on an external server. Those that need the
+# lock come before those that do not.
 SINKS: tuple[Sink, ...] = (
     TerminationSink(),
     JournalSink(),

@@ -1,8 +1,8 @@
 """One run at a time: a Lease in each namespace, for what the run imports there.
 
-A run without DEPLOYMENT overlaps the runs of every deployment, and an unsharded run overlaps every shard. Each of them has
-a Lease of its own, so a run reads all Leases before and after it takes its own. Whether a holder is alive is judged by
-watching on one's own clock whether its `renewTime` changes, never by comparing clocks.
+A run without DEPLOYMENT overlaps the runs of every deployment, and an unsharded run overlaps every shard. Each of them
+has a Lease of its own, so a run reads all Leases before and after it takes its own. Whether a holder is alive is judged
+by watching on one's own clock whether its `renewTime` changes, never by comparing clocks.
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class _LeaseView:
 _Mark = tuple[str, str, str]
 
 
-def _seen(data: Mapping[str, Any]) -> _Seen:
+def _seen(data: Mapping[str, Any]) -> _LeaseView:
     metadata, spec = data.get("metadata") or {}, data.get("spec") or {}
     try:
         written = json.loads((metadata.get("annotations") or {}).get(SCOPE_ANNOTATION, ""))
@@ -105,7 +105,7 @@ def _seen(data: Mapping[str, Any]) -> _Seen:
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
         # Another client overwrote it: taken to overlap everything.
         scope, job = Scope(), None
-    return _Seen(
+    return _LeaseView(
         name=str(metadata.get("name")),
         holder=spec.get("holderIdentity") or "",
         renewed=spec.get("renewTime") or "",
@@ -147,7 +147,7 @@ class Lock:
             ClusterError: Leases cannot be read or written.
         """
         for number in range(ROUNDS):
-            dead = self._outlive(self._others())
+            dead = self._wait_for_expiry(self._others())
             if not self._take(dead):
                 continue
             # A run that took another Lease between our read and our write may not have seen ours.
@@ -164,19 +164,19 @@ class Lock:
             self._clock.sleep(2 * self._clock.chance())
         raise LockedError("locked: others took the lock first")
 
-    def _others(self) -> list[_Seen]:
-        return [lease for lease in self._leases() if self._in_the_way(lease)]
+    def _others(self) -> list[_LeaseView]:
+        return [lease for lease in self._leases() if self._conflicts_with(lease)]
 
-    def _leases(self) -> list[_Seen]:
+    def _leases(self) -> list[_LeaseView]:
         return [_seen(lease) for lease in self._cluster.list(LEASES, self.namespace, SELECTOR)]
 
-    def _in_the_way(self, lease: _Seen) -> bool:
+    def _conflicts_with(self, lease: _LeaseView) -> bool:
         if lease.holder in ("", self._holder.name) or not lease.scope.overlaps(self._scope):
             return False
         # A pod of the same Job is retried only when the one before it has ended.
         return not (lease.job and lease.job == self._holder.job and lease.scope == self._scope)
 
-    def _outlive(self, others: Sequence[_Seen]) -> frozenset[_Mark]:
+    def _wait_for_expiry(self, others: Sequence[_LeaseView]) -> frozenset[_Mark]:
         """Watch the holders of overlapping locks until each is known to be dead; returns those.
 
         Raises:
@@ -204,7 +204,7 @@ class Lock:
         now = _now()
         try:
             before = self._own()
-            if before and self._in_the_way(seen := _seen(before)) and seen.mark not in dead:
+            if before and self._conflicts_with(seen := _seen(before)) and seen.mark not in dead:
                 return False
             spec = (before or {}).get("spec") or {}
             body = self._body(now, now, int(spec.get("leaseTransitions") or 0) + (1 if before else 0), before)

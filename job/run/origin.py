@@ -2,8 +2,8 @@
 
 In a pod the downward API names the Job; the Job says whether the CronJob's controller made it
 (`batch.kubernetes.io/cronjob-scheduled-timestamp`) or a person did (`cronjob.kubernetes.io/instantiate: manual`, as
-`oc create job --from` writes), and its ownerReferences name its CronJob, which knows schedule and time zone. Pods themselves carry
-none of these annotations.
+`oc create job --from` writes), and its ownerReferences name its CronJob, which knows schedule and time zone. Pods
+themselves carry none of these annotations.
 """
 
 from __future__ import annotations

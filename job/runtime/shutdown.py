@@ -58,7 +58,7 @@ class Stop:
 
     @contextmanager
     def leaving(self, action: Callable[[], None], what_ends: str) -> Iterator[None]:
-        """While active, a second signal runs `action` for a few seconds before the exit; the first prints what is pending."""
+        """While active, the first signal prints what is pending, and a second one runs `action` before the exit."""
         before, self.what_ends = self.what_ends, what_ends
         self._before_exit.append(action)
         try:

@@ -1,8 +1,8 @@
 """When a CronJob of this program is due, and whether its runs were on time, by the journal.
 
-A due time counts as missed once its starting deadline is over (`startingDeadlineSeconds`, at least ten minutes) and no run of a
-Job has started since. A run from a shell does not count, nor a Job made by hand for some of the tags: what the schedule
-should have imported may still be missing.
+A due time counts as missed once its starting deadline is over (`startingDeadlineSeconds`, at least ten minutes) and no
+run of a Job has started since. A run from a shell does not count, nor a Job made by hand for some of the tags: what the
+schedule should have imported may still be missing.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from job.cluster import CRON_JOBS, STATEFUL_SETS, Resource, reference
+from job.cluster import STATEFUL_SETS, Resource, reference
 from job.cluster.unstructured import object_in
 from job.domain.model import RolloutResult, TagName
 from job.domain.records import dataclass
 from job.domain.shell import command, ours
+from job.workloads.kinds import kind_of
 from job.workloads.pods import Container, Pod
 
 _ALL_PODS = '{"spec":{"updateStrategy":{"rollingUpdate":{"partition":0}}}}'
@@ -18,7 +19,7 @@ MOST_PODS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Patient:
+class UnhealthyWorkload:
     """A workload whose rollout is not healthy, and what its remedies are chosen by.
 
     Attributes:
@@ -28,7 +29,7 @@ class Patient:
         tag: a tag that it follows.
         back: the tag that a rollback would move; None where there is nothing to roll back.
         old: its pods that do not run the image of the tag.
-        hopeless: a pod and container that run the new image and cannot become ready by themselves.
+        failing_container: a pod and container that run the new image and cannot become ready by themselves.
     """
 
     resource: Resource
@@ -37,7 +38,7 @@ class Patient:
     tag: TagName
     back: TagName | None
     old: tuple[Pod, ...]
-    hopeless: tuple[Pod, Container] | None
+    failing_container: tuple[Pod, Container] | None
 
     @property
     def where(self) -> tuple[str, str]:
@@ -67,7 +68,7 @@ class Patient:
     @property
     def has_failed_pod(self) -> bool:
         """Whether its rollout failed because of a pod."""
-        return self.result is RolloutResult.FAILED and self.hopeless is not None
+        return self.result is RolloutResult.FAILED and self.failing_container is not None
 
     def oc(self, *words: str) -> str:
         """A command of `oc` in its namespace."""
@@ -78,22 +79,22 @@ class Patient:
 class Remedy:
     """A command, and the workloads that it is for."""
 
-    applies: Callable[[Patient], bool]
-    command: Callable[[Patient], str]
+    applies: Callable[[UnhealthyWorkload], bool]
+    command: Callable[[UnhealthyWorkload], str]
 
 
-def _waits(patient: Patient) -> bool:
+def _waits(patient: UnhealthyWorkload) -> bool:
     return patient.result is RolloutResult.WAITING
 
 
-def _back(patient: Patient) -> str:
+def _back(patient: UnhealthyWorkload) -> str:
     return ours("rollback", patient.back or patient.tag)
 
 
-def _pod_log(patient: Patient) -> str:
+def _pod_log(patient: UnhealthyWorkload) -> str:
     """The log of the container's last run; one that never started has none, so its pod is described."""
-    assert patient.hopeless is not None
-    pod, container = patient.hopeless
+    assert patient.failing_container is not None
+    pod, container = patient.failing_container
     if container.restarts:
         return patient.oc("logs", f"pod/{pod.name}", "-c", container.name, "--previous")
     return patient.oc("describe", f"pod/{pod.name}")
@@ -114,7 +115,10 @@ REMEDIES: tuple[Remedy, ...] = (
     ),
     Remedy(lambda it: it.has_failed_pod and it.back is not None, _back),
     Remedy(lambda it: it.has_failed_pod, _pod_log),
-    Remedy(lambda it: it.result is None and it.resource != CRON_JOBS, lambda it: it.oc("rollout", "status", it.target)),
+    Remedy(
+        lambda it: it.result is None and kind_of(it.resource).has_rollout_status,
+        lambda it: it.oc("rollout", "status", it.target),
+    ),
     Remedy(lambda it: True, lambda it: it.oc("describe", it.target)),
 )
 
@@ -145,7 +149,7 @@ def remedy(
     images = {container: frozenset({digest}) for container, digest in wanted.items()}
     own = (pod for pod in pods if pod.active and pod.owner[:2] == (resource.kind, name))
     new = [pod for pod in pods if pod.runs(images)]
-    hopeless = next(((pod, each) for pod in new for each in pod.containers if each.is_hopeless), None)
+    failing_container = next(((pod, each) for pod in new for each in pod.containers if each.is_hopeless), None)
     old = tuple(pod for pod in own if not pod.runs(images))
-    patient = Patient(resource, data, result, tag, back, old, hopeless)
+    patient = UnhealthyWorkload(resource, data, result, tag, back, old, failing_container)
     return next(each.command(patient) for each in REMEDIES if each.applies(patient))

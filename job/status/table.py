@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.text import Text
 
 from job.domain.model import Outcome, RolloutResult, TriggerKind
+from job.domain.natural import natural
 from job.domain.shell import resuming
 from job.domain.times import iso
 from job.journal.records import RUNNING
@@ -28,7 +28,7 @@ from job.status.model import (
 )
 from job.status.punctuality import Punctuality, delay_of
 from job.views.columns import shown, table_of
-from job.views.tables import age, console_for, lines_of, span, told_of_hold
+from job.views.tables import age, console_for, describe_hold, lines_of, span
 
 # One screen; the document has each of ten thousand tags.
 MOST_TAGS = 40
@@ -124,15 +124,9 @@ def _print_tags(console: Console, namespace: str, report: StatusReport, most: in
     for tag in shown_tags:
         if tag.hold:
             more = f"; {tag.message}" if tag.message else ""
-            _print_wrapped(console, f"{tag.name} {told_of_hold(tag.hold, report.now)}{more}", "  ", "yellow")
+            _print_wrapped(console, f"{tag.name} {describe_hold(tag.hold, report.now)}{more}", "  ", "yellow")
             _print_command(console, resuming(tag.name))
     console.print()
-
-
-def natural(text: str) -> tuple[tuple[int, int, str], ...]:
-    """A key by which `web-2` sorts before `web-10`."""
-    parts = re.findall(r"\d{1,18}|\D+|\d+", text)
-    return tuple((0, int(part), "") if part.isdigit() and part.isascii() else (1, 0, part) for part in parts)
 
 
 def _print_runs(console: Console, report: StatusReport, most: int, *, several: bool) -> None:

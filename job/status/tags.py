@@ -22,7 +22,8 @@ from job.status.punctuality import two_due_times_ago
 # For tags without a known schedule: two weekly runs and a day.
 STALE = timedelta(days=15)
 FORGOTTEN = timedelta(days=14)
-_NO_VERDICT_BY_API = frozenset({Reason.FORBIDDEN, Reason.INVALID, Reason.NOT_FOUND})
+# Of the API's own answers these are about the tag; one about the login says nothing of it.
+_ABOUT_THE_TAG = frozenset(reason for reason in Reason if reason.is_lasting) - {Reason.UNAUTHORIZED}
 # Skipped on purpose, unless the look-up explains why nothing moves the tag.
 _MAY_BE_UNMOVED = frozenset({Skip.ALIAS, Skip.COPY, Skip.REMOVED})
 
@@ -71,7 +72,7 @@ def without_right(tags: Iterable[TagFacts]) -> list[Unknown]:
 
 def _state(result: TagResult) -> State:
     if result.result is Result.FAILED:
-        was_asked = result.by is By.REGISTRY or (result.reason in _NO_VERDICT_BY_API and not _lacks_right(result))
+        was_asked = result.by is By.REGISTRY or (result.reason in _ABOUT_THE_TAG and not _lacks_right(result))
         return State.FAILED if was_asked and result.by else State.UNKNOWN
     if result.result is Result.SKIPPED:
         return State.HELD if result.reason is Skip.HELD else State.SKIPPED

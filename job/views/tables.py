@@ -218,7 +218,7 @@ def lines_of(command: str, width: int) -> list[str]:
     return [*lines, line]
 
 
-def told_of_hold(hold: Hold, now: datetime) -> str:
+def describe_hold(hold: Hold, now: datetime) -> str:
     """A hold in words."""
     until = f", until {iso(hold.until)}" if hold.until else ""
     newer = ", until there is something newer" if hold.until_newer else ""

@@ -65,7 +65,7 @@ class Memory:
         self._pods: tuple[tuple[str, int], ...] = ()
         self._unchanged_since = 0.0
 
-    def see(self, pods: Sequence[Pod], now: float) -> list[Pod]:
+    def record(self, pods: Sequence[Pod], now: float) -> list[Pod]:
         """Record a read, and return the pods with the causes that an earlier read showed."""
         self._now = now
         known = [self._with_causes(pod) for pod in pods]
@@ -199,7 +199,7 @@ class _Watched:
             listed = cluster.list(PODS, workload.namespace, kind.selector(data) or None)
             pods = [pod for pod in map(pod_from, listed) if kind.owns(data, pod)]
         self._seen_at = self._shared.clock.monotonic()
-        pods = self._memory.see(pods, self._seen_at)
+        pods = self._memory.record(pods, self._seen_at)
         self._has_pods = bool(pods)
         self._heal(data, pods)
         found = verdict(self._followed, data, pods, self._memory.lasted)

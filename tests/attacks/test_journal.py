@@ -124,7 +124,7 @@ def test_a_run_begins_a_bomb_anew_and_says_so(sandbox: Sandbox) -> None:
     write(place, packed(BOMBS["lists"]))
     done = place.run()
     assert done.status == 0, done.stderr
-    assert "begins anew" in done.stderr
+    assert "was started afresh" in done.stderr
     assert [run.outcome for run in journal(place).runs] == ["success"]
     assert isinstance(journal(place).runs[0], RunRecord)
     assert journal(place) != Journal()

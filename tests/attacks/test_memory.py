@@ -62,7 +62,7 @@ def test_a_hostile_journal(sandbox: Sandbox, group: Group, name: str) -> None:
     write(place, packed(BOMBS[name]))
     done = run_within(group, place)
     assert done.status == 0, done.stderr
-    assert "begins anew" in done.stderr
+    assert "was started afresh" in done.stderr
     assert peak(group) < MEMORY * 3 // 4
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from job.domain.failures import of_http, of_image
-from job.domain.holds import ANNOTATION, Terms, freed_reference, held_reference, hold_of, is_over
+from job.domain.holds import ANNOTATION, Terms, held_reference, hold_of, is_over, released_reference
 from job.domain.model import Image, ImageFacts, Item, Outcome, Reason, Result, RetryClass, Skip, Source, Stream, Tag
 from job.domain.schedule import Schedule, frozen_at, parse_windows
 from job.domain.scope import Scope, Shard
@@ -388,7 +388,7 @@ def test_a_tag_comes_back_from_a_hold_word_for_word_but_for_its_generation(
     held = _through_the_api(_held(reference, source, reason))
     expected = {key: value for key, value in reference.items() if key != "generation"}
     expected.setdefault("annotations", None)
-    assert freed_reference(held) == expected
+    assert released_reference(held) == expected
 
 
 @given(REFERENCES, HELD_BY, HELD_BY, REASONS)
@@ -397,7 +397,7 @@ def test_a_second_rollback_keeps_what_the_first_one_found(
 ) -> None:
     once = _through_the_api(_held(reference, first, reason))
     twice = _through_the_api(_held(once, second, "again", held=True))
-    assert freed_reference(twice) == freed_reference(once)
+    assert released_reference(twice) == released_reference(once)
 
 
 @given(REFERENCES, HELD_BY, REASONS)

@@ -15,7 +15,7 @@ from job.doctor.checks import Finding, Severity, not_checked
 from job.doctor.checks.tags import opt_out
 from job.doctor.checks.trigger_fixes import TriggerFixes, is_annotated, set_triggers
 from job.doctor.facts import Facts
-from job.doctor.templates import Bare, KnownTags, Names, Shape
+from job.doctor.templates import KnownTags, Names, Shape, UntriggeredWorkload
 from job.domain.model import Skip, TagName
 from job.domain.selection import aliases_of
 from job.domain.shell import DRY_RUN, oc, ours, piped
@@ -95,7 +95,7 @@ def _followed(facts: Facts) -> set[TagName]:
 
 
 def of_workload(
-    workload: Workload, shape: Shape | None, known: KnownTags, names: Names, bare: Bare | None = None
+    workload: Workload, shape: Shape | None, known: KnownTags, names: Names, bare: UntriggeredWorkload | None = None
 ) -> list[Finding]:
     """What is wrong with the triggers of one workload.
 
@@ -168,7 +168,9 @@ def of_pull(workload: Workload, tag: TagName, user: str, allowed: bool | None) -
     return Finding(ERROR, "trigger-cannot-pull", workload.namespace, str(workload), message, fix)
 
 
-def without_trigger(shapes: Collection[Shape], workloads: Collection[Workload], names: Names) -> list[Bare]:
+def without_trigger(
+    shapes: Collection[Shape], workloads: Collection[Workload], names: Names
+) -> list[UntriggeredWorkload]:
     """The workloads that run the image of a tag and have no trigger for it."""
     known = {(each.resource.kind, each.namespace, each.name): each for each in workloads}
     found = []
@@ -186,11 +188,11 @@ def without_trigger(shapes: Collection[Shape], workloads: Collection[Workload], 
             if container not in triggered and (use := names.used(shape, image)) and use[0] not in broken
         }
         if uses:
-            found.append(Bare(shape, workload, uses))
+            found.append(UntriggeredWorkload(shape, workload, uses))
     return found
 
 
-def untriggered(found: Iterable[Bare], known: KnownTags, names: Names) -> list[tuple[Finding, TagName]]:
+def untriggered(found: Iterable[UntriggeredWorkload], known: KnownTags, names: Names) -> list[tuple[Finding, TagName]]:
     """Each container without a trigger for the tag whose image it runs, with that tag."""
     pairs = []
     for bare in found:

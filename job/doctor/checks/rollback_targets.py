@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from job.doctor.checks import Finding, Severity, not_checked
-from job.doctor.facts import Facts, Horizon
+from job.doctor.facts import EarlierImages, Facts
 from job.domain.shell import ours
 
 ENOUGH = 2
@@ -15,7 +15,7 @@ def check(facts: Facts) -> list[Finding]:
     return [each for each in found if each]
 
 
-def finding(found: Horizon) -> Finding | None:
+def finding(found: EarlierImages) -> Finding | None:
     """Whether a tag has too few. A history that is only young is a note, as long as there is one earlier image."""
     tag = found.tag
     if found.there is None:
@@ -36,7 +36,7 @@ def finding(found: Horizon) -> Finding | None:
     return Finding(severity, "horizon-short", tag.namespace, str(tag), message)
 
 
-def gone(found: Horizon) -> Finding | None:
+def gone(found: EarlierImages) -> Finding | None:
     """Whether the registry lacks the current image of a tag that no run imports: nodes without it cannot start pods."""
     tag = found.tag
     if found.is_imported or found.is_current_there is not False or found.current is None:

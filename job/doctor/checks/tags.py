@@ -24,8 +24,6 @@ from job.imagestreams.api_types import login_secret, reference_of, repository_of
 
 WHOLE, ONE = "PreserveOriginal", "Legacy"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-# Answers that do not change with the next try.
-_LASTING = (Reason.NOT_FOUND, Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.INVALID)
 
 
 def check(facts: Facts) -> list[Finding]:
@@ -88,7 +86,7 @@ def of_import(found: Import) -> Finding | None:
         message = f"whether {found.source} can be imported is not known: {answer.message}"
         return not_checked(namespace, where, message, ours("plan", tag), severity=Severity.WARNING)
     message = f"{found.source} cannot be imported ({answer.reason}): {answer.message}"
-    severity = Severity.ERROR if answer.reason in _LASTING else Severity.WARNING
+    severity = Severity.ERROR if answer.reason and answer.reason.is_lasting else Severity.WARNING
     fix, inspect = _import_fix(found)
     cause = f"{answer.reason} by {answer.by}, registry {_registry(found.source)}"
     return Finding(severity, "tag-cannot-be-imported", namespace, where, message, fix, inspect, cause)

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from job.cluster import DEPLOYMENT_CONFIGS, reference
-from job.doctor.templates import Bare, KnownTags, Names, Shape
+from job.doctor.templates import KnownTags, Names, Shape, UntriggeredWorkload
 from job.domain.model import TagName
 from job.domain.records import dataclass
 from job.domain.shell import oc
@@ -50,7 +50,7 @@ class TriggerFixes:
     shape: Shape
     known: KnownTags
     names: Names
-    bare: Bare | None = None
+    bare: UntriggeredWorkload | None = None
 
     def everything(self) -> tuple[str, ...]:
         """The commands that fix all the triggers; none where their intent cannot be recognized."""

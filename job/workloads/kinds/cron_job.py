@@ -12,6 +12,7 @@ class CronJob(Jobs):
 
     resource = CRON_JOBS
     pod_spec_path = ("spec", "jobTemplate", "spec", "template", "spec")
+    has_rollout_status = False
 
     def suspension(self, data: Json) -> str | None:
         """`spec.suspend` in words."""

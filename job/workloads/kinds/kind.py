@@ -31,10 +31,12 @@ class Kind(ABC):
     Attributes:
         resource: its API resource.
         pod_spec_path: the keys that lead to the spec of its pod template.
+        has_rollout_status: whether `oc rollout status` knows it.
     """
 
     resource: ClassVar[Resource]
     pod_spec_path: ClassVar[tuple[str, ...]] = ("spec", "template", "spec")
+    has_rollout_status: ClassVar[bool] = True
 
     def pod_spec(self, data: Json) -> Json:
         """The spec of the workload's pod template."""

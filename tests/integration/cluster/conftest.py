@@ -43,7 +43,7 @@ def only_kubectl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.fixture(params=["api", "oc"])
+@pytest.fixture(params=[client.value for client in Client])
 def client(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

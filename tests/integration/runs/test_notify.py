@@ -128,7 +128,7 @@ def test_each_service_gets_each_news_once(place: Place, mailbox: tuple[Mailbox, 
         assert "Imported" in imported and f"{place.namespace}/worker:prod" in imported
         assert "Failed" in failed and "not_found, by the registry" in failed
         assert "import-images plan worker:prod" in failed
-        assert "Well again" in recovered and "Imported" in recovered
+        assert "Resolved" in recovered and "Imported" in recovered
         assert f"{PAGE}/commit/1a2b3c4d" in imported
         assert f"{PAGE}/compare/1a2b3c4d...5e6f7a8b" in recovered
         assert "Rolled back" in rolled_back and "crashes" in rolled_back

@@ -12,7 +12,7 @@ import pytest
 
 from job.config.settings import GatewaySettings, Settings
 from job.doctor.checks import Finding, Severity, clock, cronjob, gateway, in_order, rollback_targets, tags
-from job.doctor.facts import Facts, Horizon, Import, Looked, Probed
+from job.doctor.facts import EarlierImages, Facts, Import, Probed, RegistryAnswer
 from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
 from job.imagestreams.api_types import stream_from
@@ -144,7 +144,7 @@ def test_a_clock_that_is_not_known() -> None:
     [(2, 2, None), (5, 2, None), (5, 1, W), (5, 0, W), (0, 0, W), (1, 1, N), (1, 0, W), (3, None, W)],
 )
 def test_the_horizon(earlier: int, there: int | None, severity: Severity | None) -> None:
-    found = rollback_targets.finding(Horizon(TAG, f"quay.io/packit/worker@{digest('0' * 64)}", earlier, there))
+    found = rollback_targets.finding(EarlierImages(TAG, f"quay.io/packit/worker@{digest('0' * 64)}", earlier, there))
     assert (found.severity if found else None) is severity
     # Nothing brings back an image that a registry has deleted.
     assert found is None or found.fix == ()
@@ -164,7 +164,7 @@ def test_the_horizon(earlier: int, there: int | None, severity: Severity | None)
 def test_a_current_image_that_is_gone(
     imported: bool, there: bool | None, newest: str | None, fix: tuple[str, ...] | None
 ) -> None:
-    horizon = Horizon(TAG, "quay.io/packit/worker@sha256:new", 1, 1, imported, there, newest)
+    horizon = EarlierImages(TAG, "quay.io/packit/worker@sha256:new", 1, 1, imported, there, newest)
     found = rollback_targets.gone(horizon)
     assert (found.fix if found else None) == fix
 
@@ -262,7 +262,7 @@ class TestTags:
         ],
     )
     def test_one_that_cannot_be_imported(self, reason: Reason, severity: Severity, check: str) -> None:
-        found = tags.of_import(Import(TAG, "quay.io/packit/worker:prod", Looked(None, reason, "no")))
+        found = tags.of_import(Import(TAG, "quay.io/packit/worker:prod", RegistryAnswer(None, reason, "no")))
         assert found is not None
         assert (found.severity, found.check) == (severity, check)
         # What only another person or time can change has no fix.
@@ -282,23 +282,23 @@ class TestTags:
         ],
     )
     def test_a_login_is_for_a_registry_that_refuses(self, reason: Reason, by: By, words: str) -> None:
-        found = tags.of_import(Import(TAG, "nginx:1.25", Looked(None, reason, "access denied", by)))
+        found = tags.of_import(Import(TAG, "nginx:1.25", RegistryAnswer(None, reason, "access denied", by)))
         assert found is not None
         assert words in (*found.fix, *found.inspect)[0]
 
     def test_one_that_can(self) -> None:
-        assert tags.of_import(Import(TAG, "quay.io/packit/worker:prod", Looked("sha256:1"))) is None
+        assert tags.of_import(Import(TAG, "quay.io/packit/worker:prod", RegistryAnswer("sha256:1"))) is None
 
     def test_an_index_shows_by_its_two_digests(self) -> None:
-        one, index = Looked("sha256:one"), Looked("sha256:index")
+        one, index = RegistryAnswer("sha256:one"), RegistryAnswer("sha256:index")
         assert Import(TAG, "s", one, index).is_cut
         assert not Import(TAG, "s", one, one).is_cut
         # An index of one architecture, and an attestation that is none.
         assert not Import(TAG, "s", one, replace(index, platforms=("linux/amd64",))).is_cut
         assert Import(TAG, "s", one, replace(index, platforms=("linux/amd64", "linux/arm64"))).is_cut
         assert not Import(TAG, "s", one, None).is_cut
-        assert not Import(TAG, "s", Looked(None, Reason.NOT_FOUND), index).is_cut
-        assert not Import(TAG, "s", one, Looked(None, Reason.TIMEOUT)).is_cut
+        assert not Import(TAG, "s", RegistryAnswer(None, Reason.NOT_FOUND), index).is_cut
+        assert not Import(TAG, "s", one, RegistryAnswer(None, Reason.TIMEOUT)).is_cut
 
     def test_what_tells_that_it_was_meant_whole(self) -> None:
         whole = {"importMode": "PreserveOriginal"}

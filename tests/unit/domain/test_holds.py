@@ -14,10 +14,10 @@ from job.domain.holds import (
     ANNOTATION,
     LONGEST,
     Terms,
-    freed_reference,
     held_reference,
     hold_of,
     is_over,
+    released_reference,
     source_before,
 )
 from job.domain.model import Hold, Item, Source, Tag
@@ -154,7 +154,7 @@ def test_there_and_back_all_is_as_it_was_but_the_generation() -> None:
     assert there["annotations"]["note"] == "ours"
     hold = hold_of(read(there, "sha256:old"))
     assert hold and (hold.at, hold.by, hold.reason, hold.bad) == (NOW, "jane", "crashes", "sha256:bad")
-    assert freed_reference(there) == {key: value for key, value in REFERENCE.items() if key != "generation"}
+    assert released_reference(there) == {key: value for key, value in REFERENCE.items() if key != "generation"}
     assert source_before(read(there, "sha256:old")) == (REFERENCE["from"]["name"], REFERENCE["importPolicy"])
 
 
@@ -162,10 +162,10 @@ def test_a_second_hold_keeps_what_was_there_before_the_first() -> None:
     first = held(REFERENCE, PINNED, "sha256:old")
     older = Source("ImageStreamImage", "worker@sha256:older")
     second = held(first, older, "sha256:older", held=True)
-    assert freed_reference(second) == freed_reference(first)
+    assert released_reference(second) == released_reference(first)
     # Of a hold that was over nothing is kept but the tag as it is.
     anew = held({**first, "from": REFERENCE["from"]}, older, "sha256:older")
-    original = freed_reference(anew)
+    original = released_reference(anew)
     assert original and original["annotations"] == {"note": "ours"}
     assert original["from"] == REFERENCE["from"]
 
@@ -196,10 +196,10 @@ UNFIT: dict[str, list[object]] = {
 )
 def test_a_hold_that_does_not_tell_what_was_there_before_frees_nothing(original: object) -> None:
     annotations = {ANNOTATION: json.dumps({**VALUE, "original": original})}
-    assert freed_reference({"name": "prod", "annotations": annotations}) is None
+    assert released_reference({"name": "prod", "annotations": annotations}) is None
     assert source_before(tag_with({**VALUE, "original": original})) is None
 
 
 def test_a_hold_tells_what_was_there_before() -> None:
     annotations = {ANNOTATION: json.dumps(VALUE)}
-    assert freed_reference({"name": "prod", "annotations": annotations}) == VALUE["original"]
+    assert released_reference({"name": "prod", "annotations": annotations}) == VALUE["original"]

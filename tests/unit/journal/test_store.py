@@ -109,7 +109,7 @@ def test_an_unreadable_journal_is_begun_anew_and_said(text: str, caplog: pytest.
     with caplog.at_level("WARNING", "job.journal.store"):
         memory(objects).update(lambda journal: grouped(journal, "a"))
     assert set(stored(objects).groups) == {"a"}
-    assert "begins anew" in caplog.text
+    assert "was started afresh" in caplog.text
     assert all("\n" not in each.getMessage() for each in caplog.records)
 
 

@@ -306,7 +306,7 @@ def test_a_run_for_another_deployments_tags_overlaps_that_deployment(pattern: st
         assert not admission.refused
         leases = [each for each in objects.all(LEASES) if each["spec"]["holderIdentity"]]
         other = Lock(objects, NAMESPACE, Scope("stg"), Holder("other"), stopping=lambda: False)
-        assert any(other._in_the_way(each) for each in map(_seen, leases))
+        assert any(other._conflicts_with(each) for each in map(_seen, leases))
 
 
 def test_a_lock_is_renewed_while_another_namespaces_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:

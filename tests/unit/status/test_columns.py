@@ -12,10 +12,10 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from job.domain.model import TagName
+from job.domain.natural import natural
 from job.status.assess import assess
 from job.status.columns import tag_columns
 from job.status.model import Facts, TagFacts, TagStatus
-from job.status.table import natural
 from job.views.columns import shorten, table_of
 from tests.unit.reports import NAMESPACE, failed
 from tests.unit.status.test_status import NOW, current

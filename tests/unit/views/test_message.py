@@ -52,7 +52,7 @@ def test_what_is_well_again() -> None:
     failed = report_of(tag_result("a", result=Result.FAILED, reason=Reason.TIMEOUT), outcome=Outcome.FAILURE)
     known = news_of(failed, {}).problems
     well = report_of(tag_result("a", result=Result.UNCHANGED))
-    assert f"**Well again**\n- `{NAMESPACE}/a:prod`" in body_of(well, news_of(well, known), Markup.MARKDOWN)
+    assert f"**Resolved**\n- `{NAMESPACE}/a:prod`" in body_of(well, news_of(well, known), Markup.MARKDOWN)
 
 
 def test_the_title_counts() -> None:
