@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from job.commands.rollback_plan import Undoing
+from job.commands.rollback_plan import RollbackPlan
 from job.domain.errors import ClusterError
 from job.domain.holds import hold_of, source_before
 from job.domain.model import Image, TagName
@@ -68,7 +68,7 @@ def read_beside_freeze(
     return found
 
 
-def with_rules(plan: Undoing, rules: Mapping[str, Rules]) -> Undoing:
+def with_rules(plan: RollbackPlan, rules: Mapping[str, Rules]) -> RollbackPlan:
     """The plan with a warning where the image to go back to is blocked."""
     rule = rules.get(plan.name.namespace, NONE).blocking(plan.to.digest, plan.to.revision)
     return replace(plan, warnings=(*plan.warnings, clean(f"this image is known to be bad: {rule}"))) if rule else plan

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from job.cluster.whoami import current_user
 from job.commands.command_run import CommandRun, begin_for_tag, end
 from job.commands.obstacles import obstacle_of, read_beside_freeze, with_rules, without_obstacles
-from job.commands.rollback_plan import Request, Undoing, end_of_hold, plan_of, target_of, with_aliases
+from job.commands.rollback_plan import Request, RollbackPlan, end_of_hold, plan_of, target_of, with_aliases
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
 from job.domain.holds import Terms, hold_of, is_over
@@ -169,7 +169,7 @@ def _moved_by_server(where: Place, result: TagResult, before: str) -> tuple[TagR
     return replace(result, result=Result.UPDATED, reason=None, after=image), moved
 
 
-def show_plan(plan: Undoing, identity: Identity | None, *, as_table: bool) -> None:
+def show_plan(plan: RollbackPlan, identity: Identity | None, *, as_table: bool) -> None:
     """Show what a rollback will do."""
     from job.commands.rollback_view import print_undoing
 
@@ -181,7 +181,7 @@ def _roll_back(
     where: Place,
     found: Found,
     target: Item | str,
-    plan: Undoing,
+    plan: RollbackPlan,
     survey: Survey,
     rules: Mapping[str, Rules],
     *,
@@ -218,7 +218,7 @@ def _roll_back(
     return end(where, begun, Imported((result,), rollouts), survey.errors, as_table=as_table, more=more)
 
 
-def rolled_back_result(found: Found, plan: Undoing, tag: Tag) -> TagResult:
+def rolled_back_result(found: Found, plan: RollbackPlan, tag: Tag) -> TagResult:
     """The result of a tag that was rolled back; `tag` is the tag as it is then."""
     return TagResult(
         namespace=found.name.namespace,

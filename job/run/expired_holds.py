@@ -1,7 +1,7 @@
 """The holds that a run meets: those that are due are released, and of those that have ended the annotation is removed.
 
-A hold is due once its end has passed or, of one that lasts until there is something newer, once the registry has
-another image than the bad one. Where the right is missing the tag stays held, and the report says so.
+A hold is due once its end has passed or, with `until_newer`, once the registry has another image than the bad one.
+Where the right is missing the tag stays held, and the report says so.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
             ended[stream.namespace, stream.name] = _Ended(stream, choices, due, over)
     calls = {key: functools.partial(_end_holds, run, each) for key, each in ended.items()}
     answers = gather(calls, run.settings.concurrency, run.stopping, GRACE_SECONDS) if calls else {}
-    freed = {key: answer for key, answer in answers.items() if isinstance(answer, _Freed)}
+    freed = {key: answer for key, answer in answers.items() if isinstance(answer, _Released)}
     after = []
     for stream, choices in chosen:
         found = freed.get((stream.namespace, stream.name))
@@ -82,7 +82,7 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
 
 
 def _notes_of(
-    ended: Mapping[tuple[str, str], _Ended], freed: Mapping[tuple[str, str], _Freed]
+    ended: Mapping[tuple[str, str], _Ended], freed: Mapping[tuple[str, str], _Released]
 ) -> Mapping[TagName, str]:
     """Notes on the tags whose holds were to end. Without an answer, the run was stopped while it released them."""
     notes: dict[TagName, str] = {}
@@ -154,7 +154,7 @@ class _Ended:
 
 
 @dataclass(frozen=True, slots=True)
-class _Freed:
+class _Released:
     """The stream after its holds ended, and what there is to report of its tags."""
 
     stream: Stream
@@ -162,7 +162,7 @@ class _Freed:
     notes: Mapping[TagName, str]
 
 
-def _end_holds(run: Run, ended: _Ended) -> _Freed:
+def _end_holds(run: Run, ended: _Ended) -> _Released:
     """Write one tag after the other; the first write that is refused concerns only its tag."""
     stream, choices, notes = ended.stream, ended.choices, {}
     # What the tags had before the first was released: from then on the server imports by itself.
@@ -196,7 +196,7 @@ def _end_holds(run: Run, ended: _Ended) -> _Freed:
         # Tags that appeared since the list are the next run's.
         matched = {choice.tag.name for choice in choices}
         choices = tuple(choice for choice in choose(stream, run.settings.wanted) if choice.tag.name in matched)
-    return _Freed(stream, choices, notes)
+    return _Released(stream, choices, notes)
 
 
 def _without_hold(run: Run, name: TagName) -> Stream | None:
@@ -216,7 +216,7 @@ def _not_released(name: TagName, why: str | None, error: ImportImagesError) -> s
         note = f"{OVER}; its annotation stays: {because}: {error}"
         log.info("%s/%s: %s", name.namespace, name, note)
     else:
-        # Of a write that was not answered, the error itself says that it is in doubt.
+        # An UncertainError says itself that the outcome is unknown.
         note = f"{why}; {error}" if isinstance(error, UncertainError) else f"{why}, not released: {because}: {error}"
         log.warning("%s/%s: %s", name.namespace, name, note)
     return note
