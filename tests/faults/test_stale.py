@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
 
-from tests.faults.scenarios import run_once
+from tests.faults.scenarios import ROLLS_BACK, run_once
 from tests.faults.world import World, check, check_holds, check_settled, currents, report_of, row_of
-from tests.sandbox.client import IMAGE, Sandbox
+from tests.sandbox.client import IMAGE, Json, Sandbox, until
+from tests.support.actors import Actor
 from tests.support.tiers import representatives
 
 TAIL = "more old answers in a row; one gates"
@@ -121,3 +123,50 @@ def test_a_run_that_sees_a_hold_which_was_released(lists: int | None, sandbox: S
     assert world.place.current("a") == world.wanted["a"] and world.hold("a") is None
     run_once(world, "run")
     check_settled(world)
+
+
+# What happens between two looks at a rollout
+
+STABLE_SECONDS = 1.5
+
+
+def _container(world: World) -> Json:
+    """The status of the one container."""
+    (pod,) = world.sandbox.pods(world.place.namespace, "a")
+    (found,) = pod["status"]["containerStatuses"]
+    assert isinstance(found, dict)
+    return found
+
+
+def _next_look(actor: Actor) -> None:
+    """Let the command come to its next read of pods, and stop before it."""
+    while (request := actor.next_request()) is not None and not request.path.endswith("/pods"):
+        actor.go()
+    assert request is not None
+
+
+def test_a_pod_that_crashes_and_recovers_between_two_looks(sandbox: Sandbox) -> None:
+    """Ready at both looks, it is healthy only when it was so for long enough since; one crash condemns no image."""
+    world = World(sandbox)
+    world.stream("a", workload="Deployment")
+    new = world.push("a")
+    with world.running("run", gated=True, environment={**ROLLS_BACK, "ROLLOUT_STABLE": "1500ms"}) as actor:
+        _next_look(actor)
+        until(lambda: world.place.images("a") == {new})
+        actor.go()
+        _next_look(actor)
+        sandbox.image_behaves(new, "crash")
+        until(lambda: "terminated" in _container(world)["state"])
+        sandbox.image_behaves(new, "ready")
+        until(lambda: world.place.images("a") == {new})
+        assert _container(world)["restartCount"] == 1
+        recovered = time.monotonic()
+        actor.go()
+        actor.run_on()
+        ended = actor.ended()
+    assert time.monotonic() - recovered >= STABLE_SECONDS
+    report = report_of(ended)
+    assert ended.status == 0 and report is not None, ended.stderr
+    assert [each["result"] for each in report["rollouts"]] == ["healthy"]
+    assert world.place.current("a") == new and world.hold("a") is None
+    assert set(world.place.metrics()["rollout_healthy"].values()) == {1}

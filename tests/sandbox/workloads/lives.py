@@ -134,7 +134,7 @@ def _container(pod: Json, container: Json, behaviour: str, step: int, now: str, 
     }
     if behaviour == CRASH:
         return _crashing(pod, running, step, now)
-    return {**running, "started": True, "ready": behaviour == READY}
+    return {**running, **_restarted(before, container), "started": True, "ready": behaviour == READY}
 
 
 def _since(before: Json, container: Json, now: str) -> str:
@@ -143,6 +143,16 @@ def _since(before: Json, container: Json, now: str) -> str:
         if each["name"] == container["name"] and "running" in each["state"]:
             return str(each["state"]["running"]["startedAt"])
     return now
+
+
+def _restarted(before: Json, container: Json) -> Json:
+    """What a container that runs again keeps of its crashes."""
+    for each in before.get("containerStatuses") or ():
+        if each["name"] == container["name"]:
+            ended = {"terminated": each["state"]["terminated"]} if "terminated" in each["state"] else each["lastState"]
+            restarts = each["restartCount"] + ("running" not in each["state"] and bool(ended))
+            return {"restartCount": restarts, "lastState": ended}
+    return {}
 
 
 def _crashing(pod: Json, running: Json, step: int, now: str) -> Json:
