@@ -6,12 +6,15 @@ environment variable FUZZ_EXAMPLES asks for more examples of each; the nightly w
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import gzip
 import io
 import json
 import math
 import os
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +28,31 @@ from job.cluster.headers import retry_after, unix_time
 from job.cluster.oc.output import answers, refusal
 from job.domain.errors import ClusterError, ImportImagesError, UsageError
 from job.domain.holds import hold_of, is_over, without_annotation
+from job.domain.model import BadRollout, ImageFacts, TriggerKind
 from job.domain.repositories import revision_commit, web_address
 from job.domain.scope import Scope, Shard
 from job.domain.selection import Wanted, choose
 from job.domain.text import clean
 from job.imagestreams.api_types import applied_by, facts_from, import_problem, items_of, reference_of, stream_from
 from job.imagestreams.import_requests import answer_from, import_of
+from job.journal.encoding import MOST_TAGS, PACKED_KEY, PLAIN_KEY, decode, encode
+from job.journal.records import (
+    MOST_RUNS,
+    Journal,
+    Move,
+    RunRecord,
+    TagRecord,
+    is_superseded,
+    shares_group,
+    start_run,
+)
 from job.promote.commits import parse_log
 from job.promote.config_file import config_from
 from job.promote.forge import github_checks, gitlab_checks, release_note
 from job.promote.git import parse_version, summarize
 from job.publish.gateway_answer import AnswerError, past_from
 from job.publish.metric_families import BY_NAME
+from job.publish.push import past_of
 from job.run.lease import _seen
 from job.workloads.cronjob import cron_job_from
 from job.workloads.health import health
@@ -189,6 +205,66 @@ def test_locks(annotation: str) -> None:
     found.scope.overlaps(Scope("prod", Shard(0, 4)))
     Scope("prod", Shard(0, 4)).overlaps(found.scope)
     assert time.monotonic() - began < 1
+
+
+# The journal
+
+DIGEST = "sha256:" + "a" * 64
+WHEN = datetime(2026, 11, 20, 2, tzinfo=UTC)
+WHOLE = Journal(
+    tags={("app", "prod"): TagRecord(1.7e9, 2)},
+    groups={"prod": 1.7e9},
+    images={DIGEST: ImageFacts(WHEN, "1a2b", "1.0")},
+    runs=(
+        RunRecord(
+            "20261120T020000Z-1a2b",
+            WHEN,
+            "success",
+            WHEN,
+            TriggerKind.SCHEDULED,
+            "prod",
+            Shard(0, 4),
+            "import-images-29000000",
+            exit_status=0,
+            counts={"updated": 1},
+            updated=(("app:prod", "1a2b", "3c4d"),),
+            moves=(Move("app", "prod", None, DIGEST),),
+        ),
+    ),
+    pushed={"import-images": ({"stream_namespace": "n", "deployment": "prod"},)},
+    bad_rollouts=(BadRollout("n", "Deployment", "web", {("app", "prod"): DIGEST}),),
+    notified=("failed n/app:prod",),
+)
+JOURNAL = json.loads(encode(WHOLE)["data"][PLAIN_KEY])
+
+
+@fuzzed
+@given(mutated([JOURNAL]) | ANYTHING, st.booleans())
+def test_journals(value: object, packed: bool) -> None:
+    """What is read is bounded, and every use of it works; all else is refused by ValueError."""
+    text = json.dumps(value).encode()
+    within = {"binaryData": {PACKED_KEY: base64.b64encode(gzip.compress(text)).decode()}}
+    began = time.monotonic()
+    try:
+        journal = decode(within if packed else {"data": {PLAIN_KEY: text.decode()}})
+    except ValueError:
+        return
+    assert len(journal.tags) <= MOST_TAGS and len(journal.runs) <= 2 * MOST_RUNS
+    assert all(math.isfinite(tag.last_success or 0) and tag.failed_runs >= 0 for tag in journal.tags.values())
+    mine = RunRecord("20261129T020000Z-0000", datetime(2026, 11, 29, tzinfo=UTC), deployment="prod")
+    begun, _ = start_run(journal, mine, Scope("prod"))
+    shares_group(begun, mine)
+    past_of(begun, "n", "prod", None)
+    for run in begun.runs:
+        is_superseded(begun, run)
+    again = decode(encode(begun))
+    assert len(again.runs) <= 2 * MOST_RUNS
+    assert time.monotonic() - began < 2
+
+
+def test_the_journal_that_is_changed_is_one_of_ours() -> None:
+    """Else the fuzzer would only see refusals."""
+    assert decode({"data": {PLAIN_KEY: json.dumps(JOURNAL)}}) == WHOLE
 
 
 # HTTP

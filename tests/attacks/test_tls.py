@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +18,10 @@ from job.cluster import CONFIG_MAPS
 from job.cluster.connect import connect
 from job.config.settings import GatewaySettings, Settings
 from job.domain.errors import ClusterError
-from job.domain.model import Reason
+from job.domain.model import Client, Reason
 from job.publish.pushgateway import Gateway, GatewayError
 from tests.support.servers import Answered, Asked, Server, serving
+from tests.support.tiers import slow
 
 TOKEN = "planted-token-of-tls"
 
@@ -71,6 +74,80 @@ def refused_by_both(server: Server, trusted: Path, patch: pytest.MonkeyPatch) ->
         gateway.request("POST", "/metrics", b"")
     gateway.close()
     assert server.asked == []
+
+
+# With oc, which is kubectl here
+
+ONE_GATES = "the checks are client-go's own; that of one certificate gates"
+
+
+@pytest.fixture
+def oc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "path"
+    folder.mkdir()
+    (folder / "oc").symlink_to(Path(sys.executable).with_name("kubectl"))
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+
+
+def asked_by_oc(server: Server, trusted: Path) -> str:
+    """Ask by oc for an object; gives why that failed, empty where it did not."""
+    settings = Settings(host=f"https://{server.address}", token=TOKEN, client=Client.OC, ca_file=str(trusted))
+    cluster = connect(settings, lambda *_: None)
+    try:
+        assert cluster.get(CONFIG_MAPS, "here", "there")["kind"] == "ConfigMap"
+    except ClusterError as error:
+        assert error.reason is Reason.UNREACHABLE, error
+        assert TOKEN not in str(error)
+        return str(error)
+    finally:
+        cluster.close()
+    return ""
+
+
+@pytest.mark.usefixtures("oc")
+@slow(ONE_GATES)
+def test_oc_uses_a_good_one(tmp_path: Path) -> None:
+    pair = certificate(tmp_path, "good")
+    with https(pair) as server:
+        assert asked_by_oc(server, pair.file) == ""
+        # client-go sends a token over TLS alone.
+        assert [asked.headers["Authorization"] for asked in server.asked] == [f"Bearer {TOKEN}"]
+
+
+@pytest.mark.usefixtures("oc")
+@pytest.mark.parametrize(
+    ("what", "options", "newest"),
+    [
+        ("expired", {"at": "2020-01-01 00:00:00"}, None),
+        *(
+            pytest.param(*values, marks=slow(ONE_GATES))
+            for values in (
+                ("not yet valid", {"at": "2100-01-01 00:00:00"}, None),
+                ("of another host", {"host": "DNS:other.example"}, None),
+                ("foreign", {}, None),
+                ("TLS 1.0", {}, ssl.TLSVersion.TLSv1),
+                ("TLS 1.1", {}, ssl.TLSVersion.TLSv1_1),
+            )
+        ),
+    ],
+)
+def test_oc_refuses(what: str, options: dict[str, str], newest: ssl.TLSVersion | None, tmp_path: Path) -> None:
+    pair = certificate(tmp_path, "bad", **options)
+    trusted = certificate(tmp_path, "own") if what == "foreign" else pair
+    with https(pair, newest=newest) as server:
+        assert "tls" in asked_by_oc(server, trusted.file).lower()
+        assert server.asked == []
+
+
+@pytest.mark.usefixtures("oc")
+@slow(ONE_GATES)
+def test_oc_refuses_a_server_without_tls(tmp_path: Path) -> None:
+    pair = certificate(tmp_path, "good")
+    with serving(instead=lambda asked: Answered(200)) as server:
+        assert asked_by_oc(server, pair.file)
+        assert server.asked == []
 
 
 def test_a_good_one_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

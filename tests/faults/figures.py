@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import arms, catalogue, test_interleavings, test_sequences
+from tests.faults import arms, catalogue, test_interleavings, test_promote_crashes, test_sequences
 from tests.faults.scenarios import SCENARIOS
 from tests.mutants.catalogue import MUTANTS
 
@@ -27,6 +27,11 @@ def figures() -> list[tuple[str, str, str]]:
             f"killed before and after each request of {len(SCENARIOS)} scenarios, and begun again",
             f"at least {2 * requests}",
             "around each write to a stream",
+        ),
+        (
+            "`promote move`, killed before and after each of its git commands, and given again",
+            f"at least {2 * test_promote_crashes.COMMANDS}",
+            str(len(test_promote_crashes.GATING)),
         ),
         (
             f"{len(test_interleavings.DEEDS)} deeds of others, and {len(test_interleavings.PAIRS)} pairs of commands, "
