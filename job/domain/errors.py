@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from job.domain.exit_status import ExitStatus
@@ -56,6 +57,15 @@ class ClusterError(ImportImagesError):
         self.code = code
         self.retry_after = retry_after
         self.answered = answered
+
+    @property
+    def lacks_right(self) -> bool:
+        """Whether a role is missing: admission (a quota, a policy, a namespace that ends) refuses with 403 too.
+
+        The authorizer says who `cannot` do what to which resource (apiserver, responsewriters).
+        """
+        admission = re.search(r"is forbidden: (?!User .* cannot )|denied the request", str(self))
+        return self.reason is Reason.FORBIDDEN and not admission
 
     @property
     def may_have_taken_effect(self) -> bool:

@@ -91,7 +91,8 @@ def rewrite(
         except ClusterError as error:
             lost = error.may_have_taken_effect
             if error.code == 403:
-                raise ClusterError(Reason.FORBIDDEN, f"{error} ({RIGHT})", code=403) from error
+                advice = f" ({RIGHT})" if error.lacks_right else ""
+                raise ClusterError(Reason.FORBIDDEN, f"{error}{advice}", code=403) from error
             try:
                 attempts = retrier.wait(error, attempts)
             except ClusterError:

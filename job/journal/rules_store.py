@@ -129,7 +129,7 @@ class RulesStore:
             raise ClusterError(Reason.CONFLICT, str(error), code=409) from error
 
     def _explained(self, error: ClusterError, verbs: str) -> ClusterError:
-        if error.reason is not Reason.FORBIDDEN or "(grant " in str(error):
+        if not error.lacks_right or "(grant " in str(error):
             return error
         advice = f"grant {verbs} on the ConfigMap {RULES} in {self.namespace}"
         return ClusterError(error.reason, f"{error} ({advice})", code=error.code)

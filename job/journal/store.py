@@ -106,5 +106,5 @@ class JournalStore:
         if self._warned:
             return
         self._warned = True
-        advice = " (grant get, create and update on that ConfigMap)" if error.reason is Reason.FORBIDDEN else ""
+        advice = " (grant get, create and update on that ConfigMap)" if error.lacks_right else ""
         log.warning("the journal %s/%s %s: %s%s", self.namespace, NAME, what, error, advice)

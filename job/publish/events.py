@@ -112,7 +112,7 @@ def post(cluster: Cluster, events: Sequence[Event], now: datetime) -> None:
         try:
             _post(cluster, namespace, event, now)
         except ClusterError as error:
-            advice = " (grant create, get and update on events)" if error.reason is Reason.FORBIDDEN else ""
+            advice = " (grant create, get and update on events)" if error.lacks_right else ""
             log.warning("an Event in %s was not written: %s%s", namespace, error, advice)
             if error.reason in (Reason.FORBIDDEN, Reason.UNAUTHORIZED, Reason.UNREACHABLE, Reason.TIMEOUT):
                 # The next one would fail in the same way.

@@ -221,3 +221,23 @@ def test_the_page_of_doctor_is_bounded(place: Place) -> None:
     done = place.run("doctor", "--output", "table", DEPLOYMENT=None)
     assert "checked 292 tags" in done.stdout
     assert len(done.stdout.splitlines()) < 80
+
+
+# What refuses a write although the right to it is there
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "unable to create new content in namespace {} because it is being terminated",
+        pytest.param("exceeded quota: objects in {}, requested: count/leases=1", marks=slow("one admission gates")),
+    ],
+)
+def test_a_refusal_by_admission_is_no_missing_right(place: Place, message: str) -> None:
+    place.imported("app")
+    said = f'leases "import-images-prod" is forbidden: {message.format(place.namespace)}'
+    place.fault("leases", "POST", status={"code": 403, "reason": "Forbidden", "message": said})
+    done = place.run()
+    assert (done.status, done.report["run"]["outcome"]) == (3, "failure"), done.stderr
+    assert said in done.report["errors"][0]["message"]
+    assert "grant" not in done.stderr
