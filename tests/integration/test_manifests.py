@@ -8,19 +8,25 @@ import functools
 import ipaddress
 import itertools
 import json
+import tomllib
+import urllib.request
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
 from job import VERSION
+from job.cluster import CRON_JOBS
 from job.config.flags import SETTINGS, Setting
 from job.config.settings import Settings, read_settings
 from job.domain.durations import duration
 from job.domain.schedule import Schedule
 from job.domain.secrets import SECRETS
+from job.workloads.kinds import workload_from
+from tests.sandbox.programs import Program, free_port
 from tests.support.kustomize import (
     COMPONENTS,
     OVERLAYS,
@@ -31,8 +37,10 @@ from tests.support.kustomize import (
     cron_jobs,
     recorded_cron_jobs,
 )
+from tests.support.paths import ROOT
 from tests.support.pod_security import violations
 from tests.support.schemas import kubernetes_validate
+from tests.support.tiers import slow
 
 # The oldest Kubernetes that has all that the manifests use (OpenShift 4.16), and the newest with a published schema.
 KUBERNETES = ("1.29", "1.37")
@@ -42,6 +50,9 @@ COMBINATIONS = [
     for count in range(len(COMPONENTS) + 1)
     for components in itertools.combinations(COMPONENTS, count)
 ]
+# Components that do not fit together show in pairs; the overlays differ in two values.
+GATING = [each for each in COMBINATIONS if len(each) - 1 in ((0, 1, 2, len(COMPONENTS)) if each[0] == "prod" else (0,))]
+TAIL = "hundreds of builds; every pair of components gates"
 CLUSTER_WIDE = {"ClusterRole"}
 GIVEN_BY_KUBERNETES = {"POD_NAME", "POD_NAMESPACE", "JOB_NAME"}
 # Keys of the Secret.
@@ -52,6 +63,12 @@ MI = 2**20
 
 # Kinds that are not Kubernetes' own: the documented fields of their definitions, as far as they are used here.
 _STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
+_METADATA = {
+    "type": "object",
+    "required": ["name"],
+    "additionalProperties": False,
+    "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS},
+}
 SCHEMAS: dict[tuple[str, str], Object] = {
     ("monitoring.coreos.com/v1", "ServiceMonitor"): {
         "type": "object",
@@ -92,6 +109,99 @@ SCHEMAS: dict[tuple[str, str], Object] = {
                         "required": ["matchLabels"],
                         "additionalProperties": False,
                         "properties": {"matchLabels": _STRINGS},
+                    },
+                },
+            },
+        },
+    },
+    ("image.openshift.io/v1", "ImageStream"): {
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "properties": {
+            "apiVersion": {},
+            "kind": {},
+            "metadata": _METADATA,
+            "spec": {
+                "type": "object",
+                "additionalProperties": False,
+                "properties": {
+                    "lookupPolicy": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {"local": {"type": "boolean"}},
+                    },
+                },
+            },
+        },
+    },
+    ("build.openshift.io/v1", "BuildConfig"): {
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "properties": {
+            "apiVersion": {},
+            "kind": {},
+            "metadata": _METADATA,
+            "spec": {
+                "type": "object",
+                "required": ["source", "strategy", "output"],
+                "additionalProperties": False,
+                "properties": {
+                    "runPolicy": {"enum": ["Serial", "SerialLatestOnly", "Parallel"]},
+                    "source": {
+                        "type": "object",
+                        "required": ["type", "git"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "type": {"const": "Git"},
+                            "git": {
+                                "type": "object",
+                                "required": ["uri"],
+                                "additionalProperties": False,
+                                "properties": {"uri": {"type": "string"}, "ref": {"type": "string"}},
+                            },
+                        },
+                    },
+                    "strategy": {
+                        "type": "object",
+                        "required": ["type", "dockerStrategy"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "type": {"const": "Docker"},
+                            "dockerStrategy": {
+                                "type": "object",
+                                "additionalProperties": False,
+                                "properties": {"dockerfilePath": {"type": "string"}},
+                            },
+                        },
+                    },
+                    "output": {
+                        "type": "object",
+                        "required": ["to"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "to": {
+                                "type": "object",
+                                "required": ["kind", "name"],
+                                "additionalProperties": False,
+                                "properties": {"kind": {"const": "ImageStreamTag"}, "name": {"type": "string"}},
+                            },
+                        },
+                    },
+                    "triggers": {
+                        "type": "array",
+                        "items": {
+                            "type": "object",
+                            "required": ["type"],
+                            "additionalProperties": False,
+                            "properties": {"type": {"const": "ConfigChange"}},
+                        },
+                    },
+                    "resources": {
+                        "type": "object",
+                        "additionalProperties": False,
+                        "properties": {"limits": _STRINGS, "requests": _STRINGS},
                     },
                 },
             },
@@ -173,18 +283,25 @@ def named(combination: tuple[str, ...]) -> str:
 # Every combination
 
 
-@pytest.mark.parametrize("combination", COMBINATIONS, ids=named)
+@pytest.mark.parametrize(
+    "combination",
+    [pytest.param(each, marks=[] if each in GATING else [slow(TAIL)]) for each in COMBINATIONS],
+    ids=named,
+)
 def test_a_combination_is_valid_and_whole(combination: tuple[str, ...]) -> None:
     built = build(*combination)
     for found in built.objects:
         validate(found)
-        assert found["metadata"]["labels"]["app.kubernetes.io/name"] == "import-images"
+        labels = found["metadata"]["labels"]
+        assert "import-images" in (labels["app.kubernetes.io/name"], labels.get("app.kubernetes.io/part-of"))
     assert violations(built.job["template"]["spec"]) == []
     assert dangling(built) == []
     assert settings_of(built).wanted.deployment == combination[0]
     assert shipped(built, combination) == {"CronJob", "NetworkPolicy", "Role", "RoleBinding", "ServiceAccount"} | (
         {"ConfigMap", "PrometheusRule", "ServiceMonitor"} if "monitoring" in combination else set()
-    ) | ({"ClusterRole"} if "fleet" in combination else set())
+    ) | ({"ClusterRole"} if "fleet" in combination else set()) | (
+        {"Deployment", "Service", "PersistentVolumeClaim"} if "pushgateway" in combination else set()
+    ) | ({"ImageStream", "BuildConfig"} if "build" in combination else set())
 
 
 def shipped(built: Built, combination: tuple[str, ...]) -> set[str]:
@@ -474,6 +591,64 @@ def test_a_fleet_may_do_in_other_namespaces_what_a_run_may_at_home() -> None:
 
 
 # What the components change
+
+
+def test_the_pushgateway_is_the_one_that_the_job_pushes_to_and_prometheus_scrapes() -> None:
+    built = build("prod", "monitoring", "pushgateway")
+    service = built.one("Service", "prometheus-pushgateway")
+    (port,) = service["spec"]["ports"]
+    assert built.environment["PUSHGATEWAY_ADDRESS"] == f"prometheus-pushgateway:{port['port']}"
+    deployment = built.one("Deployment", "prometheus-pushgateway")
+    pod = deployment["spec"]["template"]
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    monitor = built.one("ServiceMonitor")["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    assert [each["port"] for each in monitor["endpoints"]] == [port["name"]]
+    (container,) = pod["spec"]["containers"]
+    assert {each["name"]: each["containerPort"] for each in container["ports"]} == {port["targetPort"]: port["port"]}
+    assert violations(pod["spec"]) == []
+    assert not pod["spec"]["automountServiceAccountToken"]
+    (volume,) = pod["spec"]["volumes"]
+    (claim,) = built.of_kind("PersistentVolumeClaim")
+    assert volume["persistentVolumeClaim"]["claimName"] == claim["metadata"]["name"]
+
+
+def test_the_pushgateway_starts_as_its_deployment_says_and_keeps_what_was_pushed(tmp_path: Path) -> None:
+    deployment = build("prod", "pushgateway").one("Deployment", "prometheus-pushgateway")
+    (container,) = deployment["spec"]["template"]["spec"]["containers"]
+    for expected in ("", "pushed"):
+        port = free_port()
+        arguments = [
+            each.replace(":9091", f"127.0.0.1:{port}").replace("/data", str(tmp_path)) for each in container["args"]
+        ]
+        path = container["readinessProbe"]["httpGet"]["path"]
+        pushgateway = Program(["prometheus-pushgateway", *arguments], port, path, tmp_path / "log")
+        try:
+            pushgateway.wait_until_ready()
+            address = f"http://{pushgateway.address}/metrics"
+            with urllib.request.urlopen(address, timeout=60) as answer:
+                assert expected in answer.read().decode()
+            request = urllib.request.Request(f"{address}/job/a", data=b"pushed 1\n", method="POST")
+            urllib.request.urlopen(request, timeout=60).close()
+        finally:
+            # It writes what it has when it ends.
+            pushgateway.stop()
+
+
+def test_the_job_follows_the_image_that_is_built_from_the_repository() -> None:
+    built = build("prod", "build")
+    spec = built.one("BuildConfig")["spec"]
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        source = tomllib.load(file)["project"]["urls"]["Source"]
+    assert spec["source"]["git"]["uri"] == f"{source}.git"
+    assert (ROOT / spec["strategy"]["dockerStrategy"]["dockerfilePath"]).is_file()
+    tag = spec["output"]["to"]["name"]
+    assert tag.split(":") == [built.one("ImageStream")["metadata"]["name"], "latest"]
+    followed = workload_from(CRON_JOBS, built.one("CronJob"))
+    assert followed is not None
+    (follows,) = followed.follows
+    assert (f"{follows.tag.stream}:{follows.tag.tag}", follows.problem) == (tag, None)
+    assert follows.container == built.container["name"]
 
 
 @pytest.mark.parametrize("component", ["rollouts", "rollback"])

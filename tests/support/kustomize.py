@@ -18,7 +18,7 @@ import yaml
 from tests.support.paths import MANIFESTS, ROOT
 
 OVERLAYS = ("prod", "stg")
-COMPONENTS = ("rollouts", "rollback", "monitoring", "notify", "sharded", "fleet")
+COMPONENTS = ("rollouts", "rollback", "monitoring", "notify", "sharded", "fleet", "pushgateway", "build")
 
 Object = dict[str, Any]
 
