@@ -106,6 +106,31 @@ def _released(world: World) -> None:
     _all_current(world)
 
 
+# A whole run of two waves, of which the second is bad
+
+
+def _bad_run(world: World) -> tuple[str, ...]:
+    for name, wave in (("a", "1"), ("b", "2"), ("c", "2")):
+        world.stream(name, workload="Deployment" if name == "b" else "", wave=wave)
+        world.push(name, "crash" if name == "b" else "")
+    run_once(world, "run", statuses=(5,))
+    return ("rollback", "--run", "last", "--yes", "--block", "--reason", "a bad Tuesday")
+
+
+def _undone(world: World) -> None:
+    first = {name: world.place.history(name)[-1]["image"] for name in world.names}
+    assert currents(world) == first
+    assert all(world.held(name) for name in world.names)
+    until(lambda: world.place.images("b") == {first["b"]})
+    assert world.blocked() == {digest for digest in world.wanted.values() if digest}
+    check_settled(world)
+    # The way back, to what the references were word for word.
+    world.sandbox.image_behaves(str(world.wanted["b"]), "ready")
+    run_once(world, "resume", "--run", "last", "--yes")
+    assert world.blocked() == set()
+    _all_current(world)
+
+
 # A hold whose end has passed
 
 
@@ -146,6 +171,7 @@ def _recovers(world: World) -> None:
 SCENARIOS = (
     Scenario("run", _two_streams, _all_current, requests=16),
     Scenario("rollback", _bad_image, _held_and_releasable, requests=26),
+    Scenario("rollback-run", _bad_run, _undone, requests=30),
     Scenario("resume", _held, _released, requests=24),
     Scenario("release", _hold_that_ends, _all_current, requests=18),
     Scenario("bad-wave", _bad_wave, _recovers, ROLLS_BACK, 5, requests=40),

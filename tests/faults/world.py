@@ -12,6 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import yaml
+
+from job.domain.rules import RULES
 from tests.sandbox.client import IMAGE, MERGE_PATCH, Json, Refused, Sandbox, until
 from tests.sandbox.workload_manifests import path as workload_path
 from tests.support.actors import Actor, Request, act
@@ -150,6 +153,13 @@ class World:
             and hold["from"] == self.place.spec(name)["from"]
             and hold["image"] == self.place.current(name)
         )
+
+    def blocked(self) -> set[str]:
+        """The digests that the rules block."""
+        path = f"/api/v1/namespaces/{self.place.namespace}/configmaps"
+        found = [each for each in self.sandbox.items(path) if each["metadata"]["name"] == RULES]
+        texts = [(each.get("data") or {}).get("blocked") or "" for each in found]
+        return {rule["digest"] for text in texts for rule in yaml.safe_load(text) or ()}
 
     def lease_holders(self) -> dict[str, str]:
         path = f"/apis/coordination.k8s.io/v1/namespaces/{self.place.namespace}/leases"

@@ -10,6 +10,7 @@ from tests.sandbox.client import Json, Sandbox, until
 from tests.support.place import Place
 from tests.support.pods import journal
 from tests.support.rights import ROLL_BACK
+from tests.support.tiers import slow
 
 WAVE = "import-images.dev/wave"
 WAVES = {"api": "1", "db": "1", "web": "1", "worker": "2", "cron": "2", "mail": "2", "docs": "2"}
@@ -123,3 +124,51 @@ def test_a_release_that_is_refused_does_not_hide_the_others(place: Place) -> Non
     again = place.run("resume", "--run", "last", "--yes")
     assert again.results == {"api:prod": "updated"}, again.stderr
     assert place.current("api") == digests["api"][1]
+
+
+@slow("a minute of rollouts; test_a_tuesday_is_undone and the tests of the rules gate")
+def test_a_tuesday_from_the_first_run_to_the_last(place: Place) -> None:
+    digests = {name: stream(place, name, wave) for name, wave in WAVES.items()}
+    for name in BAD:
+        image = f"{place.source(name).rpartition(':')[0]}@{digests[name][0]}"
+        place.sandbox.create_workload(place.namespace, "StatefulSet", name, tag=f"{name}:prod", image=image)
+        place.sandbox.image_behaves(digests[name][1], "crash")
+        # Another deployment follows the same repository.
+        place.stream(f"{name}-stg", {"stg": place.source(name)})
+    place.stream("web-stg", {"stg": place.source("web")})
+    until(lambda: all(place.images(name) == {digests[name][0]} for name in BAD))
+    before = {name: spec(place, name) for name in WAVES}
+    done = place.run(ROLLOUT_TIMEOUT="40s")
+    assert (done.status, set(done.results.values())) == (5, {"updated"}), done.stderr
+    # While pods crash, and one answer is lost.
+    assert all(any(image.endswith("!") for image in place.images(name)) for name in BAD)
+    place.fault("imagestreamtags/", "PUT", reset="after", times=1)
+    back = place.run("rollback", "--run", "last", "--yes", "--reason", "broken", ROLLOUT_TIMEOUT="40s")
+    assert (back.status, set(back.results.values())) == (0, {"rolled_back"}), back.stderr
+    assert {name: place.current(name) for name in WAVES} == {name: old for name, (old, _) in digests.items()}
+    assert {each["name"]: each["result"] for each in back.report["rollouts"]} == dict.fromkeys(BAD, "healthy")
+    # A colleague's run on a laptop, with rights of its own and none of the CronJob's settings.
+    assert place.run("freeze", "--reason", "a bad Tuesday").status == 0
+    colleague = place.sandbox.create_account(place.namespace, "colleague", ROLL_BACK)
+    versions = place.versions()
+    stopped = place.run(TOKEN=colleague)
+    assert (stopped.status, place.versions(), "a bad Tuesday" in stopped.stderr) == (2, versions, True)
+    # Which two were bad is found, and they stay out of the second deployment.
+    bad = [digests[name][1] for name in BAD]
+    assert place.run("block", *bad, "--reason", "found by Ada").status == 0
+    second = place.run(DEPLOYMENT="stg", IGNORE_FREEZE="true", TOKEN=colleague)
+    assert second.results == {
+        "mail-stg:stg": "skipped blocked",
+        "web-stg:stg": "updated",
+        "worker-stg:stg": "skipped blocked",
+    }, second.stderr
+    assert [place.current(f"{name}-stg", "stg") for name in BAD] == [None, None]
+    for name in BAD:
+        place.sandbox.image_behaves(digests[name][1], "ready")
+    assert place.run("unblock", *bad).status == 0
+    assert place.run("thaw").status == 0
+    resumed = place.run("resume", "--run", done.report["run"]["id"], "--yes", ROLLOUT_TIMEOUT="40s")
+    assert (resumed.status, set(resumed.results.values())) == (0, {"updated"}), resumed.stderr
+    assert {name: place.current(name) for name in WAVES} == {name: new for name, (_, new) in digests.items()}
+    assert {name: spec(place, name) for name in WAVES} == before
+    assert set(place.run(DEPLOYMENT="stg").results.values()) == {"updated", "unchanged"}
