@@ -18,7 +18,6 @@ from job.domain.model import Identity
 from job.domain.records import dataclass, replace
 from job.domain.rules import REVISION, BlockRule, FreezeRule, Rules, with_blocked, with_freeze
 from job.domain.text import clean
-from job.domain.times import iso
 from job.journal.rules_store import Changed, RulesError, RulesStore
 from job.run.blocked import Running, running_blocked
 from job.run.context import IDENTITY_SECONDS, namespaces_of
@@ -26,6 +25,7 @@ from job.run.rules import read_rules
 from job.run.session import Place, place
 from job.runtime.shutdown import Stop
 from job.views.output import document, write
+from job.views.rules_document import rules_document
 
 log = logging.getLogger(__name__)
 
@@ -233,21 +233,7 @@ def _show(shown: Sequence[RulesNow], identity: Identity | None, *, as_table: boo
 
 
 def _document(each: RulesNow) -> dict[str, Any]:
-    return {
-        "namespace": each.namespace,
-        "changed": each.changed,
-        "freezes": [_terms(freeze) for freeze in each.rules.freezes],
-        "blocked": [
-            {
-                "digest": rule.digest,
-                "revision": rule.revision,
-                **_terms(rule),
-                "tags": None if each.running is None else [str(r.name) for r in each.running if r.rule == rule],
-            }
-            for rule in each.rules.blocked
-        ],
-    }
+    def tags_with(rule: BlockRule) -> list[str] | None:
+        return None if each.running is None else [str(r.name) for r in each.running if r.rule == rule]
 
-
-def _terms(rule: FreezeRule | BlockRule) -> dict[str, Any]:
-    return {"reason": rule.reason, "by": rule.by, "at": iso(rule.at), "until": iso(rule.until)}
+    return {"changed": each.changed, **rules_document(each.namespace, each.rules, tags_with)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
 
 from job.cluster.whoami import current_user
 from job.doctor.access_reviews import Review, allowed
@@ -28,8 +29,11 @@ from job.domain.model import Command, Reason, Skip, TagName
 from job.domain.records import replace
 from job.imagestreams.api_types import spelt_repository
 from job.imagestreams.lookup import Question
+from job.journal.rules_store import RulesError
+from job.run.blocked import running_blocked
 from job.run.context import Context, nothing_matches
 from job.run.engine import start
+from job.run.rules import read_rules
 from job.runtime.progress import Progress
 
 log = logging.getLogger(__name__)
@@ -167,6 +171,26 @@ def _builds(where: Context, facts: Facts) -> Facts:
     return replace(facts, built=frozenset(built), builds_unseen=unseen)
 
 
+def _rules(where: Context, facts: Facts) -> Facts:
+    """The rules, and the tags that have a blocked image already."""
+    now = datetime.now(UTC)
+    for namespace in facts.namespaces:
+        try:
+            answer = read_rules(where, [namespace])[namespace]
+            if isinstance(answer, ClusterError):
+                raise answer
+            rules = answer.in_force(now)
+            running = tuple((each.name, each.rule) for each in running_blocked(where, namespace, rules))
+        except RulesError as error:
+            found = ((namespace, line) for line in error.errors[:-1])
+            facts = replace(facts, bad_rules=(*facts.bad_rules, *found))
+        except ClusterError as error:
+            facts = replace(facts, unread_rules=(*facts.unread_rules, (namespace, str(error))))
+        else:
+            facts = replace(facts, rules={**facts.rules, namespace: rules}, blocked=(*facts.blocked, *running))
+    return facts
+
+
 def _gateway(where: Context, facts: Facts) -> Facts:
     settings = where.settings.gateway
     if settings is None:
@@ -188,6 +212,7 @@ COLLECTORS: Mapping[Part, Callable[[Context, Facts], Facts]] = {
     Part.REGISTRIES: _registries,
     Part.TRIGGERS: _triggers,
     Part.BUILDS: _builds,
+    Part.RULES: _rules,
     Part.GATEWAY: _gateway,
     Part.CLOCK: _clock,
 }

@@ -13,6 +13,7 @@ from job.doctor.templates import Available, KnownTags, Shape
 from job.domain.errors import ClusterError
 from job.domain.model import By, Reason, RunError, Skip, Stream, Tag, TagName
 from job.domain.records import dataclass, field
+from job.domain.rules import BlockRule, Rules
 from job.domain.selection import Choice
 from job.workloads.cronjob import CronJob
 from job.workloads.image_triggers import Workload
@@ -29,6 +30,7 @@ class Part(StrEnum):
     REGISTRIES = "registries"
     TRIGGERS = "triggers"
     BUILDS = "builds"
+    RULES = "rules"
     GATEWAY = "Pushgateway"
     CLOCK = "clock"
 
@@ -186,6 +188,10 @@ class Facts:
         built: the tags that start builds.
         builds_unseen: whether BuildConfigs could not be listed.
         probed: the result of probing the gateway; None where none is set.
+        rules: those in force, by namespace.
+        bad_rules: namespace and line of rules that cannot be read.
+        unread_rules: namespaces whose rules the API refuses, and why.
+        blocked: tags that have a blocked image, and the rule.
         clock_skew: by how many seconds the server's clock is ahead of this one; None where that is not known.
     """
 
@@ -213,6 +219,10 @@ class Facts:
     built: frozenset[TagName] = frozenset()
     builds_unseen: bool = False
     probed: Probed | None = None
+    rules: Mapping[str, Rules] = field(default_factory=dict)
+    bad_rules: tuple[tuple[str, str], ...] = ()
+    unread_rules: tuple[tuple[str, str], ...] = ()
+    blocked: tuple[tuple[TagName, BlockRule], ...] = ()
     clock_skew: float | None = None
 
     @property

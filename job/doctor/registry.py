@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from job.doctor.checks import Finding, clock, cronjob, gateway, image_triggers, rbac, rollback_targets, tags
+from job.doctor.checks import Finding, clock, cronjob, gateway, image_triggers, rbac, rollback_targets, rules, tags
 from job.doctor.facts import Facts, Part
 from job.domain.records import dataclass
 
@@ -97,6 +97,16 @@ CHECKS: tuple[Check, ...] = (
             "cron-job-starting-deadline": "Runs may be missed, or start late",
             "cron-job-active-deadline": "Runs may be killed before they can report",
             "cron-job-image": "Its image has no tag of its own",
+        },
+    ),
+    Check(
+        "Rules",
+        frozenset({Part.RULES}),
+        rules.check,
+        {
+            "rule-cannot-be-read": "A rule of the namespace cannot be read, and stops every run",
+            "rule-freezes": "A rule freezes the namespace",
+            "blocked-image-runs": "A tag has an image that a rule blocks",
         },
     ),
     Check(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 
-from job.domain.model import Result, TagResult
+from job.domain.model import Result, Skip, TagResult
 from job.domain.records import dataclass, field
 
 PREFIX = "import_images_"
@@ -107,6 +107,10 @@ FAMILIES: tuple[Family, ...] = (
         "start_delay_seconds",
         "How late the last scheduled run started. Absent: the last run was not a scheduled one.",
     ),
+    Family("frozen", "1 while the rules of the namespace freeze it, else 0; import-images thaw ends that."),
+    Family("freeze_start_timestamp_seconds", "Since when the rules freeze the namespace."),
+    Family("freeze_end_timestamp_seconds", "Until when they freeze it. Absent: until import-images thaw."),
+    Family("blocked_images", "How many known-bad images the rules of the namespace keep out."),
     Family(
         "tag_result",
         "1; the result of the tag in the last run that selected it.",
@@ -174,6 +178,12 @@ FAMILIES: tuple[Family, ...] = (
         lambda tag, finished, past: _unix(tag.hold.until if tag.hold else None),
     ),
     Family(
+        "tag_blocked",
+        "1 while the registry has a blocked image for the tag, which keeps the one it has.",
+        TAG,
+        lambda tag, finished, past: _one(1 if tag.reason is Skip.BLOCKED else None),
+    ),
+    Family(
         "tag_rollback_targets",
         "Earlier images of the tag that the registry still has (CHECK_HORIZON). Below 2: soon nothing to roll back to.",
         TAG,
@@ -195,6 +205,8 @@ FAMILIES: tuple[Family, ...] = (
     ),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
+# What the rules of the namespace said when the run began.
+RULE_FAMILIES = ("frozen", "freeze_start_timestamp_seconds", "freeze_end_timestamp_seconds", "blocked_images")
 # The families that are pushed even by a run that ends with 3.
 RUN_FAMILIES = ("last_run_timestamp_seconds", "run_duration_seconds", "run_outcome")
 # What a full run has to know of the past; a narrowed one has to know all of it.

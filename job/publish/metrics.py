@@ -18,6 +18,7 @@ from job.publish.metric_families import (
     FAMILIES,
     NOTIFICATIONS,
     PREFIX,
+    RULE_FAMILIES,
     TAG,
     WORKLOAD,
     Family,
@@ -49,9 +50,22 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
         "start_delay_seconds": {} if report.start_delay is None else {(): report.start_delay},
     }
     values |= _rollout_values(report, namespace, past)
+    values |= _rule_values(report, namespace, past)
     if outcome is Outcome.SUCCESS:
         values["last_success_timestamp_seconds"] = {(): finished}
     return values
+
+
+def _rule_values(report: Report, namespace: str, past: Past) -> dict[str, Values]:
+    """The series of the rules; without the right to read them what an earlier push left stays."""
+    rules = report.rules.get(namespace)
+    if rules is None:
+        return {name: past.of(name) for name in RULE_FAMILIES}
+    freeze = rules.freeze
+    times = (None, None) if freeze is None else (freeze.at or report.finished_at, freeze.until)
+    start, end = (None if time is None else time.timestamp() for time in times)
+    values = (float(freeze is not None), start, end, float(len(rules.blocked)))
+    return {name: {} if value is None else {(): value} for name, value in zip(RULE_FAMILIES, values, strict=True)}
 
 
 def _next_run(report: Report, past: Past) -> Values:
@@ -126,7 +140,7 @@ def _values(
         for name in ("rollout_healthy", "rollout_seconds", BAD_ROLLOUT)
     }
     if narrowed:
-        changed = ("last_run_timestamp_seconds",) if report.command is Command.RUN else ()
+        changed = ("last_run_timestamp_seconds", *RULE_FAMILIES) if report.command is Command.RUN else ()
         of_run = {**past.families, **{name: of_run[name] for name in changed}}
     of_run = {**of_run, **of_workloads}
     for family in FAMILIES:

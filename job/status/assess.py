@@ -5,6 +5,7 @@ from __future__ import annotations
 from job.domain.model import RolloutResult, RunError
 from job.domain.shell import command
 from job.status.model import Attention, Facts, PastRun, Problem, StatusReport, WorkloadStatus, is_rolling_out
+from job.status.rules import problems_of_rules
 from job.status.runs import concerns, problems_of_runs, problems_of_schedule, punctuality_of
 from job.status.tags import problems_of, tag_status, without_right
 
@@ -27,6 +28,7 @@ def assess(facts: Facts) -> StatusReport:
         *(problem for schedule in schedules for problem in problems_of_schedule(schedule)),
         *of_runs,
         *of_tags,
+        *problems_of_rules(facts, tags),
         *of_workloads,
     ]
     return StatusReport(
@@ -40,6 +42,7 @@ def assess(facts: Facts) -> StatusReport:
         schedules=tuple(schedules),
         workloads=tuple(facts.workloads),
         rollout_timeout=facts.rollout_timeout,
+        rules=facts.rules,
     )
 
 

@@ -12,7 +12,8 @@ from job.domain.errors import ClusterError, StoppedError
 from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import Item, Reason, RunError, Stage, Stream, Tag, TagName
-from job.domain.records import dataclass, field
+from job.domain.records import dataclass, field, replace
+from job.domain.rules import RULES, Rules
 from job.domain.selection import aliases_of, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import import_problem, items_of, stream_from
@@ -20,8 +21,10 @@ from job.imagestreams.listing import Chosen
 from job.journal.encoding import NAME as JOURNAL
 from job.journal.encoding import decode
 from job.journal.records import Journal
+from job.journal.rules_store import RulesError
 from job.run.context import Run, nothing_matches, scope_of
 from job.run.expired_holds import release
+from job.run.rules import read_rules
 from job.run.waves import import_waves
 from job.status.model import Facts, TagFacts, Unknown, WorkloadStatus
 from job.status.punctuality import Timetable, timetable_from
@@ -61,6 +64,8 @@ def collect(run: Run) -> Facts:
     """
     streams, errors = _streams(run)
     journals, of_journals = _journals(run)
+    rules, bad_rules, of_rules = _rules(run)
+    run = replace(run, rules=rules)
     released = release(run, streams.chosen)
     # The journals spare asking again for images that a run has met.
     results = import_waves(run, released.chosen, journals=journals.values(), notes=released.notes).tags
@@ -77,9 +82,11 @@ def collect(run: Run) -> Facts:
         journals=journals,
         timetables=timetables,
         workloads=workloads,
-        unknown=[*of_journals, *of_timetables, *of_workloads],
+        unknown=[*of_journals, *of_rules, *of_timetables, *of_workloads],
         errors=errors,
         rollout_timeout=timedelta(seconds=run.settings.rollout_timeout),
+        rules=rules,
+        bad_rules=bad_rules,
     )
 
 
@@ -139,6 +146,25 @@ def _journals(run: Run) -> tuple[dict[str, Journal], list[Unknown]]:
         if isinstance(answer, ClusterError)
     ]
     return {name: answer for name, answer in answers.items() if isinstance(answer, Journal)}, unknown
+
+
+def _rules(run: Run) -> tuple[dict[str, Rules], list[tuple[str, str]], list[Unknown]]:
+    """The rules in force, the lines of those that cannot be read, and where they are not known."""
+    found: dict[str, Rules] = {}
+    bad: list[tuple[str, str]] = []
+    unknown: list[Unknown] = []
+    for name in run.namespaces:
+        try:
+            answer = read_rules(run, [name])[name]
+        except RulesError as error:
+            bad += [(name, clean(line)) for line in error.errors[:-1]]
+            continue
+        if isinstance(answer, ClusterError):
+            why = _why(answer, "get", f"the ConfigMap {RULES}")
+            unknown.append(Unknown(name, "rules", f"what is frozen and blocked is not known: {why}"))
+        else:
+            found[name] = answer.in_force(run.started)
+    return found, bad, unknown
 
 
 def _why(error: ClusterError, verb: str, what: str) -> str:

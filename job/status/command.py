@@ -11,6 +11,7 @@ from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError
 from job.domain.exit_status import ExitStatus
 from job.domain.model import Command
+from job.domain.rules import BlockRule
 from job.domain.times import iso
 from job.run.context import IDENTITY_SECONDS, Context
 from job.run.engine import start
@@ -24,6 +25,7 @@ from job.status.model import Attention, PastRun, StatusReport, TagStatus, Worklo
 from job.status.punctuality import Punctuality, delay_of
 from job.views.documents import hold_document, image_document
 from job.views.output import document, write
+from job.views.rules_document import rules_document
 
 WATCH_SECONDS = 5.0
 
@@ -99,7 +101,16 @@ def status_document(report: StatusReport) -> dict[str, Any]:
         "schedules": [_schedule(each) for each in report.schedules],
         "runs": [_run(each) for each in report.runs],
         "workloads": [_workload(workload) for workload in report.workloads],
+        "rules": [_rules(name, report) for name in report.rules],
     }
+
+
+def _rules(namespace: str, report: StatusReport) -> dict[str, Any]:
+    def tags_with(rule: BlockRule) -> list[str]:
+        own = (tag for tag in report.tags if tag.name.namespace == namespace and tag.image)
+        return [str(tag.name) for tag in own if tag.image and rule.matches(tag.image.digest, tag.image.revision)]
+
+    return rules_document(namespace, report.rules[namespace], tags_with)
 
 
 def _attention(each: Attention) -> dict[str, Any]:

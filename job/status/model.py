@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from job.domain.enums import Explained
 from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
 from job.domain.records import dataclass, field
+from job.domain.rules import Rules
 from job.journal.records import Journal, RunRecord
 from job.status.punctuality import Punctuality, Timetable
 
@@ -41,6 +42,9 @@ class Problem(Explained):
     STALE = "stale", "No run has confirmed a tag for more than two due times (15 days without a schedule)."
     HOLD_EXPIRED = "hold_expired", "A hold has expired, and no run has released it."
     HOLD_FORGOTTEN = "hold_forgotten", "A tag has been held for more than 14 days, without an end."
+    BAD_RULE = "bad_rule", "A rule of the namespace cannot be read, and stops every run."
+    FREEZE_FORGOTTEN = "freeze_forgotten", "A rule has frozen the namespace for more than 14 days, without an end."
+    BLOCKED = "blocked", "A tag has an image that is on the list of known-bad ones."
     ROLLOUT = "rollout", "A workload does not run the image of its tag."
 
 
@@ -101,6 +105,8 @@ class Facts:
         workloads: those that follow the tags.
         errors: of namespaces that could not be read at all.
         rollout_timeout: how long a rollout may take.
+        rules: those in force, by namespace, as far as they could be read.
+        bad_rules: namespace and line of rules that cannot be read.
     """
 
     now: datetime
@@ -113,6 +119,8 @@ class Facts:
     unknown: Sequence[Unknown] = ()
     errors: Sequence[RunError] = ()
     rollout_timeout: timedelta = timedelta(minutes=10)
+    rules: Mapping[str, Rules] = field(default_factory=dict)
+    bad_rules: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +192,7 @@ class StatusReport:
     schedules: tuple[Punctuality, ...]
     workloads: tuple[WorkloadStatus, ...]
     rollout_timeout: timedelta
+    rules: Mapping[str, Rules] = field(default_factory=dict)
 
     @property
     def is_well(self) -> bool:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from job.domain.model import Outcome, RolloutResult, TriggerKind
 from job.domain.natural import natural
+from job.domain.rules import Rules
 from job.domain.shell import resuming
 from job.domain.times import iso
 from job.journal.records import RUNNING
@@ -72,6 +73,8 @@ def print_page(console: Console, report: StatusReport, *, everything: bool) -> N
         _print_attention(console, each, report.now, several=several)
     if len(report.attention) > most.attention:
         console.print(Text(f"  and {len(report.attention) - most.attention} more; all of them: --all"))
+    for namespace, rules in report.rules.items():
+        _print_rules(console, rules, f"{namespace}: " if several else "", report.now, most.attention)
     if not report.is_well:
         _print_wrapped(console, f"Tags: {counts(report) or 'none'}.", "  ", "bold")
     console.print()
@@ -82,6 +85,16 @@ def print_page(console: Console, report: StatusReport, *, everything: bool) -> N
     for unknown in report.unknown:
         where = f"{unknown.namespace}: " if unknown.namespace else ""
         _print_wrapped(console, f"? {where}{unknown.message}", "  ", "yellow")
+
+
+def _print_rules(console: Console, rules: Rules, where: str, now: datetime, most: int) -> None:
+    if freeze := rules.freeze:
+        ends = f", for another {span((freeze.until - now).total_seconds())}" if freeze.until else ""
+        _print_wrapped(console, f"{where}{freeze}{ends}", "  ", "yellow")
+    for rule in rules.blocked[:most]:
+        _print_wrapped(console, f"{where}{rule}", "  ", "yellow")
+    if len(rules.blocked) > most:
+        console.print(Text(f"{where}{len(rules.blocked) - most} more images are blocked; all of them: --all"))
 
 
 def _print_wrapped(console: Console, text: str, indent: str, style: str = "") -> None:

@@ -8,8 +8,5 @@ TEXT_OR_NULL, TIME_OR_NULL = or_null(TEXT), or_null(TIME)
 _TERMS = {"reason": TEXT_OR_NULL, "by": TEXT_OR_NULL, "at": TIME_OR_NULL, "until": TIME_OR_NULL}
 FREEZE_RULE = object_of(**_TERMS)
 BLOCK_RULE = object_of(digest=or_null(DIGEST), revision=TEXT_OR_NULL, **_TERMS, tags=or_null(list_of(TEXT)))
-RULES = object_of(
-    namespaces=list_of(
-        object_of(namespace=TEXT, changed=BOOLEAN, freezes=list_of(FREEZE_RULE), blocked=list_of(BLOCK_RULE))
-    )
-)
+NAMESPACE_RULES = {"namespace": TEXT, "freezes": list_of(FREEZE_RULE), "blocked": list_of(BLOCK_RULE)}
+RULES = object_of(namespaces=list_of(object_of(changed=BOOLEAN, **NAMESPACE_RULES)))

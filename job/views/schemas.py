@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from job.domain.exit_status import ExitStatus
 from job.domain.model import By, Command, Outcome, Reason, Result, RolloutResult, Skip, Stage, TriggerKind
-from job.views.rules_schema import RULES
+from job.views.rules_schema import NAMESPACE_RULES, RULES
 from job.views.schema_parts import (
     BOOLEAN,
     COUNT,
@@ -170,6 +170,7 @@ STATUS = object_of(
             command=TEXT_OR_NULL,
         )
     ),
+    rules=list_of(object_of(**NAMESPACE_RULES)),
 )
 HISTORY = object_of(
     tags=list_of(

@@ -9,14 +9,17 @@ from manifests.dashboards.columns import (
     DAY,
     FAILED_RUNS,
     GROUP_COLUMNS,
+    HELD,
     NAMED,
     NONE_IS_GOOD,
     OUTCOME_COLOURS,
     OUTCOMES,
+    PLAN,
     REASON,
     ROLLOUTS,
     STALE,
     TAG_COLUMNS,
+    THAW,
 )
 from manifests.dashboards.details import GATEWAY, ROLLOUT_DETAILS, RUNS, TAGS
 from manifests.dashboards.expressions import (
@@ -164,6 +167,62 @@ _WHAT_HAPPENED = Row(
             sort="Last success",
             descending=True,
             height=6,
+        ),
+        Table(
+            "Frozen namespaces",
+            "The rules of the namespace freeze it: no run imports anything. The command ends that. Empty: none is.",
+            (*GROUP_COLUMNS, COMMAND),
+            (
+                Value(
+                    "Frozen for",
+                    with_command(
+                        f"({since('freeze_start_timestamp_seconds', GROUP)} and on ({', '.join(GROUP)}) "
+                        f"{greatest('frozen', GROUP)} == 1)",
+                        GROUP[:1],
+                        THAW,
+                    ),
+                    Unit.DAYS,
+                    steps=HELD,
+                ),
+                Value(
+                    "Ends in",
+                    with_command(f"({greatest('freeze_end_timestamp_seconds', GROUP)} - time())", GROUP[:1], THAW),
+                    Unit.DAYS,
+                ),
+            ),
+            sort="Frozen for",
+            descending=True,
+            width=12,
+            height=5,
+        ),
+        Table(
+            "Tags kept back from a blocked image",
+            "The registry has an image for them that is on the list of known-bad ones. Empty: none.",
+            (*TAG_COLUMNS, COMMAND),
+            (
+                Value(
+                    "Last success",
+                    with_command(
+                        f"({since('tag_last_success_timestamp_seconds', TAG)} and on ({', '.join(TAG)}) "
+                        f"{greatest('tag_blocked', TAG)})",
+                        ROW,
+                        PLAN,
+                    ),
+                    Unit.DAYS,
+                    steps=STALE,
+                ),
+                Value(
+                    "Blocked images",
+                    with_command(
+                        f"{greatest('tag_blocked', TAG)} * on (stream_namespace, deployment) "
+                        f"group_left {greatest('blocked_images', GROUP)}",
+                        ROW,
+                        PLAN,
+                    ),
+                ),
+            ),
+            width=12,
+            height=5,
         ),
         Table(
             "Workloads that are not healthy",

@@ -54,6 +54,8 @@ GROUP_COLUMNS = (("stream_namespace", "Namespace"), ("deployment", "Deployment")
 COMMAND = ("command", "Command")
 REASON = ("result", "Why")
 RESUME = "import-images resume -n $1 $2:$3"
+PLAN = "import-images plan -n $1 $2:$3"
+THAW = "import-images thaw -n $1"
 TAG_COLUMNS = (*GROUP_COLUMNS, ("stream", "Stream"), ("tag", "Tag"))
 NAMED = "{{stream_namespace}} {{deployment}}"
 BAD = f"({over('min', WORKLOAD, selected('rollout_healthy'))} == 0)"

@@ -8,22 +8,24 @@ from __future__ import annotations
 import urllib.error
 import urllib.request
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from job.config.settings import GatewaySettings
 from job.domain.model import Hold, Image, Outcome, Report, TagResult, Tally
+from job.domain.rules import RULES
 from job.publish.metric_families import Past
 from job.publish.pushgateway import Gateway, push
-from tests.sandbox.client import Sandbox
+from tests.sandbox.client import Refused, Sandbox
 from tests.support.place import Place
 from tests.support.pods import make_cron_job, scheduled
 from tests.support.rights import WATCH
 from tests.support.servers import Answered, serving
 from tests.unit.reports import held, report_of, tag_result
 
-STATES = ("good", "partial", "failure", "frozen", "bad", "late", "refused")
+STATES = ("good", "partial", "failure", "frozen", "ruled", "bad", "late", "refused")
 DAY = timedelta(days=1)
 
 
@@ -119,8 +121,30 @@ class Scene:
         place.imported("app")
         cron_job = make_cron_job(place)
         self.run(place, 0, **scheduled(place, cron_job))
+        self.rules(place, freeze=f"- reason: the demo\n  until: {days_ago(-1):%Y-%m-%dT%H:%M:%SZ}\n")
         self.run(place, 0, **scheduled(place, cron_job, "import-images-2"), FREEZE="* * * * * 1h")
         return place.namespace
+
+    def _ruled(self) -> str:
+        """A rule froze it long ago, after a run that kept a blocked image out."""
+        place = self.place()
+        place.imported("app")
+        place.imported("other")
+        cron_job = make_cron_job(place)
+        self.run(place, 0, **scheduled(place, cron_job))
+        blocked = f"- digest: {place.push('other', 'two')}\n"
+        self.rules(place, blocked=blocked)
+        self.run(place, 0, **scheduled(place, cron_job, "import-images-2"))
+        self.rules(place, blocked=blocked, freeze=f"- reason: lost\n  at: {days_ago(20):%Y-%m-%dT%H:%M:%SZ}\n")
+        self.run(place, 0, **scheduled(place, cron_job, "import-images-3"))
+        return place.namespace
+
+    def rules(self, place: Place, **data: str) -> None:
+        """Write the rules of a namespace as a person does."""
+        path = f"/api/v1/namespaces/{place.namespace}/configmaps"
+        with suppress(Refused):
+            self.sandbox.delete(f"{path}/{RULES}")
+        self.sandbox.create(path, {"metadata": {"name": RULES}, "data": data})
 
     def _bad(self) -> str:
         """An image came in with which a workload does not come up, while another one does."""

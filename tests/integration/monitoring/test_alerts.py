@@ -247,6 +247,28 @@ CASES = [
         ],
     ),
     Case("a hold of 13 days", [*HELD, ("tag_hold_start_timestamp_seconds", WORKER, ago(13 * DAY))]),
+    # ImportImagesFreezeForgotten
+    Case(
+        "a freeze of 15 days without an end",
+        [*outcome("frozen"), ("frozen", {}, 1), ("freeze_start_timestamp_seconds", {}, ago(15 * DAY))],
+        [
+            (
+                "ImportImagesFreezeForgotten",
+                GROUP,
+                "packit-prod has been frozen since 1969-12-17 02:00:00 +0000 UTC, without an end, and no "
+                "tag gets updates.",
+            )
+        ],
+    ),
+    Case(
+        "a long freeze with an end",
+        [
+            *outcome("frozen"),
+            ("freeze_start_timestamp_seconds", {}, ago(15 * DAY)),
+            ("freeze_end_timestamp_seconds", {}, ago(-DAY)),
+        ],
+    ),
+    Case("a freeze of 13 days", [*outcome("frozen"), ("freeze_start_timestamp_seconds", {}, ago(13 * DAY))]),
     # ImportImagesRolloutBad
     Case(
         "a rollout that is bad",

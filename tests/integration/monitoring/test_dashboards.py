@@ -131,6 +131,8 @@ def test_every_command_of_a_row_has_the_names_of_the_row() -> None:
         "What failed, since when, and what to do",
         "Workloads that are not healthy",
         "Tags held by rollbacks",
+        "Frozen namespaces",
+        "Tags kept back from a blocked image",
     }
     for ask in made:
         (command,) = re.findall(r'"command", "(import-images [^"]*)", "command"', ask.expression)

@@ -25,7 +25,7 @@ from tests.support.servers import pushgateway
 
 HOWS: tuple[How, ...] = ("honored", "overridden")
 EVERY = frozenset(STATES)
-SCHEDULED = {"good", "frozen", "late"}
+SCHEDULED = {"good", "frozen", "ruled", "late"}
 # Where a run with outcome success has been.
 SUCCEEDED = EVERY - {"failure", "bad"}
 # Each query of a panel, by its title and its number, and the states in which it gives something; in all others nothing.
@@ -45,6 +45,10 @@ GIVES: dict[str, set[str] | frozenset[str]] = {
     "What failed, since when, and what to do A": {"partial", "failure"},
     # What never came in has no last time.
     "What failed, since when, and what to do B": {"partial"},
+    "Frozen namespaces A": {"frozen", "ruled"},
+    "Frozen namespaces B": {"frozen"},
+    "Tags kept back from a blocked image A": {"ruled"},
+    "Tags kept back from a blocked image B": {"ruled"},
     "Workloads that are not healthy A": {"bad"},
     "Outcomes A": EVERY,
     "Tags by result A": EVERY,
@@ -72,7 +76,7 @@ GIVES: dict[str, set[str] | frozenset[str]] = {
     "Versions A": EVERY,
 }
 # The one value of some of them in each state.
-OUTCOMES = {"good": 0, "frozen": 1, "partial": 3, "bad": 5, "failure": 6, "late": 0, "refused": 0}
+OUTCOMES = {"good": 0, "frozen": 1, "ruled": 1, "partial": 3, "bad": 5, "failure": 6, "late": 0, "refused": 0}
 COUNTS = {
     "Failed tags A": {"partial": 1, "failure": 1},
     "Bad rollouts A": {"bad": 1},
@@ -82,6 +86,7 @@ COUNTS = {
 ALERTS = {
     "partial": {"ImportImagesTagFailing", "ImportImagesHoldForgotten"},
     "failure": {"ImportImagesRunFailed"},
+    "ruled": {"ImportImagesFreezeForgotten"},
     "bad": {"ImportImagesRolloutBad"},
     "late": {
         "ImportImagesRunMissed",
@@ -120,6 +125,8 @@ def seen(asked: Prometheus, ask: Ask, **values: str) -> dict[tuple[tuple[str, st
     return asked.ask(chosen(ask.flavour, ask.expression, values))
 
 
+# Some 150 queries of each of eight states, by two Prometheuses, while other tests use the machine.
+@pytest.mark.timeout(400)
 def test_all_that_is_asked_for_is_given_where_it_is_meant(sandbox: Sandbox, tmp_path: Path) -> None:
     assert {ask.key for ask in asks("grafana")} - GIVES.keys() == set()
     with pushgateway(tmp_path / "gateway") as gateway, watched(tmp_path, gateway) as prometheuses:

@@ -284,3 +284,44 @@ def test_a_block_ends_with_the_hold_of_its_rollback(place: Place) -> None:
     (rule,) = rules(place)["blocked"]
     hold = json.loads(place.spec("web")["annotations"][HOLD])
     assert (rule["digest"], rule["until"]) == (new, hold["until"])
+
+
+def test_status_shows_the_rules_and_where_a_blocked_image_runs(place: Place) -> None:
+    old, new = new_image(place, "web", "worker")
+    image = f"{place.source('app').rpartition(':')[0]}@{old}"
+    place.sandbox.create_workload(place.namespace, "Deployment", "web", tag="web:prod", image=image)
+    until(lambda: place.images("web") == {old})
+    assert place.run("block", old, "--reason", "leaks").status == 0
+    assert place.run("block", new, "--reason", "crashes").status == 0
+    assert place.run("freeze", "--reason", "the demo", "--until", "3d").status == 0
+    done = place.run("status")
+    (shown,) = done.report["rules"]
+    assert [each["reason"] for each in shown["freezes"]] == ["the demo"]
+    assert {each["digest"]: each["tags"] for each in shown["blocked"]} == {old: ["web:prod", "worker:prod"], new: []}
+    problems = {each["subject"]: each for each in done.report["attention"] if each["problem"] == "blocked"}
+    assert set(problems) == {"web:prod", "worker:prod"}
+    assert "it runs in Deployment/web" in problems["web:prod"]["message"]
+    assert problems["web:prod"]["command"].startswith("import-images rollback web:prod")
+    states = {f"{tag['stream']}:{tag['tag']}": (tag["state"], tag["reason"]) for tag in done.report["tags"]}
+    assert states == {"web:prod": ("skipped", "blocked"), "worker:prod": ("skipped", "blocked")}
+    table = place.run("status", "-o", "table").stdout
+    assert "frozen by" in table
+    assert "the demo" in table
+    doctor = place.run("doctor")
+    assert {each["where"] for each in doctor.report["findings"] if each["check"] == "blocked-image-runs"} == {
+        "web:prod",
+        "worker:prod",
+    }
+
+
+def test_status_and_doctor_show_a_rule_that_cannot_be_read(place: Place) -> None:
+    new_image(place, "web")
+    write(place, freeze="- until: soon\n")
+    done = place.run("status")
+    assert done.status == 1
+    (problem,) = [each for each in done.report["attention"] if each["problem"] == "bad_rule"]
+    assert "freeze, line 1: until: 'soon'" in problem["message"]
+    doctor = place.run("doctor")
+    assert doctor.status == 1
+    (finding,) = [each for each in doctor.report["findings"] if each["check"] == "rule-cannot-be-read"]
+    assert "freeze, line 1" in finding["message"]

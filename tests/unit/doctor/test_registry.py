@@ -12,7 +12,9 @@ from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.doctor.table import print_findings
 from tests.support.paths import ROOT
 
-NAME = re.compile(r'"((?:clock|cron-jobs?|gateway|hold|horizon|image|not|rights|tag|trigger|wave|workload)-[a-z-]+)"')
+NAME = re.compile(
+    r'"((?:blocked|clock|cron-jobs?|gateway|hold|horizon|image|not|rights|rule|tag|trigger|wave|workload)-[a-z-]+)"'
+)
 
 
 def test_it_names_what_the_checks_report() -> None:
