@@ -8,10 +8,12 @@ from typing import Any
 
 from job.config.settings import Settings
 from job.domain.errors import UsageError
-from job.domain.model import Command, TagName
+from job.domain.model import Command, Image, Item, TagName
 from job.domain.records import dataclass
+from job.domain.repositories import change_link
 from job.domain.selection import Wanted
 from job.domain.times import iso
+from job.imagestreams.api_types import image_of
 from job.journal.records import Journal, Move, RunRecord
 from job.journal.store import JournalStore
 from job.run.context import namespaces_of
@@ -27,14 +29,19 @@ class Moved:
     Attributes:
         name: of the tag.
         move: the digests before and after.
-        revisions: those of the two images, as far as the journal knows.
+        images: before and after, as far as the journal knows them.
         rolled_back: whether a rollback has moved it away from that image since.
     """
 
     name: TagName
     move: Move
-    revisions: tuple[str | None, str | None]
+    images: tuple[Image | None, Image]
     rolled_back: bool
+
+    @property
+    def link(self) -> str | None:
+        """The page of what changed: the two commits compared, else the new one."""
+        return change_link(*self.images)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,8 @@ def past_runs(journals: Mapping[str, Journal], wanted: Wanted) -> tuple[PastRun,
 
 
 def _moved(namespace: str, journal: Journal, move: Move, later: Sequence[RunRecord]) -> Moved:
-    def revision(digest: str | None) -> str | None:
-        facts = journal.images.get(digest) if digest else None
-        return facts.revision if facts else None
+    def image(digest: str) -> Image:
+        return image_of(Item(digest, None), journal.images.get(digest))
 
     rolled_back = any(
         (each.stream, each.tag, each.before) == (move.stream, move.tag, move.after)
@@ -92,7 +98,12 @@ def _moved(namespace: str, journal: Journal, move: Move, later: Sequence[RunReco
         for each in run.moves
     )
     name = TagName(namespace, move.stream, move.tag)
-    return Moved(name, move, (revision(move.before), revision(move.after)), rolled_back)
+    return Moved(name, move, (image(move.before) if move.before else None, image(move.after)), rolled_back)
+
+
+def _page(image: Image | None) -> str | None:
+    """The page of the commit that an image was built from."""
+    return change_link(None, image)
 
 
 def _document(run: PastRun) -> dict[str, Any]:
@@ -113,8 +124,11 @@ def _document(run: PastRun) -> dict[str, Any]:
                 "tag": str(each.name),
                 "from": each.move.before,
                 "to": each.move.after,
-                "from_revision": each.revisions[0],
-                "to_revision": each.revisions[1],
+                "from_revision": each.images[0].revision if each.images[0] else None,
+                "to_revision": each.images[1].revision,
+                "from_link": _page(each.images[0]),
+                "to_link": _page(each.images[1]),
+                "compare": each.link,
                 "rolled_back": each.rolled_back,
             }
             for each in run.moved

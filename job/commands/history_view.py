@@ -84,11 +84,15 @@ def print_runs(runs: Sequence[PastRun], now: datetime, file: TextIO | None = Non
             versions = [revision or short(digest) for revision, digest in _ends(each)]
             note = "  rolled back since" if each.rolled_back else ""
             console.print(Text(clean(f"  {each.name}  {versions[0]} -> {versions[1]}{note}")))
+            if each.link:
+                # A terminal may fold a long address; a line break of ours would part it.
+                console.print(Text(f"    {clean(each.link)}", style="dim"), soft_wrap=True)
 
 
 def _ends(each: Moved) -> tuple[tuple[str | None, str | None], tuple[str | None, str | None]]:
     """Revision and digest before and after."""
-    return (each.revisions[0], each.move.before), (each.revisions[1], each.move.after)
+    before, after = each.images
+    return (before.revision if before else None, each.move.before), (after.revision, each.move.after)
 
 
 def short(digest: str | None) -> str:

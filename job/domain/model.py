@@ -87,7 +87,7 @@ class ImageFacts:
 
     An index has neither; `manifest` then names the digest of the one manifest that speaks for it. `architecture` is
     that of the image or of that manifest (None: not known), `platforms` (`linux/amd64`) are those of an index.
-    `repository_url` is the page of the source code's repository; a journal does not keep it.
+    `repository_url` is the page of the source code's repository.
     """
 
     created: datetime | None = None

@@ -44,7 +44,12 @@ def page_of_label(labels: Mapping[str, Any]) -> str | None:
     """The page of the repository whose commit the labels of an image name; None where they do not name it."""
     name = next((source for revision, source in LABEL_PAIRS if labels.get(revision)), None)
     page = web_address(str(labels.get(name) or "")[: 2 * _LONGEST_PAGE]) if name else None
-    return page if page and len(page) <= _LONGEST_PAGE and re.fullmatch(_PLAIN_PAGE, page) else None
+    return page if page and is_page(page) else None
+
+
+def is_page(page: str) -> bool:
+    """Whether a text is the page of a repository, and nothing that a chat or a terminal could render."""
+    return len(page) <= _LONGEST_PAGE and re.fullmatch(_PLAIN_PAGE, page) is not None
 
 
 def compare_link(web: str, old: str, new: str) -> str:
@@ -67,7 +72,7 @@ def change_link(before: Image | None, after: Image | None) -> str | None:
     commit = revision_commit(after.revision) if after else None
     if after is None or after.repository_url is None or commit is None:
         return None
-    # A journal keeps revisions only.
+    # Journals of earlier versions keep revisions only.
     same_repository = before is not None and before.repository_url in (None, after.repository_url)
     old = revision_commit(before.revision) if before and same_repository else None
     if old is None or old == commit:

@@ -5,7 +5,6 @@ People write them (`oc edit`, GitOps), and so do commands and rollbacks; `job.jo
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -65,8 +64,11 @@ class BlockRule:
             return digest == self.digest
         if self.revision is None or not revision:
             return False
-        image = revision.lower()
-        if not re.fullmatch(REVISION, image):
+        from job.domain.repositories import revision_commit
+
+        # A label may be `HASH-dirty`, or what `git describe` says.
+        image = revision_commit(revision)
+        if image is None:
             return False
         return image.startswith(self.revision) or self.revision.startswith(image)
 

@@ -123,11 +123,21 @@ def _to_json(journal: Journal) -> dict[str, Any]:
             digest: [iso(facts.created), _cut(facts.revision), _cut(facts.version)]
             for digest, facts in journal.images.items()
         },
+        "repositories": _repositories(journal),
         "bad_rollouts": [
             [*rollout.key, {f"{stream}:{tag}": digest for (stream, tag), digest in rollout.digests.items()}]
             for rollout in journal.bad_rollouts
         ],
     }
+
+
+def _repositories(journal: Journal) -> dict[str, list[int]]:
+    """By page of a repository, the places of its images in `images`: digests do not compress, and many share a page."""
+    found: dict[str, list[int]] = {}
+    for place, facts in enumerate(journal.images.values()):
+        if facts.repository_url:
+            found.setdefault(facts.repository_url, []).append(place)
+    return found
 
 
 def _run_to_json(run: RunRecord) -> dict[str, Any]:
@@ -212,10 +222,7 @@ def _from_json(data: Mapping[str, Any]) -> Journal:
             for name in names
         },
         groups={_text(key): _seconds(value) for key, value in _bounded(data.get("groups", {}), MOST_GROUPS).items()},
-        images={
-            _text(digest): ImageFacts(build_time(created), _text_or_none(revision), _text_or_none(version))
-            for digest, (created, revision, version) in _bounded(data.get("images", {}), MOST_IMAGES).items()
-        },
+        images=_images_from_json(data),
         runs=tuple(_run_from_json(run) for run in _bounded(data.get("runs", []), 2 * MOST_RUNS)),
         pushed={
             _text(owner): tuple(
@@ -235,6 +242,24 @@ def _from_json(data: Mapping[str, Any]) -> Journal:
         ),
         notified=tuple(_text(problem) for problem in _bounded(data.get("notified", []), MOST_PROBLEMS)),
     )
+
+
+def _images_from_json(data: Mapping[str, Any]) -> dict[str, ImageFacts]:
+    from job.domain.repositories import is_page
+
+    # Everyone who may write the journal may have written them, and they become links.
+    pages = {
+        _whole(place, MOST_IMAGES): page if is_page(_text(page)) else None
+        for page, places in _bounded(data.get("repositories", {}), MOST_IMAGES).items()
+        for place in _bounded(places, MOST_IMAGES)
+    }
+    images = _bounded(data.get("images", {}), MOST_IMAGES).items()
+    return {
+        _text(digest): ImageFacts(
+            build_time(created), _text_or_none(revision), _text_or_none(version), repository_url=pages.get(place)
+        )
+        for place, (digest, (created, revision, version)) in enumerate(images)
+    }
 
 
 def _run_from_json(data: Mapping[str, Any]) -> RunRecord:

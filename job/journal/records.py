@@ -248,7 +248,9 @@ def _images_after(images: Mapping[str, ImageFacts], results: Iterable[TagResult]
         for image in (tag.before, tag.after):
             if image and (image.created or image.revision or image.version):
                 known.pop(image.digest, None)
-                known[image.digest] = ImageFacts(image.created, image.revision, image.version)
+                known[image.digest] = ImageFacts(
+                    image.created, image.revision, image.version, repository_url=image.repository_url
+                )
     return known
 
 

@@ -204,8 +204,7 @@ MOVED = object_of(
     tag=TEXT,
     from_=TEXT_OR_NULL,
     to=TEXT_OR_NULL,
-    from_revision=TEXT_OR_NULL,
-    to_revision=TEXT_OR_NULL,
+    **dict.fromkeys(("from_revision", "to_revision", "from_link", "to_link", "compare"), TEXT_OR_NULL),
     rolled_back=BOOLEAN,
 )
 RUNS = object_of(

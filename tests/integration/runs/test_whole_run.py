@@ -126,6 +126,22 @@ def test_a_release_that_is_refused_does_not_hide_the_others(place: Place) -> Non
     assert place.current("api") == digests["api"][1]
 
 
+def test_the_runs_link_what_changed(place: Place) -> None:
+    labels = {"org.opencontainers.image.source": "https://github.com/packit/packit-service.git"}
+    commits = ("1a" * 20, "2b" * 20)
+    place.push("web", "one", labels={**labels, "org.opencontainers.image.revision": commits[0]})
+    place.stream("web")
+    assert place.run().status == 0
+    place.push("web", "two", labels={**labels, "org.opencontainers.image.revision": commits[1]})
+    assert place.run().status == 0
+    page = "https://github.com/packit/packit-service"
+    newest, first = (run["moved"][0] for run in place.run("history", "--runs").report["runs"])
+    assert newest["compare"] == f"{page}/compare/{commits[0]}...{commits[1]}"
+    assert (newest["from_link"], newest["to_link"]) == tuple(f"{page}/commit/{commit}" for commit in commits)
+    assert (first["from_link"], first["compare"]) == (None, f"{page}/commit/{commits[0]}")
+    assert newest["compare"] in place.run("history", "--runs", "-o", "table").stdout
+
+
 @slow("a minute of rollouts; test_a_tuesday_is_undone and the tests of the rules gate")
 def test_a_tuesday_from_the_first_run_to_the_last(place: Place) -> None:
     digests = {name: stream(place, name, wave) for name, wave in WAVES.items()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from dataclasses import replace
 from functools import partial
@@ -10,8 +11,9 @@ import pytest
 
 from job.cluster import CONFIG_MAPS
 from job.domain.errors import ClusterError
+from job.domain.model import ImageFacts
 from job.domain.scope import Scope
-from job.journal.encoding import NAME, decode
+from job.journal.encoding import NAME, PLAIN_KEY, decode, encode
 from job.journal.records import Journal, RunRecord, finish_run, start_run
 from job.journal.store import JournalStore
 from job.runtime.clock import Clock
@@ -126,3 +128,15 @@ def test_a_journal_deleted_between_read_and_write_is_a_warning() -> None:
     memory(objects).update(lambda journal: grouped(journal, "a"))
     memory(objects).update(lambda journal: grouped(journal, "b"))
     assert "b" in stored(objects).groups
+
+
+def test_pages_of_repositories_survive_and_what_is_none_is_dropped() -> None:
+    page, other = "https://github.com/packit/packit-service", "javascript:alert(1)"
+    images = {f"sha256:{number:064}": ImageFacts(NOW, "1" * 40, repository_url=page) for number in range(3)}
+    kept = decode(encode(Journal(images=images)))
+    assert {digest: facts.repository_url for digest, facts in kept.images.items()} == dict.fromkeys(images, page)
+    data = json.loads(encode(Journal(images=images))["data"][PLAIN_KEY])
+    assert data["repositories"] == {page: [0, 1, 2]}
+    forged = json.dumps({**data, "repositories": {other: [0], page: [1]}})
+    found = decode({"data": {PLAIN_KEY: forged}})
+    assert [facts.repository_url for facts in found.images.values()] == [None, page, None]
