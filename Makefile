@@ -31,7 +31,7 @@ required = [ -n "$${$(1):-}" ] || { echo "missing: $(1)=..., as in: make $@ $(1)
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all attacks mutants status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak docs docs-tables
+.PHONY: help run test test-all attacks mutants status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak plugin docs docs-tables
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -128,6 +128,9 @@ dashboards: $(VENV)/.tests ## write the dashboards for Grafana and the OpenShift
 screenshots: $(VENV)/.tests packages ## draw dashboards and commands into build/pictures; for the docs: PICTURES=docs/pictures
 	@tests/support/install-packages chromium=chromium npm=npm node=nodejs
 	@$(BIN)/python -m tests.integration.monitoring.pictures
+
+plugin: $(VENV)/.python ## the plugin of kubectl as krew installs it: build/kubectl-import_images.tar.gz
+	@PIP='$(PIP)' plugin/build
 
 docs: $(VENV)/.docs ## the documentation as a site, in build/site; a broken link is an error
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
