@@ -28,9 +28,9 @@ from job.config.command import Command, sentence
 from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.domain.exit_status import ExitStatus
 from job.domain.model import Blame, Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
+from job.domain.states import Problem, State
 from job.imagestreams.api_types import REVISION_LABELS, VERSION_LABELS
 from job.publish import metric_families
-from job.status.model import Problem, State
 from manifests.dashboards.expressions import ON_REASON
 from tests.faults.figures import figures
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 from typing import Any
 
 from job.config.settings import Settings
-from job.doctor.checks import Finding, Severity, in_order
+from job.doctor.checks import Finding, in_order
 from job.doctor.collect import collect
 from job.doctor.facts import Facts
 from job.doctor.registry import CHECKS
 from job.domain.errors import StoppedError
+from job.domain.states import Severity
 from job.run.context import IDENTITY_SECONDS
 from job.run.session import place
 from job.runtime.shutdown import Stop

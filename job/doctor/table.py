@@ -12,8 +12,9 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from job.doctor.checks import Finding, Severity
+from job.doctor.checks import Finding
 from job.doctor.facts import Probed
+from job.domain.states import Severity
 from job.domain.text import clean
 from job.views.tables import INDENT, console_for, lines_of
 

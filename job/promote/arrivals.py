@@ -7,27 +7,19 @@ if the configuration says `later = true`. Any other image does not count: its co
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Protocol
 
 from job.domain.records import dataclass, field
 from job.domain.repositories import revision_commit
+from job.domain.states import Arrival
 from job.promote.commits import same
-
-
-class State(StrEnum):
-    """The state of an awaited image. `later`: its commit comes after the promoted one, and counts."""
-
-    WAITING = "waiting"
-    ARRIVED = "arrived"
-    LATER = "later"
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """The state of an image, and for a person why it does not count."""
 
-    state: State
+    state: Arrival
     problem: str | None = None
 
 
@@ -81,18 +73,18 @@ class Judge:
         if revision is None:
             return _waiting(f"the revision label {label!r} does not name a commit")
         if same(revision, self.commit):
-            return Verdict(State.ARRIVED)
+            return Verdict(Arrival.ARRIVED)
         commit = self._resolve(revision)
         if commit is None:
             return _waiting(f"the revision label {label!r} is not a commit of this repository; of a base image?")
         if not self.history.contains(commit, self.commit):
-            return Verdict(State.WAITING)
+            return Verdict(Arrival.WAITING)
         if not self._is_on(commit, self.stable):
             # Stable may have been moved to it since the last fetch.
             self.history.fetch()
         is_on_rolling = self._is_on(commit, self.rolling)
         if self._is_on(commit, self.stable) or (self.later and is_on_rolling):
-            return Verdict(State.LATER)
+            return Verdict(Arrival.LATER)
         after = self.history.count(self.commit, commit)
         place = f"on {self.rolling}; it would count with later = true" if is_on_rolling else "on another branch"
         return _waiting(f"the image's commit is {after} after the promoted one, {place}")
@@ -113,4 +105,4 @@ class Judge:
 
 
 def _waiting(problem: str) -> Verdict:
-    return Verdict(State.WAITING, problem)
+    return Verdict(Arrival.WAITING, problem)

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from job.domain.errors import ImportImagesError, StoppedError, UsageError
 from job.domain.records import dataclass, replace
+from job.domain.states import MoveResult
 from job.promote.clone import Clone
 from job.promote.config import Repository
 from job.promote.errors import GitError
@@ -17,7 +18,6 @@ from job.promote.moves import (
     DONE,
     Move,
     Moved,
-    Result,
     blocked_by,
     describe_move,
     exit_status,
@@ -131,14 +131,14 @@ class Mover:
                 if name in problems:
                     raise GitError(problems[name])
                 if problem := blocked_by(repository, _by_name(results)):
-                    results[name] = _logged(Moved(name, Result.BEHIND, message=problem))
+                    results[name] = _logged(Moved(name, MoveResult.BEHIND, message=problem))
                     continue
                 candidate = self._candidate(repository)
             except GitError as error:
-                results[name] = _logged(Moved(name, Result.FAILED, message=str(error)))
+                results[name] = _logged(Moved(name, MoveResult.FAILED, message=str(error)))
                 continue
             if candidate.move.new == candidate.move.old:
-                results[name] = Moved(name, Result.UP_TO_DATE, candidate.move.old, candidate.move.old)
+                results[name] = Moved(name, MoveResult.UP_TO_DATE, candidate.move.old, candidate.move.old)
                 self.display.say(f"{name}: {repository.stable} is already at {candidate.move.old[:9]}; nothing to move")
             else:
                 candidates.append(candidate)
@@ -221,25 +221,25 @@ class Mover:
         repository, new = move.repository, move.new
         name, clone = repository.name, self.workspace.clone(repository)
 
-        def moved(result: Result, message: str | None = None) -> Moved:
+        def moved(result: MoveResult, message: str | None = None) -> Moved:
             return _logged(Moved(name, result, move.old, new, move.count, message))
 
         if problem := blocked_by(repository, _by_name(results)):
-            return moved(Result.BEHIND, problem)
+            return moved(MoveResult.BEHIND, problem)
         if self.workspace.stop:
-            return moved(Result.STOPPED, f"{name}: stopped before it was moved")
+            return moved(MoveResult.STOPPED, f"{name}: stopped before it was moved")
         dry_run = self.options.dry_run
         try:
             if problem := _rewritten(move, clone):
-                return moved(Result.FAILED, problem)
+                return moved(MoveResult.FAILED, problem)
             clone.push(repository.stable, move.old, new, dry_run=dry_run)
         except StoppedError:
             return moved(*_after_interruption(move, clone))
         except GitError as error:
-            return moved(Result.FAILED if error.is_known else Result.UNKNOWN, str(error))
+            return moved(MoveResult.FAILED if error.is_known else MoveResult.UNKNOWN, str(error))
         if not dry_run:
             log.info("%s: %s is now at %s", name, repository.stable, new[:9])
-        return moved(Result.WOULD_MOVE if dry_run else Result.MOVED)
+        return moved(MoveResult.WOULD_MOVE if dry_run else MoveResult.MOVED)
 
     def _pass_gate(self, moved: Moved, repository: Repository, plan: Plan, *, is_moved: bool) -> Moved:
         """Wait until a repository is ready; returns its result after that.
@@ -265,18 +265,18 @@ class Mover:
             )
         except (NotReadyError, StoppedError) as error:
             line.clear()
-            return _logged(replace(moved, result=Result.NOT_READY, message=f"{name}: at {commit[:9]}, but {error}"))
+            return _logged(replace(moved, result=MoveResult.NOT_READY, message=f"{name}: at {commit[:9]}, but {error}"))
         line.clear()
         log.info("%s is ready", name)
         return moved
 
     def _record(self, record: Recorder | None, results: tuple[Moved, ...]) -> Outcome:
-        status = 6 if self.workspace.stop and any(each.result is Result.NOT_READY for each in results) else 0
+        status = 6 if self.workspace.stop and any(each.result is MoveResult.NOT_READY for each in results) else 0
         if record is None:
             return Outcome(results, monorepo_status=status)
         dry_run = self.options.dry_run
         # A repository that is not ready was moved all the same.
-        done = DONE | {Result.NOT_READY} | ({Result.WOULD_MOVE} if dry_run else set())
+        done = DONE | {MoveResult.NOT_READY} | ({MoveResult.WOULD_MOVE} if dry_run else set())
         commits = {each.name: each.new for each in results if each.result in done and each.new}
         try:
             if not self.workspace.stop:
@@ -296,9 +296,9 @@ def _plan(candidates: Sequence[Candidate], choices: Mapping[str, Move | None], k
         name, old = candidate.repository.name, candidate.move.old
         move = choices[name]
         if move is None:
-            results[name] = Moved(name, Result.LEFT, old, old)
+            results[name] = Moved(name, MoveResult.LEFT, old, old)
         elif move.new == old:
-            results[name] = Moved(name, Result.UP_TO_DATE, old, old)
+            results[name] = Moved(name, MoveResult.UP_TO_DATE, old, old)
         else:
             moves.append(move)
     return Plan(tuple(moves), results)
@@ -320,21 +320,21 @@ def _rewritten(move: Move, clone: Clone) -> str | None:
     return f"{what} and does not contain {move.new[:9]} any more; check it, then run the same command again"
 
 
-def _after_interruption(move: Move, clone: Clone) -> tuple[Result, str]:
+def _after_interruption(move: Move, clone: Clone) -> tuple[MoveResult, str]:
     """The result of a push that a signal interrupted, by what the remote has."""
     name, stable = clone.name, move.repository.stable
     try:
         now = clone.remote_tip(stable, after_stop=True)
     except ImportImagesError as error:
-        return Result.UNKNOWN, f"{name}: stopped during the push; {stable} may or may not have been moved: {error}"
+        return MoveResult.UNKNOWN, f"{name}: stopped during the push; {stable} may or may not have been moved: {error}"
     if now == move.new:
-        return Result.MOVED, f"{name}: stopped during the push; {stable} was moved to {move.new[:9]}"
+        return MoveResult.MOVED, f"{name}: stopped during the push; {stable} was moved to {move.new[:9]}"
     if now == move.old:
-        return Result.STOPPED, f"{name}: stopped during the push; {stable} is still at {move.old[:9]}"
-    return Result.UNKNOWN, f"{name}: stopped during the push; {stable} is now at {(now or 'no commit')[:9]}"
+        return MoveResult.STOPPED, f"{name}: stopped during the push; {stable} is still at {move.old[:9]}"
+    return MoveResult.UNKNOWN, f"{name}: stopped during the push; {stable} is now at {(now or 'no commit')[:9]}"
 
 
-def _by_name(results: Mapping[str, Moved]) -> dict[str, Result]:
+def _by_name(results: Mapping[str, Moved]) -> dict[str, MoveResult]:
     return {name: moved.result for name, moved in results.items()}
 
 

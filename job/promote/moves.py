@@ -2,45 +2,29 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Collection, Mapping, Sequence
-from enum import StrEnum
 from typing import Any
 
 from job.domain.records import dataclass
 from job.domain.repositories import compare_link
+from job.domain.states import MoveResult
 from job.domain.text import clean
 from job.promote.commits import SHORT_LENGTH, Commit, authors
 from job.promote.config import Repository
 from job.promote.references import delivered, shorten
+from job.views.output import width_of
 
 MAX_COMMITS_SHOWN = 50
 # Upper bound of the commits that authors and pull requests are read from, and of either in a list.
 MAX_COMMITS_READ = 10_000
 MAX_NAMES_SHOWN = 30
-_WIDTH = 98
-
-
-class Result(StrEnum):
-    """The result of one repository.
-
-    `behind`: not tried, since a repository in its `after` is not done. `not_ready`: moved, but its gate did not pass.
-    """
-
-    MOVED = "moved"
-    WOULD_MOVE = "would_move"
-    UP_TO_DATE = "up_to_date"
-    LEFT = "left"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
-    NOT_READY = "not_ready"
-    BEHIND = "behind"
-    STOPPED = "stopped"
 
 
 # Stable is at the requested commit.
-DONE = frozenset({Result.MOVED, Result.UP_TO_DATE})
+DONE = frozenset({MoveResult.MOVED, MoveResult.UP_TO_DATE})
 # The repositories that come after it are not moved.
-BAD = frozenset({Result.FAILED, Result.UNKNOWN, Result.NOT_READY, Result.BEHIND, Result.STOPPED})
+BAD = frozenset({MoveResult.FAILED, MoveResult.UNKNOWN, MoveResult.NOT_READY, MoveResult.BEHIND, MoveResult.STOPPED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +59,14 @@ class Moved:
     """The result of one repository; `old` and `new` are None where they are unknown."""
 
     name: str
-    result: Result
+    result: MoveResult
     old: str | None = None
     new: str | None = None
     count: int = 0
     message: str | None = None
 
 
-def blocked_by(repository: Repository, results: Mapping[str, Result]) -> str | None:
+def blocked_by(repository: Repository, results: Mapping[str, MoveResult]) -> str | None:
     """Why a repository must not be moved: a repository in its `after` was not done."""
     bad = [name for name in repository.after if results.get(name) in BAD]
     return f"{repository.name} comes after {', '.join(bad)}, which was not done" if bad else None
@@ -90,11 +74,12 @@ def blocked_by(repository: Repository, results: Mapping[str, Result]) -> str | N
 
 def describe_move(move: Move) -> list[str]:
     """A move as lines for a person."""
-    repository = move.repository
+    # Of the terminal of the question; each line is indented.
+    repository, width = move.repository, width_of(sys.stderr) - 2
     rolling = f"{move.rolling} " if move.new == move.tip else ""
     lines = [f"{repository.name}: {repository.stable} {_short(move.old)} -> {rolling}{_short(move.new)}, "]
     lines[0] += plural(move.count, "commit")
-    lines += ["  " + clean(shorten(commit, _WIDTH), _WIDTH) for commit in move.commits[:MAX_COMMITS_SHOWN]]
+    lines += ["  " + clean(shorten(commit, width), width) for commit in move.commits[:MAX_COMMITS_SHOWN]]
     if (hidden := move.count - MAX_COMMITS_SHOWN) > 0:
         lines.append(f"  and {hidden} more")
     if move.commits:
@@ -106,7 +91,7 @@ def describe_move(move: Move) -> list[str]:
         lines.append(f"  {compare_link(repository.page, _short(move.old), _short(move.new))}")
     for commit in move.lost:
         prefix = f"! {repository.stable} loses "
-        lines.append("  " + prefix + clean(shorten(commit, _WIDTH - len(prefix)), _WIDTH - len(prefix)))
+        lines.append("  " + prefix + clean(shorten(commit, width - len(prefix)), width - len(prefix)))
     if (hidden := move.lost_count - len(move.lost)) > 0:
         lines.append(f"  ! and loses {hidden} more")
     return lines
@@ -154,7 +139,7 @@ def plan_rows(moves: Sequence[Move], results: Mapping[str, Moved], names: Sequen
     return rows
 
 
-_WHY = {Result.UP_TO_DATE: "already there", Result.LEFT: "you chose to leave it"}
+_WHY = {MoveResult.UP_TO_DATE: "already there", MoveResult.LEFT: "you chose to leave it"}
 
 
 def _why(moved: Moved) -> str:
@@ -165,7 +150,7 @@ def _why(moved: Moved) -> str:
 def exit_status(moved: Collection[Moved]) -> int:
     """The exit status for these results."""
     results = {each.result for each in moved}
-    if Result.STOPPED in results:
+    if MoveResult.STOPPED in results:
         return 6
     return 1 if results & BAD else 0
 
@@ -175,7 +160,7 @@ def result_rows(moved: Sequence[Moved]) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("REPOSITORY", "STABLE", "FROM", "TO", "COMMITS", "WHY")]
     for each in moved:
         count = f"{each.count:,}" if each.count else "-"
-        result = str(each.result).replace("_", " ") if each.result is not Result.BEHIND else "not tried"
+        result = str(each.result).replace("_", " ") if each.result is not MoveResult.BEHIND else "not tried"
         rows.append((each.name, result, _short(each.old or "-"), _short(each.new or "-"), count, _why(each)))
     return rows
 

@@ -13,9 +13,10 @@ from job.domain.errors import ClusterError, ImportImagesError, StoppedError, Usa
 from job.domain.model import By, Reason, TagName
 from job.domain.records import dataclass, field, replace
 from job.domain.selection import skip_reason
+from job.domain.states import Arrival
 from job.domain.text import clean
 from job.imagestreams.lookup import Answer, Question
-from job.promote.arrivals import Judge, State
+from job.promote.arrivals import Judge
 from job.promote.commits import SHORT_LENGTH
 from job.promote.config import Repository
 from job.promote.deployed import find_fed_tags
@@ -64,7 +65,7 @@ class AwaitedImage:
     name: TagName
     question: Question
     commit: str = ""
-    state: State = State.WAITING
+    state: Arrival = Arrival.WAITING
     revision: str | None = None
     problem: str | None = None
     seconds: float | None = None
@@ -176,7 +177,7 @@ class Waiter:
         return not self._remaining()
 
     def _remaining(self) -> list[AwaitedImage]:
-        return [image for image in self.images if image.state is State.WAITING]
+        return [image for image in self.images if image.state is Arrival.WAITING]
 
     def _check(self, line: Line) -> None:
         """Ask once for the remaining images."""
@@ -236,14 +237,14 @@ class Waiter:
             image.problem = str(error)
             return
         image.state, image.problem = verdict.state, clean(verdict.problem) if verdict.problem else None
-        if image.state is not State.WAITING:
+        if image.state is not Arrival.WAITING:
             image.seconds = time.monotonic() - self._started
 
     def _report(self, image: AwaitedImage, before: str | None, line: Line) -> None:
         """Log an arrival, or a problem that is new."""
-        if image.state is not State.WAITING:
+        if image.state is not Arrival.WAITING:
             line.clear()
-            later = f", which comes after {image.commit[:SHORT_LENGTH]}" if image.state is State.LATER else ""
+            later = f", which comes after {image.commit[:SHORT_LENGTH]}" if image.state is Arrival.LATER else ""
             log.info("%s has arrived: %s%s", image.name, (image.revision or "")[:SHORT_LENGTH], later)
         elif image.problem and image.problem != before:
             line.clear()

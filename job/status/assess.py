@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from job.domain.model import RolloutResult, RunError
 from job.domain.shell import command
-from job.status.model import Attention, Facts, PastRun, Problem, StatusReport, WorkloadStatus, is_rolling_out
+from job.domain.states import Problem
+from job.status.model import Attention, Facts, PastRun, StatusReport, WorkloadStatus, is_rolling_out
 from job.status.rules import problems_of_rules
 from job.status.runs import concerns, problems_of_runs, problems_of_schedule, punctuality_of
 from job.status.tags import problems_of, tag_status, without_right

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from job.domain.model import Command
+from job.domain.states import State
 from job.domain.text import humanize
 from job.journal.records import RunRecord
-from job.status.model import PastRun, State, StatusReport, TagStatus, WorkloadStatus, is_rolling_out
+from job.status.model import PastRun, StatusReport, TagStatus, WorkloadStatus, is_rolling_out
 from job.status.punctuality import delay_of
 from job.views.columns import Column
 from job.views.tables import age, short_digest, span

@@ -6,46 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from job.domain.enums import Explained
 from job.domain.model import By, Hold, Image, Reason, RolloutResult, RunError, Skip, TagName, TagResult
 from job.domain.records import dataclass, field
 from job.domain.rules import Rules
+from job.domain.states import Problem, State
 from job.journal.records import Journal, RunRecord
 from job.status.punctuality import Punctuality, Timetable
 
 OLD = timedelta(days=90)
-
-
-class State(Explained):
-    """The state of a tag, compared with its registry."""
-
-    CURRENT = "current", "The registry has no other image."
-    BEHIND = "behind", "The registry has another image; the next run imports it."
-    FAILED = "failed", "The registry or the API refuses the image."
-    UNKNOWN = "unknown", "The registry could not be asked."
-    HELD = "held", "A rollback holds it."
-    SKIPPED = "skipped", "A run would skip it."
-
-
-class Problem(Explained):
-    """Why something needs attention. The list is closed, for scripts."""
-
-    UNREAD = "unread", "A namespace could not be read."
-    SCHEDULE = "schedule", "The schedule of the CronJob cannot be parsed."
-    SUSPENDED = "suspended", "The CronJob is suspended."
-    RUN_MISSED = "run_missed", "A run was due and has not happened."
-    RUN_FAILED = "run_failed", "The last complete run failed."
-    RUN_HANGS = "run_hangs", "A run started and did not finish: it was killed, or it hangs."
-    FAILING = "failing", "A tag fails to import."
-    NOT_KNOWN = "not_known", "Whether a tag is current could not be checked."
-    NOT_MOVED = "not_moved", "Nothing moves a tag: a copy, a dangling alias, or a tag removed from the spec."
-    STALE = "stale", "No run has confirmed a tag for more than two due times (15 days without a schedule)."
-    HOLD_EXPIRED = "hold_expired", "A hold has expired, and no run has released it."
-    HOLD_FORGOTTEN = "hold_forgotten", "A tag has been held for more than 14 days, without an end."
-    BAD_RULE = "bad_rule", "A rule of the namespace cannot be read, and stops every run."
-    FREEZE_FORGOTTEN = "freeze_forgotten", "A rule has frozen the namespace for more than 14 days, without an end."
-    BLOCKED = "blocked", "A tag has an image that is on the list of known-bad ones."
-    ROLLOUT = "rollout", "A workload does not run the image of its tag."
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from job.domain.rules import NONE, RULES, BlockRule
 from job.domain.shell import command, oc, ours
-from job.status.model import Attention, Facts, Problem, TagStatus
+from job.domain.states import Problem
+from job.status.model import Attention, Facts, TagStatus
 from job.status.tags import FORGOTTEN
 
 

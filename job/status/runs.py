@@ -7,9 +7,10 @@ from typing import Any
 
 from job.domain.model import Command, Outcome, Result, TriggerKind
 from job.domain.shell import command
+from job.domain.states import Problem, State
 from job.domain.times import iso
 from job.journal.records import RUNNING, Journal, RunRecord, belongs_to
-from job.status.model import Attention, Facts, Problem, State, TagStatus
+from job.status.model import Attention, Facts, TagStatus
 from job.status.punctuality import LONGEST_RUN, Punctuality, Timetable, punctuality
 
 

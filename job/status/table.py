@@ -15,18 +15,11 @@ from job.domain.model import Outcome, RolloutResult, TriggerKind
 from job.domain.natural import natural
 from job.domain.rules import Rules
 from job.domain.shell import resuming
+from job.domain.states import Problem, State
 from job.domain.times import iso
 from job.journal.records import RUNNING
 from job.status.columns import ON_TIME, run_columns, tag_columns, workload_columns
-from job.status.model import (
-    Attention,
-    PastRun,
-    Problem,
-    State,
-    StatusReport,
-    counts,
-    verdict,
-)
+from job.status.model import Attention, PastRun, StatusReport, counts, verdict
 from job.status.punctuality import Punctuality, delay_of
 from job.views.columns import shown, table_of
 from job.views.tables import age, console_for, describe_hold, lines_of, span

@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from job.domain.model import By, Command, Outcome, Reason, Result, Skip, TagName, TagResult, TriggerKind
 from job.domain.records import dataclass
 from job.domain.shell import command, ours, resuming
+from job.domain.states import Problem, State
 from job.domain.text import clean
 from job.domain.times import from_unix
 from job.imagestreams.api_types import login_secret
 from job.journal.records import Journal, TagRecord, belongs_to
-from job.status.model import OLD, Attention, Facts, Problem, State, TagFacts, TagStatus, Unknown
+from job.status.model import OLD, Attention, Facts, TagFacts, TagStatus, Unknown
 from job.status.punctuality import two_due_times_ago
 
 # For tags without a known schedule: two weekly runs and a day.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from job.domain.exit_status import ExitStatus
 from job.domain.model import By, Command, Outcome, Reason, Result, RolloutResult, Skip, Stage, TriggerKind
+from job.domain.states import Arrival, MoveResult, Problem, Severity, State
 from job.views.rules_schema import NAMESPACE_RULES, RULES
 from job.views.schema_parts import (
     BOOLEAN,
@@ -100,7 +101,7 @@ STATUS = object_of(
         object_of(
             namespace=TEXT,
             subject=TEXT,
-            problem=TEXT,
+            problem=one_of(Problem),
             message=TEXT,
             since=TIME_OR_NULL,
             command=TEXT_OR_NULL,
@@ -111,7 +112,7 @@ STATUS = object_of(
         object_of(
             **TAG_NAME,
             source=TEXT_OR_NULL,
-            state=TEXT,
+            state=one_of(State),
             reason=RESULT_REASON,
             by=or_null(one_of(By)),
             message=TEXT_OR_NULL,
@@ -231,7 +232,7 @@ DOCTOR = object_of(
     gateway_probed=BOOLEAN,
     findings=list_of(
         object_of(
-            severity=TEXT,
+            severity=one_of(Severity),
             check=TEXT,
             namespace=TEXT_OR_NULL,
             where=TEXT,
@@ -281,7 +282,7 @@ MOVES = object_of(
     repositories=list_of(
         object_of(
             repository=TEXT,
-            result=TEXT,
+            result=one_of(MoveResult),
             from_=TEXT_OR_NULL,
             to=TEXT_OR_NULL,
             commits=or_null(COUNT),
@@ -296,7 +297,7 @@ ARRIVALS = object_of(
             repository=TEXT,
             **TAG_NAME,
             commit=TEXT,
-            state=TEXT,
+            state=one_of(Arrival),
             revision=TEXT_OR_NULL,
             message=TEXT_OR_NULL,
             seconds=NUMBER_OR_NULL,

@@ -7,17 +7,9 @@ of the interface: scripts rely on it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 from job.domain.records import dataclass
-
-
-class Severity(StrEnum):
-    """`error`: it fails, or does nothing. `warning`: it works now and will fail later. `note`: possibly intended."""
-
-    ERROR = "error"
-    WARNING = "warning"
-    NOTE = "note"
+from job.domain.states import Severity
 
 
 @dataclass(frozen=True, slots=True)

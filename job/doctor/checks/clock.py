@@ -5,8 +5,9 @@ Due times, delays, freeze windows, the ends of holds and the ages of images are 
 
 from __future__ import annotations
 
-from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, not_checked
 from job.doctor.facts import Facts
+from job.domain.states import Severity
 
 WARNING_SECONDS = 5.0
 ERROR_SECONDS = 60.0

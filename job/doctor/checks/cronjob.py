@@ -9,11 +9,12 @@ from datetime import datetime
 
 from job import VERSION
 from job.cluster.unstructured import object_in
-from job.doctor.checks import Finding, Severity
+from job.doctor.checks import Finding
 from job.doctor.facts import Facts
 from job.domain.model import OnBadRollout
 from job.domain.schedule import Schedule, UnsupportedScheduleError
 from job.domain.shell import oc
+from job.domain.states import Severity
 from job.workloads.cronjob import NAME, CronJob
 
 # To end imports under way, report, push and release the lock.

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from job.config.settings import GatewaySettings
-from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, not_checked
 from job.doctor.facts import Facts, Probed
 from job.domain.shell import DRY_RUN, command, oc, piped
+from job.domain.states import Severity
 from job.workloads.cronjob import CronJob
 
 # The group of the probe; no dashboard or alert reads it.

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from job.cluster.unstructured import object_in, objects_in
-from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, not_checked
 from job.doctor.checks.tags import opt_out
 from job.doctor.checks.trigger_fixes import TriggerFixes, is_annotated, set_triggers
 from job.doctor.facts import Facts
@@ -20,6 +20,7 @@ from job.domain.model import Skip, TagName
 from job.domain.selection import aliases_of
 from job.domain.shell import DRY_RUN, oc, ours, piped
 from job.domain.sources import copied_from
+from job.domain.states import Severity
 from job.imagestreams.api_types import stream_from
 from job.workloads.image_triggers import Workload, folded
 

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 
-from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, not_checked
 from job.doctor.facts import Facts
 from job.doctor.rights import COMMANDS, ESSENTIAL, FLEET, NAMES, RULES, Component, Right, account_of, wanted
 from job.domain.holds import hold_of
@@ -14,6 +14,7 @@ from job.domain.model import OnBadRollout, Reason, Skip
 from job.domain.records import dataclass
 from job.domain.selection import wave_of
 from job.domain.shell import DRY_RUN, command, oc, piped
+from job.domain.states import Severity
 
 # The longest user name in the name of a binding.
 LONGEST_USER = 63

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, not_checked
 from job.doctor.facts import EarlierImages, Facts
 from job.domain.shell import ours
+from job.domain.states import Severity
 
 ENOUGH = 2
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, not_checked
 from job.doctor.facts import Facts
 from job.domain.rules import RULES
 from job.domain.shell import command, oc, ours
+from job.domain.states import Severity
 
 _WHERE = f"ConfigMap {RULES}"
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from job.cluster.unstructured import object_in, objects_in
-from job.doctor.checks import Finding, Severity, not_checked
+from job.doctor.checks import Finding, not_checked
 from job.doctor.checks.rbac import granted
 from job.doctor.facts import ChosenStream, Facts, Import
 from job.doctor.rights import Component
@@ -19,6 +19,7 @@ from job.domain.model import By, Reason, Source, Stream, Tag, TagName
 from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, Choice, wave_of
 from job.domain.shell import command, oc, ours, resuming
 from job.domain.sources import copied_from, explain_skip
+from job.domain.states import Severity
 from job.domain.times import iso
 from job.imagestreams.api_types import login_secret, reference_of, repository_of
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import pytest
 
 from job.domain.errors import UsageError
+from job.domain.states import MoveResult
 from job.promote.config_file import read_config
 from job.promote.move import MoveOptions, Mover, Outcome
-from job.promote.moves import Move, Moved, Result
+from job.promote.moves import Move, Moved
 from job.promote.workspace import Workspace
 from job.runtime.shutdown import Stop
 from tests.support.forge import GIT, Folder
@@ -65,7 +66,7 @@ def mover(folder: Folder, person: Script | None = None, stop: Stop | None = None
     return Mover(Workspace(config, stop or Stop()), config.repositories, MoveOptions({}, person, **options), Shown())
 
 
-def by_name(outcome: Outcome) -> dict[str, Result]:
+def by_name(outcome: Outcome) -> dict[str, MoveResult]:
     return {each.name: each.result for each in outcome.results}
 
 
@@ -163,7 +164,7 @@ def test_a_branch_moved_by_another_client_meanwhile(two: Folder) -> None:
     theirs = worker.commit("Theirs", "theirs", parents=[before])
     person = Script("", "", "y", meanwhile=lambda: worker.move("stable", theirs))
     outcome = mover(two, person).perform()
-    assert by_name(outcome) == {"library": Result.MOVED, "worker": Result.FAILED}
+    assert by_name(outcome) == {"library": MoveResult.MOVED, "worker": MoveResult.FAILED}
     assert worker.tip("stable") == theirs
     assert library.tip("stable") == library.tip("main")
     message = str(next(each.message for each in outcome.results if each.name == "worker"))
@@ -174,7 +175,7 @@ def test_a_branch_moved_by_another_client_meanwhile(two: Folder) -> None:
 def test_a_branch_that_was_moved_to_the_same_commit_meanwhile(two: Folder) -> None:
     worker = two.origins["worker"]
     person = Script("", "", "y", meanwhile=lambda: worker.move("stable", str(worker.tip("main"))))
-    assert by_name(mover(two, person).perform()) == {"library": Result.MOVED, "worker": Result.MOVED}
+    assert by_name(mover(two, person).perform()) == {"library": MoveResult.MOVED, "worker": MoveResult.MOVED}
 
 
 def test_a_diverged_branch(two: Folder) -> None:
@@ -197,8 +198,8 @@ def test_a_diverged_branch_by_force(two: Folder) -> None:
         assert library.tip("stable") == fix
     person = Script("library", "y")
     assert by_name(mover(two, person, force=True, yes=True).perform()) == {
-        "library": Result.MOVED,
-        "worker": Result.MOVED,
+        "library": MoveResult.MOVED,
+        "worker": MoveResult.MOVED,
     }
     assert person.questions == ["stable of library loses 1 commit. Type library to move it anyway: "]
     assert library.tip("stable") == library.tip("main")
@@ -291,7 +292,7 @@ def test_answers(two: Folder) -> None:
     worker.commit("Not yet")
     person = Script("n", "nix", first[:8], "y")
     outcome = mover(two, person).perform()
-    assert by_name(outcome) == {"library": Result.LEFT, "worker": Result.MOVED}
+    assert by_name(outcome) == {"library": MoveResult.LEFT, "worker": MoveResult.MOVED}
     assert worker.tip("stable") == first
     assert person.questions[-1] == "Push this? [y/N, q back] "
     with pytest.raises(UsageError, match="aborted; nothing was moved"):
@@ -312,7 +313,7 @@ def test_a_stop_between_two_pushes(two: Folder) -> None:
     config = read_config(str(two.config))
     options = MoveOptions({}, Script("", "", "y"))
     outcome = Interrupted(Workspace(config, Stop()), config.repositories, options, Shown()).perform()
-    assert by_name(outcome) == {"library": Result.MOVED, "worker": Result.STOPPED}
+    assert by_name(outcome) == {"library": MoveResult.MOVED, "worker": MoveResult.STOPPED}
     assert outcome.exit_status == 6
     assert [two.origins[name].subjects("stable")[0] for name in ("library", "worker")] == [
         "Fix library (#7)",
@@ -484,14 +485,14 @@ def test_rolling_is_rewritten_before_the_push(two: Folder) -> None:
         worker.commit("Another history", parents=[before])
 
     outcome = mover(two, Script("", "", "y", meanwhile=rewrite)).perform()
-    assert by_name(outcome) == {"library": Result.MOVED, "worker": Result.FAILED}
+    assert by_name(outcome) == {"library": MoveResult.MOVED, "worker": MoveResult.FAILED}
     assert worker.tip("stable") == before
     assert f"main was rewritten in the meantime and does not contain {str(chosen)[:9]}" in str(
         outcome.results[1].message
     )
     # More commits on top are no rewriting.
     outcome = mover(two, Script("", "y", meanwhile=lambda: worker.commit("More"))).perform()
-    assert by_name(outcome)["worker"] is Result.MOVED
+    assert by_name(outcome)["worker"] is MoveResult.MOVED
 
 
 def test_an_interrupted_push_that_succeeded(two: Folder) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from job.config.settings import GatewaySettings, Settings
-from job.doctor.checks import Finding, Severity, clock, cronjob, gateway, in_order, rollback_targets, tags
+from job.doctor.checks import Finding, clock, cronjob, gateway, in_order, rollback_targets, tags
 from job.doctor.facts import EarlierImages, Facts, Import, Probed, RegistryAnswer
 from job.domain.holds import ANNOTATION
 from job.domain.model import By, Reason, TagName
+from job.domain.states import Severity
 from job.imagestreams.api_types import stream_from
 from job.views.tables import lines_of
 from job.workloads.cronjob import CronJob, cron_job_from

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SETS, Resource
-from job.doctor.checks import Finding, Severity
+from job.doctor.checks import Finding
 from job.doctor.checks.image_triggers import (
     built_from,
     of_pull,
@@ -21,6 +21,7 @@ from job.doctor.checks.image_triggers import (
 )
 from job.doctor.templates import Available, KnownTags, Names, Shape, normal, shape_of
 from job.domain.model import TagName
+from job.domain.states import Severity
 from job.workloads.image_triggers import TRIGGERS_ANNOTATION
 from job.workloads.kinds import workload_from
 from tests.unit.objects import NAMESPACE

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from job.doctor.checks import Severity
 from job.doctor.checks.rbac import Use, fleet, granted, missing
 from job.doctor.rights import ESSENTIAL, FLEET, HOME, NAMES, RULES, Component, Right, wanted
+from job.domain.states import Severity
 from tests.support.paths import MANIFESTS
 
 NAMESPACE = "packit-prod"

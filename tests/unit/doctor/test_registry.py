@@ -7,9 +7,10 @@ import re
 
 import pytest
 
-from job.doctor.checks import Finding, Severity
+from job.doctor.checks import Finding
 from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.doctor.table import print_findings
+from job.domain.states import Severity
 from tests.support.paths import ROOT
 
 NAME = re.compile(

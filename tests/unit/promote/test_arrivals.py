@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from job.promote.arrivals import Judge, State
+from job.domain.states import Arrival
+from job.promote.arrivals import Judge
 
 LINE = [letter * 40 for letter in "abcde"]
 OTHER = "f" * 40
@@ -41,21 +42,21 @@ def judge(history: History, commit: int = 2, *, later: bool = False) -> Judge:
     return Judge(LINE[commit], "stable", "main", history, later)
 
 
-def state(decision: Judge, label: str | None) -> State:
+def state(decision: Judge, label: str | None) -> Arrival:
     return decision.verdict(label).state
 
 
 def test_the_commit_itself() -> None:
     history = History(2)
     for revision in (LINE[2], LINE[2][:7], LINE[2].upper()):
-        assert state(judge(history), revision) is State.ARRIVED
+        assert state(judge(history), revision) is Arrival.ARRIVED
     assert history.fetches == 0
 
 
 def test_other_revisions() -> None:
     history = History(2)
     for revision in (None, "v1.2", "", LINE[1], OTHER):
-        assert state(judge(history), revision) is State.WAITING
+        assert state(judge(history), revision) is Arrival.WAITING
     assert history.fetches == 0
 
 
@@ -63,42 +64,42 @@ def test_a_later_commit_of_stable_counts() -> None:
     history = History(2)
     history.stable_after = 4
     decision = judge(history)
-    assert state(decision, LINE[3][:12]) is State.LATER
+    assert state(decision, LINE[3][:12]) is Arrival.LATER
     assert history.fetches == 1
 
 
 def test_an_unknown_commit_is_fetched_once() -> None:
     history = History(2, known=3)
     history.stable_after = 4
-    assert state(judge(history), LINE[4]) is State.LATER
+    assert state(judge(history), LINE[4]) is Arrival.LATER
     history = History(2)
     decision = judge(history)
-    assert [state(decision, "1234567") for _ in range(3)] == [State.WAITING] * 3
+    assert [state(decision, "1234567") for _ in range(3)] == [Arrival.WAITING] * 3
     assert history.fetches == 1
 
 
 def test_a_commit_of_rolling_does_not_count() -> None:
     history = History(2)
-    assert state(judge(history), LINE[4]) is State.WAITING
+    assert state(judge(history), LINE[4]) is Arrival.WAITING
 
 
 def test_stable_may_be_moved_to_a_commit_of_rolling() -> None:
     history = History(2)
     decision = judge(history)
-    assert state(decision, LINE[4]) is State.WAITING
+    assert state(decision, LINE[4]) is Arrival.WAITING
     history.stable_after = 4
-    assert state(decision, LINE[4]) is State.LATER
+    assert state(decision, LINE[4]) is Arrival.LATER
 
 
 def test_a_commit_of_rolling_counts_where_that_is_configured() -> None:
-    assert state(judge(History(2), later=True), LINE[4]) is State.LATER
-    assert state(judge(History(2), later=True), LINE[1]) is State.WAITING
-    assert state(judge(History(2), later=True), OTHER) is State.WAITING
+    assert state(judge(History(2), later=True), LINE[4]) is Arrival.LATER
+    assert state(judge(History(2), later=True), LINE[1]) is Arrival.WAITING
+    assert state(judge(History(2), later=True), OTHER) is Arrival.WAITING
 
 
 def test_labels_with_more_than_a_hash() -> None:
     for label in (f"{LINE[2]}-dirty", f"v1.2-3-g{LINE[2][:8]}", f" {LINE[2]} "):
-        assert state(judge(History(2)), label) is State.ARRIVED
+        assert state(judge(History(2)), label) is Arrival.ARRIVED
 
 
 @pytest.mark.parametrize(
@@ -114,4 +115,4 @@ def test_labels_with_more_than_a_hash() -> None:
 )
 def test_why_an_image_does_not_count(label: str | None, problem: str) -> None:
     verdict = judge(History(2)).verdict(label)
-    assert verdict.state is State.WAITING and problem in str(verdict.problem)
+    assert verdict.state is Arrival.WAITING and problem in str(verdict.problem)

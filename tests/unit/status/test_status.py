@@ -29,19 +29,11 @@ from job.domain.model import (
     TagResult,
     TriggerKind,
 )
+from job.domain.states import Problem, State
 from job.journal.records import Journal, RunRecord, TagRecord
 from job.status.assess import assess
 from job.status.command import status_document
-from job.status.model import (
-    Facts,
-    Problem,
-    State,
-    StatusReport,
-    TagFacts,
-    Unknown,
-    WorkloadStatus,
-    verdict,
-)
+from job.status.model import Facts, StatusReport, TagFacts, Unknown, WorkloadStatus, verdict
 from job.status.punctuality import Timetable, punctuality, timetable_from, two_due_times_ago
 from job.status.remedies import remedy
 from job.status.table import MOST_TAGS, print_status
