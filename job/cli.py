@@ -83,11 +83,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
             log.error("%s", line)
         return error.exit_status
     except ImportImagesError as error:
-        log.error("%s", error)
+        log.error("%s%s", error, _advice(error))
         return error.exit_status
     except Exception as error:  # The last resort: a defect of the program itself.
         log_defect("internal error", error)
         return ExitStatus.ATTENTION
+
+
+def _advice(error: Exception) -> str:
+    """What to do about a namespace that may not be read: OpenShift says so of those that do not exist, too."""
+    is_refused = getattr(error, "code", None) == 403 and "in the namespace" in str(error)
+    return "; does the namespace exist, and may this login read it? see: oc projects" if is_refused else ""
 
 
 def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:

@@ -16,7 +16,7 @@ from urllib.parse import urlencode
 from job import VERSION
 from job.cluster import Resource
 from job.cluster.headers import retry_after, unix_time
-from job.cluster.login import Login, authorization_of, find_login, refused_login
+from job.cluster.login import Login, authorization_of, explained, find_login
 from job.cluster.paths import path_of
 from job.cluster.unstructured import object_in
 from job.config.settings import Settings
@@ -185,9 +185,7 @@ class ApiCluster:
         try:
             return _parsed(answer, data)
         except ClusterError as error:
-            if error.code != 401:
-                raise
-            raise refused_login(error, self._login.server, self._login.advice) from error
+            raise explained(error, self._login.server, self._login.advice) from error
 
     def _compare_clocks(self, date: str | None, sent: float, answered: float) -> None:
         took = answered - sent

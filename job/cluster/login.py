@@ -164,9 +164,14 @@ def warn_of_plain_http(server: str, proxy: str | None) -> None:
     log.warning("NO TLS to %s%s: anyone on the way can read the token and forge answers; use https", server, on_the_way)
 
 
-def refused_login(error: ClusterError, server: str, advice: str) -> ClusterError:
-    """The same error with the server, what HTTP 401 means, and what to do."""
-    message = f"{server} refuses the login: the token is wrong or has expired ({error}); {advice}"
+def explained(error: ClusterError, server: str, advice: str) -> ClusterError:
+    """The same error; one that concerns the login with the server, what it means, and what to do."""
+    if error.code == 401:
+        message = f"{server} refuses the login: the token is wrong or has expired ({error}); {advice}"
+    elif error.code == 403 and "cannot impersonate" in str(error):
+        message = f"{server} does not let this login act as another user ({error}); leave out --as and --as-group"
+    else:
+        return error
     return ClusterError(error.reason, message, code=error.code, retry_after=error.retry_after, answered=error.answered)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,7 @@ from job.domain.exit_status import ExitStatus
 from job.domain.model import Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
 from job.domain.suggestions import did_you_mean
 from job.publish.metric_families import FAMILIES, PREFIX
-from job.views.output import document, write
+from job.views.output import document, width_of, write
 from job.views.schemas import DOCUMENTS, schema_of
 
 _KINDS: dict[type[Explained], str] = {
@@ -58,7 +59,7 @@ def explain(words: list[str], *, as_table: bool) -> int:
     if not requested:
         write(lambda: sys.stdout.write(_index(entries)))
         return ExitStatus.SUCCESS
-    write(lambda: sys.stdout.writelines(f"{e.word}: {e.kind}\n  {e.meaning.replace('`', '')}\n" for e in found))
+    write(lambda: sys.stdout.writelines(_paragraph(f"{e.word}: {e.kind}", e.meaning.replace("`", "")) for e in found))
     return ExitStatus.SUCCESS
 
 
@@ -86,7 +87,13 @@ def _index(entries: list[Entry]) -> str:
     for entry in entries:
         kinds.setdefault(entry.kind, []).append(entry.word)
     kinds[f"JSON Schema of a document (explain {SCHEMA} NAME)"] = [kind.lower() for kind in DOCUMENTS]
-    return "".join(f"{kind}:\n  {', '.join(dict.fromkeys(words))}\n" for kind, words in kinds.items())
+    return "".join(_paragraph(f"{kind}:", ", ".join(dict.fromkeys(words))) for kind, words in kinds.items())
+
+
+def _paragraph(heading: str, text: str) -> str:
+    """A heading and an indented text, in the terminal's width. Names are never broken."""
+    lines = textwrap.wrap(text, width_of(sys.stdout) - 2, break_long_words=False, break_on_hyphens=False)
+    return "".join(f"{line}\n" for line in (heading, *(f"  {line}" for line in lines)))
 
 
 def all_entries() -> Iterator[Entry]:

@@ -166,8 +166,10 @@ class Parser(argparse.ArgumentParser):
         prefix = "unrecognized arguments: "
         if message.startswith(prefix):
             word = message.removeprefix(prefix).split()[0].partition("=")[0]
-            flags = [flag for action in self._actions for flag in action.option_strings]
-            message = f"{word} is not a flag of this command{did_you_mean(word, flags)}"
+            # Their dashes would make any two of them alike.
+            names = [flag[2:] for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+            hint = did_you_mean(word.lstrip("-"), names).replace("mean ", "mean --")
+            message = f"{word} is not a flag of this command{hint}"
         self.exit(ExitStatus.USAGE, f"{self.prog}: error: {message}; see: {self.prog} --help\n")
 
 

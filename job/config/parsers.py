@@ -183,7 +183,7 @@ def file(text: str) -> str:
     import os.path
 
     if "\0" in text or not os.path.isfile(text):  # noqa: PTH113 - pathlib is slow to load
-        raise ValueError("is not the path of a file that exists")
+        raise ValueError(f"{text!r} is not the path of a file that exists")
     return text
 
 

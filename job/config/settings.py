@@ -155,7 +155,7 @@ def read_settings(
     """
     reader = _Reader(flags, environment)
     if output is not None and output not in formats:
-        reader.errors.append(f"--output: {output!r} is not {', '.join(formats)}{did_you_mean(output, formats)}")
+        reader.errors.append(f"--output: {output!r} is not one of {', '.join(formats)}{did_you_mean(output, formats)}")
     settings = _read(reader, arguments)
     if reader.errors:
         raise UsageError(reader.errors)

@@ -122,7 +122,7 @@ def _lock_error(run: Run, namespace: str, answer: LockedError | ClusterError | N
         return RunError(namespace, Stage.LOCKED, Reason.CONFLICT, f"{namespace}: {answer}")
     if isinstance(answer, LockedError) or answer is _LATE:
         return RunError(namespace, Stage.LOCK, Reason.ABORTED, f"stopped before the lock in {namespace} was taken")
-    advice = " (grant get, list, create and update on leases)" if answer.lacks_right else ""
+    advice = " (grant get, list, create and update on leases, or correct the namespace)" if answer.lacks_right else ""
     return RunError(namespace, Stage.LOCK, answer.reason, f"the lock in {namespace} cannot be taken: {answer}{advice}")
 
 

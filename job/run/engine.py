@@ -120,6 +120,8 @@ def _announce(run: Run, selection: _Selection) -> None:
     if run.command is not Command.RUN or run.settings.narrowed or not sys.stderr.isatty():
         return
     count = sum(choice.skip is None for _, choices in selection.chosen for choice in choices)
+    if not count:
+        return
     names = run.namespaces
     where = ", ".join(names[:3]) + (f" and {len(names) - 3} more namespaces" if len(names) > 3 else "")
     which = f"tag{'' if count == 1 else 's'} {run.settings.wanted.deployment or ''}".strip()

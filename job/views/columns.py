@@ -100,7 +100,9 @@ def table_of(columns: Sequence[Column[R]], rows: Sequence[tuple[R, str]], width:
         for i, column in enumerate(columns)
     ]
     least = [min(have, max(column.least, cell_len(column.title))) for column, have in zip(columns, widths, strict=True)]
-    kept = _kept(columns, least, width)
+    # A remark that no row has is no column.
+    empty = [i for i, c in enumerate(columns) if c.is_text and c.rank and texts and not any(text[i] for text in texts)]
+    kept = _kept(columns, least, width, empty)
     spare = width - sum(least[i] for i in kept) - GAP * (len(kept) - 1)
     table = new_table()
     final: dict[int, int] = {}
@@ -126,9 +128,9 @@ def table_of(columns: Sequence[Column[R]], rows: Sequence[tuple[R, str]], width:
     return table
 
 
-def _kept(columns: Sequence[Column[R]], least: Sequence[int], width: int) -> list[int]:
-    """The numbers of the columns that fit."""
-    kept = list(range(len(columns)))
+def _kept(columns: Sequence[Column[R]], least: Sequence[int], width: int, empty: Sequence[int]) -> list[int]:
+    """The numbers of the columns that fit, without the empty ones."""
+    kept = [i for i in range(len(columns)) if i not in empty]
     while sum(least[i] for i in kept) + GAP * (len(kept) - 1) > width:
         droppable = [i for i in kept if columns[i].rank]
         if not droppable:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from job.config.formats import Format
 from job.domain.secrets import SECRETS
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+# Where there is no terminal, and within what a terminal may be.
+WIDTH, LEAST_WIDTH, MOST_WIDTH = 100, 40, 250
 _format = Format.TABLE
 
 
@@ -31,6 +34,12 @@ def choose(form: Format) -> None:
 def is_wide() -> bool:
     """Whether tables show digests in full."""
     return _format is Format.WIDE
+
+
+def width_of(file: TextIO) -> int:
+    """How many columns a text for people may have: those of the terminal, within reason."""
+    width = shutil.get_terminal_size((WIDTH, 24)).columns if file.isatty() else WIDTH
+    return max(LEAST_WIDTH, min(MOST_WIDTH, width))
 
 
 def show(report: Report, *, as_table: bool) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import shutil
 import sys
 import textwrap
 from datetime import datetime
@@ -32,10 +31,8 @@ from job.domain.text import clean, humanize
 from job.domain.times import iso
 from job.views.columns import Column, table_of
 from job.views.documents import summary
-from job.views.output import is_wide
+from job.views.output import MOST_WIDTH, is_wide, width_of
 
-# Where there is no terminal, and within what a terminal may be.
-WIDTH, LEAST_WIDTH, MOST_WIDTH = 100, 40, 250
 INDENT = "    "
 STYLES = {
     Result.UPDATED: "green",
@@ -193,8 +190,7 @@ def _print_rollbacks(console: Console, report: Report) -> None:
 
 def console_for(file: TextIO) -> Console:
     """What writes to a file: as wide as the terminal; with `--output wide` lines may be longer than that."""
-    width = shutil.get_terminal_size((WIDTH, 24)).columns if file.isatty() else WIDTH
-    width = MOST_WIDTH if is_wide() else max(LEAST_WIDTH, min(MOST_WIDTH, width))
+    width = MOST_WIDTH if is_wide() else width_of(file)
     return _Console(file=file, width=width, highlight=False, soft_wrap=False)
 
 

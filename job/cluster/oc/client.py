@@ -20,7 +20,7 @@ from urllib.parse import urlencode, urlsplit
 import openshift_client
 
 from job.cluster import Resource
-from job.cluster.login import refused_login
+from job.cluster.login import explained
 from job.cluster.oc.kubeconfig import TokenFile
 from job.cluster.oc.output import answers, refusal
 from job.cluster.oc.processes import Processes
@@ -235,12 +235,7 @@ class OcCluster:
         if done.too_late:
             raise _unfinished(done.err, codes, seconds)
         if done.status:
-            error = refusal(done.err)
-            raise (
-                refused_login(error, self._server, f"log in again: oc login {self._server}")
-                if error.code == 401
-                else error
-            )
+            raise explained(refusal(done.err), self._server, f"log in again: oc login {self._server}")
         return _parsed(done.out, codes[-1])
 
 

@@ -209,7 +209,7 @@ def test_without_the_right_to_leases_nothing_is_imported(sandbox: Sandbox, verb:
     assert place.imports() == []
     lines = [line for line in done.stderr.splitlines() if "error" in line and "leases" in line]
     assert len(lines) == 1, done.stderr
-    assert "grant get, list, create and update on leases" in lines[0]
+    assert "grant get, list, create and update on leases, or correct the namespace" in lines[0]
 
 
 @pytest.mark.parametrize(("method", "code"), [("GET", 503), ("POST", 500), ("GET", 429)])

@@ -188,3 +188,8 @@ def test_names_that_would_look_alike_lose_another_part() -> None:
         assert all(len(each) <= width for each in cut)
         assert [each[-18:] for each in cut] == [name[-18:] for name in names]
     assert shorten_all(["same", "same"], 3) == shorten_all(["same"], 3) * 2
+
+
+def test_a_column_of_remarks_that_no_row_has_is_left_out() -> None:
+    assert "WHY" not in shown(report_of(tag_result()))
+    assert "WHY" in shown(report_of(tag_result(), failed()))
