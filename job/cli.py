@@ -98,6 +98,7 @@ def _advice(error: Exception) -> str:
 
 def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:
     from job.config.settings import read_settings
+    from job.domain.shell import name_login
     from job.runtime.logs import in_container
     from job.views.output import choose
 
@@ -105,6 +106,7 @@ def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:
     patterns = options.patterns if command.takes_tags else ()
     environment = command.environment(os.environ)
     settings = read_settings(flags, patterns, environment, options.output, command.formats)
+    name_login(settings.context, settings.kubeconfig, settings.as_user, settings.as_groups)
     # In a pod the reader is a program that collects logs.
     form = Format(options.output or (Format.JSON if in_container() else Format.TABLE))
     choose(form)

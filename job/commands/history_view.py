@@ -40,7 +40,7 @@ def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO
 
 def _history_table(each: TagHistory, now: datetime) -> Table:
     table = new_table()
-    for column in ("DIGEST", "CAME", "STAYED", "BUILT"):
+    for column in ("DIGEST", "IMPORTED", "STAYED", "BUILT"):
         table.add_column(column, no_wrap=True, min_width=5, justify="left" if column == "DIGEST" else "right")
     table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=12)
     table.add_column("VERSION", no_wrap=True, overflow="ellipsis", max_width=16)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 
 from job.domain.model import TagName
 
@@ -10,9 +11,27 @@ from job.domain.model import TagName
 DRY_RUN = ("--dry-run=client", "-o", "yaml")
 
 
+# The flags by which this process found its cluster and login.
+_login_flags: tuple[str, ...] = ()
+
+
+def name_login(context: str | None, kubeconfig: str | None, as_user: str | None, as_groups: Sequence[str]) -> None:
+    """Let every suggested command name the login that this process was told to use.
+
+    Pasted without it, a command would go to the current context: to another cluster, where a namespace may have the
+    same name. Like the registered secrets, this belongs to the process, not to a call.
+    """
+    global _login_flags
+    values = (("--context", context), ("--kubeconfig", kubeconfig), ("--as", as_user))
+    given = [word for flag, value in values if value for word in (flag, value)]
+    _login_flags = (*given, *(word for group in as_groups for word in ("--as-group", group)))
+
+
 def command(*words: str) -> str:
-    """A command as a shell takes it."""
-    return shlex.join(words)
+    """A command as a shell takes it; one of `oc` or of this program with the flags of the login."""
+    # After the command of this program, which comes first.
+    at = {"oc": 1, "import-images": 2}.get(words[0])
+    return shlex.join(words if at is None else (*words[:at], *_login_flags, *words[at:]))
 
 
 def piped(*commands: str) -> str:

@@ -16,6 +16,7 @@ from job.cluster import Resource
 from job.cluster.unstructured import condition_text, object_in, objects_in
 from job.domain.model import Blame, RolloutResult
 from job.domain.records import dataclass, field
+from job.domain.shell import command
 from job.domain.text import clean
 from job.workloads.image_triggers import digest_in
 from job.workloads.kinds import kind_of, template_image
@@ -232,8 +233,8 @@ def _waiting(view: _View, missing: str | None) -> Health | None:
     kind, data = view.kind, view.data
     others = f"{count_of(len(view.old), max(view.replicas, len(view.own)), 'pods')} on another image"
     if kind.is_paused(data):
-        command = f"oc rollout resume {kind.resource.kind.lower()}/{view.name}"
-        return Health(RolloutResult.WAITING, f"paused (spec.paused), with {others}; {command} goes on", Blame.UNKNOWN)
+        resume = command("oc", "rollout", "resume", f"{kind.resource.kind.lower()}/{view.name}")
+        return Health(RolloutResult.WAITING, f"paused (spec.paused), with {others}; {resume} goes on", Blame.UNKNOWN)
     if kind.is_on_delete(data):
         message = f"its updateStrategy is OnDelete, which leaves {others} until they are deleted"
         return Health(RolloutResult.WAITING, message, Blame.UNKNOWN)

@@ -190,7 +190,7 @@ def fleet(user: str | None, why: str) -> Finding:
     name, role = f"import-images-{namespace or _in_name(user)}", "import-images-namespaces"
     create_role = ("create", "clusterrole", role, "--verb=list", "--resource=namespaces", *DRY_RUN)
     bind = ("create", "clusterrolebinding", name, f"--clusterrole={role}", who, *DRY_RUN)
-    fix = tuple(piped(command("oc", *words), "oc apply -f -") for words in (create_role, bind))
+    fix = tuple(piped(command("oc", *words), command("oc", "apply", "-f", "-")) for words in (create_role, bind))
     message = f"run with NAMESPACE_SELECTOR: may not {_listed(FLEET)}, so nothing was checked: {why}"
     return Finding(Severity.ERROR, "rights-fleet", "", f"the rights of {_account(user)}", message, fix)
 

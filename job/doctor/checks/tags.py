@@ -106,7 +106,7 @@ def _import_fix(found: Import) -> tuple[tuple[str, ...], tuple[str, ...]]:
     if reason in (Reason.UNAUTHORIZED, Reason.FORBIDDEN) and by is By.REGISTRY:
         return (login_secret(tag, found.source),), ()
     if reason is Reason.FORBIDDEN:
-        return (), ("oc get image.config.openshift.io/cluster -o yaml",)
+        return (), (command("oc", "get", "image.config.openshift.io/cluster", "-o", "yaml"),)
     if reason is Reason.INVALID:
         return (), (oc(tag.namespace, "describe", f"imagestream/{tag.stream}"),)
     return (), (ours("plan", tag),)

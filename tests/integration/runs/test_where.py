@@ -46,6 +46,19 @@ def test_a_context_beats_the_login_of_the_environment_and_is_named(place: Place,
     assert "no context prodd; did you mean prod?" in mistyped.stderr
 
 
+def test_a_suggested_command_reaches_the_same_cluster_when_it_is_pasted(place: Place, tmp_path: Path) -> None:
+    digest = place.imported("app")
+    place.sandbox.registry.delete(f"{place.namespace}/app", digest)
+    file = two_contexts(place, tmp_path)
+    login = {"KUBECONFIG": str(file), "HOST": None, "TOKEN": None, "NAMESPACE": None}
+    commands = [each["command"] for each in place.run("status", "--context", "prod", **login).report["attention"]]
+    commands += [
+        each for found in place.run("doctor", "--context", "prod", **login).report["findings"] for each in found["fix"]
+    ]
+    ours = [each for each in commands if each and each.startswith(("import-images ", "oc "))]
+    assert ours and all("--context prod" in each for each in ours), commands
+
+
 def test_a_run_as_another_user_has_that_users_rights(place: Place) -> None:
     place.imported("app")
     place.sandbox.create_account(place.namespace, "other", [])
