@@ -25,6 +25,9 @@ from job.runtime.http import Answer, Headers, HttpError, Problem
 
 log = logging.getLogger(__name__)
 
+# How the kubernetes package begins its message about a certificate or key.
+_NO_FILE = "File does not exist: "
+
 Renewal = Callable[[], None]
 
 
@@ -107,6 +110,9 @@ def _load_kubeconfig(settings: Settings, configuration: client.Configuration) ->
     except UsageError:
         raise
     except config.ConfigException as error:
+        if str(error).startswith(_NO_FILE):
+            missing = clean(str(error).removeprefix(_NO_FILE))
+            raise UsageError([f"the kubeconfig names a file that does not exist: {missing}"]) from error
         advice = "set HOST and TOKEN, or KUBECONFIG, or log in with oc login"
         raise UsageError([f"no cluster to talk to: {clean(str(error)).rstrip('.')}; {advice}"]) from error
     except Exception as error:  # The package lets through what a damaged file makes of its parsers.

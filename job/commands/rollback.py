@@ -87,7 +87,8 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False)
         rules = read_beside_freeze(where, [name.namespace], "a release")
         obstacle = obstacle_of(where, found, rules, yes=yes)
         if obstacle and not yes:
-            confirm(where, f"{obstacle.text}. Import it nevertheless? [y/N] ", "to import it nevertheless: --yes")
+            question = f"{obstacle.text}. Import it nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
+            confirm(where, question, "to import it nevertheless: --yes")
         survey = where.survey([name.namespace])
         if stop:
             raise StoppedError(STOPPED)

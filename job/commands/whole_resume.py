@@ -25,6 +25,7 @@ from job.domain.text import clean
 from job.imagestreams.retag import release_hold
 from job.imagestreams.rewrite import NoHoldError, UncertainError
 from job.journal.records import Move
+from job.run.context import IDENTITY_SECONDS
 from job.run.session import Place, place
 from job.run.targets import Found
 from job.run.waves import Imported
@@ -48,7 +49,8 @@ def resume_run(settings: Settings, run_id: str, stop: Stop, *, as_table: bool, y
         obstacles = [each for found, _ in held if (each := obstacle_of(where, found, rules, yes=yes))]
         if obstacles and not yes:
             problems = "; ".join(each.text for each in obstacles)
-            confirm(where, f"{problems}. Import nevertheless? [y/N] ", "to import nevertheless: --yes")
+            question = f"{problems}. Import nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
+            confirm(where, question, "to import nevertheless: --yes")
         survey = where.survey(namespaces)
         if stop:
             raise StoppedError(STOPPED)

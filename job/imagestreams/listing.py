@@ -60,7 +60,8 @@ def list_chosen(
             lambda: _list(cluster, namespace, wanted, selector), lambda reason: retried(namespace, reason)
         )
     except ClusterError as error:
-        message = f"cannot list image streams in {namespace}: {error}"
+        advice = " (grant list on imagestreams, or correct the namespace)" if error.code == 403 else ""
+        message = f"cannot list image streams in {namespace}: {error}{advice}"
         return Listing(namespace, error=RunError(namespace, Stage.LIST, error.reason, message))
 
 

@@ -63,7 +63,7 @@ class _Lines(Progress):
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self.add_task("", total=work.total)
+        self._task = self.add_task(self._description(), total=work.total)
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """The lines as they are now."""
@@ -77,10 +77,13 @@ class _Lines(Progress):
 
     def draw(self) -> None:
         work = self._work
-        counts = f"{work.done}/{work.total} {work.what}" if work.total is not None else ""
-        description = ": ".join(filter(None, (work.title, counts)))
-        self.update(self._task, description=description, completed=work.done, total=work.total)
+        self.update(self._task, description=self._description(), completed=work.done, total=work.total)
         self.refresh()
+
+    def _description(self) -> str:
+        work = self._work
+        counts = f"{work.done}/{work.total} {work.what}" if work.total is not None else ""
+        return ": ".join(filter(None, (work.title, counts)))
 
 
 class ProgressLine:

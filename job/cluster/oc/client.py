@@ -14,6 +14,7 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
@@ -36,6 +37,8 @@ log = logging.getLogger(__name__)
 
 PAGE = 500
 SECONDS = 60.0
+# `oc config view` asks no server.
+CONFIG_SECONDS = 15.0
 # How much longer a process may take than the time limit given to the server.
 SLACK_SECONDS = 10.0
 PROGRAM = "OPENSHIFT_CLIENT_PYTHON_DEFAULT_OC_PATH"
@@ -97,13 +100,15 @@ def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str
         UsageError: there is no complete context.
     """
     try:
-        done = processes.run("config", ["view", "--minify", "--output=json"], None, SECONDS)
+        done = processes.run("config", ["view", "--minify", "--output=json"], None, CONFIG_SECONDS)
     except ImportError as error:
         raise UsageError([f"{BASTION} is set, which needs paramiko; pip install paramiko"]) from error
     except ClusterError as error:
         raise UsageError([f"CLIENT=oc: {error}"]) from error
+    if done.too_late:
+        raise UsageError([f"CLIENT=oc: oc config view gave no answer within {CONFIG_SECONDS:g} s; does oc work here?"])
     try:
-        if done.too_late or done.status:
+        if done.status:
             raise ValueError(refusal(done.err))
         view = json.loads(done.out)
         name, namespace = view["contexts"][0].get("name"), view["contexts"][0]["context"].get("namespace")
@@ -113,11 +118,22 @@ def _context(processes: Processes, *, verify_tls: bool) -> tuple[str | None, str
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         why = clean(str(error)) if done.status else "the kubeconfig's current context is not complete"
         raise UsageError([f"no cluster to talk to: {why}; log in with oc login, or set KUBECONFIG"]) from error
+    if not openshift_client.DEFAULT_SSH_HOSTNAME and (missing := _missing_files(view)):
+        raise UsageError([f"the kubeconfig names a file that does not exist: {', '.join(missing)}"])
     if unverified is True and verify_tls:
         log.warning("TLS VERIFICATION IS OFF by the kubeconfig: anyone between here and the API can forge its answers")
     if is_overheard(server):
         log.warning("NO TLS to %s: anyone on the way can read the login and forge answers; use https", server)
     return (str(name) if name else None), (str(namespace) if namespace else None), server
+
+
+def _missing_files(view: Mapping[str, Any]) -> list[str]:
+    """The files of certificates and keys that a login names and this machine lacks."""
+    cluster, user = view["clusters"][0].get("cluster") or {}, (view.get("users") or [{}])[0].get("user") or {}
+    named = (cluster.get("certificate-authority"), user.get("client-certificate"), user.get("client-key"))
+    paths = [Path(path) for path in named if isinstance(path, str)]
+    # A path that is not absolute begins at a folder that this view no longer shows.
+    return [clean(str(path)) for path in paths if path.is_absolute() and not path.is_file()]
 
 
 class OcCluster:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.sandbox.client import Sandbox
 from tests.support.place import PROGRAM, Ended, Place, ended
@@ -121,6 +123,39 @@ def test_no_login(place: Place, tmp_path: Path) -> None:
     done = place.run(**login(place, tmp_path, CLIENT="oc", KUBECONFIG="/none"))
     assert (done.status, done.stdout) == (2, "")
     assert "no cluster to talk to" in done.stderr and "oc login" in done.stderr
+
+
+@pytest.mark.parametrize("client", ["api", "oc"])
+def test_a_certificate_that_is_not_there_is_named_and_not_tried_again(
+    place: Place, tmp_path: Path, client: str
+) -> None:
+    config = yaml.safe_load(place.sandbox.kubeconfig(place.token, place.namespace).read_text())
+    config["clusters"][0]["cluster"] = {"server": "https://127.0.0.1:1", "certificate-authority": "/none/ca.crt"}
+    (tmp_path / "config").write_text(json.dumps(config))
+    done = place.run("plan", **login(place, tmp_path, CLIENT=client, KUBECONFIG=str(tmp_path / "config")))
+    assert done.status == 2
+    line = "import-images: error: the kubeconfig names a file that does not exist: /none/ca.crt"
+    assert done.stderr.splitlines()[-1] == line
+
+
+@pytest.mark.parametrize("client", ["api", "oc"])
+def test_a_namespace_that_is_not_there_is_one_line(place: Place, tmp_path: Path, client: str) -> None:
+    done = place.run("plan", "-n", "nowhere", **login(place, tmp_path, CLIENT=client, RETRIES="0"))
+    assert done.status == 3
+    [line] = [line for line in done.stderr.splitlines() if "cannot list" in line]
+    assert "cannot list image streams in nowhere: imagestreams.image.openshift.io is forbidden" in line
+    assert line.endswith("(grant list on imagestreams, or correct the namespace)")
+
+
+@slow("an oc that hangs is waited for")
+def test_an_oc_that_hangs_is_one_line(place: Place, only_kubectl: Path, tmp_path: Path) -> None:
+    program = only_kubectl / "oc"
+    program.write_text("#!/bin/sh\nexec sleep 300\n")
+    program.chmod(0o755)
+    done = place.run("plan", **login(place, tmp_path, CLIENT="oc", PATH=f"{only_kubectl}:/usr/bin:/bin"))
+    assert (done.status, done.stdout) == (2, "")
+    line = "import-images: error: CLIENT=oc: oc config view gave no answer within 15 s; does oc work here?"
+    assert done.stderr.splitlines()[-1] == line
 
 
 @slow(WHOLE_RUN)
