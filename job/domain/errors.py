@@ -64,7 +64,8 @@ class ClusterError(ImportImagesError):
 
         The authorizer says who `cannot` do what to which resource (apiserver, responsewriters).
         """
-        admission = re.search(r"is forbidden: (?!User .* cannot )|denied the request", str(self))
+        # Without the right to impersonate, no request is judged at all.
+        admission = re.search(r"is forbidden: (?!User .* cannot )|denied the request|cannot impersonate", str(self))
         return self.reason is Reason.FORBIDDEN and not admission
 
     @property

@@ -60,7 +60,7 @@ def list_chosen(
             lambda: _list(cluster, namespace, wanted, selector), lambda reason: retried(namespace, reason)
         )
     except ClusterError as error:
-        advice = " (grant list on imagestreams, or correct the namespace)" if error.code == 403 else ""
+        advice = " (grant list on imagestreams, or correct the namespace)" if error.lacks_right else ""
         message = f"cannot list image streams in {namespace}: {error}{advice}"
         return Listing(namespace, error=RunError(namespace, Stage.LIST, error.reason, message))
 

@@ -293,7 +293,8 @@ def _conflicts(repositories: Sequence[Repository]) -> list[str]:
         for feed in repository.feeds:
             if (first := fed.setdefault(feed, repository.name)) != repository.name:
                 name = ":".join(filter(None, (feed.stream, feed.tag)))
-                errors.append(f"repository {repository.name}: streams: {name} is already fed by {first}")
+                problem = f"{name} is already fed by {first}; only one repository can feed a stream"
+                errors.append(f"repository {repository.name}: streams: {problem}")
     return errors
 
 

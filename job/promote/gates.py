@@ -29,7 +29,7 @@ def wait_until_ready(
     folder: Path,
     variables: Mapping[str, str],
     is_stopping: Callable[[], bool],
-    progress: Callable[[str, float], object],
+    progress: Callable[[str], object],
 ) -> None:
     """Run a gate's program until it passes.
 
@@ -38,7 +38,7 @@ def wait_until_ready(
         folder: where it is started.
         variables: added to its environment.
         is_stopping: whether the command was asked to stop.
-        progress: gets the program's last line and the seconds so far, a few times a second.
+        progress: gets the program's last line, a few times a second.
 
     Raises:
         NotReadyError: it refused, could not be started, or did not pass in time.
@@ -49,9 +49,7 @@ def wait_until_ready(
     last = ""
     while True:
         remaining = started + gate.timeout - time.monotonic()
-        status, last = _try(
-            gate, folder, environment, remaining, is_stopping, lambda line: progress(line, _since(started))
-        )
+        status, last = _try(gate, folder, environment, remaining, is_stopping, progress)
         if status == 0:
             return
         if status is None or (status == NOT_YET and _since(started) + gate.interval >= gate.timeout):
@@ -62,7 +60,7 @@ def wait_until_ready(
         while time.monotonic() < next_try:
             if is_stopping():
                 raise StoppedError("stopped while waiting until it is ready")
-            progress(last, _since(started))
+            progress(last)
             time.sleep(min(_POLL_SECONDS, gate.interval))
 
 

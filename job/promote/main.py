@@ -180,7 +180,10 @@ class _Cluster:
         repositories = [repository for repository in session.repositories if repository.feeds]
         wanted = settings_for_feeds(session.settings, repositories or session.repositories)
         where = stack.enter_context(place(wanted, session.workspace.stop))
-        return cls(where, images_to_await(where, repositories, session.workspace.config.forges))
+        images = images_to_await(where, repositories, session.workspace.config.forges)
+        # The terminal is git's, and the person's who is asked.
+        where.progress.pause()
+        return cls(where, images)
 
     def images_of(self, names: Collection[str]) -> list[AwaitedImage]:
         """The images of these repositories."""

@@ -27,7 +27,8 @@ from job.promote.moves import (
 from job.promote.questions import Back, Candidate, Display, choose_all, confirm, move_of, resolve
 from job.promote.remote import parse_remote
 from job.promote.workspace import Workspace, require_tip, rolling_of
-from job.runtime.terminal import Line, Person
+from job.runtime.progress import TerminalProgress
+from job.runtime.terminal import Person
 
 log = logging.getLogger(__name__)
 
@@ -251,22 +252,24 @@ class Mover:
         is_needed = is_moved or any(repository.name in move.repository.after for move in plan.moves)
         if gate is None or commit is None or moved.result not in DONE or not is_needed or self.workspace.stop:
             return moved
-        name, line = repository.name, Line(sys.stderr)
+        name = repository.name
         remote = parse_remote(repository.url, self.workspace.config.folder)
         variables = {"PROMOTE_COMMIT": commit, "PROMOTE_REPOSITORY": name, "PROMOTE_URL": remote.url}
         log.info("%s: waiting until it is ready: %s", name, " ".join(gate.command))
+        progress = TerminalProgress(sys.stderr, self.workspace.stop)
+        progress.begin(f"{name}: waiting until it is ready", gate.timeout)
         try:
             wait_until_ready(
                 gate,
                 self.workspace.config.folder,
                 variables,
                 self.workspace.is_stopping,
-                lambda last, seconds: line.show(f"{name}: {int(seconds) // 60}:{int(seconds) % 60:02}  {last}"),
+                lambda last: progress.detail(gate.command[0], last or None),
             )
         except (NotReadyError, StoppedError) as error:
-            line.clear()
             return _logged(replace(moved, result=MoveResult.NOT_READY, message=f"{name}: at {commit[:9]}, but {error}"))
-        line.clear()
+        finally:
+            progress.end()
         log.info("%s is ready", name)
         return moved
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -24,8 +23,8 @@ from job.promote.errors import GitError
 from job.promote.forge import CheckState, ForgeError, forge_of
 from job.promote.workspace import Workspace, rolling_of
 from job.run.context import Context
+from job.run.session import Place
 from job.runtime.clock import SYSTEM
-from job.runtime.terminal import Line
 
 log = logging.getLogger(__name__)
 
@@ -133,7 +132,7 @@ class Waiter:
     """
 
     workspace: Workspace
-    place: Context
+    place: Place
     images: Sequence[AwaitedImage]
     commits: Mapping[str, str]
     timeout: float
@@ -152,24 +151,23 @@ class Waiter:
         """
         for image in self.images:
             image.commit = self.commits[image.repository.name]
-        line, logged = Line(sys.stderr), float("-inf")
-        try:
-            while True:
-                self._check(line)
-                remaining = self._remaining()
-                if not remaining:
-                    return
-                self._check_builds(remaining, line)
-                elapsed = time.monotonic() - self._started
-                if elapsed >= self.timeout:
-                    raise TimedOutError(self._timeout_message(remaining, elapsed))
-                if not line.is_there and time.monotonic() - logged >= LOG_EVERY_SECONDS:
-                    logged = time.monotonic()
-                    total = len(self.images)
-                    log.info("waiting for %d of %d images: %s", len(remaining), total, _progress(remaining[:5]))
-                self._pause(min(self.interval, self.timeout - elapsed), line, remaining)
-        finally:
-            line.clear()
+        # Nothing is drawn during a check, since git may ask for a login then.
+        self.place.progress.pause()
+        logged = float("-inf")
+        while True:
+            self._check()
+            remaining = self._remaining()
+            if not remaining:
+                return
+            self._check_builds(remaining)
+            elapsed = time.monotonic() - self._started
+            if elapsed >= self.timeout:
+                raise TimedOutError(self._timeout_message(remaining, elapsed))
+            if not self.place.progress.is_terminal and time.monotonic() - logged >= LOG_EVERY_SECONDS:
+                logged = time.monotonic()
+                total = len(self.images)
+                log.info("waiting for %d of %d images: %s", len(remaining), total, _progress(remaining[:5]))
+            self._pause(min(self.interval, self.timeout - elapsed), remaining)
 
     @property
     def is_over(self) -> bool:
@@ -179,7 +177,7 @@ class Waiter:
     def _remaining(self) -> list[AwaitedImage]:
         return [image for image in self.images if image.state is Arrival.WAITING]
 
-    def _check(self, line: Line) -> None:
+    def _check(self) -> None:
         """Ask once for the remaining images."""
         remaining = self._remaining()
         # The timeout bounds a check under way, too.
@@ -194,9 +192,9 @@ class Waiter:
         for image in remaining:
             before = image.problem
             self._update(image, answers.get(image.question))
-            self._report(image, before, line)
+            self._report(image, before)
 
-    def _check_builds(self, remaining: Sequence[AwaitedImage], line: Line) -> None:
+    def _check_builds(self, remaining: Sequence[AwaitedImage]) -> None:
         """Check the builds of the remaining images, where the configuration says `checks = true`.
 
         Raises:
@@ -219,7 +217,6 @@ class Waiter:
                         f"{name}: the image of {commit[:SHORT_LENGTH]} will not arrive: {checks.describe()}"
                     )
             if self._checks[name] != before:
-                line.clear()
                 log.info("%s: %s", name, self._checks[name])
 
     def _update(self, image: AwaitedImage, answer: Answer | None) -> None:
@@ -240,14 +237,12 @@ class Waiter:
         if image.state is not Arrival.WAITING:
             image.seconds = time.monotonic() - self._started
 
-    def _report(self, image: AwaitedImage, before: str | None, line: Line) -> None:
+    def _report(self, image: AwaitedImage, before: str | None) -> None:
         """Log an arrival, or a problem that is new."""
         if image.state is not Arrival.WAITING:
-            line.clear()
             later = f", which comes after {image.commit[:SHORT_LENGTH]}" if image.state is Arrival.LATER else ""
             log.info("%s has arrived: %s%s", image.name, (image.revision or "")[:SHORT_LENGTH], later)
         elif image.problem and image.problem != before:
-            line.clear()
             log.warning("%s: %s", image.name, image.problem)
 
     def _judge(self, image: AwaitedImage) -> Judge:
@@ -259,17 +254,20 @@ class Waiter:
             )
         return self._judges[repository.name]
 
-    def _pause(self, seconds: float, line: Line, remaining: Sequence[AwaitedImage]) -> None:
-        until = time.monotonic() + seconds
-        while (now := time.monotonic()) < until:
-            elapsed = int(now - self._started)
-            total = len(self.images)
-            counts = f"{elapsed // 60}:{elapsed % 60:02}  {total - len(remaining)}/{total} images"
-            checks = "".join(f"; {name}: {state}" for name, state in self._checks.items())
-            line.show(f"{counts}{checks}; waiting for {_progress(remaining)}")
-            SYSTEM.pause(min(1.0, until - now), self.place.stopping)
-            if self.place.stop:
-                raise StoppedError("stopped while waiting; nothing was imported")
+    def _pause(self, seconds: float, remaining: Sequence[AwaitedImage]) -> None:
+        """Show what is waited for until the next check."""
+        progress = self.place.progress
+        if progress.is_terminal:
+            progress.begin("waiting", self.timeout, self._started)
+            progress.show(len(self.images) - len(remaining), len(self.images), "images")
+            for image in remaining:
+                progress.detail(str(image.name), f"{image.describe()}, not yet {image.commit[:SHORT_LENGTH]}")
+            for name, state in self._checks.items():
+                progress.detail(name, state)
+        SYSTEM.pause(seconds, self.place.stopping)
+        progress.pause()
+        if self.place.stop:
+            raise StoppedError("stopped while waiting; nothing was imported")
 
     def _timeout_message(self, remaining: Sequence[AwaitedImage], elapsed: float) -> str:
         missing = "; ".join(

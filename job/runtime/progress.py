@@ -102,19 +102,24 @@ class TerminalProgress:
         self._next_log = time.monotonic() + LOG_EVERY_SECONDS
         if self._is_terminal:
             if stop:
-                stop.is_notice_shown_elsewhere = lambda: self.is_live
+                stop.is_notice_shown_elsewhere = is_shown
             _displays.append(self)
             threading.Thread(target=self._draw_until_end, name="progress", daemon=True).start()
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether it draws; elsewhere it logs."""
+        return self._is_terminal
 
     @property
     def is_live(self) -> bool:
         """Whether a line is on the terminal now."""
         return self._line is not None
 
-    def begin(self, title: str, limit: float | None = None) -> None:
-        """See `Progress`."""
+    def begin(self, title: str, limit: float | None = None, since: float | None = None) -> None:
+        """See `Progress`; `since` is a monotonic time other than now."""
         with self._lock:
-            self._work = Work(clean(title), limit=limit)
+            self._work = Work(clean(title), time.monotonic() if since is None else since, limit)
 
     def show(self, done: int, total: int, what: str) -> None:
         """See `Progress`."""

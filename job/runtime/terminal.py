@@ -14,7 +14,11 @@ from job.domain.text import clean
 
 
 class Line:
-    """One line of a terminal that is overwritten; nothing elsewhere."""
+    """One line of a terminal that is written once, in place of the last one; nothing elsewhere.
+
+    Only for programs that may ask for a login at the same terminal, as git does: the progress of `job.runtime.progress`
+    is drawn again and again, and would be drawn over their question.
+    """
 
     def __init__(self, file: TextIO) -> None:
         self.is_there = file.isatty()

@@ -142,7 +142,8 @@ def test_all_mistakes_are_reported_at_once() -> None:
 
 def test_a_stream_has_one_source() -> None:
     two = ONE + 'streams = ["worker"]\n' + ONE.replace("worker", "other") + 'streams = ["worker", "x:live"]'
-    assert errors(two) == ["repository other: streams: worker is already fed by worker"]
+    problem = "worker is already fed by worker; only one repository can feed a stream"
+    assert errors(two) == [f"repository other: streams: {problem}"]
 
 
 def test_a_cycle_is_spelled_out() -> None:

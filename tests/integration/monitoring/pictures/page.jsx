@@ -37,8 +37,10 @@ function Quiet() {
   useEffect(() => {
     let quiet = 0;
     const timer = setInterval(() => {
-      const answered = client.getQueryCache().getAll().filter((query) => query.state.dataUpdateCount > 0);
-      quiet = client.isFetching() || answered.length < queries.size ? 0 : quiet + 1;
+      const isOfPanel = (query) => JSON.stringify(query.queryKey).includes("PrometheusTimeSeriesQuery");
+      const answered = client.getQueryCache().findAll({ predicate: isOfPanel }).filter((query) => query.state.data);
+      const hasRoom = [...document.querySelectorAll(".react-grid-item")].every((panel) => panel.clientWidth > 50);
+      quiet = client.isFetching() || answered.length < queries.size || !hasRoom ? 0 : quiet + 1;
       if (quiet > 15) {
         document.title = "drawn";
         clearInterval(timer);
