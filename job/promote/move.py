@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -258,14 +259,10 @@ class Mover:
         log.info("%s: waiting until it is ready: %s", name, " ".join(gate.command))
         progress = TerminalProgress(sys.stderr, self.workspace.stop)
         progress.begin(f"{name}: waiting until it is ready", gate.timeout)
+        show = functools.partial(progress.detail, gate.command[0])
         try:
-            wait_until_ready(
-                gate,
-                self.workspace.config.folder,
-                variables,
-                self.workspace.is_stopping,
-                lambda last: progress.detail(gate.command[0], last or None),
-            )
+            workspace = self.workspace
+            wait_until_ready(gate, workspace.config.folder, variables, workspace.is_stopping, show)
         except (NotReadyError, StoppedError) as error:
             return _logged(replace(moved, result=MoveResult.NOT_READY, message=f"{name}: at {commit[:9]}, but {error}"))
         finally:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
+from urllib.parse import urlsplit
 
-from job.domain.model import Command, Image, Outcome, Report, Result, Rollout, Skip, TagName, TagResult
+from job.domain.model import Command, Image, Outcome, Report, Result, Rollout, Skip, TagName, TagResult, TriggerKind
 from job.domain.news import News, rollout_key, tag_key
 from job.domain.records import dataclass
 from job.domain.repositories import change_link
@@ -88,8 +89,13 @@ def body_of(report: Report, news: News, markup: Markup) -> str:
 def _head(report: Report, markup: Markup) -> str:
     seconds = (report.finished_at - report.started_at).total_seconds()
     job = f", job {markup.quote(report.job)}" if report.job else ""
+    identity = report.identity
+    where = f" on {markup.quote(urlsplit(identity.server).netloc)}" if identity else ""
+    # In a pod that is the service account, and nobody's name.
+    is_local = report.trigger is TriggerKind.LOCAL
+    by = f" by {markup.quote(identity.user)}" if identity and identity.user and is_local else ""
     return (
-        f"{markup.strong(humanize(report.outcome))}: {report.trigger} run {markup.quote(report.id)}{job}, "
+        f"{markup.strong(humanize(report.outcome))}: {report.trigger} run {markup.quote(report.id)}{by}{where}{job}, "
         f"{report.started_at:%a %Y-%m-%d %H:%M} UTC, {seconds:.0f} s"
     )
 

@@ -125,6 +125,8 @@ def test_each_service_gets_each_news_once(place: Place, mailbox: tuple[Mailbox, 
         assert sent() == (4, 4, 4, 4)
 
         imported, failed, recovered, rolled_back = texts(chat)
+        user = f"system:serviceaccount:{place.namespace}:import-images"
+        assert all(f" by {user} on " in text for text in texts(chat))
         assert "Imported" in imported and f"{place.namespace}/worker:prod" in imported
         assert "Failed" in failed and "not_found, by the registry" in failed
         assert "import-images plan worker:prod" in failed

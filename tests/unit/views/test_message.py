@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.domain.model import By, Outcome, Reason, Report, Result
+from job.domain.model import By, Identity, Outcome, Reason, Report, Result, TriggerKind
 from job.domain.news import news_of
 from job.views.message import MOST_CHARACTERS, Markup, body_of, title_of
 from tests.unit.reports import FINISHED, NAMESPACE, NEW, OLD, held, report_of, reports, tag_result
@@ -92,3 +92,11 @@ def test_what_is_left_out_is_counted() -> None:
     assert left
     assert shown + int(left[1]) == 500
     assert MOST_CHARACTERS - 300 < len(text) <= MOST_CHARACTERS
+
+
+@pytest.mark.parametrize("trigger", list(TriggerKind))
+def test_who_started_it_where(trigger: TriggerKind) -> None:
+    report = report_of(tag_result(), trigger=trigger, identity=Identity("https://api.example.com:6443", None, "jane"))
+    first = body(report, Markup.PLAIN).splitlines()[0]
+    assert " on api.example.com:6443" in first
+    assert (" by jane" in first) == (trigger is TriggerKind.LOCAL)
