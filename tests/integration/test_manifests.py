@@ -17,6 +17,7 @@ from typing import Any
 
 import jsonschema
 import pytest
+import yaml
 
 from job import VERSION
 from job.cluster import CRON_JOBS
@@ -633,6 +634,54 @@ def test_the_pushgateway_starts_as_its_deployment_says_and_keeps_what_was_pushed
         finally:
             # It writes what it has when it ends.
             pushgateway.stop()
+
+
+def test_the_grafana_operator_reads_the_dashboard_whatever_it_is_called() -> None:
+    for fields in ({}, {"namePrefix": "team-"}):
+        built = build_with(fields, "prod", "monitoring", "grafana-operator")
+        (dashboard,) = built.of_kind("GrafanaDashboard")
+        reference = dashboard["spec"]["configMapRef"]
+        assert reference["key"] in built.one("ConfigMap", reference["name"])["data"]
+
+
+def _example(name: str, kind: str) -> Object:
+    objects = list(yaml.safe_load_all((ROOT / "examples" / name).read_text()))
+    (found,) = (each for each in objects if each["kind"] == kind)
+    assert isinstance(found, dict)
+    return found
+
+
+def _of_argo_cd() -> tuple[str, str, str, Object]:
+    source = _example("argo-cd/application.yaml", "Application")["spec"]["source"]
+    (image,) = source["kustomize"].pop("images")
+    name, _, new = image.partition("=")
+    new_name, _, tag = new.rpartition(":")
+    images = [{"name": name, "newName": new_name, "newTag": tag}]
+    return source["repoURL"], source["targetRevision"], source["path"], {**source["kustomize"], "images": images}
+
+
+def _of_flux() -> tuple[str, str, str, Object]:
+    repository = _example("flux/import-images.yaml", "GitRepository")["spec"]
+    spec = _example("flux/import-images.yaml", "Kustomization")["spec"]
+    fields = {key: spec[key] for key in ("components", "images", "patches")}
+    return repository["url"], repository["ref"]["tag"], spec["path"], fields
+
+
+@pytest.mark.parametrize("read", [_of_argo_cd, _of_flux])
+def test_an_example_builds_with_its_own_image_component_and_patch(
+    read: Callable[[], tuple[str, str, str, Object]],
+) -> None:
+    url, revision, path, fields = read()
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        assert url == tomllib.load(file)["project"]["urls"]["Source"] + ".git"
+    assert revision == f"v{VERSION}"
+    assert (ROOT / path).samefile(ROOT / "manifests" / "overlays" / "prod")
+    components = fields.pop("components")
+    assert all((ROOT / path / each / "kustomization.yaml").is_file() for each in components)
+    built = build_with(fields, "prod", *(Path(each).name for each in components))
+    assert built.container["image"] == f"registry.example.com/team/import-images:{VERSION}"
+    assert built.one("CronJob")["spec"]["schedule"] == "30 4 * * 1"
+    assert settings_of(built).watch_rollouts
 
 
 def test_the_job_follows_the_image_that_is_built_from_the_repository() -> None:
