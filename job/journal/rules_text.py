@@ -124,7 +124,7 @@ class _Events:
         import yaml
 
         self._yaml = yaml
-        self._events = iter(yaml.parse(text, Loader=getattr(yaml, "CBaseLoader", yaml.BaseLoader)))
+        self._events = iter(yaml.parse(text, Loader=yaml.CBaseLoader if yaml.__with_libyaml__ else yaml.BaseLoader))
         self._event: Any = None
 
     def items(self, most: int) -> Iterator[_Entry]:

@@ -8,13 +8,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from job.domain.errors import ClusterError, UsageError
-from job.domain.model import Outcome, Report, RunError, Stage, TriggerKind
+from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
 from job.domain.records import dataclass, replace
 from job.domain.rules import Rules
 from job.domain.shell import command
 from job.domain.times import iso
 from job.journal.rules_store import RulesError, RulesStore
 from job.run.context import Context, Run, report_of
+from job.runtime.pool import gather
 
 if TYPE_CHECKING:
     from job.domain.schedule import Freeze
@@ -50,16 +51,18 @@ def read_rules(where: Context, namespaces: Sequence[str]) -> dict[str, Rules | C
     Raises:
         RulesError: some cannot be read, with the lines of all namespaces.
     """
-    stores = {name: RulesStore(where.cluster, name) for name in namespaces}
-    answers = where.ask_all({name: functools.partial(_read, store) for name, store in stores.items()})
+    return _readable(where.ask_all({name: functools.partial(_read, where, name) for name in namespaces}))
+
+
+def _readable(answers: Mapping[str, Rules | RulesError | ClusterError]) -> dict[str, Rules | ClusterError]:
     if lines := [line for answer in answers.values() if isinstance(answer, RulesError) for line in answer.errors]:
         raise RulesError([*lines, "nothing was done; correct it: oc edit configmap import-images-rules"])
     return {name: answer for name, answer in answers.items() if not isinstance(answer, RulesError)}
 
 
-def _read(store: RulesStore) -> Rules | RulesError:
+def _read(where: Context, namespace: str) -> Rules | RulesError:
     try:
-        return store.read()
+        return RulesStore(where.cluster, namespace).read()
     except RulesError as error:
         return error
 
@@ -70,7 +73,7 @@ def rule(run: Run) -> Ruling:
     Raises:
         UsageError: a rule cannot be read, or a run by hand is inside a freeze, so that its user can decide.
     """
-    answers = read_rules(run, run.namespaces)
+    answers = _readable(_answers(run))
     rules = {name: each.in_force(run.started) for name, each in answers.items() if isinstance(each, Rules)}
     run = replace(run, rules=rules)
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
@@ -85,6 +88,14 @@ def rule(run: Run) -> Ruling:
         for name, error in errors.items()
     )
     return Ruling(run, refused, _frozen(run))
+
+
+def _answers(run: Run) -> dict[str, Rules | RulesError | ClusterError]:
+    """The rules of each namespace; where the run was stopped before, the error that says so."""
+    calls = {name: functools.partial(run.retrier.call, functools.partial(_read, run, name)) for name in run.namespaces}
+    late = ClusterError(Reason.ABORTED, "stopped before they were read")
+    answers = gather(calls, run.settings.concurrency, run.stopping)
+    return {name: answers.get(name, late) for name in run.namespaces}
 
 
 def _frozen(run: Run) -> Mapping[str, str]:

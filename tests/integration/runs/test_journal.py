@@ -153,7 +153,8 @@ def test_an_unreadable_journal_is_a_warning(place: Place, text: str) -> None:
 
 @pytest.mark.parametrize("verb", ["get", "create"])
 def test_a_forbidden_journal_is_one_warning(sandbox: Sandbox, verb: str) -> None:
-    place = Place(sandbox, without("configmaps", verb))
+    rules = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["import-images-rules"], "verbs": ["get"]}
+    place = Place(sandbox, [*without("configmaps", verb), rules])
     place.imported("worker")
     done = place.run()
     assert (done.status, done.results) == (0, {"worker:prod": "unchanged"}), done.stderr

@@ -90,10 +90,10 @@ def test_table_shows_digests_age_and_revision(place: Place, faulty: str) -> None
 
 def test_plan_needs_no_lock_and_no_right_to_write(place: Place) -> None:
     place.imported("app")
-    place.fault("(leases|configmaps|events)", status={"code": 403})
+    place.fault("(leases|configmaps$|configmaps/import-images-journal|events)", status={"code": 403})
     done = place.run("plan")
     assert (done.status, done.stderr.count("warning"), done.stderr.count("error")) == (0, 0, 0), done.stderr
-    path = "/apis/coordination.k8s.io/|/configmaps|/events"
+    path = "/apis/coordination.k8s.io/|/configmaps$|/import-images-journal|/events"
     assert place.sandbox.requests(path=path, user=place.namespace) == []
 
 
