@@ -1,8 +1,9 @@
-"""How much the suites of faults cover, counted from their own tables; the documentation shows it."""
+"""How much the suites of faults cover, by their own tables and by what their full runs counted (`measured`)."""
 
 from __future__ import annotations
 
 from tests.faults import arms, catalogue, test_interleavings, test_promote_crashes, test_sequences
+from tests.faults.measured import total
 from tests.faults.scenarios import SCENARIOS
 from tests.mutants.catalogue import MUTANTS
 
@@ -10,7 +11,6 @@ from tests.mutants.catalogue import MUTANTS
 def figures() -> list[tuple[str, str, str]]:
     """Each suite: what it is, how many cases there are in all, and how many gate each change."""
     matrix, others = catalogue.cases(), arms.cases()
-    requests = sum(scenario.requests for scenario in SCENARIOS)
     return [
         (
             f"a run: {len(catalogue.faults())} faults at up to {len(catalogue.ALL)} moments",
@@ -25,18 +25,18 @@ def figures() -> list[tuple[str, str, str]]:
         ),
         (
             f"killed before and after each request of {len(SCENARIOS)} scenarios, and begun again",
-            f"at least {2 * requests}",
+            f"at least {total('crashes')}",
             "around each write to a stream",
         ),
         (
             "`promote move`, killed before and after each of its git commands, and given again",
-            f"at least {2 * test_promote_crashes.COMMANDS}",
+            str(total("promote")),
             str(len(test_promote_crashes.GATING)),
         ),
         (
             f"{len(test_interleavings.DEEDS)} deeds of others, and {len(test_interleavings.PAIRS)} pairs of commands, "
             "between any two requests",
-            "each request",
+            str(total("interleavings") + total("pairs")),
             "around each request about streams",
         ),
         (
@@ -44,5 +44,9 @@ def figures() -> list[tuple[str, str, str]]:
             str(test_sequences.SEQUENCES),
             f"{test_sequences.GATING} of {test_sequences.STEPS} steps",
         ),
-        ("mistakes in the job that the tests must find", str(len(MUTANTS)), "by `make mutants`"),
+        (
+            f"mistakes in the job that the tests must find: {len(MUTANTS)}",
+            f"{total('mutants')} found",
+            "by `make mutants`",
+        ),
     ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.faults.measured import record
 from tests.faults.scenarios import SCENARIOS, Scenario
 from tests.faults.world import World, check, check_holds, currents
 from tests.sandbox.client import Sandbox
@@ -71,3 +72,5 @@ def test_killed_at_a_request(scenario: Scenario, every: bool, sandbox: Sandbox) 
     assert not failures, "\n\n".join(failures)
     # The polls of a rollout vary by a few with the speed of the machine.
     assert struck >= (2 * len(requests) * 3 // 4 if every else 2)
+    if every:
+        record(f"crashes/{scenario.name}", struck)

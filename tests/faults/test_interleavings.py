@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from tests.faults.measured import record
 from tests.faults.scenarios import run_once
 from tests.faults.world import World, check_holds, currents, report_of, row_of
 from tests.sandbox.client import Sandbox
@@ -105,8 +106,8 @@ def _world(sandbox: Sandbox) -> World:
 @pytest.mark.parametrize("every", [False, pytest.param(True, marks=slow(EVERY))], ids=["streams", "every"])
 @pytest.mark.parametrize("deed", DEEDS, ids=lambda deed: deed.name)
 def test_done_between_two_requests_of_a_run(deed: Deed, every: bool, sandbox: Sandbox) -> None:
-    failures = []
-    for number in requests_of(sandbox, every=every):
+    failures, numbers = [], requests_of(sandbox, every=every)
+    for number in numbers:
         world = _world(sandbox)
         before = currents(world)
         try:
@@ -117,6 +118,8 @@ def test_done_between_two_requests_of_a_run(deed: Deed, every: bool, sandbox: Sa
         except (AssertionError, TimeoutError) as error:
             failures.append(f"before request {number}: {error}")
     assert not failures, "\n\n".join(failures)
+    if every:
+        record(f"interleavings/{deed.name}", len(numbers))
 
 
 def _check_around(world: World, ended: Ended, before: dict[str, str | None]) -> None:
@@ -180,7 +183,8 @@ def test_two_at_a_time_are_like_one_after_the_other(
     allowed, failures = serial_ends(sandbox, one, other), []
     world = _world(sandbox)
     _, requests = world.run(*_with_first(world, one))
-    for number in [number for number, each in enumerate(requests, 1) if every or _of_streams(each)]:
+    numbers = [number for number, each in enumerate(requests, 1) if every or _of_streams(each)]
+    for number in numbers:
         world = _world(sandbox)
         with world.running(*_with_first(world, one), gated=True) as actor:
             assert _advance(actor, number)
@@ -203,3 +207,5 @@ def test_two_at_a_time_are_like_one_after_the_other(
         except AssertionError as error:
             failures.append(f"before request {number}: {error}")
     assert not failures, "\n\n".join(failures)
+    if every:
+        record(f"pairs/{name}", len(numbers))

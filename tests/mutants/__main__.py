@@ -14,6 +14,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from tests.faults.measured import record
 from tests.mutants.catalogue import MUTANTS, Mutant
 from tests.support.paths import ROOT
 
@@ -92,6 +93,8 @@ def main(words: list[str]) -> int:
             missed += test is None
             print(f"{'found' if test else 'NOT FOUND'}: {mutant.name}" + (f" ({test})" if test else ""), flush=True)
     print(f"{len(chosen) - missed} of {len(chosen)} mutants found")
+    if chosen == list(MUTANTS):
+        record("mutants", len(chosen) - missed)
     return 1 if missed else 0
 
 
