@@ -137,15 +137,18 @@ class Sequence(RuleBasedStateMachine):
         """A run stops before a request, and a whole other command comes between."""
         world = self.world
         with world.running("run", gated=True) as actor:
+            # What it was let do before has taken effect once it waits at the next one.
             for _ in range(number):
-                if actor.next_request() is None:
-                    break
-                actor.go()
+                if waits := actor.next_request() is not None:
+                    actor.go()
+            waits = waits and actor.next_request() is not None
             arguments = {"run": (), "rollback": (name, "--yes"), "resume": (name, "--yes")}[second]
             before = currents(world)
             other, _ = world.run(second, *arguments)
             check(world, other, before)
             held = [each for each in NAMES if world.held(each)]
+            if waits:
+                actor.go()
             actor.run_on()
             ended = actor.ended()
         report = report_of(ended)
