@@ -126,6 +126,7 @@ class Tag:
         past: the digests of its newest images, the current one first; empty where there is only that.
         origin: the repository that its current image was imported from, where the spec no longer has a source for the
             tag; None where the spec has one, or the image was pushed.
+        chooses_platform: its annotations choose one platform of an image that has several.
     """
 
     name: str
@@ -137,6 +138,7 @@ class Tag:
     current: Item | None
     origin: str | None = None
     past: tuple[str, ...] = ()
+    chooses_platform: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,6 +306,8 @@ class Report:
     errors: tuple[RunError, ...]
     tallies: Mapping[str, Tally]
     outcomes: Mapping[str, Outcome]
+    # Seconds of the run that its process took to start, before the first request.
+    startup: float = 0.0
     shard: Shard | None = None
     job: str | None = None
     scheduled_at: datetime | None = None

@@ -78,6 +78,8 @@ def _current(status_tag: Mapping[str, Any]) -> Item | None:
 
 
 # OpenShift writes it when a registry was asked (openshift-apiserver, imagestreamimport/rest.go), and at no push.
+# Annotations of a spec tag that choose a platform (openshift/api, image/v1/consts.go): prefer-arch, prefer-os.
+_PREFERENCE = "importer.image.openshift.io/prefer-"
 _IMPORTED = "openshift.io/image.dockerRepositoryCheck"
 _OWN_REPOSITORIES = ("dockerImageRepository", "publicDockerImageRepository")
 
@@ -127,6 +129,7 @@ def stream_from(data: Mapping[str, Any]) -> Stream:
                 current=_current(past),
                 origin=None if source else _origin(data, past),
                 past=_past(past),
+                chooses_platform=any(name.startswith(_PREFERENCE) for name in as_object(entry.get("annotations"))),
             )
         )
     if not spec.get("dockerImageRepository"):

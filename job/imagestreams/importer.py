@@ -8,6 +8,7 @@ Rules that come from OpenShift (measured; see docs/imports.md):
 - requests of one stream follow one another, since two at a time conflict;
 - each carries the resourceVersion of the read its tags were chosen on. When the stream has changed since, it is read
   and its tags are chosen again, so that a rollback made meanwhile is never undone;
+- a look-up writes nothing, so its requests carry images of several streams;
 - a whole request that timed out or was found invalid says nothing about its images, so they are sent again one by one.
 """
 
@@ -22,7 +23,7 @@ from job.domain.selection import Choice
 from job.imagestreams.import_context import ImportContext
 from job.imagestreams.stream_import import StreamImport
 from job.runtime.clock import SYSTEM
-from job.runtime.pool import gather, run_tasks
+from job.runtime.pool import Task, gather, run_tasks
 
 READ_AFTERWARDS_SECONDS = 5.0
 
@@ -47,7 +48,15 @@ def run_imports(
     def stop() -> bool:
         return stopping() or context.clock.monotonic() >= context.options.deadline
 
-    left = run_tasks(tasks, context.throttle, stop, context.grace)
+    left = frozenset[Task]()
+    if not context.options.write:
+        # A run does not need it.
+        from job.imagestreams.mixed_lookup import MixedLookup, mixed
+
+        # What these leave without a result is asked for by its stream.
+        abandoned = run_tasks(mixed(tasks, context), context.throttle, stop, context.grace)
+        left = frozenset(task for each in abandoned if isinstance(each, MixedLookup) for task, _ in each.members)
+    left |= run_tasks([task for task in tasks if task not in left], context.throttle, stop, context.grace)
     found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
     for task in tasks:
         task.abandon(under_way=task in left, stream=found.get(task))

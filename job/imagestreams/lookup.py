@@ -64,7 +64,8 @@ def question_of_item(namespace: str, stream: str, item: Item, policy: Mapping[st
     if "@" not in item.pull_spec:
         return None
     insecure = {"insecure": True} if (policy or {}).get("insecure") is True else {}
-    return Question(namespace, stream, item.pull_spec, {**WHOLE, **insecure})
+    # One platform of an index shows that it is there; for all of them the server would fetch each, one after another.
+    return Question(namespace, stream, item.pull_spec, {"importMode": "Legacy", **insecure})
 
 
 def look_up(
@@ -102,7 +103,8 @@ def look_up(
         made_up = (known_as for number in itertools.count() if (known_as := f"q{number}") not in real)
         for question in of_stream:
             known_as = question.tag or next(made_up)
-            tag = Tag(known_as, Source("DockerImage", question.source), False, question.policy, None, {}, None)
+            source = Source("DockerImage", question.source)
+            tag = Tag(known_as, source, False, question.policy, None, {}, None, chooses_platform=bool(question.tag))
             tags.append(tag)
             by_tag[namespace, name, tag.name] = question
         stream = Stream(namespace, name, "", {}, tuple(tags))

@@ -101,10 +101,24 @@ class StreamImport:
         if answer.stream is not None:
             self._stream = answer.stream
         for pending, imported in zip(batch, answer.images, strict=True):
-            if imported.digest is None:
-                self._not_imported(pending, imported)
-            else:
-                self._imported(pending, imported.digest, imported.facts, write=write)
+            self.take(pending, imported, write=write)
+
+    def take(self, pending: Pending, imported: Imported, *, write: bool) -> None:
+        """Take the server's answer for one image, from a request of this stream or of several."""
+        if imported.digest is None:
+            self._not_imported(pending, imported)
+        else:
+            self._imported(pending, imported.digest, imported.facts, write=write)
+
+    @property
+    def pending(self) -> Sequence[Pending]:
+        """The tags that have no result yet."""
+        return tuple(self._pending)
+
+    @property
+    def stream(self) -> Stream:
+        """The stream as it was read last."""
+        return self._stream
 
     def _is_ours(self, stream: Stream | None, *, write: bool) -> bool:
         """Whether an answer is about this stream: a proxy that mixes answers up must not be believed."""

@@ -68,6 +68,52 @@ def test_a_question_about_a_tag_goes_by_its_name() -> None:
     assert sorted(tag for request in cluster.imports for tag in request.tags) == ["prod", "q0"]
 
 
+def of_streams(count: int, **more: str) -> list[Question]:
+    """A question of each of so many streams, about as many repositories."""
+    return [Question(NAMESPACE, f"{STREAM}-{n}", f"quay.io/packit/app-{n}:prod", {}, **more) for n in range(count)]
+
+
+def cluster_of(questions: list[Question]) -> Cluster:
+    """A registry with an image for each of the questions, and the streams that they are about."""
+    cluster = Cluster(*(stream_json(spec_tag("prod"), name=each.stream) for each in questions))
+    cluster.registry = {each.source: f"sha256:{n:064}" for n, each in enumerate(questions)}
+    return cluster
+
+
+def images_of(cluster: ScriptedCluster) -> list[int]:
+    """How many images each request carried."""
+    return [len(request.tags) for request in cluster.imports]
+
+
+def test_several_streams_share_a_request() -> None:
+    questions = of_streams(7)
+    cluster = cluster_of(questions)
+    cluster.registry[questions[4].source] = failure("NotFound", "no such image")
+    found = ask(cluster, *questions)
+    assert sorted(images_of(cluster)) == [1, 3, 3]
+    assert all(len(set(request.tags)) == len(request.tags) for request in cluster.imports)
+    assert [answer.image.digest if answer.image else answer.reason for answer in found.values()] == [
+        Reason.NOT_FOUND if n == 4 else f"sha256:{n:064}" for n in range(7)
+    ]
+
+
+def test_a_tag_whose_annotations_may_choose_a_platform_goes_with_its_stream() -> None:
+    questions = of_streams(3, tag="prod")
+    cluster = cluster_of(questions)
+    ask(cluster, *questions)
+    assert images_of(cluster) == [1, 1, 1]
+
+
+@pytest.mark.parametrize("code", [403, 422, 503, 504])
+def test_where_a_shared_request_is_refused_each_gets_its_own_answer(code: int) -> None:
+    questions = of_streams(3)
+    cluster = cluster_of(questions)
+    cluster.on_create.append(refuse(api_error(code)))
+    found = ask(cluster, *questions)
+    assert images_of(cluster) == [3, 1, 1, 1]
+    assert [answer.image and answer.image.digest for answer in found.values()] == [f"sha256:{n:064}" for n in range(3)]
+
+
 @pytest.mark.parametrize(
     ("answer", "there"),
     [
@@ -89,8 +135,8 @@ def test_an_api_that_refuses_tells_nothing_of_the_registry() -> None:
     assert (answer.is_there, answer.by) == (None, By.API)
 
 
-def test_an_image_of_a_history_is_asked_for_whole() -> None:
+def test_an_image_of_a_history_is_asked_for_by_one_platform() -> None:
     step = Item(DIGEST, None, f"quay.io/packit/app@{DIGEST}")
     found = question_of_item(NAMESPACE, STREAM, step, {"insecure": True, "importMode": "Legacy", "scheduled": True})
-    assert found and found.policy == {"importMode": "PreserveOriginal", "insecure": True}
+    assert found and found.policy == {"importMode": "Legacy", "insecure": True}
     assert question_of_item(NAMESPACE, STREAM, Item(DIGEST, None, ""), None) is None
