@@ -13,7 +13,7 @@ def run_command(call: Invocation) -> int:
     from job.commands.run import run
     from job.domain import model
 
-    return run(model.Command.RUN, call.settings, call.stop, as_table=call.as_table)
+    return run(model.Command.RUN, call.settings, call.stop, as_table=call.as_table, is_whole_process=True)
 
 
 def plan_command(call: Invocation) -> int:
@@ -21,7 +21,7 @@ def plan_command(call: Invocation) -> int:
     from job.commands.run import run
     from job.domain import model
 
-    return run(model.Command.PLAN, call.settings, call.stop, as_table=call.as_table)
+    return run(model.Command.PLAN, call.settings, call.stop, as_table=call.as_table, is_whole_process=True)
 
 
 def history_command(call: Invocation) -> int:

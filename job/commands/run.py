@@ -13,14 +13,18 @@ from job.run.engine import perform, start
 from job.run.rules import Ruling, frozen_report, rule, warn_of_freeze
 from job.run.session import Place, place
 from job.runtime.background import Background
+from job.runtime.clock import process_age
 from job.runtime.shutdown import Stop
 from job.views.output import show
 
 log = logging.getLogger(__name__)
 
 
-def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool) -> int:
-    """Import the chosen tags, or for a plan query their registries; returns the exit status."""
+def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool, is_whole_process: bool = False) -> int:
+    """Import the chosen tags, or for a plan query their registries; returns the exit status.
+
+    With `is_whole_process` the run began when the process started; else it is a step of another command.
+    """
     if settings.gateway is None and command is Command.RUN:
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
     with place(settings, stop) as where:
@@ -30,6 +34,7 @@ def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool) -> 
             dry_run=command is Command.PLAN,
             environment=os.environ,
             progress=where.progress,
+            startup=process_age() if is_whole_process else 0.0,
         )
         ruling = rule(run)
         if run.dry_run:

@@ -94,7 +94,7 @@ FAMILIES: tuple[Family, ...] = (
         "last_success_timestamp_seconds",
         "When a run last ended with outcome success. Older than the last run: see run_outcome and tag_failure.",
     ),
-    Family("run_duration_seconds", "How long the last run took."),
+    Family("run_duration_seconds", "How long the last run took, from the start of its process."),
     Family("run_outcome", "1 for the outcome of the last run, 0 for the others.", ("outcome",)),
     Family("tags", "How many tags ended with each result in the last run.", ("result",)),
     Family("api_requests", "Requests of the last run to the API by HTTP status; none: no answer.", ("code",)),

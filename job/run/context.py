@@ -154,8 +154,9 @@ class Run(Context):
         dry_run: whether it only asks what would be imported.
         trigger: what started it.
         progress: gets what is under way.
-        started: when it began, in UTC.
+        started: when it began, in UTC: where it is what its process is for, when that started.
         begun: the same moment by the monotonic clock.
+        startup: seconds that the process had then taken to start; they are a part of the run.
         suffix: the random part of its id.
         rules: those that are in force, by namespace.
     """
@@ -167,6 +168,7 @@ class Run(Context):
     progress: Progress = SILENT
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
+    startup: float = 0.0
     suffix: str = field(default_factory=lambda: os.urandom(2).hex())
     rules: Mapping[str, Rules] = field(default_factory=dict)
 
@@ -264,6 +266,7 @@ def report_of(
         command=run.command,
         trigger=trigger.kind,
         started_at=run.started,
+        startup=run.startup,
         finished_at=finished,
         outcome=overall(list(outcomes.values())),
         exit_status=status,

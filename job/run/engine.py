@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from job.domain.holds import ANNOTATION
@@ -38,8 +39,11 @@ def start(
     dry_run: bool = False,
     environment: Mapping[str, str],
     progress: Progress = SILENT,
+    startup: float = 0.0,
 ) -> Run:
     """The run that a command does: where it works and, for `run`, what started it.
+
+    It began `startup` seconds ago, which the process took to get here.
 
     Raises:
         UsageError: there is no namespace to work in, or an argument matches nothing there.
@@ -57,6 +61,9 @@ def start(
         dry_run=dry_run,
         progress=progress,
         identify=context.identify,
+        started=datetime.now(UTC) - timedelta(seconds=startup),
+        begun=time.monotonic() - startup,
+        startup=startup,
     )
     run = replace(run, namespaces=run.patient(lambda: namespaces_of(context)))
     if command is Command.RUN:

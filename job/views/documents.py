@@ -79,6 +79,7 @@ def _run(report: Report) -> dict[str, Any]:
         "scheduled_at": iso(report.scheduled_at),
         "started_at": iso(report.started_at),
         "finished_at": iso(report.finished_at),
+        "startup_seconds": round(report.startup, 2),
         "outcome": report.outcome,
         "exit_status": report.exit_status,
         "deployment": report.deployment,

@@ -57,6 +57,7 @@ RUN = object_of(
     scheduled_at=TIME_OR_NULL,
     started_at=TIME,
     finished_at=TIME,
+    startup_seconds=NUMBER,
     outcome=one_of(Outcome),
     exit_status={"type": "integer", "enum": [int(status) for status in ExitStatus]},
     deployment=TEXT_OR_NULL,

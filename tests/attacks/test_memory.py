@@ -32,7 +32,7 @@ GATEWAYS = ["a text", "gzip", "samples", *(name for name in ENDLESS if name not 
 
 @pytest.fixture
 def group() -> Iterator[Group]:
-    with limited(cpu=False) as found:
+    with limited(None) as found:
         yield found
 
 

@@ -1,29 +1,31 @@
-"""The job within the limits of its pod, 100m of CPU and 80Mi of memory: `python -m tests.bench.limits`, as root.
+"""The job and the loop within the limits of a pod: `python -m tests.bench.limits`, as root.
 
-It runs in a control group of its own, of version 2 or 1, whichever the machine has, on 50 streams whose images are all
-new. Ends with 1 when the job does, or when it takes longer than the grace that the manifests give it.
+They run in a control group of their own, of version 2 or 1, whichever the machine has, on streams whose images are all
+new: with the CPU of the shipped manifests, with other limits, and with none. Ends with 1 when the job does not.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import time
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.measuring import Failed, middle
+from tests.bench.registry import made_up_registry
+from tests.bench.scenes import Scene
 from tests.sandbox.client import start
-from tests.support.place import PROGRAM, Place
 
-STREAMS = 50
+STREAMS = (8, 50)
+# In cores; None for no limit.
+CPUS: tuple[float | None, ...] = (0.1, 0.5, None)
 MEMORY = 80 * 2**20
-PERIOD, QUOTA = 100_000, 10_000
+PERIOD = 100_000
+ROUNDS = 3
 CGROUPS = Path("/sys/fs/cgroup")
-# What a Job has before its deadline of 30 minutes; a run of 50 streams should never come near it.
-PATIENCE = 600.0
 
 
 @dataclass(frozen=True)
@@ -40,29 +42,30 @@ class Group:
 
 
 @contextmanager
-def limited(*, cpu: bool = True) -> Iterator[Group]:
-    """A control group with the limits of the pod, or with that of its memory alone.
+def limited(cpu: float | None = 0.1) -> Iterator[Group]:
+    """A control group with the memory of the pod and so many cores, or as many as there are.
 
     Raises:
         OSError: the machine does not let us make one.
     """
     name = f"import-images-{os.getpid()}"
+    quota = None if cpu is None else round(cpu * PERIOD)
     if (CGROUPS / "cgroup.controllers").exists():
         folder = CGROUPS / name
         folder.mkdir()
-        if cpu:
-            (folder / "cpu.max").write_text(f"{QUOTA} {PERIOD}")
+        if quota:
+            (folder / "cpu.max").write_text(f"{quota} {PERIOD}")
         (folder / "memory.max").write_text(str(MEMORY))
         folders = [folder]
         found = Group((folder / "cgroup.procs",), folder / "memory.peak")
     else:
         memory, processor = (CGROUPS / controller / name for controller in ("memory", "cpu"))
-        folders = [memory, *([processor] if cpu else ())]
+        folders = [memory, *([processor] if quota else ())]
         for folder in folders:
             folder.mkdir()
-        if cpu:
+        if quota:
             (processor / "cpu.cfs_period_us").write_text(str(PERIOD))
-            (processor / "cpu.cfs_quota_us").write_text(str(QUOTA))
+            (processor / "cpu.cfs_quota_us").write_text(str(quota))
         (memory / "memory.limit_in_bytes").write_text(str(MEMORY))
         joins = tuple(folder / "cgroup.procs" for folder in folders)
         found = Group(joins, memory / "memory.max_usage_in_bytes")
@@ -75,31 +78,29 @@ def limited(*, cpu: bool = True) -> Iterator[Group]:
 
 def main() -> int:
     """Measure, and print what was found."""
-    with start() as sandbox, limited() as group:
-        place = Place(sandbox)
-        for turn in ("never imported before", "all images new"):
-            for number in range(STREAMS):
-                place.push(f"app-{number}", f"{number} {turn}")
-                if turn == "never imported before":
-                    place.stream(f"app-{number}")
-            begun = time.monotonic()
-            done = subprocess.run(
-                [PROGRAM, "--output", "json"],
-                env=place.environment(),
-                preexec_fn=group.enter,
-                capture_output=True,
-                text=True,
-                timeout=PATIENCE,
-                check=False,
-            )
-            seconds, peak = time.monotonic() - begun, int(group.peak.read_text()) / 2**20
-            print(
-                f"{STREAMS} streams, {turn}: status {done.returncode}, {seconds:.0f} s with 100m of CPU, "
-                f"{peak:.0f} MiB at most of 80"
-            )
-            if done.returncode:
-                print(done.stderr)
-                return 1
+    print("| streams | CPU limit | loop: s | job: s | job: CPU s | MiB of the group | times faster |")
+    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="import-images-limits-") as folder,
+            made_up_registry() as registry,
+            start("--registry", registry.address) as sandbox,
+        ):
+            for streams in STREAMS:
+                scene = Scene(sandbox, registry, Path(folder), f"limits-{streams}", streams)
+                scene.job()
+                for cpu in CPUS:
+                    with limited(cpu) as group:
+                        loop = scene.loop(streams, enter=group.enter)
+                    with limited(cpu) as group:
+                        job = middle([scene.job(enter=group.enter) for _ in range(ROUNDS)])
+                        peak = int(group.peak.read_text()) / 2**20
+                    cells = [str(streams), "none" if cpu is None else f"{cpu * 1000:.0f}m", f"{loop.wall:.1f}"]
+                    cells += [f"{job.wall:.2f}", f"{job.cpu:.2f}", f"{peak:.0f}", f"{loop.wall / job.wall:.1f}"]
+                    print("| " + " | ".join(cells) + " |", flush=True)
+    except (Failed, OSError) as problem:
+        print(problem, file=sys.stderr)
+        return 1
     return 0
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -39,9 +39,16 @@ def middle(costs: Sequence[Cost]) -> Cost:
 
 
 def measure(
-    command: Sequence[str | Path], environment: Mapping[str, str], folder: Path, *, status: int = 0
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    folder: Path,
+    *,
+    status: int = 0,
+    enter: Callable[[], None] | None = None,
 ) -> tuple[Cost, str]:
     """Run a command that must end with a status; gives its cost, and what it wrote to stdout.
+
+    With `enter` it runs in the control group that this joins.
 
     Raises:
         Failed: it ended otherwise.
@@ -54,6 +61,7 @@ def measure(
         env={**kept, "HOME": str(folder), **environment},
         stdout=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=enter,
     )
     try:
         told = json.loads(process.communicate(timeout=_PATIENCE)[0])

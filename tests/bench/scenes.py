@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +19,8 @@ JOB = Path(sys.executable).with_name("import-images")
 KUBECTL = Path(sys.executable).with_name("kubectl")
 # As favourable as a loop can be: the requests are there already, and nothing is read, validated or printed.
 LOOP = 'for file in "$2"/*.json; do "$1" create --validate=false -f "$file" >/dev/null || exit 1; done'
+# Joins the control group that a process is to run in.
+Enter = Callable[[], None] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ class Scene:
     def _source(self, stream: str, tag: str) -> str:
         return f"{self.registry.address}/{self.namespace}/{stream}:{tag}"
 
-    def job(self, result: str = "updated", **more: str) -> Cost:
+    def job(self, result: str = "updated", *, enter: Enter = None, **more: str) -> Cost:
         """The job on all of it; with the result `updated` every image is a new one.
 
         Raises:
@@ -68,7 +71,8 @@ class Scene:
         if result == "updated":
             self.registry.change()
         self.sandbox.clear_log()
-        cost, output = measure([JOB, "--output", "json"], self._environment(**more), self.folder)
+        environment = self._environment(**more)
+        cost, output = measure([JOB, "--output", "json"], environment, self.folder, enter=enter)
         found = Counter(tag["result"] for tag in json.loads(output)["tags"])
         if found != {result: self.streams * self.tags}:
             raise Failed(f"the results in {self.namespace} are {dict(found)}, and not all {result}")
@@ -112,7 +116,7 @@ class Scene:
         run = report["run"]
         return Load(cost, run["requests"], run["retries"], log["most_in_flight"], log["most_imports_in_flight"])
 
-    def loop(self, streams: int) -> Cost:
+    def loop(self, streams: int, *, enter: Enter = None) -> Cost:
         """One `kubectl create` for each of so many streams, with all of a stream's tags in one request.
 
         The images are new ones; the cost is scaled to all streams.
@@ -132,7 +136,7 @@ class Scene:
             # What kubectl has to find out about an API it then keeps for hours.
             measure([KUBECTL, "create", "--validate=false", "-f", next(files.iterdir())], environment, self.folder)
         self.sandbox.clear_log()
-        cost, _ = measure(["/bin/sh", "-c", LOOP, "loop", KUBECTL, files], environment, self.folder)
+        cost, _ = measure(["/bin/sh", "-c", LOOP, "loop", KUBECTL, files], environment, self.folder, enter=enter)
         statuses = Counter(each["status"] for each in self.sandbox.requests(method="POST", path="imagestreamimports$"))
         if statuses != {201: streams}:
             raise Failed(f"the loop's requests were answered {dict(statuses)}")

@@ -35,7 +35,18 @@ def document(report: Report) -> dict[str, Any]:
 
 
 RUN_FIELDS = {
-    *("id", "trigger", "job", "scheduled_at", "started_at", "finished_at", "outcome", "exit_status", "deployment"),
+    *(
+        "id",
+        "trigger",
+        "job",
+        "scheduled_at",
+        "started_at",
+        "finished_at",
+        "startup_seconds",
+        "outcome",
+        "exit_status",
+        "deployment",
+    ),
     *("namespaces", "shard", "server", "user", "requests", "retries"),
 }
 TAG_FIELDS = {
