@@ -1,18 +1,33 @@
-"""Metrics as text: the exposition format of Prometheus (https://prometheus.io/docs/instrumenting/exposition_formats/).
+"""Metrics as text: the exposition format of Prometheus, written by its client library.
 
-It is a few lines. The library that writes it brings an HTTP server along, and loading it took a tenth of a short run.
+The client brings an HTTP server along, whose loading takes a tenth of a short run. So it is loaded when there is
+something to push, which is after the last request for an import.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from job.domain.secrets import SECRETS
 from job.domain.text import writable
 
+if TYPE_CHECKING:
+    from prometheus_client.core import Metric
+
 Samples = Mapping[tuple[str, ...], float]
+
+
+class _Collected:
+    """Metrics that are there already, as a collector."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterable[Metric]:
+        return (self._metric,)
 
 
 def gauge(name: str, help_text: str, labels: Sequence[str], samples: Samples) -> bytes:
@@ -24,45 +39,43 @@ def gauge(name: str, help_text: str, labels: Sequence[str], samples: Samples) ->
         labels: their names.
         samples: values by the values of the labels, which may be any text.
     """
-    return _family(name, "gauge", help_text, _lines(name, labels, samples))
+    from prometheus_client.core import GaugeMetricFamily
+
+    metric = GaugeMetricFamily(name, help_text, labels=labels)
+    for values, number in samples.items():
+        metric.add_metric([_shown(value) for value in values], number)
+    return _text(metric)
 
 
 def counter(name: str, help_text: str, labels: Sequence[str], samples: Samples) -> bytes:
     """A family of counters; `name` ends in `_total`, the rest as for `gauge`."""
-    return _family(name, "counter", help_text, _lines(name, labels, samples))
+    from prometheus_client.core import CounterMetricFamily
+
+    metric = CounterMetricFamily(name, help_text, labels=labels)
+    for values, number in samples.items():
+        metric.add_metric([_shown(value) for value in values], number)
+    return _text(metric)
 
 
 def histogram(name: str, help_text: str, bounds: Sequence[float], values: Sequence[float]) -> bytes:
     """A histogram of values, in buckets that end at `bounds` (ascending) and at infinity."""
+    from prometheus_client.core import HistogramMetricFamily
+
     counts = [0] * (len(bounds) + 1)
     for value in values:
         counts[bisect_left(bounds, value)] += 1
-    buckets: Samples = {(_number(bound),): sum(counts[: place + 1]) for place, bound in enumerate((*bounds, math.inf))}
-    lines = [
-        *_lines(f"{name}_bucket", ("le",), buckets),
-        *_lines(f"{name}_count", (), {(): len(values)}),
-        *_lines(f"{name}_sum", (), {(): math.fsum(values)}),
-    ]
-    return _family(name, "histogram", help_text, lines)
+    ends = [*(str(float(bound)) for bound in bounds), "+Inf"]
+    buckets = [(end, float(sum(counts[: place + 1]))) for place, end in enumerate(ends)]
+    metric = HistogramMetricFamily(name, help_text)
+    metric.add_metric([], buckets, math.fsum(values))
+    return _text(metric)
 
 
-def _family(name: str, kind: str, help_text: str, lines: Iterator[str] | Sequence[str]) -> bytes:
-    escaped = help_text.replace("\\", r"\\").replace("\n", r"\n")
-    return f"# HELP {name} {escaped}\n# TYPE {name} {kind}\n{''.join(lines)}".encode()
+def _shown(value: str) -> str:
+    return SECRETS.redact(writable(value))
 
 
-def _lines(name: str, labels: Sequence[str], samples: Samples) -> Iterator[str]:
-    for values, number in samples.items():
-        pairs = ",".join(f'{label}="{_escaped(value)}"' for label, value in zip(labels, values, strict=True))
-        yield f"{name}{{{pairs}}} {_number(number)}\n" if pairs else f"{name} {_number(number)}\n"
+def _text(metric: Metric) -> bytes:
+    from prometheus_client import generate_latest
 
-
-def _escaped(value: str) -> str:
-    shown = SECRETS.redact(writable(value))
-    return shown.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-
-
-def _number(value: float) -> str:
-    if math.isfinite(value):
-        return repr(float(value))
-    return "NaN" if math.isnan(value) else "+Inf" if value > 0 else "-Inf"
+    return generate_latest(_Collected(metric))

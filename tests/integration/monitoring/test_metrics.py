@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from job.domain.model import Outcome, Report, Rollout, RolloutResult, TagName
+from job.domain.model import Outcome, Report, Result, Rollout, RolloutResult, Skip, TagName
+from job.domain.rules import FreezeRule, Rules
 from job.publish.metric_families import FAMILIES, PREFIX, Past
 from job.publish.metrics import exposition, increments, notifications
 from tests.unit.reports import NAMESPACE, failed, held, report_of, tag_result
@@ -17,6 +18,8 @@ EVERYTHING = report_of(
     tag_result(rollback_targets=3),
     failed(),
     held(until=UNTIL),
+    tag_result(stream="kept", result=Result.SKIPPED, reason=Skip.BLOCKED),
+    rules={NAMESPACE: Rules((FreezeRule(at=UNTIL - timedelta(days=7), until=UNTIL),))},
     outcome=Outcome.PARTIAL,
     trigger="scheduled",
     scheduled_at=report_of().started_at - timedelta(seconds=42),
