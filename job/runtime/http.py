@@ -97,6 +97,7 @@ class _Connection(HTTPConnection):
 
     def __init__(self, host: str, port: int, context: ssl.SSLContext | None, seconds: float) -> None:
         super().__init__(host, port, timeout=seconds)
+        self.server = host, port, context is not None
         self._context = context
         # It stays out of the header Host.
         self.default_port = 443 if context else 80
@@ -171,7 +172,9 @@ class KeptConnections:
     ) -> Answer:
         """See `Connections`."""
         parts = urlsplit(url)
-        connection = self._take() or self._open(parts.hostname or "", parts.port, parts.scheme == "https", connect)
+        is_tls = parts.scheme == "https"
+        server = parts.hostname or "", parts.port or (443 if is_tls else 80), is_tls
+        connection = self._take(server) or self._open(*server, connect)
         try:
             connection.sock.settimeout(read)
             connection.putrequest(method, parts.path + (f"?{parts.query}" if parts.query else ""))
@@ -188,8 +191,10 @@ class KeptConnections:
             connection.close()
             raise
 
-    def _open(self, host: str, port: int | None, is_tls: bool, seconds: float) -> _Connection:
-        connection = _Connection(host, port or (443 if is_tls else 80), self._context if is_tls else None, seconds)
+    def _open(self, host: str, port: int, is_tls: bool, seconds: float) -> _Connection:
+        if is_tls and self._context is None:
+            raise HttpError(Problem.TLS, f"no TLS settings for {host}")
+        connection = _Connection(host, port, self._context if is_tls else None, seconds)
         try:
             connection.connect()
         except TimeoutError as error:
@@ -203,13 +208,14 @@ class KeptConnections:
             raise HttpError(Problem.UNREACHABLE, getattr(error, "strerror", None) or str(error)) from error
         return connection
 
-    def _take(self) -> _Connection | None:
-        """The connection that was used last, if it is still good."""
+    def _take(self, server: tuple[str, int, bool]) -> _Connection | None:
+        """The connection to a server that was used last, if it is still good."""
         while True:
             with self._lock:
-                if not self._idle:
+                places = [place for place, connection in enumerate(self._idle) if connection.server == server]
+                if not places:
                     return None
-                connection = self._idle.pop()
+                connection = self._idle.pop(places[-1])
             if connection.is_silent:
                 return connection
             connection.close()

@@ -118,3 +118,19 @@ def test_a_closed_port_is_unreachable() -> None:
         KeptConnections(None).request("GET", f"http://127.0.0.1:{port}/", [], None, connect=5.0, read=5.0)
     assert error.value.problem is Problem.UNREACHABLE
     assert error.value.problem.before_sending
+
+
+def test_a_connection_is_used_again_only_for_its_own_server() -> None:
+    with serving(GOOD, GOOD) as (one, connections), serving(GOOD, GOOD) as (other, _):
+        for server in (one, other, one, other):
+            assert get(connections, server) == b"ok"
+        assert (one.connections, other.connections) == (1, 1)
+        assert (len(one.requests), len(other.requests)) == (2, 2)
+
+
+def test_nothing_is_sent_in_the_clear_where_tls_is_asked_for() -> None:
+    with serving(GOOD) as (server, connections):
+        with pytest.raises(HttpError) as refused:
+            connections.request("GET", server.url.replace("http", "https"), [], None, connect=5.0, read=5.0)
+        assert refused.value.problem is Problem.TLS
+        assert server.connections == 0
