@@ -19,7 +19,7 @@ from tests.support.tiers import slow
 WHOLE_RUN = "every request is a process of kubectl, so that a run takes many seconds; one run gates"
 
 
-VOLATILE = {"id", "started_at", "finished_at", "seconds", "imported_at"}
+VOLATILE = {"id", "started_at", "finished_at", "startup_seconds", "seconds", "imported_at"}
 
 
 @pytest.fixture

@@ -157,6 +157,8 @@ def test_six_streams_give_exactly_these_metrics(place: Place, faulty: str) -> No
     pinned = f"{place.sandbox.registry_address}/{place.namespace}/pinned@{digests['pinned']}"
     assert held == {
         "last_run_timestamp_seconds": {(): finished},
+        "frozen": {(): 0},
+        "blocked_images": {(): 0},
         "run_outcome": {
             (("outcome", outcome),): float(outcome == "partial")
             for outcome in ("success", "partial", "failure", "unhealthy", "aborted", "frozen", "locked")
