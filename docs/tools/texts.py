@@ -15,17 +15,18 @@ PACKAGES: Mapping[str, str] = {
     "doctor": "The `doctor` command: one record per check (`registry`), the `facts` and their `readers`, and in "
     "`checks` one pure module per subject.",
     "status": "The `status` command: `collect` facts, `assess` them, suggest a command, show tables (their `columns`).",
-    "publish": "One report to many sinks (`publisher`): termination message, journal, Events, stdout, metrics "
-    "(`metric_families`), messages.",
-    "run": "One run: what started it (`origin`), the lock (`lease`), waves, rollouts, expired holds, the report.",
+    "publish": "One report to many sinks (`publisher`, a module per sink): termination message, journal, Events, "
+    "stdout, metrics (`metric_families`; the values of a run in `metrics`), messages.",
+    "run": "One run: what started it (`origin`), the `rules`, the lock (`lease`, with its times), waves, rollouts, "
+    "expired holds, the report.",
     "views": "Tables and JSON documents on stdout, for people and scripts.",
     "journal": "What ConfigMaps keep: the memory of earlier runs (`records`, `store`), and the rules (`rules_text`, "
     "`rules_store`).",
     "imagestreams": "Image streams: list, select, import, look up, describe images, move tags (`retag`).",
     "workloads": "The workloads that follow the tags: image triggers, pods, rollouts, health, and one class per "
     "kind in `kinds`.",
-    "cluster": "The API behind one small protocol (with a `Resource` for each kind of object), and an adapter per "
-    "client; `connect` chooses one.",
+    "cluster": "The API behind one small protocol (with a `Resource` for each kind of object, in `__init__`), and an "
+    "adapter per client; `connect` chooses one.",
     "config": "One record per setting (`flags`), the parsers, and the checked values (`settings`).",
     "runtime": "The services of a process: worker threads, retries, signals, logs, terminal.",
     "domain": "The closed lists (`enums`: reasons and whether each is retried, skips, outcomes, clients), the nouns "
