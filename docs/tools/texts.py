@@ -23,15 +23,15 @@ PACKAGES: Mapping[str, str] = {
     "journal": "What ConfigMaps keep: the memory of earlier runs (`records`, `store`), and the rules (`rules_text`, "
     "`rules_store`).",
     "imagestreams": "Image streams: list, select, import, look up, describe images, move tags (`retag`).",
-    "workloads": "The workloads that follow the tags: image triggers, pods, rollouts, health, and one class per "
-    "kind in `kinds`.",
+    "workloads": "The workloads that follow the tags: image triggers, pods, rollouts, health, and in `kinds` one "
+    "class per kind, which also reads its triggers.",
     "cluster": "The API behind one small protocol (with a `Resource` for each kind of object, in `__init__`), and an "
     "adapter per client; `connect` chooses one.",
     "config": "One record per setting (`flags`), the parsers, and the checked values (`settings`).",
     "runtime": "The services of a process: worker threads, retries, signals, logs, terminal.",
     "domain": "The closed lists (`enums`: reasons and whether each is retried, skips, outcomes, clients), the nouns "
-    "(`model`: tags, results, the report) and the rules (`selection`, `holds`, `schedule`, `failures`, `retries`, "
-    "`outcome`), as pure values and functions. No I/O.",
+    "(`model`: tags, results, the report) and the rules (`selection`, `holds` with their annotation, `schedule`, "
+    "`failures`, `retries`, `outcome`), as pure values and functions. No I/O.",
 }
 
 # The part of the outside world that a package, and no other one, deals with.
