@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from job.cluster import CONFIG_MAPS, Cluster
+from job.cluster import Cluster
 from job.domain.errors import ClusterError, UsageError
-from job.domain.model import Reason
 from job.domain.records import dataclass, replace
 from job.domain.retries import Attempts
 from job.domain.rules import NONE, RULES, FullError, Rules
 from job.domain.text import clean
 from job.domain.times import parse_time
-from job.journal.store import POLICY
+from job.journal import config_maps
 from job.runtime.clock import SYSTEM, Clock
 
 _LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -74,7 +73,7 @@ class RulesStore:
             except FullError as error:
                 raise RulesError([f"{self.namespace}/{RULES}: {error}"]) from error
             except ClusterError as error:
-                retry = POLICY.decide(error, attempts, self._clock.chance())
+                retry = config_maps.POLICY.decide(error, attempts, self._clock.chance())
                 if retry is None:
                     raise self._explained(error, "get, create and update") from error
                 self._clock.sleep(retry.wait)
@@ -82,10 +81,8 @@ class RulesStore:
 
     def _get(self) -> Mapping[str, Any] | None:
         try:
-            return self._cluster.get(CONFIG_MAPS, self.namespace, RULES)
+            return config_maps.get(self._cluster, self.namespace, RULES)
         except ClusterError as error:
-            if error.code == 404:
-                return None
             raise self._explained(error, "get") from error
 
     def _rules(self, found: Mapping[str, Any]) -> Rules:
@@ -104,7 +101,7 @@ class RulesStore:
         from job.journal.rules_text import BLOCKED_KEY, FREEZE_KEY, MOST_BYTES, data_of
 
         metadata = dict((found or {}).get("metadata") or {})
-        labels = metadata.get("labels") or {"app.kubernetes.io/name": "import-images"}
+        labels = metadata.get("labels") or config_maps.LABELS
         metadata = {**metadata, "name": RULES, "namespace": self.namespace, "labels": labels}
         metadata.pop("managedFields", None)
         texts, written = dict((found or {}).get("data") or {}), data_of(after)
@@ -117,16 +114,9 @@ class RulesStore:
                 texts |= {key: written[key]} if key in written else {}
                 if len(texts.get(key, "").encode()) > MOST_BYTES:
                     raise FullError(f"{key} would be larger than {MOST_BYTES >> 10} KiB, which no run reads")
-        body = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind, "metadata": metadata, "data": texts}
-        if found is None:
-            self._cluster.create(CONFIG_MAPS, self.namespace, body)
-            return
-        try:
-            self._cluster.replace(CONFIG_MAPS, self.namespace, body)
-        except ClusterError as error:
-            if error.code != 404:
-                raise
-            raise ClusterError(Reason.CONFLICT, str(error), code=409) from error
+        # What else the object has stays as it is.
+        content = {**(found or {}), "metadata": metadata, "data": texts}
+        config_maps.put(self._cluster, self.namespace, content, is_new=found is None)
 
     def _explained(self, error: ClusterError, verbs: str) -> ClusterError:
         if not error.lacks_right or "(grant " in str(error):

@@ -210,12 +210,12 @@ class _Reader:
         ]
 
     def text(self, name: str, longest: int) -> str | None:
-        """A text, None where there is none."""
+        """A text; None without one."""
         value = self.entry.values.get(name)
         return clean(value.text, longest) or None if value and value.text else None
 
     def time(self, name: str) -> datetime | None:
-        """A time, None where there is none."""
+        """A time; None without one."""
         value = self.entry.values.get(name)
         if value is None or value.text is None:
             return None

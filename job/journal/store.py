@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
-from job.cluster import CONFIG_MAPS, Cluster
+from job.cluster import Cluster
 from job.domain.errors import ClusterError
-from job.domain.model import Reason
-from job.domain.retries import Attempts, RetryPolicy
+from job.domain.retries import Attempts
 from job.domain.text import clean
+from job.journal import config_maps
 from job.journal.encoding import NAME, decode, encode
 from job.journal.records import Journal
 from job.runtime.clock import SYSTEM, Clock
 
 log = logging.getLogger(__name__)
-
-# A journal is small and written often by several runs, so that conflicts are usual and waits are short.
-POLICY = RetryPolicy(retries=5, longest_wait=5.0, patience=5.0)
 
 
 class JournalStore:
@@ -52,7 +48,7 @@ class JournalStore:
                 self._put(changed, version)
                 return changed
             except ClusterError as error:
-                retry = POLICY.decide(error, attempts, self._clock.chance())
+                retry = config_maps.POLICY.decide(error, attempts, self._clock.chance())
                 if retry is None:
                     self._warn("cannot be written", error)
                     return None
@@ -60,12 +56,9 @@ class JournalStore:
                 attempts = retry.attempts
 
     def _get(self) -> tuple[Journal, str | None]:
-        try:
-            found = self._cluster.get(CONFIG_MAPS, self.namespace, NAME)
-        except ClusterError as error:
-            if error.code == 404:
-                return Journal(), None
-            raise
+        found = config_maps.get(self._cluster, self.namespace, NAME)
+        if found is None:
+            return Journal(), None
         try:
             journal = decode(found)
         except ValueError as error:
@@ -76,31 +69,11 @@ class JournalStore:
         return journal, str(found["metadata"]["resourceVersion"])
 
     def _put(self, journal: Journal, version: str | None) -> None:
-        metadata = {
-            "name": NAME,
-            "namespace": self.namespace,
-            "labels": {"app.kubernetes.io/name": "import-images"},
-        }
-        body = {
-            "apiVersion": CONFIG_MAPS.api_version,
-            "kind": CONFIG_MAPS.kind,
-            "metadata": metadata,
-            **encode(journal),
-        }
-        if version is None:
-            self._cluster.create(CONFIG_MAPS, self.namespace, body)
-        else:
+        metadata = {"name": NAME, "namespace": self.namespace, "labels": config_maps.LABELS}
+        if version is not None:
             metadata["resourceVersion"] = version
-            self._replace(body)
-
-    def _replace(self, body: Mapping[str, Any]) -> None:
-        try:
-            self._cluster.replace(CONFIG_MAPS, self.namespace, body)
-        except ClusterError as error:
-            if error.code != 404:
-                raise
-            # It was deleted since it was read, which is one more way in which another client came first.
-            raise ClusterError(Reason.CONFLICT, str(error), code=409) from error
+        content = {"metadata": metadata, **encode(journal)}
+        config_maps.put(self._cluster, self.namespace, content, is_new=version is None)
 
     def _warn(self, what: str, error: ClusterError) -> None:
         if self._warned:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from job.domain.errors import ClusterError, UsageError
 from job.domain.model import Outcome, Reason, Report, RunError, Stage, TriggerKind
 from job.domain.records import dataclass, replace
-from job.domain.rules import Rules
-from job.domain.shell import command
+from job.domain.rules import RULES, Rules
+from job.domain.shell import command, oc
 from job.domain.times import iso
 from job.journal.rules_store import RulesError, RulesStore
 from job.run.context import Context, Run, report_of
@@ -55,8 +55,10 @@ def read_rules(where: Context, namespaces: Sequence[str]) -> dict[str, Rules | C
 
 
 def _readable(answers: Mapping[str, Rules | RulesError | ClusterError]) -> dict[str, Rules | ClusterError]:
-    if lines := [line for answer in answers.values() if isinstance(answer, RulesError) for line in answer.errors]:
-        raise RulesError([*lines, "nothing was done; correct it: oc edit configmap import-images-rules"])
+    refused = {name: answer for name, answer in answers.items() if isinstance(answer, RulesError)}
+    if refused:
+        fixes = [f"nothing was done; correct it: {oc(name, 'edit', 'configmap', RULES)}" for name in refused]
+        raise RulesError([*(line for error in refused.values() for line in error.errors), *fixes])
     return {name: answer for name, answer in answers.items() if not isinstance(answer, RulesError)}
 
 

@@ -140,7 +140,7 @@ MUTANTS = (
     Mutant(
         "a conflict at the journal loses what was to be written",
         "journal/store.py",
-        "                retry = POLICY.decide(error, attempts, self._clock.chance())\n",
+        "                retry = config_maps.POLICY.decide(error, attempts, self._clock.chance())\n",
         "                retry = None\n",
         ("tests/unit/journal",),
     ),

@@ -132,6 +132,7 @@ def test_a_typo_stops_everything_and_changes_nothing(place: Place, arguments: li
     done = place.run(*arguments)
     assert (done.status, done.stdout) == (2, ""), done.stderr
     assert f"{place.namespace}/{RULES}: freeze, line 2: unknown name 'utnil'" in done.stderr
+    assert f"correct it: oc -n {place.namespace} edit configmap {RULES}" in done.stderr
     assert "did you mean until" in done.stderr
     assert (place.versions(), place.sandbox.get(f"{path(place)}/{RULES}")["data"]) == (versions, {"freeze": text})
 
