@@ -8,6 +8,7 @@ import functools
 import ipaddress
 import itertools
 import json
+import re
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -38,7 +39,7 @@ from tests.support.kustomize import (
     cron_jobs,
     recorded_cron_jobs,
 )
-from tests.support.paths import ROOT
+from tests.support.paths import MANIFESTS, ROOT
 from tests.support.pod_security import violations
 from tests.support.schemas import kubernetes_validate
 from tests.support.tiers import slow
@@ -64,200 +65,175 @@ MI = 2**20
 
 # Kinds that are not Kubernetes' own: the documented fields of their definitions, as far as they are used here.
 _STRINGS = {"type": "object", "additionalProperties": {"type": "string"}}
-_METADATA = {
-    "type": "object",
-    "required": ["name"],
-    "additionalProperties": False,
-    "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS},
-}
+
+
+def _with_spec(spec: Object) -> Object:
+    """The schema of a kind whose objects have such a `spec`, and nothing else beside their metadata."""
+    metadata = {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS}
+    return {
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata", "spec"],
+        "additionalProperties": False,
+        "properties": {
+            "apiVersion": {},
+            "kind": {},
+            "metadata": {
+                "type": "object",
+                "required": ["name"],
+                "additionalProperties": False,
+                "properties": metadata,
+            },
+            "spec": spec,
+        },
+    }
+
+
 SCHEMAS: dict[tuple[str, str], Object] = {
-    ("monitoring.coreos.com/v1", "ServiceMonitor"): {
-        "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "additionalProperties": False,
-        "properties": {
-            "apiVersion": {},
-            "kind": {},
-            "metadata": {
-                "type": "object",
-                "required": ["name"],
-                "additionalProperties": False,
-                "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS},
-            },
-            "spec": {
-                "type": "object",
-                "required": ["endpoints", "selector"],
-                "additionalProperties": False,
-                "properties": {
-                    "endpoints": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {
-                            "type": "object",
-                            "additionalProperties": False,
-                            "properties": {
-                                "port": {"type": "string"},
-                                "path": {"type": "string"},
-                                "scheme": {"enum": ["http", "https"]},
-                                "honorLabels": {"type": "boolean"},
-                                "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
-                                "scrapeTimeout": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
-                            },
-                        },
-                    },
-                    "selector": {
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): _with_spec(
+        {
+            "type": "object",
+            "required": ["endpoints", "selector"],
+            "additionalProperties": False,
+            "properties": {
+                "endpoints": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
                         "type": "object",
-                        "required": ["matchLabels"],
-                        "additionalProperties": False,
-                        "properties": {"matchLabels": _STRINGS},
-                    },
-                },
-            },
-        },
-    },
-    ("image.openshift.io/v1", "ImageStream"): {
-        "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "additionalProperties": False,
-        "properties": {
-            "apiVersion": {},
-            "kind": {},
-            "metadata": _METADATA,
-            "spec": {
-                "type": "object",
-                "additionalProperties": False,
-                "properties": {
-                    "lookupPolicy": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "properties": {"local": {"type": "boolean"}},
-                    },
-                },
-            },
-        },
-    },
-    ("build.openshift.io/v1", "BuildConfig"): {
-        "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "additionalProperties": False,
-        "properties": {
-            "apiVersion": {},
-            "kind": {},
-            "metadata": _METADATA,
-            "spec": {
-                "type": "object",
-                "required": ["source", "strategy", "output"],
-                "additionalProperties": False,
-                "properties": {
-                    "runPolicy": {"enum": ["Serial", "SerialLatestOnly", "Parallel"]},
-                    "source": {
-                        "type": "object",
-                        "required": ["type", "git"],
                         "additionalProperties": False,
                         "properties": {
-                            "type": {"const": "Git"},
-                            "git": {
-                                "type": "object",
-                                "required": ["uri"],
-                                "additionalProperties": False,
-                                "properties": {"uri": {"type": "string"}, "ref": {"type": "string"}},
-                            },
+                            "port": {"type": "string"},
+                            "path": {"type": "string"},
+                            "scheme": {"enum": ["http", "https"]},
+                            "honorLabels": {"type": "boolean"},
+                            "interval": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+                            "scrapeTimeout": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
                         },
-                    },
-                    "strategy": {
-                        "type": "object",
-                        "required": ["type", "dockerStrategy"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "type": {"const": "Docker"},
-                            "dockerStrategy": {
-                                "type": "object",
-                                "additionalProperties": False,
-                                "properties": {"dockerfilePath": {"type": "string"}},
-                            },
-                        },
-                    },
-                    "output": {
-                        "type": "object",
-                        "required": ["to"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "to": {
-                                "type": "object",
-                                "required": ["kind", "name"],
-                                "additionalProperties": False,
-                                "properties": {"kind": {"const": "ImageStreamTag"}, "name": {"type": "string"}},
-                            },
-                        },
-                    },
-                    "triggers": {
-                        "type": "array",
-                        "items": {
-                            "type": "object",
-                            "required": ["type"],
-                            "additionalProperties": False,
-                            "properties": {"type": {"const": "ConfigChange"}},
-                        },
-                    },
-                    "resources": {
-                        "type": "object",
-                        "additionalProperties": False,
-                        "properties": {"limits": _STRINGS, "requests": _STRINGS},
                     },
                 },
+                "selector": {
+                    "type": "object",
+                    "required": ["matchLabels"],
+                    "additionalProperties": False,
+                    "properties": {"matchLabels": _STRINGS},
+                },
             },
-        },
-    },
-    ("monitoring.coreos.com/v1", "PrometheusRule"): {
-        "type": "object",
-        "required": ["apiVersion", "kind", "metadata", "spec"],
-        "additionalProperties": False,
-        "properties": {
-            "apiVersion": {},
-            "kind": {},
-            "metadata": {
-                "type": "object",
-                "required": ["name"],
-                "additionalProperties": False,
-                "properties": {"name": {"type": "string"}, "namespace": {"type": "string"}, "labels": _STRINGS},
+        }
+    ),
+    ("image.openshift.io/v1", "ImageStream"): _with_spec(
+        {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {
+                "lookupPolicy": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {"local": {"type": "boolean"}},
+                }
             },
-            "spec": {
-                "type": "object",
-                "required": ["groups"],
-                "additionalProperties": False,
-                "properties": {
-                    "groups": {
-                        "type": "array",
-                        "minItems": 1,
-                        "items": {
+        }
+    ),
+    ("build.openshift.io/v1", "BuildConfig"): _with_spec(
+        {
+            "type": "object",
+            "required": ["source", "strategy", "output"],
+            "additionalProperties": False,
+            "properties": {
+                "runPolicy": {"enum": ["Serial", "SerialLatestOnly", "Parallel"]},
+                "source": {
+                    "type": "object",
+                    "required": ["type", "git"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "type": {"const": "Git"},
+                        "git": {
                             "type": "object",
-                            "required": ["name", "rules"],
+                            "required": ["uri"],
                             "additionalProperties": False,
-                            "properties": {
-                                "name": {"type": "string"},
-                                "rules": {
-                                    "type": "array",
-                                    "minItems": 1,
-                                    "items": {
-                                        "type": "object",
-                                        "required": ["alert", "expr", "labels", "annotations"],
-                                        "additionalProperties": False,
-                                        "properties": {
-                                            "alert": {"type": "string"},
-                                            "expr": {"type": "string"},
-                                            "for": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
-                                            "labels": _STRINGS,
-                                            "annotations": _STRINGS,
-                                        },
+                            "properties": {"uri": {"type": "string"}, "ref": {"type": "string"}},
+                        },
+                    },
+                },
+                "strategy": {
+                    "type": "object",
+                    "required": ["type", "dockerStrategy"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "type": {"const": "Docker"},
+                        "dockerStrategy": {
+                            "type": "object",
+                            "additionalProperties": False,
+                            "properties": {"dockerfilePath": {"type": "string"}},
+                        },
+                    },
+                },
+                "output": {
+                    "type": "object",
+                    "required": ["to"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "to": {
+                            "type": "object",
+                            "required": ["kind", "name"],
+                            "additionalProperties": False,
+                            "properties": {"kind": {"const": "ImageStreamTag"}, "name": {"type": "string"}},
+                        }
+                    },
+                },
+                "triggers": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["type"],
+                        "additionalProperties": False,
+                        "properties": {"type": {"const": "ConfigChange"}},
+                    },
+                },
+                "resources": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {"limits": _STRINGS, "requests": _STRINGS},
+                },
+            },
+        }
+    ),
+    ("monitoring.coreos.com/v1", "PrometheusRule"): _with_spec(
+        {
+            "type": "object",
+            "required": ["groups"],
+            "additionalProperties": False,
+            "properties": {
+                "groups": {
+                    "type": "array",
+                    "minItems": 1,
+                    "items": {
+                        "type": "object",
+                        "required": ["name", "rules"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "name": {"type": "string"},
+                            "rules": {
+                                "type": "array",
+                                "minItems": 1,
+                                "items": {
+                                    "type": "object",
+                                    "required": ["alert", "expr", "labels", "annotations"],
+                                    "additionalProperties": False,
+                                    "properties": {
+                                        "alert": {"type": "string"},
+                                        "expr": {"type": "string"},
+                                        "for": {"type": "string", "pattern": "^([0-9]+(ms|s|m|h))+$"},
+                                        "labels": _STRINGS,
+                                        "annotations": _STRINGS,
                                     },
                                 },
                             },
                         },
                     },
-                },
+                }
             },
-        },
-    },
+        }
+    ),
 }
 
 
@@ -642,6 +618,14 @@ def test_the_grafana_operator_reads_the_dashboard_whatever_it_is_called() -> Non
         (dashboard,) = built.of_kind("GrafanaDashboard")
         reference = dashboard["spec"]["configMapRef"]
         assert reference["key"] in built.one("ConfigMap", reference["name"])["data"]
+
+
+def test_the_overlay_of_the_readme_builds_with_its_own_image() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (overlay,) = re.findall(r"cat > deploy/kustomization.yaml <<'EOF'\n(.*?)^EOF$", text, re.DOTALL | re.MULTILINE)
+    fields = yaml.safe_load(overlay)
+    assert [(ROOT / "deploy" / each).resolve() for each in fields.pop("resources")] == [MANIFESTS / "overlays" / "prod"]
+    assert build_with(fields, "prod").container["image"] == f"registry.example.com/team/import-images:{VERSION}"
 
 
 def _example(name: str, kind: str) -> Object:
