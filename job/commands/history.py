@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from job.config.settings import Settings
-from job.domain.history import Entry, TagHistory, moments_of
+from job.domain.history import Entry, TagHistory, tenures_of
 from job.domain.holds import hold_of, is_over
 from job.domain.model import Item
 from job.domain.times import iso
@@ -66,26 +66,26 @@ def source_of(found: Found) -> str:
 
 def _history(where: Place, found: Found, *, check: bool, limit: int | None) -> TagHistory:
     name = found.name
-    moments = moments_of(items_of(found.data, name.tag))[:limit]
+    tenures = tenures_of(items_of(found.data, name.tag))[:limit]
     describer = Describer(where.cluster, where.stopping)
-    described = [(name.namespace, name.stream, moment.item.digest) for moment in moments][:MOST_DESCRIBED]
+    described = [(name.namespace, name.stream, tenure.item.digest) for tenure in tenures][:MOST_DESCRIBED]
     describer.describe_all(described, where.settings.concurrency)
     hold = hold_of(found.tag)
     questions: dict[str, Question] = {}
     if check:
-        for moment in moments:
-            question = question_of_item(name.namespace, name.stream, moment.item, found.tag.import_policy)
+        for tenure in tenures:
+            question = question_of_item(name.namespace, name.stream, tenure.item, found.tag.import_policy)
             if question is not None:
-                questions.setdefault(moment.item.digest, question)
+                questions.setdefault(tenure.item.digest, question)
     answers = where.look_up(list(questions.values())) if questions else {}
     entries = []
-    for moment in moments:
-        digest = moment.item.digest
+    for tenure in tenures:
+        digest = tenure.item.digest
         question = questions.get(digest)
-        image = image_of(Item(digest, moment.item.imported_at), describer.facts(digest))
-        held = moment.is_current and hold is not None
+        image = image_of(Item(digest, tenure.item.imported_at), describer.facts(digest))
+        held = tenure.is_current and hold is not None
         answer = answers.get(question) if question else None
-        entries.append(Entry(moment, image, held, answer.is_there if answer else None))
+        entries.append(Entry(tenure, image, held, answer.is_there if answer else None))
     problem = import_problem(found.data, name.tag)
     return TagHistory(name, source_of(found), hold, is_over(found.tag), problem, tuple(entries), check)
 
@@ -104,17 +104,17 @@ def _document(each: TagHistory, now: datetime) -> dict[str, Any]:
 
 
 def _entry(entry: Entry, now: datetime) -> dict[str, Any]:
-    came, until = entry.moment.item.imported_at, entry.moment.until or now
+    came, until = entry.tenure.item.imported_at, entry.tenure.until or now
     return {
         "digest": entry.image.digest,
-        "pull_spec": entry.moment.item.pull_spec,
+        "pull_spec": entry.tenure.item.pull_spec,
         "imported_at": iso(came),
-        "until": iso(entry.moment.until),
+        "until": iso(entry.tenure.until),
         "seconds": None if came is None else round((until - came).total_seconds()),
-        "current": entry.moment.is_current,
+        "current": entry.tenure.is_current,
         "held": entry.held,
-        "put_back": entry.moment.restored,
-        "rolled_back_from": entry.moment.left,
+        "put_back": entry.tenure.restored,
+        "rolled_back_from": entry.tenure.left,
         "created": iso(entry.image.created),
         "revision": entry.image.revision,
         "version": entry.image.version,

@@ -48,23 +48,23 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
         table.add_column("REGISTRY", no_wrap=True)
     table.add_column("", min_width=16)
     for entry in each.entries:
-        moment, image = entry.moment, entry.image
-        note = ["current"] if moment.is_current else []
+        tenure, image = entry.tenure, entry.image
+        note = ["current"] if tenure.is_current else []
         note += ["held"] if entry.held else []
         # A hold implies it.
-        note += ["restored by rollback"] if moment.restored and not entry.held else []
-        note += ["bad: rolled back"] if moment.left else []
+        note += ["restored by rollback"] if tenure.restored and not entry.held else []
+        note += ["bad: rolled back"] if tenure.left else []
         cells = [
             short_digest(image),
-            f"{age(moment.item.imported_at, now)} ago" if moment.item.imported_at else "-",
-            age(moment.item.imported_at, moment.until or now),
+            f"{age(tenure.item.imported_at, now)} ago" if tenure.item.imported_at else "-",
+            age(tenure.item.imported_at, tenure.until or now),
             f"{age(image.created, now)} ago" if image.created else "-",
             image.revision or "-",
             image.version or "-",
         ]
         if each.checked:
             cells.append({True: "there", False: "gone", None: "?"}[entry.in_registry])
-        style = "bold" if moment.is_current else "red" if moment.left else ""
+        style = "bold" if tenure.is_current else "red" if tenure.left else ""
         table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
     return table
 

@@ -205,7 +205,7 @@ COMMANDS = (
     ),
     Command(
         "freeze",
-        "import nothing in a namespace, whoever starts a run, until its end or thaw",
+        "import nothing in a namespace, by any run, until its end or thaw",
         "Every run ends as inside a window of FREEZE; rollback and resume go on.",
         dispatch.freeze_command,
         settings=(*_RULES_SETTINGS, TIME_ZONE),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from job.domain.errors import UsageError
-from job.domain.history import NoSuchImageError, came_first, image_to_go_to, moments_of
+from job.domain.history import NoSuchImageError, came_first, image_to_go_to, tenures_of
 from job.domain.holds import hold_of
 from job.domain.model import Hold, Image, Item, Skip, TagName
 from job.domain.records import dataclass, replace
@@ -145,7 +145,7 @@ def plan_of(
         warnings.append(f"what follows it in {shown} is not known: no right to look")
     if manager := applied_by(found.data):
         warnings.append(f"the stream is kept from a manifest ({manager}): the next apply ends the hold")
-    if any(moment.left and moment.item.digest == image.digest for moment in moments_of(items)):
+    if any(moment.left and moment.item.digest == image.digest for moment in tenures_of(items)):
         warnings.append("this image was itself rolled back from before")
     if answer is not None and answer.image is None and isinstance(target, Item):
         gone = "the registry no longer has it: new pods can only start where it is cached or pulled through"

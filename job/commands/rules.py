@@ -29,7 +29,7 @@ from job.views.rules_document import rules_document
 
 log = logging.getLogger(__name__)
 
-# Of a digest in `unblock`, which names one of few.
+# The shortest form of a digest in `unblock`: it names one of few.
 _SHORTEST_DIGEST = len("sha256:") + 6
 
 
@@ -50,7 +50,7 @@ class RulesNow:
     running: tuple[Running, ...] | None
 
 
-# What a command makes of the rules, by who asks and when.
+# From the rules that are there to those that are to be there.
 Change = Callable[[Rules], Rules]
 
 
@@ -96,7 +96,7 @@ def block(
 
     def change(where: Place) -> Change:
         by, at = current_user(where.cluster), _now()
-        new = [replace(_named(image), reason=why, by=by, at=at, until=end) for image in images]
+        new = [replace(_rule_for(image), reason=why, by=by, at=at, until=end) for image in images]
         return lambda rules: with_blocked(rules, new)
 
     return _change(settings, stop, change, as_table=as_table)
@@ -109,7 +109,7 @@ def unblock(settings: Settings, stop: Stop, images: Sequence[str], *, as_table: 
         known = [each for rules in found.values() for each in rules.blocked]
         errors = []
         for image in images:
-            meant = {each.what for each in known if _is_named(each, image)}
+            meant = {each.what for each in known if _is_meant(each, image)}
             if not meant:
                 errors.append(f"{image} is not blocked in {', '.join(found)}; nothing was changed")
             elif len(meant) > 1:
@@ -118,7 +118,7 @@ def unblock(settings: Settings, stop: Stop, images: Sequence[str], *, as_table: 
             raise UsageError(errors)
 
     def change(rules: Rules) -> Rules:
-        return replace(rules, blocked=tuple(b for b in rules.blocked if not any(_is_named(b, i) for i in images)))
+        return replace(rules, blocked=tuple(b for b in rules.blocked if not any(_is_meant(b, i) for i in images)))
 
     return _change(settings, stop, lambda where: change, check, as_table=as_table)
 
@@ -140,11 +140,11 @@ def _problem(image: str) -> str | None:
     return f"{image!r} is neither a full digest (sha256: and 64 digits) nor a commit of 7 to 64 hexadecimal digits"
 
 
-def _named(image: str) -> BlockRule:
+def _rule_for(image: str) -> BlockRule:
     return BlockRule(digest=image) if image.startswith("sha256:") else BlockRule(revision=image.lower())
 
 
-def _is_named(rule: BlockRule, image: str) -> bool:
+def _is_meant(rule: BlockRule, image: str) -> bool:
     if image.lower() == rule.what:
         return True
     return len(image) >= _SHORTEST_DIGEST and image.startswith("sha256:") and rule.what.startswith(image)

@@ -95,11 +95,15 @@ def _rights(where: Context, facts: Facts) -> Facts:
 
 def _registries(where: Context, facts: Facts) -> Facts:
     chosen = [each for each in facts.chosen if each.stream.namespace in facts.may_import]
-    imports, horizons = ask_registries(where, chosen)
+    imports, earlier_images = ask_registries(where, chosen)
     cut = {each.tag for each in imports if each.is_cut}
     restorable = _images_of(where, _removed(chosen))
     return replace(
-        facts, imports=imports, horizons=horizons, whole=why_whole(where, chosen, cut), restorable=restorable
+        facts,
+        imports=imports,
+        earlier_images=earlier_images,
+        whole=why_whole(where, chosen, cut),
+        restorable=restorable,
     )
 
 

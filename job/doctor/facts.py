@@ -176,7 +176,7 @@ class Facts:
         shapes: the templates of the workloads in these namespaces, with triggers or without.
         rights: what each account may do, by namespace and account; None where the API did not say.
         imports: what the registries have for the requested tags.
-        horizons: the earlier images of the requested tags.
+        earlier_images: the earlier images of the requested tags.
         restorable: tags that are gone from their spec, and what their registry still has for them.
         whole: tags that take one architecture although something says they should take all, and what says so.
         workloads: those with image triggers, in any namespace that can be read.
@@ -207,7 +207,7 @@ class Facts:
     shapes: tuple[Shape, ...] = ()
     rights: Mapping[tuple[str, str | None], Mapping[Right, bool | None]] = field(default_factory=dict)
     imports: tuple[Import, ...] = ()
-    horizons: tuple[EarlierImages, ...] = ()
+    earlier_images: tuple[EarlierImages, ...] = ()
     restorable: Mapping[TagName, Available] = field(default_factory=dict)
     whole: Mapping[TagName, str] = field(default_factory=dict)
     workloads: tuple[Workload, ...] = ()

@@ -182,8 +182,8 @@ def ask_registries(
         Import(tag, source, _looked(answers[one]), _looked(answers[whole]) if whole else None)
         for tag, (source, one, whole) in as_written.items()
     ]
-    horizons = [items.horizon(tag, answers, is_imported=imported) for tag, (items, imported) in held.items()]
-    return tuple(imports), tuple(horizons)
+    earlier_images = [items.horizon(tag, answers, is_imported=imported) for tag, (items, imported) in held.items()]
+    return tuple(imports), tuple(earlier_images)
 
 
 @dataclass(frozen=True, slots=True)

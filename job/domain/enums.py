@@ -149,7 +149,7 @@ class Reason(Explained):
 
     @property
     def is_lasting(self) -> bool:
-        """Whether the next run will get the same answer unless somebody changes something."""
+        """Whether the next run will get the same answer unless something is changed."""
         return self.retry_class is RetryClass.NEVER and self is not Reason.ABORTED
 
     NOT_FOUND = (

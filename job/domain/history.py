@@ -37,7 +37,7 @@ class Tenure:
     left: bool
 
 
-def moments_of(items: Sequence[Item]) -> tuple[Tenure, ...]:
+def tenures_of(items: Sequence[Item]) -> tuple[Tenure, ...]:
     """The history of a tag, newest first, each image with how long the tag had it."""
     first = _first(items)
     found: list[Tenure] = []
@@ -53,9 +53,9 @@ def moments_of(items: Sequence[Item]) -> tuple[Tenure, ...]:
 def bad_images(items: Sequence[Item]) -> frozenset[str]:
     """The digests of images that the tag was rolled back from, unless it was moved to them again since."""
     newest: dict[str, Tenure] = {}
-    for moment in moments_of(items):
-        newest.setdefault(moment.item.digest, moment)
-    return frozenset(digest for digest, moment in newest.items() if moment.left)
+    for tenure in tenures_of(items):
+        newest.setdefault(tenure.item.digest, tenure)
+    return frozenset(digest for digest, tenure in newest.items() if tenure.left)
 
 
 def _first(items: Sequence[Item]) -> dict[str, int]:
@@ -99,7 +99,7 @@ def came_first(items: Sequence[Item], digest: str) -> datetime | None:
 class Entry:
     """An image in the history of a tag; `in_registry` is None where the registry was not asked or did not answer."""
 
-    moment: Tenure
+    tenure: Tenure
     image: Image
     held: bool
     in_registry: bool | None

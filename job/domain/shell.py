@@ -16,7 +16,7 @@ _login_flags: tuple[str, ...] = ()
 
 
 def name_login(context: str | None, kubeconfig: str | None, as_user: str | None, as_groups: Sequence[str]) -> None:
-    """Let every suggested command name the login that this process was told to use.
+    """Let every suggested command name the login that this process was given.
 
     Pasted without it, a command would go to the current context: to another cluster, where a namespace may have the
     same name. Like the registered secrets, this belongs to the process, not to a call.

@@ -136,7 +136,7 @@ def _remove_stale(publication: Publication, gateway: Gateway) -> None:
         if group in now:
             continue
         if not is_group(group):
-            log.warning("the journal names a metrics group that is none of this job's; it is left alone")
+            log.warning("the journal names a metrics group of another job; it is left alone")
             continue
         try:
             gateway.delete(group)

@@ -61,7 +61,7 @@ class Answer(Protocol):
         """What has arrived of the body, waiting for something; empty at its end.
 
         Raises:
-            HttpError: nothing came in time, or the connection broke.
+            HttpError: nothing arrived in time, or the connection broke.
         """
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class _Connection(HTTPConnection):
 
     @property
     def is_silent(self) -> bool:
-        """Whether the server has neither closed it nor sent what nobody asked for."""
+        """Whether the server has neither closed it nor sent unrequested data."""
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
         return not poll.poll(0)

@@ -83,21 +83,21 @@ class Remedy:
     command: Callable[[UnhealthyWorkload], str]
 
 
-def _waits(patient: UnhealthyWorkload) -> bool:
-    return patient.result is RolloutResult.WAITING
+def _waits(workload: UnhealthyWorkload) -> bool:
+    return workload.result is RolloutResult.WAITING
 
 
-def _back(patient: UnhealthyWorkload) -> str:
-    return ours("rollback", patient.back or patient.tag)
+def _back(workload: UnhealthyWorkload) -> str:
+    return ours("rollback", workload.back or workload.tag)
 
 
-def _pod_log(patient: UnhealthyWorkload) -> str:
+def _pod_log(workload: UnhealthyWorkload) -> str:
     """The log of the container's last run; one that never started has none, so its pod is described."""
-    assert patient.failing_container is not None
-    pod, container = patient.failing_container
+    assert workload.failing_container is not None
+    pod, container = workload.failing_container
     if container.restarts:
-        return patient.oc("logs", f"pod/{pod.name}", "-c", container.name, "--previous")
-    return patient.oc("describe", f"pod/{pod.name}")
+        return workload.oc("logs", f"pod/{pod.name}", "-c", container.name, "--previous")
+    return workload.oc("describe", f"pod/{pod.name}")
 
 
 # The first that applies is suggested.
@@ -151,5 +151,5 @@ def remedy(
     new = [pod for pod in pods if pod.runs(images)]
     failing_container = next(((pod, each) for pod in new for each in pod.containers if each.is_hopeless), None)
     old = tuple(pod for pod in own if not pod.runs(images))
-    patient = UnhealthyWorkload(resource, data, result, tag, back, old, failing_container)
-    return next(each.command(patient) for each in REMEDIES if each.applies(patient))
+    workload = UnhealthyWorkload(resource, data, result, tag, back, old, failing_container)
+    return next(each.command(workload) for each in REMEDIES if each.applies(workload))

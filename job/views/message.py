@@ -91,7 +91,7 @@ def _head(report: Report, markup: Markup) -> str:
     job = f", job {markup.quote(report.job)}" if report.job else ""
     identity = report.identity
     where = f" on {markup.quote(urlsplit(identity.server).netloc)}" if identity else ""
-    # In a pod that is the service account, and nobody's name.
+    # In a pod that is the service account, which names no person.
     is_local = report.trigger is TriggerKind.LOCAL
     by = f" by {markup.quote(identity.user)}" if identity and identity.user and is_local else ""
     return (

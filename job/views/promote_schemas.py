@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from job.domain.states import Arrival, MoveResult
-from job.views.schema_parts import COUNT, NUMBER, TEXT, TIME, list_of, object_of, one_of, or_null
+from job.views.schema_parts import (
+    COUNT,
+    NUMBER_OR_NULL,
+    TEXT,
+    TEXT_OR_NULL,
+    TIME_OR_NULL,
+    list_of,
+    object_of,
+    one_of,
+    or_null,
+)
 
-TEXT_OR_NULL, TIME_OR_NULL, NUMBER_OR_NULL = or_null(TEXT), or_null(TIME), or_null(NUMBER)
 _COMMIT = {"commit": TEXT, "at": TIME_OR_NULL, "author": TEXT, "subject": TEXT}
 _NOTED = object_of(**_COMMIT, pull_requests=list_of(TEXT), release_notes=list_of(TEXT))
 _CHANGE = object_of(

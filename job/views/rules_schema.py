@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from job.views.schema_parts import BOOLEAN, DIGEST, TEXT, TIME, list_of, object_of, or_null
+from job.views.schema_parts import BOOLEAN, DIGEST, TEXT, TEXT_OR_NULL, TIME_OR_NULL, list_of, object_of, or_null
 
-TEXT_OR_NULL, TIME_OR_NULL = or_null(TEXT), or_null(TIME)
 _TERMS = {"reason": TEXT_OR_NULL, "by": TEXT_OR_NULL, "at": TIME_OR_NULL, "until": TIME_OR_NULL}
 FREEZE_RULE = object_of(**_TERMS)
 BLOCK_RULE = object_of(digest=or_null(DIGEST), revision=TEXT_OR_NULL, **_TERMS, tags=or_null(list_of(TEXT)))

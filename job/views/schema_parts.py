@@ -26,6 +26,9 @@ def or_null(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
+TEXT_OR_NULL, TIME_OR_NULL, NUMBER_OR_NULL = or_null(TEXT), or_null(TIME), or_null(NUMBER)
+
+
 def one_of(*kinds: Iterable[StrEnum], also: Iterable[str] = ()) -> Schema:
     """One of the members of these enums, or of the other words."""
     return {"type": "string", "enum": list(dict.fromkeys([*(str(each) for kind in kinds for each in kind), *also]))}

@@ -16,8 +16,11 @@ from job.views.schema_parts import (
     DIALECT,
     DIGEST,
     NUMBER,
+    NUMBER_OR_NULL,
     TEXT,
+    TEXT_OR_NULL,
     TIME,
+    TIME_OR_NULL,
     Schema,
     list_of,
     object_of,
@@ -25,7 +28,6 @@ from job.views.schema_parts import (
     or_null,
 )
 
-TEXT_OR_NULL, TIME_OR_NULL, NUMBER_OR_NULL = or_null(TEXT), or_null(TIME), or_null(NUMBER)
 TAG_NAME = {"namespace": TEXT, "stream": TEXT, "tag": TEXT}
 OUTCOME = one_of(Outcome, also=["running"])
 SHARD = or_null(object_of(index=COUNT, count={"type": "integer", "minimum": 1}))

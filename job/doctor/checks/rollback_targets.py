@@ -12,7 +12,7 @@ ENOUGH = 2
 
 def check(facts: Facts) -> list[Finding]:
     """Judge how far each tag can be rolled back."""
-    found = (each for horizon in facts.horizons for each in (finding(horizon), gone(horizon)))
+    found = (each for horizon in facts.earlier_images for each in (finding(horizon), gone(horizon)))
     return [each for each in found if each]
 
 

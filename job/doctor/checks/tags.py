@@ -23,7 +23,7 @@ from job.domain.states import Severity
 from job.domain.times import iso
 from job.imagestreams.api_types import login_secret, reference_of, repository_of
 
-WHOLE, ONE = "PreserveOriginal", "Legacy"
+WHOLE = "PreserveOriginal"
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 

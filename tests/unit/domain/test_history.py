@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.domain.history import NoSuchImageError, came_first, earlier_than_current, image_to_go_to, moments_of
+from job.domain.history import NoSuchImageError, came_first, earlier_than_current, image_to_go_to, tenures_of
 from job.domain.model import Hold, Item
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
@@ -105,7 +105,7 @@ def test_step_by_step_one_comes_to_an_end(history: str, data: st.DataObject) -> 
 
 def test_to_go_on_to_an_image_that_was_rolled_back_from_is_no_rollback() -> None:
     """As after resume, where the registry still has it: the older one was not bad."""
-    assert [(m.restored, m.left) for m in moments_of(steps("abab"))] == [
+    assert [(m.restored, m.left) for m in tenures_of(steps("abab"))] == [
         (False, False),
         (True, False),
         (False, True),
@@ -114,14 +114,14 @@ def test_to_go_on_to_an_image_that_was_rolled_back_from_is_no_rollback() -> None
 
 
 def test_how_long_each_stayed() -> None:
-    moments = moments_of(steps("aba"))
-    assert [(m.is_current, m.restored, m.left) for m in moments] == [
+    tenures = tenures_of(steps("aba"))
+    assert [(m.is_current, m.restored, m.left) for m in tenures] == [
         (True, True, False),
         (False, False, True),
         (False, False, False),
     ]
-    assert [m.until for m in moments] == [None, NOW + timedelta(hours=2), NOW + timedelta(hours=1)]
-    assert moments_of(()) == ()
+    assert [m.until for m in tenures] == [None, NOW + timedelta(hours=2), NOW + timedelta(hours=1)]
+    assert tenures_of(()) == ()
 
 
 class TestWhichImage:
