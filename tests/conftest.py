@@ -106,12 +106,13 @@ def whole_sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture(autouse=True)
-def _short_log(request: pytest.FixtureRequest) -> None:
-    """Each test reads the whole log of requests and all metrics, which would be those of hundreds of tests."""
+def _clean_sandbox(request: pytest.FixtureRequest) -> None:
+    """Clear what namespaces do not keep apart: log, metrics, and how images behave, whose digests tests may share."""
     if "whole_sandbox" in request.fixturenames:
         sandbox = request.getfixturevalue("whole_sandbox")
         sandbox.clear_log()
         sandbox.clear_pushgateway()
+        sandbox.change_settings(image_behaviours={})
 
 
 @pytest.fixture(autouse=True)
