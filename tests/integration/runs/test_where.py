@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import uuid
 from pathlib import Path
 
 import yaml
@@ -92,7 +93,8 @@ def test_a_namespace_that_is_not_there_is_told_from_one_that_may_not_be_read(pla
     missing = place.run("plan", NAMESPACE=place.namespace + "x", TOKEN=sandbox.token)
     assert missing.status == 2
     assert f"there is no namespace {place.namespace}x on {sandbox.server}" in missing.stderr
-    other = sandbox.create_namespace()
+    # A name that is like the readable namespace's would be taken for a mistyped one.
+    other = sandbox.create_namespace(f"elsewhere-{uuid.uuid4().hex}")
     refused = place.run("plan", NAMESPACE=other)
     assert refused.status == 3
     assert "cannot list" in refused.stderr
