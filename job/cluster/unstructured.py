@@ -19,7 +19,7 @@ def object_in(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
 def objects_in(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
     """The objects of a list in some JSON."""
     found = data.get(name)
-    return [each for each in found if isinstance(each, dict)] if isinstance(found, list) else ()
+    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else ()
 
 
 def number(value: object, default: int = 0) -> int:

@@ -37,8 +37,8 @@ def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool, limi
         write(lambda: print_identity(identity))
         write(lambda: print_histories(histories, now))
     else:
-        document("History", {"tags": [_document(each, now) for each in histories]})
-    unsure = any(each.checked and entry.in_registry is None for each in histories for entry in each.entries)
+        document("History", {"tags": [_document(shown, now) for shown in histories]})
+    unsure = any(shown.checked and entry.in_registry is None for shown in histories for entry in shown.entries)
     return 1 if unsure else 0
 
 
@@ -90,16 +90,16 @@ def _history(where: Place, found: Found, *, check: bool, limit: int | None) -> T
     return TagHistory(name, source_of(found), hold, is_over(found.tag), problem, tuple(entries), check)
 
 
-def _document(each: TagHistory, now: datetime) -> dict[str, Any]:
-    reason, message, since = each.problem or (None, None, None)
+def _document(shown: TagHistory, now: datetime) -> dict[str, Any]:
+    reason, message, since = shown.problem or (None, None, None)
     return {
-        "namespace": each.name.namespace,
-        "stream": each.name.stream,
-        "tag": each.name.tag,
-        "source": each.source,
-        "hold": hold_document(each.hold),
-        "import_error": {"reason": reason, "message": message, "since": iso(since)} if each.problem else None,
-        "images": [_entry(entry, now) for entry in each.entries],
+        "namespace": shown.name.namespace,
+        "stream": shown.name.stream,
+        "tag": shown.name.tag,
+        "source": shown.source,
+        "hold": hold_document(shown.hold),
+        "import_error": {"reason": reason, "message": message, "since": iso(since)} if shown.problem else None,
+        "images": [_entry(entry, now) for entry in shown.entries],
     }
 
 

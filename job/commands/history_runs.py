@@ -120,17 +120,17 @@ def _document(run: PastRun) -> dict[str, Any]:
         "finished_at": iso(record.finished_at),
         "moved": [
             {
-                "namespace": each.name.namespace,
-                "tag": str(each.name),
-                "from": each.move.before,
-                "to": each.move.after,
-                "from_revision": each.images[0].revision if each.images[0] else None,
-                "to_revision": each.images[1].revision,
-                "from_link": _page(each.images[0]),
-                "to_link": _page(each.images[1]),
-                "compare": each.link,
-                "rolled_back": each.rolled_back,
+                "namespace": moved.name.namespace,
+                "tag": str(moved.name),
+                "from": moved.move.before,
+                "to": moved.move.after,
+                "from_revision": moved.images[0].revision if moved.images[0] else None,
+                "to_revision": moved.images[1].revision,
+                "from_link": _page(moved.images[0]),
+                "to_link": _page(moved.images[1]),
+                "compare": moved.link,
+                "rolled_back": moved.rolled_back,
             }
-            for each in run.moved
+            for moved in run.moved
         ],
     }

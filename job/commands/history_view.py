@@ -20,34 +20,34 @@ from job.views.tables import age, console_for, describe_hold, short_digest
 def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:
     """Write the history of each tag."""
     console = console_for(file or sys.stdout)
-    for number, each in enumerate(histories):
+    for number, shown in enumerate(histories):
         if number:
             console.print()
-        name = each.name
-        console.print(Text(clean(f"{name.namespace}/{name}  {each.source}"), style="bold"))
-        if each.hold:
-            console.print(Text(clean(describe_hold(each.hold, now)), style="yellow"))
-        if each.hold_is_over:
+        name = shown.name
+        console.print(Text(clean(f"{name.namespace}/{name}  {shown.source}"), style="bold"))
+        if shown.hold:
+            console.print(Text(clean(describe_hold(shown.hold, now)), style="yellow"))
+        if shown.hold_is_over:
             console.print(Text("a hold was on it and is over: the tag was moved since", style="yellow"))
-        if each.problem:
-            reason, message, since = each.problem
+        if shown.problem:
+            reason, message, since = shown.problem
             console.print(Text(clean(f"import failed {age(since, now)} ago ({reason}): {message}"), style="bold red"))
-        if not each.entries:
+        if not shown.entries:
             console.print(Text("no image yet", style="dim"))
             continue
-        console.print(_history_table(each, now))
+        console.print(_history_table(shown, now))
 
 
-def _history_table(each: TagHistory, now: datetime) -> Table:
+def _history_table(shown: TagHistory, now: datetime) -> Table:
     table = new_table()
     for column in ("DIGEST", "IMPORTED", "STAYED", "BUILT"):
         table.add_column(column, no_wrap=True, min_width=5, justify="left" if column == "DIGEST" else "right")
     table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=12)
     table.add_column("VERSION", no_wrap=True, overflow="ellipsis", max_width=16)
-    if each.checked:
+    if shown.checked:
         table.add_column("REGISTRY", no_wrap=True)
     table.add_column("", min_width=16)
-    for entry in each.entries:
+    for entry in shown.entries:
         tenure, image = entry.tenure, entry.image
         note = ["current"] if tenure.is_current else []
         note += ["held"] if entry.held else []
@@ -62,7 +62,7 @@ def _history_table(each: TagHistory, now: datetime) -> Table:
             image.revision or "-",
             image.version or "-",
         ]
-        if each.checked:
+        if shown.checked:
             cells.append({True: "there", False: "gone", None: "?"}[entry.in_registry])
         style = "bold" if tenure.is_current else "red" if tenure.left else ""
         table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
@@ -80,19 +80,19 @@ def print_runs(runs: Sequence[PastRun], now: datetime, file: TextIO | None = Non
         started = f"{age(record.started_at, now)} ago" if record.started_at else "unknown"
         text = f"{record.id}  {record.command}  {record.outcome}  {started}  {who}  {', '.join(run.namespaces)}"
         console.print(Text(clean(text), style="bold"))
-        for each in run.moved:
-            versions = [revision or short(digest) for revision, digest in _ends(each)]
-            note = "  rolled back since" if each.rolled_back else ""
-            console.print(Text(clean(f"  {each.name}  {versions[0]} -> {versions[1]}{note}")))
-            if each.link:
+        for moved in run.moved:
+            versions = [revision or short(digest) for revision, digest in _ends(moved)]
+            note = "  rolled back since" if moved.rolled_back else ""
+            console.print(Text(clean(f"  {moved.name}  {versions[0]} -> {versions[1]}{note}")))
+            if moved.link:
                 # A terminal may fold a long address; a line break of ours would part it.
-                console.print(Text(f"    {clean(each.link)}", style="dim"), soft_wrap=True)
+                console.print(Text(f"    {clean(moved.link)}", style="dim"), soft_wrap=True)
 
 
-def _ends(each: Moved) -> tuple[tuple[str | None, str | None], tuple[str | None, str | None]]:
+def _ends(moved: Moved) -> tuple[tuple[str | None, str | None], tuple[str | None, str | None]]:
     """Revision and digest before and after."""
-    before, after = each.images
-    return (before.revision if before else None, each.move.before), (after.revision, each.move.after)
+    before, after = moved.images
+    return (before.revision if before else None, moved.move.before), (after.revision, moved.move.after)
 
 
 def short(digest: str | None) -> str:

@@ -111,8 +111,8 @@ def without_obstacles(where: Place, rules: Mapping[str, Rules], obstacles: Seque
         ClusterError: the API refuses it; nothing was released yet.
     """
     after = dict(rules)
-    for namespace in dict.fromkeys(each.name.namespace for each in obstacles):
-        blocked = [rule for each in obstacles if each.name.namespace == namespace for rule in each.rules]
+    for namespace in dict.fromkeys(obstacle.name.namespace for obstacle in obstacles):
+        blocked = [rule for obstacle in obstacles if obstacle.name.namespace == namespace for rule in obstacle.rules]
         if blocked:
             after[namespace] = unblock(where.cluster, namespace, blocked).in_force(datetime.now(UTC))
     return after

@@ -205,7 +205,7 @@ def _roll_back(
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
     left = [rule_of_rollback(plan.now.digest, terms)] if plan.blocks else []
     problem = block_left(where.cluster, name.namespace, left)
-    moved = {each: Moved(plan.to.digest, plan.now.digest) for each in with_aliases(found)}
+    moved = {alias: Moved(plan.to.digest, plan.now.digest) for alias in with_aliases(found)}
     rollouts = watch_rollouts(run, survey.workloads, moved, where.stopping)
     result = rolled_back_result(found, plan, tag)
     more = {

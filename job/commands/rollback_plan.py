@@ -138,7 +138,7 @@ def plan_of(
         why = answer.message if answer else "it does not come from a registry"
         raise UsageError([f"{name}: {target} is not in its history, and the registry does not give it: {why}"])
     names = with_aliases(found)
-    followers = followed_by(survey.workloads, {each: Moved(image.digest) for each in names})
+    followers = followed_by(survey.workloads, {tag_name: Moved(image.digest) for tag_name in names})
     warnings = [error.message for error in survey.errors]
     if survey.left_out:
         shown = ", ".join(survey.left_out[:5]) + (" and others" if len(survey.left_out) > 5 else "")
@@ -154,7 +154,7 @@ def plan_of(
         name=name,
         now=image_of(current, describer.facts(current.digest)),
         to=image,
-        aliases=tuple(sorted(each.tag for each in names if each != name)),
+        aliases=tuple(sorted(tag_name.tag for tag_name in names if tag_name != name)),
         followers=followers,
         in_registry=answer.is_there if answer else None,
         warnings=tuple(clean(warning) for warning in warnings),

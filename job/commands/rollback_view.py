@@ -30,7 +30,8 @@ def print_undoing(plan: RollbackPlan, identity: Identity | None, now: datetime, 
     if plan.aliases:
         rows.append(("moves along", ", ".join(plan.aliases)))
     followers = [
-        f"{each.workload.namespace}/{each.workload.resource.kind}/{each.workload.name}" for each in plan.followers
+        f"{follower.workload.namespace}/{follower.workload.resource.kind}/{follower.workload.name}"
+        for follower in plan.followers
     ]
     rows.append(("redeploys", ", ".join(followers) or "nothing: no workload follows it"))
     ends = [f"until {iso(plan.until)}"] if plan.until else []

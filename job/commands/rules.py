@@ -106,10 +106,10 @@ def unblock(settings: Settings, stop: Stop, images: Sequence[str], *, as_table: 
     """Take images off the list of blocked ones; returns the exit status. A digest may be shortened."""
 
     def check(found: Mapping[str, Rules]) -> None:
-        known = [each for rules in found.values() for each in rules.blocked]
+        known = [rule for rules in found.values() for rule in rules.blocked]
         errors = []
         for image in images:
-            meant = {each.what for each in known if _is_meant(each, image)}
+            meant = {rule.what for rule in known if _is_meant(rule, image)}
             if not meant:
                 errors.append(f"{image} is not blocked in {', '.join(found)}; nothing was changed")
             elif len(meant) > 1:
@@ -176,7 +176,7 @@ def _change(
         if stop:
             raise StoppedError("stopped; nothing was changed")
         results = {name: _written(RulesStore(where.cluster, name), change) for name in namespaces}
-        errors = {name: each for name, each in results.items() if isinstance(each, ImportImagesError)}
+        errors = {name: answer for name, answer in results.items() if isinstance(answer, ImportImagesError)}
         if len(errors) == len(results):
             raise next(iter(errors.values()))
         now = _now()
@@ -229,11 +229,11 @@ def _show(shown: Sequence[RulesNow], identity: Identity | None, *, as_table: boo
 
         write(functools.partial(print_rules, shown, identity))
         return
-    document("Rules", {"namespaces": [_document(each) for each in shown]})
+    document("Rules", {"namespaces": [_document(now) for now in shown]})
 
 
-def _document(each: RulesNow) -> dict[str, Any]:
+def _document(now: RulesNow) -> dict[str, Any]:
     def tags_with(rule: BlockRule) -> list[str] | None:
-        return None if each.running is None else [str(r.name) for r in each.running if r.rule == rule]
+        return None if now.running is None else [str(r.name) for r in now.running if r.rule == rule]
 
-    return {"changed": each.changed, **rules_document(each.namespace, each.rules, tags_with)}
+    return {"changed": now.changed, **rules_document(now.namespace, now.rules, tags_with)}

@@ -18,14 +18,14 @@ def print_rules(shown: Sequence[RulesNow], identity: Identity | None) -> None:
     """Write what is frozen and blocked, and where a blocked image already is."""
     console = console_for(sys.stdout)
     print_identity(identity, sys.stdout)
-    for each in shown:
-        unchanged = "" if each.changed else " (nothing had to be changed)"
-        console.print(Text(clean(each.namespace) + unchanged, style="bold"))
-        lines = [str(freeze) for freeze in each.rules.freezes] or ["not frozen by a rule"]
-        lines += [str(rule) for rule in each.rules.blocked] or ["no image is blocked"]
+    for now in shown:
+        unchanged = "" if now.changed else " (nothing had to be changed)"
+        console.print(Text(clean(now.namespace) + unchanged, style="bold"))
+        lines = [str(freeze) for freeze in now.rules.freezes] or ["not frozen by a rule"]
+        lines += [str(rule) for rule in now.rules.blocked] or ["no image is blocked"]
         for line in lines:
             console.print(Text(f"  {clean(line, 2000)}"), soft_wrap=True)
-        for running in each.running or ():
+        for running in now.running or ():
             text = f"  ! {running.name} has {running.digest}: {ours('rollback', running.name)}"
             console.print(Text(clean(text, 2000), style="yellow"), soft_wrap=True)
     console.print()

@@ -46,9 +46,9 @@ def resume_run(settings: Settings, run_id: str, stop: Stop, *, as_table: bool, y
             raise UsageError([f"no tag of run {past.record.id} is held; nothing was changed"])
         namespaces = sorted({found.name.namespace for found, _ in held})
         rules = read_beside_freeze(where, namespaces, "a release")
-        obstacles = [each for found, _ in held if (each := obstacle_of(where, found, rules, yes=yes))]
+        obstacles = [obstacle for found, _ in held if (obstacle := obstacle_of(where, found, rules, yes=yes))]
         if obstacles and not yes:
-            problems = "; ".join(each.text for each in obstacles)
+            problems = "; ".join(obstacle.text for obstacle in obstacles)
             question = f"{problems}. Import nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
             confirm(where, question, "to import nevertheless: --yes")
         survey = where.survey(namespaces)
@@ -90,7 +90,7 @@ def _release(where: Place, begun: CommandRun, held: Sequence[tuple[Found, Move]]
     tags: list[TagResult] = []
     rollouts: list[Rollout] = []
     for wave in sorted({move.wave for _, move in held}):
-        if where.stop or any(each.is_bad for each in rollouts):
+        if where.stop or any(rollout.is_bad for rollout in rollouts):
             log.error("the tags of later waves stay held; when it is solved, give the command again")
             break
         chosen = []

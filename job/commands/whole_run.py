@@ -87,13 +87,13 @@ def rollback_run(settings: Settings, request: Request, run_id: str, stop: Stop, 
         plan = _plan(where, past, request, until, survey, rules)
         for name, why in plan.left_alone.items():
             log.warning("%s/%s is left alone: %s", name.namespace, name, why)
-        left = [each for each in plan.planned if each.target is not None]
+        left = [planned for planned in plan.planned if planned.target is not None]
         if not plan.planned:
             raise UsageError([f"nothing of run {past.record.id} can be rolled back; nothing was changed"])
         identity = where.identify(IDENTITY_SECONDS)
         where.progress.pause()
-        for each in left:
-            show_plan(each.plan, identity, as_table=as_table)
+        for planned in left:
+            show_plan(planned.plan, identity, as_table=as_table)
         if left and not request.yes:
             confirm(where, f"Roll {len(left)} tags of run {past.record.id} back on {identity}? [y/N] ")
         if stop:
@@ -148,28 +148,28 @@ def _roll_back(
     block: bool,
 ) -> int:
     """Roll back the last wave first, then watch all rollouts together."""
-    begun = begin_again(where, past, [each.found.name for each in plan.planned], Command.ROLLBACK, rules)
+    begun = begin_again(where, past, [planned.found.name for planned in plan.planned], Command.ROLLBACK, rules)
     by = current_user(where.cluster)
     results: dict[TagName, TagResult] = {}
-    for wave in sorted({each.move.wave for each in plan.planned}, reverse=True):
+    for wave in sorted({planned.move.wave for planned in plan.planned}, reverse=True):
         streams: dict[tuple[str, str], list[_Planned]] = {}
-        for each in plan.planned:
-            if each.move.wave == wave:
-                streams.setdefault((each.found.name.namespace, each.found.name.stream), []).append(each)
+        for planned in plan.planned:
+            if planned.move.wave == wave:
+                streams.setdefault((planned.found.name.namespace, planned.found.name.stream), []).append(planned)
         # Writes of one stream follow one another, since two at a time conflict.
         calls = {key: functools.partial(_of_stream, where, begun, tags, by) for key, tags in streams.items()}
         for answer in gather(calls, where.settings.concurrency, where.stopping, GRACE_SECONDS).values():
             if isinstance(answer, dict):
                 results |= answer
     moved = {
-        name: Moved(result.after.digest, each.move.after)
-        for each in plan.planned
-        if (result := results.get(each.found.name)) and result.result is Result.ROLLED_BACK and result.after
-        for name in with_aliases(each.found)
+        name: Moved(result.after.digest, planned.move.after)
+        for planned in plan.planned
+        if (result := results.get(planned.found.name)) and result.result is Result.ROLLED_BACK and result.after
+        for name in with_aliases(planned.found)
     }
     blocked = _block(where, begun, plan, results, by) if block else []
     rollouts = watch_rollouts(begun.run, survey.workloads, moved, where.stopping)
-    tags = tuple(results.get(each.found.name) or _stopped(each) for each in plan.planned)
+    tags = tuple(results.get(planned.found.name) or _stopped(planned) for planned in plan.planned)
     more = {**document_of(past, plan.left_alone), "blocked": blocked}
     return end(where, begun, Imported(tags, rollouts), survey.errors, as_table=as_table, more=more)
 
@@ -179,29 +179,33 @@ def _block(
 ) -> list[str]:
     """Block what the tags were rolled back from; returns the digests that are blocked then."""
     left: dict[str, list[BlockRule]] = {}
-    for each in plan.planned:
-        if (result := results.get(each.found.name)) and result.result is Result.ROLLED_BACK:
-            terms = Terms(begun.run.started, by, each.plan.reason, each.plan.until)
-            left.setdefault(each.found.name.namespace, []).append(rule_of_rollback(each.move.after, terms))
+    for planned in plan.planned:
+        if (result := results.get(planned.found.name)) and result.result is Result.ROLLED_BACK:
+            terms = Terms(begun.run.started, by, planned.plan.reason, planned.plan.until)
+            left.setdefault(planned.found.name.namespace, []).append(rule_of_rollback(planned.move.after, terms))
     done = [rules for name, rules in left.items() if block_left(where.cluster, name, rules) is None]
     return sorted({rule.what for rules in done for rule in rules})
 
 
 def _of_stream(where: Place, begun: CommandRun, tags: Sequence[_Planned], by: str | None) -> dict[TagName, TagResult]:
-    return {each.found.name: _of_tag(where, begun, each, by) for each in tags if not where.stop or each.target is None}
+    return {
+        planned.found.name: _of_tag(where, begun, planned, by)
+        for planned in tags
+        if not where.stop or planned.target is None
+    }
 
 
-def _of_tag(where: Place, begun: CommandRun, each: _Planned, by: str | None) -> TagResult:
-    plan, name = each.plan, each.found.name
-    if each.target is None:
-        result = rolled_back_result(each.found, plan, each.found.tag)
-        bad = Image(each.move.after, None, None, None, None)
+def _of_tag(where: Place, begun: CommandRun, planned: _Planned, by: str | None) -> TagResult:
+    plan, name = planned.plan, planned.found.name
+    if planned.target is None:
+        result = rolled_back_result(planned.found, plan, planned.found.tag)
+        bad = Image(planned.move.after, None, None, None, None)
         return replace(result, before=bad, message=f"was rolled back from {bad.digest} already")
     try:
         tag = roll_back(
             where.cluster,
             name,
-            each.target,
+            planned.target,
             Terms(begun.run.started, by, plan.reason, plan.until, plan.until_newer),
             bad=plan.now.digest,
             retrier=where.retrier,
@@ -210,14 +214,14 @@ def _of_tag(where: Place, begun: CommandRun, each: _Planned, by: str | None) -> 
     except ImportImagesError as error:
         log.error("%s/%s was not rolled back: %s", name.namespace, name, error)
         reason = error.reason if isinstance(error, ClusterError) else Reason.CONFLICT
-        result = rolled_back_result(each.found, plan, each.found.tag)
+        result = rolled_back_result(planned.found, plan, planned.found.tag)
         message = clean(f"not rolled back: {error}")
         return replace(result, result=Result.FAILED, reason=reason, by=By.API, message=message, after=plan.now)
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
-    return rolled_back_result(each.found, plan, tag)
+    return rolled_back_result(planned.found, plan, tag)
 
 
-def _stopped(each: _Planned) -> TagResult:
-    result = rolled_back_result(each.found, each.plan, each.found.tag)
+def _stopped(planned: _Planned) -> TagResult:
+    result = rolled_back_result(planned.found, planned.plan, planned.found.tag)
     message = "stopped before it was rolled back"
-    return replace(result, result=Result.FAILED, reason=Reason.ABORTED, message=message, after=each.plan.now)
+    return replace(result, result=Result.FAILED, reason=Reason.ABORTED, message=message, after=planned.plan.now)

@@ -121,9 +121,9 @@ class Command(NamedTuple):
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment variables that apply to it."""
         return {
-            each.name: environment[each.name]
-            for each in self.settings
-            if each.in_environment and each.name in environment
+            setting.name: environment[setting.name]
+            for setting in self.settings
+            if setting.in_environment and setting.name in environment
         }
 
     def meaning(self, status: ExitStatus) -> str:

@@ -43,7 +43,7 @@ def list_of(item: Callable[[str], T]) -> Callable[[str], tuple[T, ...]]:
     """The parser of a comma-separated list; repetitions are dropped."""
 
     def parse(text: str) -> tuple[T, ...]:
-        parts = [part for each in text.split(",") if (part := each.strip())]
+        parts = [part for item in text.split(",") if (part := item.strip())]
         if text and not parts:
             raise ValueError(f"{text!r} names nothing")
         return tuple(dict.fromkeys(item(part) for part in parts))

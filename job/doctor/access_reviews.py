@@ -28,8 +28,8 @@ class Review:
 
 def allowed(where: Context, reviews: Iterable[Review]) -> dict[Review, bool | None]:
     """Whether each is allowed; None where the API did not say."""
-    answers = where.ask_all({each: functools.partial(_is_allowed, where.cluster, each) for each in reviews})
-    return {each: None if isinstance(answer, ClusterError) else answer for each, answer in answers.items()}
+    answers = where.ask_all({review: functools.partial(_is_allowed, where.cluster, review) for review in reviews})
+    return {review: None if isinstance(answer, ClusterError) else answer for review, answer in answers.items()}
 
 
 def _is_allowed(cluster: Cluster, review: Review) -> bool:

@@ -94,9 +94,9 @@ def _rights(where: Context, facts: Facts) -> Facts:
 
 
 def _registries(where: Context, facts: Facts) -> Facts:
-    chosen = [each for each in facts.chosen if each.stream.namespace in facts.may_import]
+    chosen = [stream for stream in facts.chosen if stream.stream.namespace in facts.may_import]
     imports, earlier_images = ask_registries(where, chosen)
-    cut = {each.tag for each in imports if each.is_cut}
+    cut = {answer.tag for answer in imports if answer.is_cut}
     restorable = _images_of(where, _removed(chosen))
     return replace(
         facts,
@@ -110,10 +110,10 @@ def _registries(where: Context, facts: Facts) -> Facts:
 def _removed(chosen: Sequence[ChosenStream]) -> dict[TagName, Question]:
     """For each tag that is gone from its spec: the image of that tag in the repository that its images came from."""
     questions: dict[TagName, Question] = {}
-    for each in chosen:
-        insecure = any((tag.import_policy or {}).get("insecure") is True for tag in each.stream.tags)
-        for tag in each.those(Skip.REMOVED):
-            name, policy = each.name(tag), {"insecure": True} if insecure else {}
+    for stream in chosen:
+        insecure = any((tag.import_policy or {}).get("insecure") is True for tag in stream.stream.tags)
+        for tag in stream.those(Skip.REMOVED):
+            name, policy = stream.name(tag), {"insecure": True} if insecure else {}
             questions[name] = Question(name.namespace, name.stream, f"{tag.origin}:{tag.name}", policy)
     return questions
 
@@ -132,9 +132,9 @@ def _triggers(where: Context, facts: Facts) -> Facts:
     found = where.survey(facts.namespaces)
     facts = replace(facts, workloads=found.workloads, errors=found.errors, unseen=found.left_out)
     meant = facts.meant_workloads
-    outside = read_more_shapes(where, [each for each in meant if each.namespace not in facts.namespaces])
+    outside = read_more_shapes(where, [workload for workload in meant if workload.namespace not in facts.namespaces])
     known = know_tags(where, facts.streams, meant)
-    broken = frozenset(each.tag for each in facts.imports if each.policy.digest is None)
+    broken = frozenset(answer.tag for answer in facts.imports if answer.policy.digest is None)
     known = replace(known, broken=broken, available=_available(where, facts, known))
     shapes = {shape.key: shape for shape in (*facts.shapes, *outside)}
     pulls = []
@@ -156,7 +156,9 @@ def _pull_right(tag: TagName) -> Right:
 
 def _available(where: Context, facts: Facts, known: KnownTags) -> dict[TagName, Available]:
     """The missing tags that workloads follow, as far as the repository of their stream has an image for them."""
-    followed = {follows.tag for each in facts.meant_workloads for follows in each.follows if not follows.problem}
+    followed = {
+        follows.tag for workload in facts.meant_workloads for follows in workload.follows if not follows.problem
+    }
     siblings = {(name.namespace, name.stream): name for name in sorted(known.sources, key=str)}
     questions: dict[TagName, Question] = {}
     for tag in followed:
@@ -184,7 +186,7 @@ def _rules(where: Context, facts: Facts) -> Facts:
             if isinstance(answer, ClusterError):
                 raise answer
             rules = answer.in_force(now)
-            running = tuple((each.name, each.rule) for each in running_blocked(where, namespace, rules))
+            running = tuple((image.name, image.rule) for image in running_blocked(where, namespace, rules))
         except RulesError as error:
             found = ((namespace, line) for line in error.errors[:-1])
             facts = replace(facts, bad_rules=(*facts.bad_rules, *found))

@@ -64,7 +64,7 @@ def counts_of(facts: Facts) -> dict[str, int]:
         return {}
     ours = {("CronJob", job.namespace, job.name) for job in facts.cron_jobs}
     return {
-        "tags": sum(len(each.choices) for each in facts.chosen),
+        "tags": sum(len(stream.choices) for stream in facts.chosen),
         "workloads": sum(shape.key not in ours for shape in facts.shapes),
         "cron_jobs": len(facts.cron_jobs),
     }

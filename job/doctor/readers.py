@@ -115,13 +115,13 @@ def read_more_shapes(where: Context, workloads: Collection[Workload]) -> list[Sh
             workload.resource, where.cluster.get(workload.resource, workload.namespace, workload.name)
         )
 
-    answers = where.ask_all({str(number): reading(each) for number, each in enumerate(workloads)})
+    answers = where.ask_all({str(number): reading(workload) for number, workload in enumerate(workloads)})
     return [answer for answer in answers.values() if not isinstance(answer, ClusterError)]
 
 
 def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: Collection[Workload]) -> KnownTags:
     """All tags of the streams, and those of other namespaces' streams that workloads follow."""
-    followed = {(each.tag.namespace, each.tag.stream) for workload in workloads for each in workload.follows}
+    followed = {(follow.tag.namespace, follow.tag.stream) for workload in workloads for follow in workload.follows}
     others = sorted(key for key in followed if key[0] not in streams)
     answers = where.ask_all({key: _get(where, IMAGE_STREAMS, *key) for key in others})
     found = {key: answer for key, answer in answers.items() if not isinstance(answer, ClusterError)}
@@ -164,16 +164,16 @@ def ask_registries(
     """Look up, through the server, each image that a run would import, the current images and the earlier ones."""
     as_written: dict[TagName, tuple[str, Question, Question | None]] = {}
     held: dict[TagName, tuple[_Items, bool]] = {}
-    for each in chosen:
-        for tag in each.those(None):
+    for stream in chosen:
+        for tag in stream.those(None):
             if tag.source:
-                name, policy = each.name(tag), tag.import_policy or {}
+                name, policy = stream.name(tag), tag.import_policy or {}
                 question = Question(name.namespace, name.stream, tag.source.name, policy, tag.name)
                 whole = Question(name.namespace, name.stream, tag.source.name, {**policy, **WHOLE, "scheduled": False})
                 as_written[name] = tag.source.name, question, whole if takes_one(tag) else None
-        for tag in each.those(None, Skip.HELD, Skip.PINNED):
-            if items := _items_of(each, tag):
-                held[each.name(tag)] = items, tag in each.those(None)
+        for tag in stream.those(None, Skip.HELD, Skip.PINNED):
+            if items := _items_of(stream, tag):
+                held[stream.name(tag)] = items, tag in stream.those(None)
     questions = [question for _, one, whole in as_written.values() for question in (one, whole) if question]
     for items, is_imported in held.values():
         questions += [question for question in items.questions(with_current=not is_imported) if question]
@@ -239,15 +239,15 @@ def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[Ta
     """
     found: dict[TagName, str] = {}
     digests: defaultdict[TagName, list[str]] = defaultdict(list)
-    for each in chosen:
-        for tag in each.those(None):
-            name = each.name(tag)
+    for stream in chosen:
+        for tag in stream.those(None):
+            name = stream.name(tag)
             if name not in cut:
                 continue
-            if why := meant_whole(each.data, each.stream, tag):
+            if why := meant_whole(stream.data, stream.stream, tag):
                 found[name] = why
                 continue
-            digests[name] = list(dict.fromkeys(step.digest for step in items_of(each.data, name.tag)))[:MOST_STEPS]
+            digests[name] = list(dict.fromkeys(step.digest for step in items_of(stream.data, name.tag)))[:MOST_STEPS]
 
     def reading(tag: TagName, digest: str) -> Callable[[], bool]:
         def read() -> bool:

@@ -63,8 +63,10 @@ def shape_of(resource: Resource, data: Mapping[str, Any]) -> Shape:
         resource=resource,
         namespace=str(metadata.get("namespace", "")),
         name=str(metadata.get("name", "")),
-        containers=tuple((str(each.get("name", "")), str(each.get("image") or "")) for each in (*initial, *usual)),
-        initial=frozenset(str(each.get("name", "")) for each in initial),
+        containers=tuple(
+            (str(container.get("name", "")), str(container.get("image") or "")) for container in (*initial, *usual)
+        ),
+        initial=frozenset(str(container.get("name", "")) for container in initial),
         account=str(spec.get("serviceAccountName") or "default"),
         resolves_names="*" in (annotations.get(RESOLVE_NAMES), of_template.get(RESOLVE_NAMES)),
         annotation=text if isinstance(text, str) and resource != DEPLOYMENT_CONFIGS else None,
@@ -103,7 +105,7 @@ class Names:
             if tag and tag.source and tag.source.kind == "DockerImage":
                 pulled.add(tag.source.name)
             found = TagName(stream.namespace, stream.name, name)
-            for image in {normal(each) for each in pulled}:
+            for image in {normal(reference) for reference in pulled}:
                 self._pulled.setdefault(image, []).append(found)
             self._named[stream.namespace, str(found)] = found, local
             if name == "latest":
@@ -117,7 +119,7 @@ class Names:
         tag, local = self._named.get((shape.namespace, image), (None, False))
         if tag and only in (None, tag) and (local or shape.resolves_names):
             return tag, "by the stream's name, which is resolved only when the workload is written"
-        found = next((each for each in self._pulled.get(normal(image), ()) if only in (None, each)), None)
+        found = next((pulled for pulled in self._pulled.get(normal(image), ()) if only in (None, pulled)), None)
         return (found, f"as {image}") if found else None
 
 

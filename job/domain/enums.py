@@ -13,7 +13,7 @@ E = TypeVar("E", bound=StrEnum)
 
 def member(kind: type[E], value: object, default: E) -> E:
     """The member with that value, as another program may have written it; else `default`."""
-    return next((each for each in kind if each == value), default)
+    return next((candidate for candidate in kind if candidate == value), default)
 
 
 class Command(StrEnum):

@@ -70,8 +70,8 @@ def _is_change(report: Report) -> bool:
 
 def _bad(report: Report, namespace: str) -> frozenset[str]:
     tags = {tag_key(tag) for tag in report.tags if tag.namespace == namespace and tag.result is Result.FAILED}
-    rollouts = {rollout_key(each) for each in report.rollouts if each.is_bad and concerns(each, namespace)}
-    errors = {f"namespace {each.stage}" for each in report.errors if each.namespace == namespace}
+    rollouts = {rollout_key(rollout) for rollout in report.rollouts if rollout.is_bad and concerns(rollout, namespace)}
+    errors = {f"namespace {error.stage}" for error in report.errors if error.namespace == namespace}
     return frozenset(tags | rollouts | errors)
 
 
@@ -79,12 +79,12 @@ def _well(report: Report, namespace: str) -> frozenset[str]:
     """The tags and rollouts that the run found healthy."""
     tags = {tag_key(tag) for tag in report.tags if tag.namespace == namespace and tag.result is not Result.FAILED}
     rollouts = {
-        rollout_key(each)
-        for each in report.rollouts
-        if each.result is RolloutResult.HEALTHY and concerns(each, namespace)
+        rollout_key(rollout)
+        for rollout in report.rollouts
+        if rollout.result is RolloutResult.HEALTHY and concerns(rollout, namespace)
     }
     listed = report.outcomes.get(namespace) not in (Outcome.FROZEN, Outcome.LOCKED, Outcome.ABORTED, None)
-    errors = {f"namespace {each.stage}" for each in report.errors if each.namespace == namespace}
+    errors = {f"namespace {error.stage}" for error in report.errors if error.namespace == namespace}
     stages = {f"namespace {stage}" for stage in ("list", "select", "lock", "waves", "rollouts")} if listed else set()
     return frozenset(tags | rollouts | (stages - errors))
 

@@ -41,7 +41,7 @@ def outcome_of(
 def overall(outcomes: Sequence[Outcome]) -> Outcome:
     """What became of the run over all its namespaces."""
     # A namespace that a freeze spares says nothing of the others.
-    found: set[Outcome] = {each for each in outcomes if each is not Outcome.FROZEN} or set(outcomes)
+    found: set[Outcome] = {outcome for outcome in outcomes if outcome is not Outcome.FROZEN} or set(outcomes)
     for worst in (Outcome.ABORTED, Outcome.UNHEALTHY):
         if worst in found:
             return worst

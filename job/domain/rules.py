@@ -92,19 +92,19 @@ class Rules:
     def in_force(self, now: datetime) -> Rules:
         """Those that have not ended."""
         return Rules(
-            tuple(each for each in self.freezes if not each.is_over(now)),
-            tuple(each for each in self.blocked if not each.is_over(now)),
+            tuple(freeze for freeze in self.freezes if not freeze.is_over(now)),
+            tuple(rule for rule in self.blocked if not rule.is_over(now)),
         )
 
     @property
     def freeze(self) -> FreezeRule | None:
         """The freeze in force that ends last."""
-        endless = next((each for each in self.freezes if each.until is None), None)
-        return endless or max(self.freezes, key=lambda each: each.until or datetime.max, default=None)
+        endless = next((freeze for freeze in self.freezes if freeze.until is None), None)
+        return endless or max(self.freezes, key=lambda freeze: freeze.until or datetime.max, default=None)
 
     def blocking(self, digest: str, revision: str | None) -> BlockRule | None:
         """The rule that blocks an image."""
-        return next((each for each in self.blocked if each.matches(digest, revision)), None)
+        return next((rule for rule in self.blocked if rule.matches(digest, revision)), None)
 
 
 NONE = Rules()
@@ -133,8 +133,8 @@ def with_blocked(rules: Rules, blocked: Iterable[BlockRule]) -> Rules:
     Raises:
         FullError: there are too many.
     """
-    new = {each.what: each for each in blocked}
-    kept = tuple(new.pop(each.what, each) for each in rules.blocked)
+    new = {rule.what: rule for rule in blocked}
+    kept = tuple(new.pop(rule.what, rule) for rule in rules.blocked)
     found = (*kept, *new.values())
     if len(found) > MOST_BLOCKED:
         raise FullError(f"more than {MOST_BLOCKED} images would be blocked: import-images unblock those of long ago")

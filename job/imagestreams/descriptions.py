@@ -72,7 +72,7 @@ class Describer:
 
     def describe_all(self, wanted: Iterable[tuple[str, str, str]], concurrency: int) -> None:
         """Ask for images, each given as namespace, stream and digest, several at a time."""
-        calls = {each: functools.partial(self.describe, *each) for each in wanted}
+        calls = {image: functools.partial(self.describe, *image) for image in wanted}
         gather(calls, concurrency, self._stopping)
 
     def _refused_in(self, namespace: str, error: ClusterError) -> None:
@@ -93,13 +93,16 @@ class Describer:
 
 def to_describe(settled: Sequence[Settled], describer: Describer) -> list[tuple[str, bool]]:
     """The images to ask for, each with whether it is asked for again because its architecture matters."""
-    changed = [each for each in settled if each.result is not Result.UNCHANGED]
-    digests = [item.digest for each in changed for item in (each.before, each.after) if item]
+    changed = [attempt for attempt in settled if attempt.result is not Result.UNCHANGED]
+    digests = [item.digest for attempt in changed for item in (attempt.before, attempt.after) if item]
     # Most images are for amd64; the one before counts only where this one is not.
     unusual = [
-        each.before.digest
-        for each in changed
-        if each.result is Result.UPDATED and each.before and each.after and _is_unusual(each.after.digest, describer)
+        attempt.before.digest
+        for attempt in changed
+        if attempt.result is Result.UPDATED
+        and attempt.before
+        and attempt.after
+        and _is_unusual(attempt.after.digest, describer)
     ]
     return [
         *((digest, False) for digest in describer.unknown(digests)),

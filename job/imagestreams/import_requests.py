@@ -117,4 +117,4 @@ def as_written(data: Mapping[str, Any], reference: Mapping[str, Any], answer: Ma
     if tag is None or not digest or (tag.current and tag.current.digest == digest):
         return stream
     moved = replace(tag, current=Item(str(digest), None))
-    return replace(stream, tags=tuple(moved if each is tag else each for each in stream.tags))
+    return replace(stream, tags=tuple(moved if entry is tag else entry for entry in stream.tags))

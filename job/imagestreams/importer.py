@@ -55,7 +55,7 @@ def run_imports(
 
         # What these leave without a result is asked for by its stream.
         abandoned = run_tasks(mixed(tasks, context), context.throttle, stop, context.grace)
-        left = frozenset(task for each in abandoned if isinstance(each, MixedLookup) for task, _ in each.members)
+        left = frozenset(task for lookup in abandoned if isinstance(lookup, MixedLookup) for task, _ in lookup.members)
     left |= run_tasks([task for task in tasks if task not in left], context.throttle, stop, context.grace)
     found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
     for task in tasks:

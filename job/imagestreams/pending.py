@@ -55,14 +55,14 @@ def batch_of(pending: Sequence[Pending], now: float) -> list[Pending]:
     """
     batch: list[Pending] = []
     insecure: dict[str, bool] = {}
-    for each in pending:
-        if each.ready > now or (batch and each.alone):
+    for candidate in pending:
+        if candidate.ready > now or (batch and candidate.alone):
             continue
-        is_insecure = (each.tag.import_policy or {}).get("insecure") is True
-        repository = repository_of(each.tag.source) if each.tag.source else ""
+        is_insecure = (candidate.tag.import_policy or {}).get("insecure") is True
+        repository = repository_of(candidate.tag.source) if candidate.tag.source else ""
         if insecure.setdefault(repository, is_insecure) != is_insecure:
             continue
-        batch.append(each)
-        if each.alone or len(batch) == IMAGES_A_REQUEST:
+        batch.append(candidate)
+        if candidate.alone or len(batch) == IMAGES_A_REQUEST:
             break
     return batch

@@ -325,4 +325,4 @@ class StreamImport:
         """What became of each tag, with its images described as far as is known."""
         with self._lock:
             settled = list(self._settled)
-        return [result_of(each, self._stream, self._first, self._context.describer.facts) for each in settled]
+        return [result_of(attempt, self._stream, self._first, self._context.describer.facts) for attempt in settled]

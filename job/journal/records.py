@@ -261,13 +261,13 @@ def is_overtaken(journal: Journal, run_id: str) -> bool:
 
 def is_superseded(journal: Journal, run: RunRecord) -> bool:
     """Whether a run began after this one that publishes all of the same metrics group."""
-    ids = [each.id for each in journal.runs]
+    ids = [past.id for past in journal.runs]
     later = journal.runs[: ids.index(run.id)] if run.id in ids else ()
     return any(
-        (each.deployment, each.shard, each.command) == (run.deployment, run.shard, Command.RUN)
-        and not each.narrowed
-        and each.outcome != Outcome.FROZEN
-        for each in later
+        (past.deployment, past.shard, past.command) == (run.deployment, run.shard, Command.RUN)
+        and not past.narrowed
+        and past.outcome != Outcome.FROZEN
+        for past in later
     )
 
 
@@ -279,11 +279,11 @@ def shares_group(journal: Journal, run: RunRecord) -> bool:
     kind = run.deployment, run.shard, Command.RUN, False
     owners = {
         # The controller appends the due time in minutes.
-        each.job.rpartition("-")[0]
-        for each in (run, *journal.runs)
-        if each.job
-        and each.trigger is TriggerKind.SCHEDULED
-        and (each.deployment, each.shard, each.command, each.narrowed) == kind
+        past.job.rpartition("-")[0]
+        for past in (run, *journal.runs)
+        if past.job
+        and past.trigger is TriggerKind.SCHEDULED
+        and (past.deployment, past.shard, past.command, past.narrowed) == kind
     }
     return len(owners) > 1
 

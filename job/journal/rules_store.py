@@ -95,7 +95,7 @@ class RulesStore:
             raise RulesError([f"{self.namespace}/{RULES}: {line}" for line in error.lines]) from error
         # A freeze that a person wrote without a time is at most as old as the object.
         created = parse_time((found.get("metadata") or {}).get("creationTimestamp"))
-        return replace(rules, freezes=tuple(replace(each, at=each.at or created) for each in rules.freezes))
+        return replace(rules, freezes=tuple(replace(freeze, at=freeze.at or created) for freeze in rules.freezes))
 
     def _put(self, found: Mapping[str, Any] | None, before: Rules, after: Rules) -> None:
         from job.journal.rules_text import BLOCKED_KEY, FREEZE_KEY, MOST_BYTES, data_of
@@ -131,5 +131,5 @@ def _manager(found: Mapping[str, Any] | None) -> str | None:
     if _LAST_APPLIED in (metadata.get("annotations") or {}):
         return "kubectl apply"
     entries = metadata.get("managedFields") or ()
-    applied = (each for each in entries if isinstance(each, dict) and each.get("operation") == "Apply")
-    return next((clean(str(each.get("manager") or "server-side apply"), 60) for each in applied), None)
+    applied = (entry for entry in entries if isinstance(entry, dict) and entry.get("operation") == "Apply")
+    return next((clean(str(entry.get("manager") or "server-side apply"), 60) for entry in applied), None)

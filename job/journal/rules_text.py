@@ -262,8 +262,8 @@ def _blocked_from(reader: _Reader) -> BlockRule:
 
 def data_of(rules: Rules) -> dict[str, str]:
     """The text of each key that has a rule."""
-    freezes = [_filled(_terms(each)) for each in rules.freezes]
-    blocked = [_filled({"digest": each.digest, "revision": each.revision, **_terms(each)}) for each in rules.blocked]
+    freezes = [_filled(_terms(freeze)) for freeze in rules.freezes]
+    blocked = [_filled({"digest": rule.digest, "revision": rule.revision, **_terms(rule)}) for rule in rules.blocked]
     return {key: _dump(items) for key, items in ((FREEZE_KEY, freezes), (BLOCKED_KEY, blocked)) if items}
 
 

@@ -115,4 +115,4 @@ class Config:
         ]
         if errors:
             raise UsageError(errors)
-        return tuple(each for each in self.repositories if not names or each.name in names)
+        return tuple(candidate for candidate in self.repositories if not names or candidate.name in names)

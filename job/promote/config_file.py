@@ -187,7 +187,7 @@ class _TableReader:
                     self.error(key, "has no effect without ready")
             return None
         is_command = (
-            isinstance(value, list) and value and all(isinstance(each, str) and "\0" not in each for each in value)
+            isinstance(value, list) and value and all(isinstance(word, str) and "\0" not in word for word in value)
         )
         if not is_command or not value[0]:
             self.error("ready", 'must be a program and its arguments, such as ["./ready", "worker"]')
@@ -196,14 +196,14 @@ class _TableReader:
 
     def strings(self, key: str, expression: re.Pattern[str], what: str) -> tuple[str, ...]:
         value = self._data.get(key, [])
-        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        if not isinstance(value, list) or not all(isinstance(word, str) for word in value):
             self.error(key, 'must be a list of strings, such as ["worker"]')
             return ()
-        for each in value:
-            if not expression.fullmatch(each):
-                self.error(key, f"{each!r} is not {what}")
-        for each in sorted({each for each in value if value.count(each) > 1}):
-            self.error(key, f"{each!r} is listed twice")
+        for word in value:
+            if not expression.fullmatch(word):
+                self.error(key, f"{word!r} is not {what}")
+        for word in sorted({word for word in value if value.count(word) > 1}):
+            self.error(key, f"{word!r} is listed twice")
         return tuple(dict.fromkeys(value))
 
 
@@ -227,7 +227,7 @@ def _message_problem(message: str) -> str | None:
 
 
 def _repositories(value: object, errors: list[str]) -> tuple[Repository, ...]:
-    if not isinstance(value, list) or not value or not all(isinstance(each, dict) for each in value):
+    if not isinstance(value, list) or not value or not all(isinstance(table, dict) for table in value):
         errors.append("repository: at least one table [[repository]] with a name and a url is needed")
         return ()
     if len(value) > MAX_REPOSITORIES:
@@ -248,7 +248,7 @@ def _repositories(value: object, errors: list[str]) -> tuple[Repository, ...]:
             web=table.string("web", "", _WEB, "an address such as https://github.com/team/worker") or None,
             rolling=table.string("rolling", "", _BRANCH, "the name of a branch") or None,
             stable=table.string("stable", "stable", _BRANCH, "the name of a branch"),
-            feeds=tuple(_feed(each) for each in table.strings("streams", _STREAM, "STREAM or STREAM:TAG")),
+            feeds=tuple(_feed(feed) for feed in table.strings("streams", _STREAM, "STREAM or STREAM:TAG")),
             after=table.strings("after", _NAME, "the name of a repository"),
             submodule=table.string("submodule", "-").strip("/") if "submodule" in data else None,
             ready=table.gate(),
@@ -279,7 +279,7 @@ def _conflicts(repositories: Sequence[Repository]) -> list[str]:
     for name in dict.fromkeys(folded):
         if folded.count(name) > 1:
             # Their clones would be one folder on a case-insensitive file system.
-            duplicates = sorted(each for each in names if each.lower() == name)
+            duplicates = sorted(other for other in names if other.lower() == name)
             errors.append(f"repository {' and '.join(duplicates)}: the name is used twice")
     fed: dict[Feed, str] = {}
     for repository in repositories:

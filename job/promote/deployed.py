@@ -77,7 +77,7 @@ def find_fed_tags(
     for repository in repositories:
         for feed in repository.feeds:
             name = feed_name(feed, deployment)
-            matches = [FedTag(repository, each) for each in tags if str(each.name) == name]
+            matches = [FedTag(repository, tag) for tag in tags if str(tag.name) == name]
             fed += matches
             missing += [] if matches else [name]
     return fed, missing
@@ -87,9 +87,9 @@ def revisions(place: Context, fed: Sequence[FedTag]) -> Mapping[str, str | None]
     """The revision labels of the tags' current images, by digest; None for an image without one."""
     describer = Describer(place.cluster, place.stopping)
     images = {
-        each.found.tag.current.digest: (each.found.name.namespace, each.found.name.stream)
-        for each in fed
-        if each.found.tag.current
+        fed_tag.found.tag.current.digest: (fed_tag.found.name.namespace, fed_tag.found.name.stream)
+        for fed_tag in fed
+        if fed_tag.found.tag.current
     }
     describer.describe_all([(*stream, digest) for digest, stream in images.items()], place.settings.concurrency)
     return {digest: facts.revision if (facts := describer.facts(digest)) else None for digest in images}

@@ -155,12 +155,12 @@ def forge_of(web: str | None, forges: Mapping[str, str], environment: Mapping[st
 def github_checks(runs: object, status: object) -> Checks:
     """The checks in GitHub's answers about check runs and about the combined status."""
     found = [
-        (_text(each, "name"), _text(each, "status") == "completed", _text(each, "conclusion"), _text(each, "html_url"))
-        for each in _list(runs, "check_runs")
+        (_text(run, "name"), _text(run, "status") == "completed", _text(run, "conclusion"), _text(run, "html_url"))
+        for run in _list(runs, "check_runs")
     ]
     found += [
-        (_text(each, "context"), _text(each, "state") != "pending", _text(each, "state"), _text(each, "target_url"))
-        for each in _list(status, "statuses")
+        (_text(state, "context"), _text(state, "state") != "pending", _text(state, "state"), _text(state, "target_url"))
+        for state in _list(status, "statuses")
     ]
     return _summary(found, _GITHUB_FAILED)
 
@@ -169,9 +169,14 @@ def gitlab_checks(statuses: object) -> Checks:
     """The checks in GitLab's answer about a commit's statuses; a job that may fail does not count."""
     running = ("created", "pending", "running", "preparing", "waiting_for_resource", "scheduled")
     found = [
-        (_text(each, "name"), _text(each, "status") not in running, _text(each, "status"), _text(each, "target_url"))
-        for each in (statuses if isinstance(statuses, list) else [])
-        if isinstance(each, dict) and not each.get("allow_failure")
+        (
+            _text(state, "name"),
+            _text(state, "status") not in running,
+            _text(state, "status"),
+            _text(state, "target_url"),
+        )
+        for state in (statuses if isinstance(statuses, list) else [])
+        if isinstance(state, dict) and not state.get("allow_failure")
     ]
     return _summary(found, _GITLAB_FAILED)
 
@@ -189,7 +194,7 @@ def _summary(found: list[tuple[str, bool, str, str]], failures: frozenset[str]) 
 
 def _list(answer: object, key: str) -> list[dict[str, Any]]:
     value = answer.get(key) if isinstance(answer, dict) else None
-    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def _text(answer: object, key: str) -> str:

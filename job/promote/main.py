@@ -92,9 +92,9 @@ def _status(session: Session) -> int:
         document("PromoteStatus", status.as_document(statuses, cluster_problem))
     if cluster_problem:
         log.warning("the cluster's images are not shown: %s", cluster_problem)
-    for each in statuses:
-        if each.problem:
-            log.error("%s", each.problem)
+    for state in statuses:
+        if state.problem:
+            log.error("%s", state.problem)
     return status.exit_status(statuses)
 
 
@@ -157,7 +157,10 @@ def _wait(session: Session) -> int:
         problems = session.workspace.fetch(feeding)
         if problems:
             raise GitError("; ".join(problems.values()))
-        commits = {each.name: require_tip(session.workspace.clone(each), each.stable, "stable") for each in feeding}
+        commits = {
+            repository.name: require_tip(session.workspace.clone(repository), repository.stable, "stable")
+            for repository in feeding
+        }
         cluster.wait(session, cluster.images, commits, times)
     return _import(session)
 
@@ -187,7 +190,7 @@ class _Cluster:
 
     def images_of(self, names: Collection[str]) -> list[AwaitedImage]:
         """The images of these repositories."""
-        return [each for each in self.images if each.repository.name in names]
+        return [image for image in self.images if image.repository.name in names]
 
     def wait(
         self, session: Session, images: Sequence[AwaitedImage], commits: Mapping[str, str], times: tuple[float, float]
@@ -202,7 +205,7 @@ class _Cluster:
                 session.say("")
             elif not (session.options.run and waiter.is_over):
                 # Otherwise the report of the run is the only document.
-                document("Arrivals", {"images": [each.as_document() for each in images]})
+                document("Arrivals", {"images": [image.as_document() for image in images]})
 
 
 def _times(options: argparse.Namespace, errors: list[str]) -> tuple[float, float]:

@@ -111,7 +111,7 @@ class Mover:
             return Outcome(self._in_order(plan.results))
         done = dict(plan.results)
         for repository in self.repositories:
-            move = next((each for each in plan.moves if each.repository is repository), None)
+            move = next((candidate for candidate in plan.moves if candidate.repository is repository), None)
             if move is not None:
                 done[repository.name] = self._push(move, done)
             done[repository.name] = self._pass_gate(done[repository.name], repository, plan, is_moved=move is not None)
@@ -271,13 +271,13 @@ class Mover:
         return moved
 
     def _record(self, record: Recorder | None, results: tuple[Moved, ...]) -> Outcome:
-        status = 6 if self.workspace.stop and any(each.result is MoveResult.NOT_READY for each in results) else 0
+        status = 6 if self.workspace.stop and any(result.result is MoveResult.NOT_READY for result in results) else 0
         if record is None:
             return Outcome(results, monorepo_status=status)
         dry_run = self.options.dry_run
         # A repository that is not ready was moved all the same.
         done = DONE | {MoveResult.NOT_READY} | ({MoveResult.WOULD_MOVE} if dry_run else set())
-        commits = {each.name: each.new for each in results if each.result in done and each.new}
+        commits = {result.name: result.new for result in results if result.result in done and result.new}
         try:
             if not self.workspace.stop:
                 return Outcome(results, record.record(commits, dry_run=dry_run))
@@ -339,7 +339,7 @@ def _by_name(results: Mapping[str, Moved]) -> dict[str, MoveResult]:
 
 
 def _stable(results: Collection[Moved]) -> dict[str, str]:
-    return {each.name: each.new for each in results if each.result in DONE and each.new}
+    return {result.name: result.new for result in results if result.result in DONE and result.new}
 
 
 def _logged(moved: Moved) -> Moved:

@@ -149,7 +149,7 @@ def _why(moved: Moved) -> str:
 
 def exit_status(moved: Collection[Moved]) -> int:
     """The exit status for these results."""
-    results = {each.result for each in moved}
+    results = {move.result for move in moved}
     if MoveResult.STOPPED in results:
         return 6
     return 1 if results & BAD else 0
@@ -158,10 +158,10 @@ def exit_status(moved: Collection[Moved]) -> int:
 def result_rows(moved: Sequence[Moved]) -> list[tuple[str, ...]]:
     """The results as the rows of a table, with a heading."""
     rows: list[tuple[str, ...]] = [("REPOSITORY", "STABLE", "FROM", "TO", "COMMITS", "WHY")]
-    for each in moved:
-        count = f"{each.count:,}" if each.count else "-"
-        result = str(each.result).replace("_", " ") if each.result is not MoveResult.BEHIND else "not tried"
-        rows.append((each.name, result, _short(each.old or "-"), _short(each.new or "-"), count, _why(each)))
+    for move in moved:
+        count = f"{move.count:,}" if move.count else "-"
+        result = str(move.result).replace("_", " ") if move.result is not MoveResult.BEHIND else "not tried"
+        rows.append((move.name, result, _short(move.old or "-"), _short(move.new or "-"), count, _why(move)))
     return rows
 
 
@@ -169,14 +169,14 @@ def as_document(moved: Sequence[Moved]) -> list[dict[str, Any]]:
     """The results as JSON."""
     return [
         {
-            "repository": each.name,
-            "result": str(each.result),
-            "from": each.old,
-            "to": each.new,
-            "commits": each.count,
-            "message": each.message,
+            "repository": move.name,
+            "result": str(move.result),
+            "from": move.old,
+            "to": move.new,
+            "commits": move.count,
+            "message": move.message,
         }
-        for each in moved
+        for move in moved
     ]
 
 

@@ -176,7 +176,7 @@ def _read_journals(
 ) -> tuple[tuple[RunRecord, ...], tuple[Change, ...]]:
     """The period's runs of the deployment, newest first, and their changes."""
     deployment = where.settings.wanted.deployment
-    explicit = {feed_name(feed, deployment) for each in repositories for feed in each.feeds if feed.tag}
+    explicit = {feed_name(feed, deployment) for repository in repositories for feed in repository.feeds if feed.tag}
     tags = frozenset({f":{deployment}", *explicit}) if deployment else None
     runs: list[RunRecord] = []
     changes: list[Change] = []

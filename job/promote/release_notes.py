@@ -107,7 +107,7 @@ def _headline(change: Change, web: str | None) -> str:
     names = f"{escape(', '.join(change.names))}: " if change.names else ""
     before, after = ((revision or "?")[:SHORT_LENGTH] for revision in (change.before, change.after))
     arrow = f"{escape(before)} → {escape(after)}"
-    are_hashes = all(re.fullmatch("[0-9a-f]+", each) for each in (before, after))
+    are_hashes = all(re.fullmatch("[0-9a-f]+", commit) for commit in (before, after))
     return names + (f"[{arrow}]({compare_link(web, before, after)})" if web and are_hashes else arrow)
 
 

@@ -73,7 +73,7 @@ def collect(
         raise
     except ImportImagesError as error:
         return statuses, str(error)
-    return [replace(each, running=tuple(running[each.name])) for each in statuses], None
+    return [replace(status, running=tuple(running[status.name])) for status in statuses], None
 
 
 def _branches(clone: Clone, repository: Repository) -> RepositoryStatus:
@@ -105,12 +105,12 @@ def _running(
     with place(wanted, workspace.stop) as where:
         fed, missing = find_fed_tags(where, feeding, strict=False)
         by_digest = revisions(where, fed)
-    for each in fed:
-        current, name = each.found.tag.current, each.found.name
+    for fed_tag in fed:
+        current, name = fed_tag.found.tag.current, fed_tag.found.name
         revision = by_digest.get(current.digest) if current else None
-        clone = workspace.clone(each.repository)
-        relation = _relation(clone, each.repository, revision) if current else "no image yet"
-        running[each.repository.name].append(RunningImage(name.namespace, str(name), revision, relation))
+        clone = workspace.clone(fed_tag.repository)
+        relation = _relation(clone, fed_tag.repository, revision) if current else "no image yet"
+        running[fed_tag.repository.name].append(RunningImage(name.namespace, str(name), revision, relation))
     for repository in feeding:
         for feed in repository.feeds:
             name_of_feed = feed_name(feed, wanted.wanted.deployment)
@@ -137,27 +137,27 @@ def _relation(clone: Clone, repository: Repository, revision: str | None) -> str
 
 def exit_status(statuses: Sequence[RepositoryStatus]) -> int:
     """1 if a repository could not be read."""
-    return 1 if any(each.problem for each in statuses) else 0
+    return 1 if any(status.problem for status in statuses) else 0
 
 
 def branch_rows(statuses: Sequence[RepositoryStatus], now: datetime) -> list[tuple[str, ...]]:
     """The branches as the rows of a table, with a heading."""
     rows: list[tuple[str, ...]] = [("REPOSITORY", "STABLE", "AGE", "ROLLING", "AGE", "BEHIND")]
-    for each in statuses:
-        behind = "-" if each.behind is None else str(each.behind)
-        diverged = f", {each.ahead} only on stable" if each.ahead else ""
-        rows.append((each.name, *_tip_cells(each.stable, now), *_tip_cells(each.rolling, now), behind + diverged))
+    for status in statuses:
+        behind = "-" if status.behind is None else str(status.behind)
+        diverged = f", {status.ahead} only on stable" if status.ahead else ""
+        rows.append((status.name, *_tip_cells(status.stable, now), *_tip_cells(status.rolling, now), behind + diverged))
     return rows
 
 
 def image_rows(statuses: Sequence[RepositoryStatus]) -> list[tuple[str, ...]]:
     """The running images as the rows of a table; only a heading where none is known."""
-    several = len({image.namespace for each in statuses for image in each.running if image.namespace}) > 1
+    several = len({image.namespace for status in statuses for image in status.running if image.namespace}) > 1
     rows: list[tuple[str, ...]] = [("TAG", "REPOSITORY", "COMMIT", "STATE")]
-    for each in statuses:
-        for image in each.running:
+    for status in statuses:
+        for image in status.running:
             name = f"{image.namespace}/{image.name}" if several and image.namespace else image.name
-            rows.append((clean(name), each.name, clean(image.revision or "-")[:SHORT_LENGTH], image.relation))
+            rows.append((clean(name), status.name, clean(image.revision or "-")[:SHORT_LENGTH], image.relation))
     return rows
 
 
@@ -172,12 +172,12 @@ def as_document(statuses: Sequence[RepositoryStatus], cluster_problem: str | Non
     return {
         "repositories": [
             {
-                "name": each.name,
-                "stable": _commit(each.stable),
-                "rolling": _commit(each.rolling),
-                "between": each.behind,
-                "only_on_stable": each.ahead,
-                "error": each.problem,
+                "name": status.name,
+                "stable": _commit(status.stable),
+                "rolling": _commit(status.rolling),
+                "between": status.behind,
+                "only_on_stable": status.ahead,
+                "error": status.problem,
                 "running": [
                     {
                         "namespace": image.namespace or None,
@@ -185,10 +185,10 @@ def as_document(statuses: Sequence[RepositoryStatus], cluster_problem: str | Non
                         "revision": image.revision,
                         "place": image.relation,
                     }
-                    for image in each.running
+                    for image in status.running
                 ],
             }
-            for each in statuses
+            for status in statuses
         ],
         "cluster_error": cluster_problem,
     }

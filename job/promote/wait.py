@@ -104,15 +104,15 @@ def images_to_await(
             raise UsageError([f"checks: the API for {repository.name} is unknown; {fix}"])
     fed, _ = find_fed_tags(place, repositories, strict=True)
     images = []
-    for each in fed:
-        tag, name = each.found.tag, each.found.name
-        skip = skip_reason(each.found.stream, tag)
+    for fed_tag in fed:
+        tag, name = fed_tag.found.tag, fed_tag.found.name
+        skip = skip_reason(fed_tag.found.stream, tag)
         if skip is not None or tag.source is None:
             log.warning("%s/%s: not waiting for it, since a run skips it (%s)", name.namespace, name, skip)
             continue
         # With the import policy of the tag, as a run asks: it decides how a multi-architecture image is read.
         question = Question(name.namespace, name.stream, tag.source.name, tag.import_policy or {}, tag.name)
-        images.append(AwaitedImage(each.repository, name, question))
+        images.append(AwaitedImage(fed_tag.repository, name, question))
     if not images:
         raise UsageError(["streams: a run would skip all of these tags, so there is no image to wait for"])
     return images
@@ -271,7 +271,7 @@ class Waiter:
 
     def _timeout_message(self, remaining: Sequence[AwaitedImage], elapsed: float) -> str:
         missing = "; ".join(
-            f"{each.name} of {each.commit[:SHORT_LENGTH]}: {each.describe()}" for each in remaining[:10]
+            f"{image.name} of {image.commit[:SHORT_LENGTH]}: {image.describe()}" for image in remaining[:10]
         )
         more = f" and {len(remaining) - 10} more" if len(remaining) > 10 else ""
         counts = f"after {int(elapsed)} s {len(remaining)} of {len(self.images)} images have not arrived"
@@ -280,8 +280,8 @@ class Waiter:
 
 def _progress(remaining: Sequence[AwaitedImage]) -> str:
     return ", ".join(
-        f"{each.name} ({(each.revision or '?')[:SHORT_LENGTH]}, not yet {each.commit[:SHORT_LENGTH]})"
-        for each in remaining
+        f"{image.name} ({(image.revision or '?')[:SHORT_LENGTH]}, not yet {image.commit[:SHORT_LENGTH]})"
+        for image in remaining
     )
 
 

@@ -41,7 +41,7 @@ def _run_values(report: Report, namespace: str, past: Past) -> dict[str, Values]
         "build_info": {(VERSION,): 1},
         "last_run_timestamp_seconds": {(): finished},
         "run_duration_seconds": {(): (report.finished_at - report.started_at).total_seconds()},
-        "run_outcome": {(each,): float(each is outcome) for each in Outcome},
+        "run_outcome": {(value,): float(value is outcome) for value in Outcome},
         "tags": {(result,): counts[result] for result in Result},
         "api_requests": {(code,): count for code, count in sorted(tally.requests.items())} if tally else {},
         "retries": {(reason,): count for reason, count in sorted(tally.retries.items())} if tally else {},
@@ -194,7 +194,7 @@ def increments(report: Report, namespace: str) -> bytes:
     """What a gateway that sums is sent for a run: counters and a histogram, each with this run's share."""
     # A counter that first appears with 1 has no increase: rate() and increase() would miss the first failure.
     is_run = report.command is Command.RUN
-    runs: Values = {(each,): float(each is report.outcomes[namespace]) for each in Outcome if is_run}
+    runs: Values = {(value,): float(value is report.outcomes[namespace]) for value in Outcome if is_run}
     imports: dict[tuple[str, ...], float] = {}
     seconds = []
     for tag in report.tags:

@@ -47,7 +47,9 @@ def roll_back_bad(
             result = _roll_back(run, result, names[0], clean("; ".join(why), 1000), by)
             if result.result is Result.ROLLED_BACK and result.after and bad:
                 moved |= dict.fromkeys(names, Moved(result.after.digest, bad.digest))
-        elif result.result is Result.UPDATED and (apart := [each for name in names for each in others.get(name, ())]):
+        elif result.result is Result.UPDATED and (
+            apart := [follower for name in names for follower in others.get(name, ())]
+        ):
             message = "not rolled back: " + "; ".join(dict.fromkeys(apart))
             log.warning("%s/%s: %s", names[0].namespace, names[0], message)
             result = replace(result, message=clean(message, 1000))

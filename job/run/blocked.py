@@ -70,7 +70,7 @@ def block_left(cluster: Cluster, namespace: str, rules: Sequence[BlockRule]) -> 
     """
 
     def change(now: Rules) -> Rules:
-        lasting = {each.what for each in now.in_force(rules[0].at).blocked} if rules[0].at else set()
+        lasting = {rule.what for rule in now.in_force(rules[0].at).blocked} if rules[0].at else set()
         return with_blocked(now, [rule for rule in rules if rule.what not in lasting])
 
     if not rules:

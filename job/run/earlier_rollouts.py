@@ -48,8 +48,10 @@ def recheck(
         survey: the workloads that exist.
     """
     now = {TagName(tag.namespace, tag.stream, tag.tag): tag.after.digest for tag in results if tag.after}
-    watched = {(each.namespace, each.kind, each.name) for each in rollouts}
-    existing = {(each.namespace, each.resource.kind, each.name): each for each in survey.workloads}
+    watched = {(rollout.namespace, rollout.kind, rollout.name) for rollout in rollouts}
+    existing = {
+        (candidate.namespace, candidate.resource.kind, candidate.name): candidate for candidate in survey.workloads
+    }
     moved: dict[TagName, Moved] = {}
     again: list[Workload] = []
     gone: list[tuple[str, str, str]] = []
@@ -68,7 +70,7 @@ def recheck(
     log.info("checking %d rollouts again that were bad in an earlier run", len(again))
     found = watch_rollouts(run, again, moved, run.stopping, min(TIMEOUT_SECONDS, run.settings.rollout_timeout))
     # A workload that was deleted meanwhile, or follows the tag no longer, has no result.
-    keys = {(each.namespace, each.kind, each.name) for each in found}
+    keys = {(rollout.namespace, rollout.kind, rollout.name) for rollout in found}
     lost = [key for key in ((w.namespace, w.resource.kind, w.name) for w in again) if key not in keys]
     return Rechecked(found, (*gone, *lost))
 

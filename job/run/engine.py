@@ -230,8 +230,8 @@ def _survey(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     errors = [RunError(e.namespace, Stage.WAVES, e.reason, why + e.message) for e in survey.errors]
     if errors:
         # The waves go through all namespaces.
-        others = [each for each in run.namespaces if each not in {error.namespace for error in errors}]
-        errors += [replace(errors[0], namespace=each) for each in others]
+        others = [namespace for namespace in run.namespaces if namespace not in {error.namespace for error in errors}]
+        errors += [replace(errors[0], namespace=other) for other in others]
     return Survey(survey.workloads, tuple(errors), survey.left_out)
 
 

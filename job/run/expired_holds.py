@@ -70,7 +70,7 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
             }
         elif due or over:
             ended[stream.namespace, stream.name] = _Ended(stream, choices, due, over)
-    calls = {key: functools.partial(_end_holds, run, each) for key, each in ended.items()}
+    calls = {key: functools.partial(_end_holds, run, tags) for key, tags in ended.items()}
     answers = gather(calls, run.settings.concurrency, run.stopping, GRACE_SECONDS) if calls else {}
     freed = {key: answer for key, answer in answers.items() if isinstance(answer, _Released)}
     after = []
@@ -86,12 +86,12 @@ def _notes_of(
 ) -> Mapping[TagName, str]:
     """Notes on the tags whose holds were to end. Without an answer, the run was stopped while it released them."""
     notes: dict[TagName, str] = {}
-    for key, each in ended.items():
+    for key, stream in ended.items():
         if key in freed:
             notes |= freed[key].notes
         else:
-            for tag, why in each.due.items():
-                name = TagName(each.stream.namespace, each.stream.name, tag)
+            for tag, why in stream.due.items():
+                name = TagName(stream.stream.namespace, stream.stream.name, tag)
                 notes[name] = f"{why}; whether it was released is not known"
     return notes
 
@@ -187,10 +187,11 @@ def _end_holds(run: Run, ended: _Ended) -> _Released:
             stream, notes[name], why = found, OVER, None
         if before is not None:
             stream = replace(
-                stream, tags=tuple(replace(each, current=before.get(each.name, each.current)) for each in stream.tags)
+                stream,
+                tags=tuple(replace(entry, current=before.get(entry.name, entry.current)) for entry in stream.tags),
             )
         if why is not None:
-            before = {each.name: each.current for each in stream.tags}
+            before = {entry.name: entry.current for entry in stream.tags}
             notes[name] = f"{why}: released"
             log.info("%s/%s: %s", name.namespace, name, notes[name])
         # Tags that appeared since the list are the next run's.

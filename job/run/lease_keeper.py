@@ -80,7 +80,7 @@ class Keeper:
                 if self._ended.is_set():
                     return
                 # Each may take its time when the API hangs, so all are checked before each renewal.
-                late = next((each for each in self._locks if each.expired), None)
+                late = next((held for held in self._locks if held.expired), None)
                 if late or not lock.renew():
                     self._lost((late or lock).namespace)
                     return

@@ -35,8 +35,8 @@ def watch_rollouts(
     limit = settings.rollout_timeout if timeout is None else timeout
     run.progress.begin("watching rollouts", limit)
     run.progress.show(0, len(followed), "rollouts")
-    for each in followed:
-        run.progress.detail(str(each.workload), "not checked yet")
+    for follower in followed:
+        run.progress.detail(str(follower.workload), "not checked yet")
     done = 0
 
     def changed(workload: Workload, found: Health) -> None:

@@ -76,7 +76,7 @@ def rule(run: Run) -> Ruling:
         UsageError: a rule cannot be read, or a run by hand is inside a freeze, so that its user can decide.
     """
     answers = _readable(_answers(run))
-    rules = {name: each.in_force(run.started) for name, each in answers.items() if isinstance(each, Rules)}
+    rules = {name: answer.in_force(run.started) for name, answer in answers.items() if isinstance(answer, Rules)}
     run = replace(run, rules=rules)
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     if run.dry_run:
@@ -159,5 +159,5 @@ def frozen_report(ruling: Ruling) -> Report:
 def warn_of_freeze(ruling: Ruling) -> None:
     """Log where nothing is imported because of a freeze."""
     for why in dict.fromkeys((ruling.frozen or {}).values()):
-        names = ", ".join(name for name, each in (ruling.frozen or {}).items() if each == why)
+        names = ", ".join(name for name, freeze in (ruling.frozen or {}).items() if freeze == why)
         log.warning("%s: %s: nothing is imported", names, why)

@@ -38,7 +38,7 @@ def find(where: Context) -> list[Found]:
     found, namespaces = find_existing(where), namespaces_of(where)
     wanted = where.settings.wanted
     if all(any(p.matches(f.name.stream, f.name.tag, wanted.deployment) for f in found) for p in wanted.patterns):
-        return sorted(found, key=lambda each: (each.name.namespace, natural(str(each.name))))
+        return sorted(found, key=lambda target: (target.name.namespace, natural(str(target.name))))
     # Only now are all names needed, for a hint.
     names = {name for namespace in namespaces for name in where.patient(functools.partial(_names, where, namespace))}
     raise UsageError(unmatched(wanted, names, namespaces))
@@ -101,6 +101,6 @@ def find_one(where: Context) -> Found:
         raise UsageError(["NAMESPACE: one tag is moved at a time; name one namespace"])
     found = find(where)
     if len(found) > 1:
-        names = ", ".join(str(each.name) for each in found[:5])
+        names = ", ".join(str(target.name) for target in found[:5])
         raise UsageError([f"{pattern.stream} has several tags: name one of {names}, or set DEPLOYMENT"])
     return found[0]

@@ -187,8 +187,9 @@ def _import_wave(
 def _is_bad(run: Run, imported: Imported) -> bool:
     """Whether a wave was bad. What an interruption left without a result does not make it bad."""
     interrupted = run.stopping()
-    return any(each.result is Result.FAILED and each.reason is not Reason.ABORTED for each in imported.tags) or any(
-        each.is_bad and not (interrupted and each.result is RolloutResult.ABORTED) for each in imported.rollouts
+    return any(tag.result is Result.FAILED and tag.reason is not Reason.ABORTED for tag in imported.tags) or any(
+        rollout.is_bad and not (interrupted and rollout.result is RolloutResult.ABORTED)
+        for rollout in imported.rollouts
     )
 
 

@@ -16,7 +16,11 @@ RUNS_KEPT = 10
 def assess(facts: Facts) -> StatusReport:
     """The status, from everything that was collected."""
     tags = [tag_status(tag, facts) for tag in facts.tags]
-    schedules = [punctuality_of(each, facts) for each in facts.timetables if concerns(each.cron_job.deployment, facts)]
+    schedules = [
+        punctuality_of(timetable, facts)
+        for timetable in facts.timetables
+        if concerns(timetable.cron_job.deployment, facts)
+    ]
     of_tags = [problem for tag in tags for problem in problems_of(tag, facts)]
     of_workloads = [problem for workload in facts.workloads for problem in _problems_of_workload(workload, facts)]
     of_runs = [

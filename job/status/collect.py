@@ -181,7 +181,7 @@ def _timetables(run: Run) -> tuple[list[Timetable], list[Unknown]]:
             unknown.append(Unknown(name, "schedule", message))
         else:
             timetables = (timetable_from(data, run.settings.time_zone) for data in answer)
-            found += [each for each in timetables if each]
+            found += [timetable for timetable in timetables if timetable]
     return found, unknown
 
 
@@ -210,7 +210,7 @@ def _tags_of(streams: _Streams) -> _Tags:
                     current[_name(stream, tag.name)] = tag.current
         for name in (_name(stream, tag.name) for tag in stream.tags):
             if name in streams.back:
-                back |= {_name(stream, each): name for each in (name.tag, *aliases_of(stream, name.tag))}
+                back |= {_name(stream, alias): name for alias in (name.tag, *aliases_of(stream, name.tag))}
     return _Tags(current, back)
 
 
@@ -241,15 +241,15 @@ def _workloads(run: Run, streams: _Streams) -> tuple[list[WorkloadStatus], list[
         )
     followed = followed_by(survey.workloads, {name: Moved(item.digest) for name, item in tags.current.items()})
     answers = run.ask_all(
-        {each: functools.partial(_workload, run.cluster, each, tags) for each in followed}, LOOKS_AT_ONCE
+        {follower: functools.partial(_workload, run.cluster, follower, tags) for follower in followed}, LOOKS_AT_ONCE
     )
     refused: dict[tuple[str, str], Unknown] = {}
-    for each, answer in answers.items():
+    for follower, answer in answers.items():
         if isinstance(answer, ClusterError) and answer.code != 404:
-            namespace, why = each.workload.namespace, _why(answer, "get on workloads, and list", "pods")
+            namespace, why = follower.workload.namespace, _why(answer, "get on workloads, and list", "pods")
             message = f"whether they run the image of their tag is not known: {why}"
             refused.setdefault((namespace, answer.reason), Unknown(namespace, "workloads", message))
-    return [each for each in answers.values() if isinstance(each, WorkloadStatus)], [*unknown, *refused.values()]
+    return [row for row in answers.values() if isinstance(row, WorkloadStatus)], [*unknown, *refused.values()]
 
 
 def _workload(cluster: Cluster, followed: Followed, tags: _Tags) -> WorkloadStatus:

@@ -93,13 +93,13 @@ def status_document(report: StatusReport) -> dict[str, Any]:
         "well": report.is_well,
         "deployment": report.deployment,
         "namespaces": list(report.namespaces),
-        "attention": [_attention(each) for each in report.attention],
+        "attention": [_attention(attention) for attention in report.attention],
         "unknown": [
-            {"namespace": each.namespace or None, "part": each.part, "message": each.message} for each in report.unknown
+            {"namespace": part.namespace or None, "part": part.part, "message": part.message} for part in report.unknown
         ],
         "tags": [_tag(tag) for tag in report.tags],
-        "schedules": [_schedule(each) for each in report.schedules],
-        "runs": [_run(each) for each in report.runs],
+        "schedules": [_schedule(schedule) for schedule in report.schedules],
+        "runs": [_run(run) for run in report.runs],
         "workloads": [_workload(workload) for workload in report.workloads],
         "rules": [_rules(name, report) for name in report.rules],
     }
@@ -113,14 +113,14 @@ def _rules(namespace: str, report: StatusReport) -> dict[str, Any]:
     return rules_document(namespace, report.rules[namespace], tags_with)
 
 
-def _attention(each: Attention) -> dict[str, Any]:
+def _attention(attention: Attention) -> dict[str, Any]:
     return {
-        "namespace": each.namespace,
-        "subject": each.subject,
-        "problem": each.problem,
-        "message": each.message,
-        "since": iso(each.since),
-        "command": each.command,
+        "namespace": attention.namespace,
+        "subject": attention.subject,
+        "problem": attention.problem,
+        "message": attention.message,
+        "since": iso(attention.since),
+        "command": attention.command,
     }
 
 
@@ -144,8 +144,8 @@ def _tag(tag: TagStatus) -> dict[str, Any]:
     }
 
 
-def _schedule(each: Punctuality) -> dict[str, Any]:
-    table, cron_job = each.timetable, each.timetable.cron_job
+def _schedule(schedule: Punctuality) -> dict[str, Any]:
+    table, cron_job = schedule.timetable, schedule.timetable.cron_job
     return {
         "namespace": cron_job.namespace,
         "cronjob": cron_job.name,
@@ -154,18 +154,18 @@ def _schedule(each: Punctuality) -> dict[str, Any]:
         "schedule": table.text,
         "time_zone": table.zone,
         "suspended": table.suspended,
-        "next_due": iso(each.next_due),
-        "missed": iso(each.missed),
-        "last_run": each.run.id if each.run else None,
-        "last_run_delay": delay_of(each.run) if each.run else None,
+        "next_due": iso(schedule.next_due),
+        "missed": iso(schedule.missed),
+        "last_run": schedule.run.id if schedule.run else None,
+        "last_run_delay": delay_of(schedule.run) if schedule.run else None,
         "message": table.problem,
     }
 
 
-def _run(each: PastRun) -> dict[str, Any]:
-    record = each.record
+def _run(run: PastRun) -> dict[str, Any]:
+    record = run.record
     return {
-        "namespace": each.namespace,
+        "namespace": run.namespace,
         "id": record.id,
         "command": record.command,
         "narrowed": record.narrowed,

@@ -149,7 +149,9 @@ def remedy(
     images = {container: frozenset({digest}) for container, digest in wanted.items()}
     own = (pod for pod in pods if pod.active and pod.owner[:2] == (resource.kind, name))
     new = [pod for pod in pods if pod.runs(images)]
-    failing_container = next(((pod, each) for pod in new for each in pod.containers if each.is_hopeless), None)
+    failing_container = next(
+        ((pod, candidate) for pod in new for candidate in pod.containers if candidate.is_hopeless), None
+    )
     old = tuple(pod for pod in own if not pod.runs(images))
     workload = UnhealthyWorkload(resource, data, result, tag, back, old, failing_container)
-    return next(each.command(workload) for each in REMEDIES if each.applies(workload))
+    return next(candidate.command(workload) for candidate in REMEDIES if candidate.applies(workload))

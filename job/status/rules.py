@@ -25,7 +25,7 @@ def problems_of_rules(facts: Facts, tags: Sequence[TagStatus]) -> Iterator[Atten
             yield Attention(namespace, f"configmap/{RULES}", Problem.FREEZE_FORGOTTEN, message, freeze.at, thaw)
     for tag in tags:
         if rule := blocking(tag, facts):
-            running = [f"{each.kind}/{each.name}" for each in facts.workloads if tag.name in each.tags]
+            running = [f"{workload.kind}/{workload.name}" for workload in facts.workloads if tag.name in workload.tags]
             where = f"; it runs in {', '.join(running)}" if running else ""
             message = f"has a blocked image: {rule}{where}"
             yield Attention(

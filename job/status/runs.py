@@ -26,9 +26,9 @@ def punctuality_of(timetable: Timetable, facts: Facts) -> Punctuality:
     return punctuality(timetable, runs if journals else None, facts.now)
 
 
-def problems_of_schedule(each: Punctuality) -> list[Attention]:
+def problems_of_schedule(schedule: Punctuality) -> list[Attention]:
     """What is wrong with a CronJob."""
-    table, cron_job = each.timetable, each.timetable.cron_job
+    table, cron_job = schedule.timetable, schedule.timetable.cron_job
     namespace, subject, name = cron_job.namespace, str(cron_job), f"cronjob/{cron_job.name}"
     if table.suspended:
         resumed = command("oc", "patch", name, "-n", namespace, "--type=merge", "-p", '{"spec":{"suspend":false}}')
@@ -38,13 +38,13 @@ def problems_of_schedule(each: Punctuality) -> list[Attention]:
         return [
             Attention(namespace, subject, Problem.SCHEDULE, message, None, command("oc", "edit", name, "-n", namespace))
         ]
-    if each.missed:
-        message = f"the run that was due at {iso(each.missed)} did not happen" + (
-            ": its Job was created, but the journal has no run of it" if each.made else ""
+    if schedule.missed:
+        message = f"the run that was due at {iso(schedule.missed)} did not happen" + (
+            ": its Job was created, but the journal has no run of it" if schedule.made else ""
         )
-        job = f"{cron_job.name}-now-{each.missed:%m%d%H%M}"
+        job = f"{cron_job.name}-now-{schedule.missed:%m%d%H%M}"
         made = command("oc", "create", "job", job, f"--from={name}", "-n", namespace)
-        return [Attention(namespace, subject, Problem.RUN_MISSED, message, each.missed, made)]
+        return [Attention(namespace, subject, Problem.RUN_MISSED, message, schedule.missed, made)]
     return []
 
 
@@ -92,9 +92,11 @@ def _excused(
     namespace: str, facts: Facts, own_tags: Sequence[TagStatus], reported: Sequence[Attention]
 ) -> Mapping[str, bool]:
     """Whether an outcome is explained by a problem that is reported, or by one that is over."""
-    problems = {each.problem for each in reported if each.namespace == namespace}
+    problems = {attention.problem for attention in reported if attention.namespace == namespace}
     is_current = all(tag.state in (State.CURRENT, State.HELD, State.SKIPPED) for tag in own_tags)
-    are_workloads_unknown = any(each.part == "workloads" and each.namespace == namespace for each in facts.unknown)
+    are_workloads_unknown = any(
+        unread.part == "workloads" and unread.namespace == namespace for unread in facts.unknown
+    )
     return {
         Outcome.PARTIAL: bool(problems - {Problem.ROLLOUT}) or is_current,
         Outcome.UNHEALTHY: Problem.ROLLOUT in problems or not are_workloads_unknown,
@@ -126,13 +128,13 @@ _ENDED: Mapping[str, str] = {
 
 
 def _hangs(run: RunRecord, facts: Facts) -> bool:
-    longest = max((each.longest for each in facts.timetables), default=LONGEST_RUN)
+    longest = max((timetable.longest for timetable in facts.timetables), default=LONGEST_RUN)
     return run.started_at is not None and facts.now - run.started_at > longest
 
 
 def _log_of(run: RunRecord, facts: Facts) -> str:
-    cron_jobs = [each.cron_job for each in facts.timetables]
-    where = next((each.namespace for each in cron_jobs if run.job and run.job.startswith(each.name)), None)
+    cron_jobs = [timetable.cron_job for timetable in facts.timetables]
+    where = next((cron_job.namespace for cron_job in cron_jobs if run.job and run.job.startswith(cron_job.name)), None)
     if run.job and (where or len(facts.namespaces) == 1):
         return command("oc", "logs", f"job/{run.job}", "-n", where or facts.namespaces[0])
     deployment = ("--deployment", run.deployment) if run.deployment else ()

@@ -62,8 +62,8 @@ def print_page(console: Console, report: StatusReport, *, everything: bool) -> N
     console.print(Text(shown(verdict(report)), style="bold green" if report.is_well else "bold red"))
     several = len(report.namespaces) > 1
     most = _ALL if everything else Most(MOST_TAGS, MOST_ATTENTION, 1 if several else MOST_RUNS)
-    for each in report.attention[: most.attention]:
-        _print_attention(console, each, report.now, several=several)
+    for attention in report.attention[: most.attention]:
+        _print_attention(console, attention, report.now, several=several)
     if len(report.attention) > most.attention:
         console.print(Text(f"  and {len(report.attention) - most.attention} more; all of them: --all"))
     for namespace, rules in report.rules.items():
@@ -95,13 +95,13 @@ def _print_wrapped(console: Console, text: str, indent: str, style: str = "") ->
         console.print(Text(line, style=style))
 
 
-def _print_attention(console: Console, each: Attention, now: datetime, *, several: bool) -> None:
+def _print_attention(console: Console, attention: Attention, now: datetime, *, several: bool) -> None:
     # A namespace as a whole is named by its subject already.
-    where = f"{each.namespace}/" if several and each.problem is not Problem.UNREAD else ""
-    since = f" (for {age(each.since, now)})" if each.since else ""
-    _print_wrapped(console, f"! {where}{each.subject}{since}: {each.message}", "  ", "red")
-    if each.command:
-        _print_command(console, each.command)
+    where = f"{attention.namespace}/" if several and attention.problem is not Problem.UNREAD else ""
+    since = f" (for {age(attention.since, now)})" if attention.since else ""
+    _print_wrapped(console, f"! {where}{attention.subject}{since}: {attention.message}", "  ", "red")
+    if attention.command:
+        _print_command(console, attention.command)
 
 
 def _print_command(console: Console, text: str) -> None:
@@ -136,20 +136,20 @@ def _print_tags(console: Console, namespace: str, report: StatusReport, most: in
 
 
 def _print_runs(console: Console, report: StatusReport, most: int, *, several: bool) -> None:
-    for each in report.schedules:
-        _print_wrapped(console, _describe_schedule(each, report.now, several=several), "  ")
-    silent = {each.namespace for each in report.unknown if each.part == "schedule"}
-    cron_jobs = [each.timetable.cron_job for each in report.schedules]
-    covered = {name for name in report.namespaces if any(each.imports(name) for each in cron_jobs)}
+    for schedule in report.schedules:
+        _print_wrapped(console, _describe_schedule(schedule, report.now, several=several), "  ")
+    silent = {unread.namespace for unread in report.unknown if unread.part == "schedule"}
+    cron_jobs = [schedule.timetable.cron_job for schedule in report.schedules]
+    covered = {name for name in report.namespaces if any(cron_job.imports(name) for cron_job in cron_jobs)}
     # A CronJob elsewhere runs for them.
-    remote = {each.namespace for each in report.runs if each.record.trigger is TriggerKind.SCHEDULED}
-    lonely = [each for each in report.namespaces if each not in covered | silent | remote]
+    remote = {past_run.namespace for past_run in report.runs if past_run.record.trigger is TriggerKind.SCHEDULED}
+    lonely = [namespace for namespace in report.namespaces if namespace not in covered | silent | remote]
     if lonely:
         names = ", ".join(lonely[:5]) + (" and others" if len(lonely) > 5 else "")
         _print_wrapped(console, f"Next run: not known; there is no CronJob of import-images in {names}.", "  ")
     runs = _last_runs(report.runs, most)
     if not runs:
-        if {each.namespace for each in report.unknown if each.part == "journal"} != set(report.namespaces):
+        if {unread.namespace for unread in report.unknown if unread.part == "journal"} != set(report.namespaces):
             console.print(Text("The journal has no runs.", style="dim"))
         console.print()
         return
@@ -160,26 +160,26 @@ def _print_runs(console: Console, report: StatusReport, most: int, *, several: b
 
 def _last_runs(runs: Sequence[PastRun], most: int) -> list[PastRun]:
     shown: dict[str, list[PastRun]] = {}
-    for each in runs:
-        shown.setdefault(each.namespace, []).append(each)
-    return [each for runs in shown.values() for each in runs[:most]]
+    for past_run in runs:
+        shown.setdefault(past_run.namespace, []).append(past_run)
+    return [past_run for runs in shown.values() for past_run in runs[:most]]
 
 
-def _describe_schedule(each: Punctuality, now: datetime, *, several: bool) -> str:
-    table, cron_job = each.timetable, each.timetable.cron_job
+def _describe_schedule(schedule: Punctuality, now: datetime, *, several: bool) -> str:
+    table, cron_job = schedule.timetable, schedule.timetable.cron_job
     zone = table.zone or "UTC"
     what = f"{cron_job.namespace}/{cron_job.name}" if several else str(cron_job)
     whose = f"{what}, {cron_job.deployment or 'every tag'}, {table.text}"
     if table.suspended:
         due = "none; the CronJob is suspended"
-    elif each.next_due is None or table.schedule is None:
+    elif schedule.next_due is None or table.schedule is None:
         due = f"not known: {table.problem}" if table.problem else "never"
     else:
-        time = each.next_due.astimezone(table.schedule.zone)
-        due = f"{time:%a %Y-%m-%d %H:%M} {zone}, in {span((each.next_due - now).total_seconds())}"
-    late = delay_of(each.run) if each.run else None
-    if each.missed:
-        last = f" The one due at {iso(each.missed)} did not happen."
+        time = schedule.next_due.astimezone(table.schedule.zone)
+        due = f"{time:%a %Y-%m-%d %H:%M} {zone}, in {span((schedule.next_due - now).total_seconds())}"
+    late = delay_of(schedule.run) if schedule.run else None
+    if schedule.missed:
+        last = f" The one due at {iso(schedule.missed)} did not happen."
     elif late is None:
         last = ""
     else:
@@ -191,7 +191,7 @@ def _print_workloads(console: Console, report: StatusReport, most: int) -> None:
     workloads = report.workloads
     healthy = [workload for workload in workloads if workload.result is RolloutResult.HEALTHY]
     if not workloads:
-        if not any(each.part == "workloads" for each in report.unknown):
+        if not any(unread.part == "workloads" for unread in report.unknown):
             console.print(Text("No workload follows these tags."))
         return
     summary = f"{len(healthy)} of {len(workloads)} workloads that follow these tags run their images."
@@ -199,7 +199,7 @@ def _print_workloads(console: Console, report: StatusReport, most: int) -> None:
     others = [workload for workload in workloads if workload.result is not RolloutResult.HEALTHY]
     if not others:
         return
-    rows = [(each, "" if each.result in (None, RolloutResult.PAUSED) else "red") for each in others[:most]]
+    rows = [(other, "" if other.result in (None, RolloutResult.PAUSED) else "red") for other in others[:most]]
     console.print(table_of(workload_columns(report), rows, console.width))
     if len(others) > most:
         console.print(Text(f"{len(others) - most} more; all of them: --all", style="dim"))

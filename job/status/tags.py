@@ -190,8 +190,8 @@ def _stale_before(name: TagName, facts: Facts) -> datetime | None:
         return None
     due = [
         time
-        for each in facts.timetables
-        if each.cron_job.imports(name.namespace, name.tag) and (time := two_due_times_ago(each, facts.now))
+        for timetable in facts.timetables
+        if timetable.cron_job.imports(name.namespace, name.tag) and (time := two_due_times_ago(timetable, facts.now))
     ]
     return max(due, default=facts.now - STALE)
 

@@ -128,7 +128,14 @@ def summary(report: Report) -> str:
     where = shown + (f", deployment {report.deployment}" if report.deployment else "")
     if report.rollouts:
         ends = Counter(rollout.result for rollout in report.rollouts)
-        parts.append("rollouts: " + ", ".join(f"{ends[each]} {humanize(each)}" for each in RolloutResult if ends[each]))
+        parts.append(
+            "rollouts: "
+            + ", ".join(
+                f"{ends[rollout_result]} {humanize(rollout_result)}"
+                for rollout_result in RolloutResult
+                if ends[rollout_result]
+            )
+        )
     text = f"{where}: {report.outcome}: {', '.join(parts) or 'no tags'} in {seconds:.1f} s"
     return clean(text, 1000)
 
@@ -159,7 +166,7 @@ def termination_message(report: Report) -> str:
     lines += [_of_tag(tag) for tag in report.tags if tag.message and tag.result in (Result.UPDATED, Result.SKIPPED)]
     text, left = "", len(lines)
     # Names are untrusted, too.
-    for line in (clean(each, 1000) for each in lines):
+    for line in (clean(text_line, 1000) for text_line in lines):
         more = f"and {left} more\n"
         if len((text + line + "\n" + more).encode()) > MOST_MESSAGE_BYTES:
             return text + more

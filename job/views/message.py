@@ -123,7 +123,9 @@ def _sections(report: Report, news: News, markup: Markup) -> Iterator[Section]:
 
 def _well_again(report: Report, news: News) -> Iterator[str]:
     names = {tag_key(tag): _name(tag) for tag in report.tags}
-    names |= {rollout_key(each): f"{each.kind} {each.name} in {each.namespace}" for each in report.rollouts}
+    names |= {
+        rollout_key(rollout): f"{rollout.kind} {rollout.name} in {rollout.namespace}" for rollout in report.rollouts
+    }
     for namespace, keys in news.ended.items():
         for key in sorted(keys):
             yield names.get(key) or f"{key.removeprefix('namespace ')} of namespace {namespace}"

@@ -31,7 +31,7 @@ TEXT_OR_NULL, TIME_OR_NULL, NUMBER_OR_NULL = or_null(TEXT), or_null(TIME), or_nu
 
 def one_of(*kinds: Iterable[StrEnum], also: Iterable[str] = ()) -> Schema:
     """One of the members of these enums, or of the other words."""
-    return {"type": "string", "enum": list(dict.fromkeys([*(str(each) for kind in kinds for each in kind), *also]))}
+    return {"type": "string", "enum": list(dict.fromkeys([*(str(member) for kind in kinds for member in kind), *also]))}
 
 
 def list_of(items: Schema) -> Schema:

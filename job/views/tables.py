@@ -121,7 +121,7 @@ def _rollouts(report: Report, width: int) -> Table:
         Column("WHY", lambda rollout: rollout.message or "", rank=1, least=14, is_text=True),
     )
     rows = sorted(report.rollouts, key=lambda rollout: (not rollout.is_bad, natural(name(rollout))))
-    return table_of(columns, [(each, ROLLOUT_STYLES.get(each.result, "bold red")) for each in rows], width)
+    return table_of(columns, [(row, ROLLOUT_STYLES.get(row.result, "bold red")) for row in rows], width)
 
 
 class _Console(Console):
@@ -197,7 +197,7 @@ def console_for(file: TextIO) -> Console:
 def lines_of(command: str, width: int) -> list[str]:
     """A command on lines that can be pasted as they are: indented, broken between words, with a backslash."""
     # Names are untrusted. They are not cleaned like messages, so that the mask in place of a password stays.
-    shown = "".join(each if each.isprintable() else "?" for each in command)
+    shown = "".join(character if character.isprintable() else "?" for character in command)
     try:
         # No argument of a suggested command is a bare `|`: it joins two commands.
         words = [word if word == "|" else shlex.quote(word) for word in shlex.split(shown)]

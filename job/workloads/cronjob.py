@@ -63,15 +63,15 @@ def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:
     """A CronJob of ours from its JSON, known by its label, its name or its container's; None for another one."""
     metadata, pod = object_in(data, "metadata"), pod_spec_of(CRON_JOBS, data)
     containers = objects_in(pod, "containers")
-    own = next((each for each in containers if each.get("name") == NAME), None)
+    own = next((candidate for candidate in containers if candidate.get("name") == NAME), None)
     labelled = object_in(metadata, "labels").get(LABEL) == NAME
     if not (own or labelled or metadata.get("name") == NAME):
         return None
     container = own or (containers[0] if containers else {})
     environment = {
-        str(each.get("name")): value
-        for each in objects_in(container, "env")
-        if isinstance(value := each.get("value"), str)
+        str(variable.get("name")): value
+        for variable in objects_in(container, "env")
+        if isinstance(value := variable.get("value"), str)
     }
     return CronJob(
         namespace=str(metadata.get("namespace", "")),

@@ -88,18 +88,20 @@ def survey(
     if everywhere:
         # One list a kind, where that is allowed; else a service account still sees its own projects.
         whole = list_all([(kind, "") for kind in KINDS], WHOLE_LISTS_AT_ONCE)
-        found += [each for listing in whole if not listing.is_refused for each in listing.found]
+        found += [workload for listing in whole if not listing.is_refused for workload in listing.found]
         kinds = [listing.resource for listing in whole if listing.is_refused]
         if kinds:
             others = [name for name in _projects(cluster, retrier) if name not in namespaces]
     single = list_all([(kind, name) for name in (*namespaces, *others) for kind in kinds], LISTS_AT_ONCE)
-    found += [each for listing in single for each in listing.found]
-    refused = {each.namespace: [one for one in single if one.namespace == each.namespace] for each in single}
+    found += [workload for listing in single for workload in listing.found]
+    refused = {listing.namespace: [one for one in single if one.namespace == listing.namespace] for listing in single}
     errors = [_error_of(name, refused[name]) for name in namespaces if name in refused]
     found = _settled(cluster, found, retrier, min(concurrency, LISTS_AT_ONCE))
     order = {kind: number for number, kind in enumerate(KINDS)}
     return Survey(
-        workloads=tuple(sorted(found, key=lambda each: (each.namespace, order[each.resource], each.name))),
+        workloads=tuple(
+            sorted(found, key=lambda workload: (workload.namespace, order[workload.resource], workload.name))
+        ),
         errors=tuple(error for error in errors if error),
         left_out=tuple(sorted(name for name in others if any(one.is_refused for one in refused[name]))),
     )
@@ -110,7 +112,7 @@ def _settled(cluster: Cluster, workloads: Sequence[Workload], retrier: Retrier, 
 
     A tag that cannot be read is taken to have one.
     """
-    deciding = {each: kind_of(each.resource).deciding_tags(each.follows) for each in workloads}
+    deciding = {candidate: kind_of(candidate.resource).deciding_tags(candidate.follows) for candidate in workloads}
     streams = sorted({(tag.namespace, tag.stream) for tags in deciding.values() for tag in tags})
     if not streams:
         return list(workloads)
@@ -125,7 +127,7 @@ def _settled(cluster: Cluster, workloads: Sequence[Workload], retrier: Retrier, 
         if answer is None or isinstance(answer, ClusterError):
             return answer is None or answer.code != 404
         tags = objects_in(object_in(answer, "status"), "tags")
-        return any(each.get("tag") == tag.tag and each.get("items") for each in tags)
+        return any(status_tag.get("tag") == tag.tag and status_tag.get("items") for status_tag in tags)
 
     settled = []
     for workload, tags in deciding.items():
@@ -157,7 +159,7 @@ def cron_jobs_in(cluster: Cluster, namespace: str) -> list[Mapping[str, Any]]:
 def _list(
     cluster: Cluster, kind: Resource, namespace: str, read: Callable[[Mapping[str, Any]], T | None]
 ) -> tuple[T, ...]:
-    return tuple(each for each in map(read, cluster.list(kind, namespace)) if each is not None)
+    return tuple(workload for workload in map(read, cluster.list(kind, namespace)) if workload is not None)
 
 
 def _listing(kind: Resource, namespace: str, answer: tuple[T, ...] | ClusterError) -> _Listing[T]:
@@ -179,7 +181,7 @@ def _name_of(data: Mapping[str, Any]) -> str:
 
 
 def _error_of(namespace: str, listings: Sequence[_Listing[Workload]]) -> RunError | None:
-    errors = [(each.resource.plural, each.error) for each in listings if each.is_refused and each.error]
+    errors = [(listing.resource.plural, listing.error) for listing in listings if listing.is_refused and listing.error]
     if not errors:
         return None
     forbidden = [plural for plural, error in errors if error.reason is Reason.FORBIDDEN]

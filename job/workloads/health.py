@@ -172,7 +172,9 @@ class _View:
 
     def troubles(self) -> list[tuple[Pod, Container, Trouble]]:
         """The problems of the pods on the wanted images; those of containers that the run moved come first."""
-        found = [(pod, each, each.trouble) for pod in self.new for each in pod.containers if each.trouble]
+        found = [
+            (pod, container, container.trouble) for pod in self.new for container in pod.containers if container.trouble
+        ]
         # A container that runs and is not ready may only be waiting for another one.
         return sorted(
             found, key=lambda one: (one[2].decides is None, one[2].group == "unready", self._is_other(one[1]))
@@ -197,7 +199,7 @@ def _failed(view: _View, lasted: Lasted, *, is_complete: bool) -> Health | None:
     if decisive:
         pod, container, trouble = decisive[0]
         blame = view.blame_of(container, trouble)
-        others = len({each.name for each, _, _ in decisive}) - 1
+        others = len({container.name for container, _, _ in decisive}) - 1
         more = f"; {others} more like it" if others else ""
         moved = frozenset().union(*view.images.values())
         apart = (
@@ -208,7 +210,9 @@ def _failed(view: _View, lasted: Lasted, *, is_complete: bool) -> Health | None:
         return Health(RolloutResult.FAILED, f"pod {pod.name}: {trouble.words}{apart}{more}", blame)
     if is_complete:
         return None
-    conditions = {str(each.get("type")): each for each in objects_in(object_in(view.data, "status"), "conditions")}
+    conditions = {
+        str(condition.get("type")): condition for condition in objects_in(object_in(view.data, "status"), "conditions")
+    }
     refused = conditions.get("ReplicaFailure", {})
     if refused.get("status") == "True":
         message = f"its pods cannot be made: {condition_text(refused)}"
@@ -267,7 +271,11 @@ def _why(view: _View) -> str:
 def _come_up(view: _View) -> Health:
     if view.old:
         pod = view.old[0]
-        other = [each for each in pod.containers if each.name in view.images and not each.runs(view.images[each.name])]
+        other = [
+            container
+            for container in pod.containers
+            if container.name in view.images and not container.runs(view.images[container.name])
+        ]
         what = f"container {other[0].name} runs {clean(other[0].image_id or other[0].image)}" if other else "is another"
         result = RolloutResult.FAILED if view.kind.counts_are_current else None
         return Health(result, f"imported but not running: pod {pod.name}: {what}", Blame.UNKNOWN)

@@ -78,9 +78,9 @@ class Workload:
 def container_image(pod_spec: Mapping[str, Any], container: str) -> str | None:
     """The image that a pod's spec has for the container of that name."""
     # Names are unique over both lists.
-    for each in (*objects_in(pod_spec, "initContainers"), *objects_in(pod_spec, "containers")):
-        if each.get("name") == container:
-            return str(each.get("image") or "")
+    for candidate in (*objects_in(pod_spec, "initContainers"), *objects_in(pod_spec, "containers")):
+        if candidate.get("name") == container:
+            return str(candidate.get("image") or "")
     return None
 
 
@@ -176,12 +176,13 @@ def settle_annotation(follows: Sequence[Follows], unresolved: Collection[TagName
     The controller gives up the object at the first trigger whose container it cannot find. It passes over a trigger
     whose tag has no image before it looks for its container.
     """
-    blocking = next((each.problem for each in follows if each.blocks and each.tag not in unresolved), None)
+    blocking = next((follow.problem for follow in follows if follow.blocks and follow.tag not in unresolved), None)
     if blocking is None:
         return tuple(follows)
     problem = f"none of its triggers fires while one of them is wrong: {blocking}"
     return tuple(
-        each if each.problem or each.paused else replace(each, problem=problem, is_held_up=True) for each in follows
+        follow if follow.problem or follow.paused else replace(follow, problem=problem, is_held_up=True)
+        for follow in follows
     )
 
 
@@ -191,7 +192,7 @@ def _refuse(constant: str) -> NoReturn:
 
 def folded(value: object) -> Mapping[str, Any]:
     """An object with its field names in lower case, since Go reads them in any case; empty for another value."""
-    return {str(key).lower(): each for key, each in value.items()} if isinstance(value, dict) else {}
+    return {str(key).lower(): item for key, item in value.items()} if isinstance(value, dict) else {}
 
 
 def _trigger_from(entry: Mapping[str, Any]) -> _Trigger:
@@ -203,7 +204,7 @@ def _trigger_from(entry: Mapping[str, Any]) -> _Trigger:
 
 def _from(value: Mapping[str, Any]) -> _From:
     names = ("kind", "name", "namespace", "apiversion")
-    kind, name, namespace, api_version = (_text(value.get(each)) for each in names)
+    kind, name, namespace, api_version = (_text(value.get(key)) for key in names)
     return _From(kind, name, namespace, api_version)
 
 
@@ -302,8 +303,8 @@ def settle_config(follows: Sequence[Follows], unresolved: Collection[TagName]) -
         return tuple(follows)
     problem = f"none of its triggers fires until every tag that it follows has an image, and {missing} has none"
     return tuple(
-        each
-        if each.problem or each.paused or each.tag == missing
-        else replace(each, problem=problem, is_held_up=True, awaits=missing)
-        for each in follows
+        follow
+        if follow.problem or follow.paused or follow.tag == missing
+        else replace(follow, problem=problem, is_held_up=True, awaits=missing)
+        for follow in follows
     )

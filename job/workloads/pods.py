@@ -70,16 +70,19 @@ class Pod:
 
     def runs_any(self, images: Mapping[str, frozenset[str]]) -> bool:
         """Whether one of the containers named runs one of its digests."""
-        return any(each.name in images and each.runs(images[each.name]) for each in self.containers)
+        return any(container.name in images and container.runs(images[container.name]) for container in self.containers)
 
     @property
     def trouble(self) -> str | None:
         """Why it is not ready, as far as it says; the worst first."""
-        found = [each for each in self.containers if each.trouble]
+        found = [container for container in self.containers if container.trouble]
         found.sort(
-            key=lambda each: (not each.is_hopeless, each.trouble is not None and each.trouble.group == "unready")
+            key=lambda container: (
+                not container.is_hopeless,
+                container.trouble is not None and container.trouble.group == "unready",
+            )
         )
-        return next((each.trouble.words for each in found if each.trouble), self.pending)
+        return next((container.trouble.words for container in found if container.trouble), self.pending)
 
     @property
     def ordinal(self) -> int:
@@ -92,14 +95,18 @@ def pod_from(data: Mapping[str, Any]) -> Pod:
     """A pod from its JSON."""
     metadata, spec, status = object_in(data, "metadata"), object_in(data, "spec"), object_in(data, "status")
     labels = object_in(metadata, "labels")
-    owner = next((each for each in objects_in(metadata, "ownerReferences") if each.get("controller") is True), {})
-    conditions = {str(each.get("type")): each for each in objects_in(status, "conditions")}
+    owner = next(
+        (reference for reference in objects_in(metadata, "ownerReferences") if reference.get("controller") is True), {}
+    )
+    conditions = {str(condition.get("type")): condition for condition in objects_in(status, "conditions")}
     scheduled = conditions.get("PodScheduled", {})
     statuses = (*objects_in(status, "initContainerStatuses"), *objects_in(status, "containerStatuses"))
-    states = {str(each.get("name")): each for each in statuses}
+    states = {str(container_status.get("name")): container_status for container_status in statuses}
     # Of those that only prepare the pod, none is ready while it runs.
-    lasting = {str(each.get("name")) for each in objects_in(spec, "containers")}
-    names = [str(each.get("name")) for kind in ("initContainers", "containers") for each in objects_in(spec, kind)]
+    lasting = {str(container.get("name")) for container in objects_in(spec, "containers")}
+    names = [
+        str(container.get("name")) for kind in ("initContainers", "containers") for container in objects_in(spec, kind)
+    ]
     return Pod(
         name=str(metadata.get("name", "")),
         uid=str(metadata.get("uid") or "") or None,

@@ -69,13 +69,22 @@ class Memory:
         """Record a read, and return the pods with the causes that an earlier read showed."""
         self._now = now
         known = [self._with_causes(pod) for pod in pods]
-        troubles = {(pod.name, each.name): each.trouble for pod in known for each in pod.containers if each.trouble}
+        troubles = {
+            (pod.name, container.name): container.trouble
+            for pod in known
+            for container in pod.containers
+            if container.trouble
+        }
         before = self._since
         self._since = {
             key: before[key] if before.get(key, ("", 0.0))[0] == trouble.group else (trouble.group, now)
             for key, trouble in troubles.items()
         }
-        restarts = [(pod.uid or pod.name, sum(each.restarts for each in pod.containers)) for pod in known if pod.active]
+        restarts = [
+            (pod.uid or pod.name, sum(container.restarts for container in pod.containers))
+            for pod in known
+            if pod.active
+        ]
         if self._pods != (seen := tuple(sorted(restarts))):
             self._pods, self._unchanged_since = seen, now
         return known
@@ -319,7 +328,7 @@ def watch(
     throttle = Throttle(max(1, min(concurrency, LOOKS_AT_ONCE)))
     begun, stable = clock.monotonic(), min(stable, timeout / 2)
     shared = _Watch(cluster, throttle, changed, clock, pace, begun, timeout, stable, len(followed))
-    tasks = [_Watched(each, shared) for each in followed]
+    tasks = [_Watched(follower, shared) for follower in followed]
 
     def stop() -> bool:
         return stopping() or clock.monotonic() >= shared.until + OVERTIME_SECONDS

@@ -32,7 +32,7 @@ def check(facts: Facts) -> list[Finding]:
     every = _names_of_all(facts)
     shapes = {shape.key: shape for shape in (*facts.shapes, *facts.outside)}
     bare = without_trigger(facts.shapes, facts.workloads, _names_of_chosen(facts))
-    bare_by_key = {each.shape.key: each for each in bare}
+    bare_by_key = {untriggered_workload.shape.key: untriggered_workload for untriggered_workload in bare}
     found: list[Finding] = []
     for workload in facts.meant_workloads:
         key = workload.resource.kind, workload.namespace, workload.name
@@ -43,9 +43,9 @@ def check(facts: Facts) -> list[Finding]:
     found += [finding for finding, _ in untriggered(bare, facts.known, every)]
     hint = "BuildConfigs" if facts.builds_unseen else ""
     fixes = {
-        each.name(tag): opt_out(each.data, each.name(tag))
-        for each in facts.chosen
-        for tag in each.those(None, Skip.HELD)
+        stream.name(tag): opt_out(stream.data, stream.name(tag))
+        for stream in facts.chosen
+        for tag in stream.those(None, Skip.HELD)
     }
     return [*found, *unfollowed(_imported(facts), _followed(facts) | facts.built, facts.unseen, hint, fixes)]
 
@@ -57,8 +57,8 @@ def without_follower(facts: Facts) -> bool:
 
 def _names_of_chosen(facts: Facts) -> Names:
     names = Names()
-    for each in facts.chosen:
-        names.add(each.data, [tag.name for tag in each.those(None, Skip.HELD, Skip.PINNED, Skip.NO_SOURCE)])
+    for stream in facts.chosen:
+        names.add(stream.data, [tag.name for tag in stream.those(None, Skip.HELD, Skip.PINNED, Skip.NO_SOURCE)])
     return names
 
 
@@ -78,21 +78,24 @@ def _imported(facts: Facts) -> dict[TagName, list[TagName]]:
             if origin := copied_from(stream, tag):
                 copies.setdefault(origin, []).append(TagName(stream.namespace, stream.name, tag.name))
     return {
-        each.name(tag): [
-            *(TagName(each.stream.namespace, each.stream.name, alias) for alias in aliases_of(each.stream, tag.name)),
-            *copies.get(each.name(tag), ()),
+        stream.name(tag): [
+            *(
+                TagName(stream.stream.namespace, stream.stream.name, alias)
+                for alias in aliases_of(stream.stream, tag.name)
+            ),
+            *copies.get(stream.name(tag), ()),
         ]
-        for each in facts.chosen
-        if each.stream.namespace not in refused
-        for tag in each.those(None, Skip.HELD)
+        for stream in facts.chosen
+        if stream.stream.namespace not in refused
+        for tag in stream.those(None, Skip.HELD)
     }
 
 
 def _followed(facts: Facts) -> set[TagName]:
     """The tags that a workload follows, or whose image one uses."""
     bare = without_trigger(facts.shapes, facts.workloads, _names_of_chosen(facts))
-    used = {tag for each in bare for tag, _ in each.uses.values()}
-    return used | {follows.tag for each in facts.workloads for follows in each.follows}
+    used = {tag for workload in bare for tag, _ in workload.uses.values()}
+    return used | {follows.tag for workload in facts.workloads for follows in workload.follows}
 
 
 def of_workload(
@@ -109,7 +112,7 @@ def of_workload(
     def found(severity: Severity, check: str, message: str, *fix: str) -> Finding:
         return Finding(severity, check, workload.namespace, str(workload), message, fix)
 
-    problems = dict.fromkeys(each.problem for each in workload.follows if each.problem and not each.awaits)
+    problems = dict.fromkeys(follow.problem for follow in workload.follows if follow.problem and not follow.awaits)
     if workload.problem:
         problems.setdefault(workload.problem)
     fixes = TriggerFixes(workload, shape, known, names, bare)
@@ -118,30 +121,30 @@ def of_workload(
     if pause := _ignored_pauses(shape.annotation):
         severity, message = pause
         findings.append(found(severity, "trigger-pause-ignored", message, *whole))
-    for each in workload.follows:
-        tag = each.tag.seen_from(workload.namespace)
-        if each.problem:
+    for follow in workload.follows:
+        tag = follow.tag.seen_from(workload.namespace)
+        if follow.problem:
             continue
-        if each.paused:
-            message = f"its trigger on {tag} is paused: container {each.container} gets no new image"
-            findings.append(found(NOTE, "trigger-paused", message, *fixes.resuming(each)))
-        if not known.knows(each.tag):
+        if follow.paused:
+            message = f"its trigger on {tag} is paused: container {follow.container} gets no new image"
+            findings.append(found(NOTE, "trigger-paused", message, *fixes.resuming(follow)))
+        if not known.knows(follow.tag):
             message = f"it follows {tag}; whether that tag exists cannot be seen"
-            inspect = oc(each.tag.namespace, "get", "imagestream", each.tag.stream)
+            inspect = oc(follow.tag.namespace, "get", "imagestream", follow.tag.stream)
             findings.append(not_checked(workload.namespace, str(workload), message, inspect))
-        elif each.tag not in known.images:
+        elif follow.tag not in known.images:
             message = f"it follows {tag}, which does not exist"
-            findings.append(found(ERROR, "trigger-without-tag", message, *fixes.of_tag(each)))
-        elif not known.images[each.tag] and each.tag not in known.broken:
+            findings.append(found(ERROR, "trigger-without-tag", message, *fixes.of_tag(follow)))
+        elif not known.images[follow.tag] and follow.tag not in known.broken:
             message = f"it follows {tag}, which has no image yet"
-            findings.append(found(WARNING, "trigger-without-image", message, ours("run", each.tag)))
+            findings.append(found(WARNING, "trigger-without-image", message, ours("run", follow.tag)))
     return findings
 
 
 def pulls_wanted(workload: Workload, shape: Shape | None, known: KnownTags) -> list[tuple[str, TagName]]:
     """The tags of other namespaces that a workload pulls through the internal registry, each with its account."""
     account = f"system:serviceaccount:{workload.namespace}:{shape.account if shape else 'default'}"
-    tags = dict.fromkeys(each.tag for each in workload.follows)
+    tags = dict.fromkeys(follow.tag for follow in workload.follows)
     return [(account, tag) for tag in tags if tag.namespace != workload.namespace and tag in known.local]
 
 
@@ -173,15 +176,15 @@ def without_trigger(
     shapes: Collection[Shape], workloads: Collection[Workload], names: Names
 ) -> list[UntriggeredWorkload]:
     """The workloads that run the image of a tag and have no trigger for it."""
-    known = {(each.resource.kind, each.namespace, each.name): each for each in workloads}
+    known = {(follower.resource.kind, follower.namespace, follower.name): follower for follower in workloads}
     found = []
     for shape in shapes:
         workload = known.get(shape.key)
         if workload is not None and workload.problem:
             # The tag of its broken trigger is not known; the trigger itself is reported.
             continue
-        triggered = {each.container for each in workload.follows} if workload else set()
-        broken = {each.tag for each in workload.follows if each.problem} if workload else set()
+        triggered = {follow.container for follow in workload.follows} if workload else set()
+        broken = {follow.tag for follow in workload.follows if follow.problem} if workload else set()
         uses = {
             container: use
             for container, image in shape.containers
@@ -248,7 +251,10 @@ def built_from(data: Mapping[str, Any]) -> set[TagName]:
     """The tags whose new images start a build, from the JSON of a BuildConfig."""
     namespace, spec = str(object_in(data, "metadata").get("namespace", "")), object_in(data, "spec")
     found = set()
-    strategy = next((each for each in object_in(spec, "strategy").values() if isinstance(each, dict)), {})
+    strategy = next(
+        (build_strategy for build_strategy in object_in(spec, "strategy").values() if isinstance(build_strategy, dict)),
+        {},
+    )
     for trigger in objects_in(spec, "triggers"):
         if isinstance(trigger.get("imageChange"), dict):
             source = object_in(trigger, "imageChange", "from") or object_in(strategy, "from")

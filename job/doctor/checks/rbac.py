@@ -58,7 +58,7 @@ def check(facts: Facts) -> list[Finding]:
 
 def uses_of(facts: Facts) -> dict[tuple[str, str | None], Use]:
     """What each account needs its rights for, by namespace and account: this login, and those of the CronJobs."""
-    waves = {wave_of(each.stream, tag) for each in facts.chosen for tag in each.those(None)}
+    waves = {wave_of(stream.stream, tag) for stream in facts.chosen for tag in stream.those(None)}
     in_waves = "there are waves" if len(waves) > 1 else None
     ending = _hold_with_end(facts)
     users = dict.fromkeys((facts.me, *(job.user for job in facts.cron_jobs)))
@@ -69,20 +69,20 @@ def uses_of(facts: Facts) -> dict[tuple[str, str | None], Use]:
             jobs = [job for job in facts.cron_jobs if job.user == user and job.imports(namespace, facts.deployment)]
             settings = [job.settings for job in jobs] + ([facts.settings] if user == facts.me else [])
             if settings:
-                rollback = any(each.on_bad_rollout is OnBadRollout.ROLLBACK for each in settings)
+                rollback = any(setting.on_bad_rollout is OnBadRollout.ROLLBACK for setting in settings)
                 goes_back = "ON_BAD_ROLLOUT is rollback" if rollback else None
-                watches = "WATCH_ROLLOUTS is set" if any(each.watch_rollouts for each in settings) else None
+                watches = "WATCH_ROLLOUTS is set" if any(setting.watch_rollouts for setting in settings) else None
                 is_importer = is_job or user != facts.me
                 uses[namespace, user] = Use(user, is_importer, goes_back or watches or in_waves, goes_back or ending)
     return uses
 
 
 def _hold_with_end(facts: Facts) -> str | None:
-    for each in facts.chosen:
-        for tag in each.those(Skip.HELD):
+    for stream in facts.chosen:
+        for tag in stream.those(Skip.HELD):
             hold = hold_of(tag)
             if hold and (hold.until or hold.until_newer):
-                return f"the hold of {each.stream.name}:{tag.name} ends by itself"
+                return f"the hold of {stream.stream.name}:{tag.name} ends by itself"
     return None
 
 
@@ -98,7 +98,7 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
     lacking: set[Right] = set()
     where = f"the rights of {_account(use.user)}"
     for component, rights in RULES.items():
-        required = {right for each, right in wanted(use.user, namespace) if each is component}
+        required = {right for source, right in wanted(use.user, namespace) if source is component}
         missing = [
             right for right in rights if right in required and allowed.get(right) is False and right not in lacking
         ]

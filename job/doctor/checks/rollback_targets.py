@@ -12,8 +12,8 @@ ENOUGH = 2
 
 def check(facts: Facts) -> list[Finding]:
     """Judge how far each tag can be rolled back."""
-    found = (each for horizon in facts.earlier_images for each in (finding(horizon), gone(horizon)))
-    return [each for each in found if each]
+    found = (result for horizon in facts.earlier_images for result in (finding(horizon), gone(horizon)))
+    return [result for result in found if result]
 
 
 def finding(found: EarlierImages) -> Finding | None:

@@ -35,12 +35,12 @@ def check(facts: Facts) -> list[Finding]:
         job = next((str(job) for job in facts.cron_jobs if job.imports(namespace, facts.deployment)), None)
         tags = [choice.tag for choice in stream.choices]
         found += of_spec(stream.data, stream.stream, tags, facts.now, job)
-        found += [each for choice in stream.choices if (each := of_skip(stream, choice, facts))]
+        found += [problem for choice in stream.choices if (problem := of_skip(stream, choice, facts))]
     for namespace in facts.namespaces:
         if namespace not in facts.may_import:
             message = "the registries were not asked: that needs create on imagestreamimports"
             found.append(not_checked(namespace, "images", message, fix=granted(facts.me, namespace, Component.BASE)))
-    found += [finding for each in facts.imports if (finding := of_import(each))]
+    found += [finding for answer in facts.imports if (finding := of_import(answer))]
     found += [of_mode(tag, why) for tag, why in facts.whole.items()]
     return found
 

@@ -56,7 +56,7 @@ class TriggerFixes:
         """The commands that fix all the triggers; none where their intent cannot be recognized."""
         if self.workload.resource == DEPLOYMENT_CONFIGS or not self.shape.containers:
             broken = [follows for follows in self.workload.follows if follows.problem]
-            found = (set_triggers(self.workload, each.tag, self._container_of(each)) for each in broken)
+            found = (set_triggers(self.workload, follow.tag, self._container_of(follow)) for follow in broken)
             return tuple(dict.fromkeys(command for commands in found for command in commands))
         return self._annotated(resumes=False)
 
@@ -91,12 +91,12 @@ class TriggerFixes:
         """The triggers as they should be, by container; of several on one container the first."""
         shape = self.shape
         entries: dict[str, Entry] = {}
-        for tag, each in self._surest_first():
+        for tag, follow in self._surest_first():
             # A trigger of which neither the container nor the tag exists is dropped.
-            if entries and all(self._doubts(tag, each)):
+            if entries and all(self._doubts(tag, follow)):
                 continue
-            paused = each.meant_paused and not (resumes and each.paused and not each.problem)
-            container = self._container_of(each, taken=entries)
+            paused = follow.meant_paused and not (resumes and follow.paused and not follow.problem)
+            container = self._container_of(follow, taken=entries)
             entries.setdefault(container, self._entry(tag, container, paused=paused))
         for container, (tag, _) in (self.bare.uses if self.bare else {}).items():
             entries.setdefault(container, self._entry(tag, container))
@@ -107,7 +107,7 @@ class TriggerFixes:
 
     def _surest_first(self) -> list[tuple[TagName, Follows]]:
         """The triggers, each with the tag that it is meant for; those that name existing things first."""
-        found = [(self._meant(each), each) for each in self.workload.follows]
+        found = [(self._meant(follow), follow) for follow in self.workload.follows]
         return sorted(found, key=lambda one: self._doubts(*one))
 
     def _doubts(self, tag: TagName, follows: Follows) -> tuple[bool, bool]:
@@ -122,7 +122,7 @@ class TriggerFixes:
 
     def _near(self, tag: TagName) -> TagName | None:
         """The existing tag with almost that name."""
-        there = {str(each): each for each in self.known.images if each.namespace == tag.namespace}
+        there = {str(image): image for image in self.known.images if image.namespace == tag.namespace}
         near = difflib.get_close_matches(str(tag), sorted(there), n=1, cutoff=0.75)
         return there[near[0]] if near else None
 

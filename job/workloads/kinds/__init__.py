@@ -40,8 +40,10 @@ def workload_from(resource: Resource, data: Mapping[str, Any]) -> Workload | Non
 
 def settle(workload: Workload, unresolved: Collection[TagName]) -> Workload:
     """The workload with the problems that its triggers cause for one another while some tags have no image."""
-    own = tuple(replace(each, problem=None, awaits=None) if each.is_held_up else each for each in workload.follows)
-    own = tuple(replace(each, is_held_up=False) for each in own)
+    own = tuple(
+        replace(follow, problem=None, awaits=None) if follow.is_held_up else follow for follow in workload.follows
+    )
+    own = tuple(replace(follow, is_held_up=False) for follow in own)
     return replace(workload, follows=kind_of(workload.resource).settle_triggers(own, unresolved))
 
 

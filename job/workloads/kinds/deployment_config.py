@@ -29,8 +29,10 @@ class DeploymentConfig(Rolling):
 
     def deciding_tags(self, follows: Sequence[Follows]) -> frozenset[TagName]:
         """Where it has several automatic triggers, the tags of those that never took an image."""
-        automatic = [each for each in follows if not each.paused]
-        return frozenset(each.tag for each in automatic if not each.has_image) if len(automatic) > 1 else frozenset()
+        automatic = [follow for follow in follows if not follow.paused]
+        return (
+            frozenset(follow.tag for follow in automatic if not follow.has_image) if len(automatic) > 1 else frozenset()
+        )
 
     def selector(self, data: Json) -> str:
         """Its selector has plain labels only."""

@@ -57,7 +57,7 @@ class Kind(ABC):
 
     def deciding_tags(self, follows: Sequence[Follows]) -> frozenset[TagName]:
         """The tags of which it must be known whether they have an image, since that decides what others do."""
-        return frozenset(each.tag for each in follows if each.blocks)
+        return frozenset(follow.tag for follow in follows if follow.blocks)
 
     def selector(self, data: Json) -> str:
         """The label selector of the workload's pods, as a query has it."""
