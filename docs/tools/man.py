@@ -71,13 +71,13 @@ def page_of(command: Command) -> str:
 
 def pages() -> dict[str, str]:
     """Every page, by the name of its file."""
-    found = {f"{PROGRAM}-{command.name}.1": page_of(command) for command in cli.COMMANDS.values()}
+    manual = {f"{PROGRAM}-{command.name}.1": page_of(command) for command in cli.COMMANDS.values()}
     lines = [".SH SYNOPSIS", f".B {_text(PROGRAM)}", _text("COMMAND [OPTIONS] [STREAM[:TAG]...]"), ".SH COMMANDS"]
     for command in cli.COMMANDS.values():
         lines += [".TP", f".BR {_text(f'{PROGRAM}-{command.name}')} (1)", _text(f"{sentence(command.summary)}.")]
     lines += _statuses({status: status.meaning for status in ExitStatus})
     summary = "import OpenShift image stream tags on a schedule, watch the rollouts, and report the result"
-    return {f"{PROGRAM}.1": _page(PROGRAM, summary, lines), **found}
+    return {f"{PROGRAM}.1": _page(PROGRAM, summary, lines), **manual}
 
 
 def main() -> int:

@@ -197,7 +197,7 @@ def contract() -> list[tuple[str, ...]]:
 
 def imports() -> dict[str, set[str]]:
     """Which packages of `job` each package of it imports, wherever in its modules it does."""
-    found: dict[str, set[str]] = {name: set() for layer in contract() for name in layer}
+    by_package: dict[str, set[str]] = {name: set() for layer in contract() for name in layer}
     for path in sorted(JOB.rglob("*.py")):
         package = path.relative_to(JOB).with_suffix("").parts[0]
         if package == "__init__":
@@ -206,8 +206,8 @@ def imports() -> dict[str, set[str]]:
             for module in _modules(node):
                 parts = module.split(".")
                 if parts[0] == "job" and len(parts) > 1 and parts[1] != package:
-                    found.setdefault(package, set()).add(parts[1])
-    return found
+                    by_package.setdefault(package, set()).add(parts[1])
+    return by_package
 
 
 def _modules(node: ast.AST) -> list[str]:
@@ -245,8 +245,8 @@ def layers() -> str:
 
 def imported() -> str:
     """What each package imports, in the order of the layers."""
-    found, order = imports(), [name for layer in contract() for name in layer]
-    rows = [(f"`{name}`", ", ".join(f"`{other}`" for other in order if other in found[name])) for name in order]
+    by_package, order = imports(), [name for layer in contract() for name in layer]
+    rows = [(f"`{name}`", ", ".join(f"`{other}`" for other in order if other in by_package[name])) for name in order]
     return table(("Package", "Imports"), rows)
 
 

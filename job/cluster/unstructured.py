@@ -11,15 +11,15 @@ from job.domain.text import clean
 def object_in(data: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
     """The object at that path of some JSON; an empty one where there is none."""
     for name in names:
-        found = data.get(name)
-        data = found if isinstance(found, dict) else {}
+        value = data.get(name)
+        data = value if isinstance(value, dict) else {}
     return data
 
 
 def objects_in(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
     """The objects of a list in some JSON."""
-    found = data.get(name)
-    return [item for item in found if isinstance(item, dict)] if isinstance(found, list) else ()
+    value = data.get(name)
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else ()
 
 
 def number(value: object, default: int = 0) -> int:

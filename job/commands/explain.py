@@ -52,14 +52,14 @@ def explain(words: list[str], *, as_table: bool) -> int:
     if unknown := [word for word in requested if word not in known]:
         hints = [did_you_mean(word, known) or "; see: import-images explain" for word in unknown]
         raise UsageError([f"{word!r} is not known{hint}" for word, hint in zip(unknown, hints, strict=True)])
-    found = [entry for word in requested for entry in entries if entry.word.lower() == word] if requested else entries
+    shown = [entry for word in requested for entry in entries if entry.word.lower() == word] if requested else entries
     if not as_table:
-        document("Explain", {"words": [{"word": e.word, "what": e.kind, "meaning": e.meaning} for e in found]})
+        document("Explain", {"words": [{"word": e.word, "what": e.kind, "meaning": e.meaning} for e in shown]})
         return ExitStatus.SUCCESS
     if not requested:
         write(lambda: sys.stdout.write(_index(entries)))
         return ExitStatus.SUCCESS
-    write(lambda: sys.stdout.writelines(_paragraph(f"{e.word}: {e.kind}", e.meaning.replace("`", "")) for e in found))
+    write(lambda: sys.stdout.writelines(_paragraph(f"{e.word}: {e.kind}", e.meaning.replace("`", "")) for e in shown))
     return ExitStatus.SUCCESS
 
 

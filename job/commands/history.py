@@ -15,7 +15,7 @@ from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Question, question_of_item
 from job.run.context import IDENTITY_SECONDS
 from job.run.session import Place, place
-from job.run.targets import Found, find
+from job.run.targets import SelectedTag, find
 from job.runtime.shutdown import Stop
 from job.views.documents import hold_document
 from job.views.output import document, write
@@ -27,7 +27,7 @@ MOST_DESCRIBED = 20
 def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool, limit: int | None = None) -> int:
     """Show the history of the tags that were asked for, the `limit` newest images of each; returns the exit status."""
     with place(settings, stop) as where:
-        histories = [_history(where, found, check=check, limit=limit) for found in find(where)]
+        histories = [_history(where, selected, check=check, limit=limit) for selected in find(where)]
         identity = where.identify(IDENTITY_SECONDS)
     now = datetime.now(UTC)
     if as_table:
@@ -42,39 +42,39 @@ def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool, limi
     return 1 if unsure else 0
 
 
-def source_of(found: Found) -> str:
+def source_of(selected: SelectedTag) -> str:
     """What a tag follows, in the words of `oc describe`."""
-    reference = reference_of(found.data, found.name.tag)
+    reference = reference_of(selected.data, selected.name.tag)
     if reference is None:
         return "pushed"
-    source = found.tag.source
+    source = selected.tag.source
     if source is None:
         return "tag without source image"
-    other = source.namespace not in (None, found.name.namespace)
+    other = source.namespace not in (None, selected.name.namespace)
     name = f"{source.namespace}/{source.name}" if other else source.name
-    policy = found.tag.import_policy or {}
+    policy = selected.tag.import_policy or {}
     words = {"ImageStreamTag": "follows", "ImageStreamImage": "pinned to"}
     verb = words.get(source.kind, "updates automatically from" if policy.get("scheduled") is True else "imported from")
     extras = [
-        *(["reference only"] if found.tag.reference else []),
+        *(["reference only"] if selected.tag.reference else []),
         *(["insecure"] if policy.get("insecure") is True else []),
         *([str(policy["importMode"])] if policy.get("importMode") not in (None, "", "Legacy") else []),
-        *(["pulled through"] if (found.tag.reference_policy or {}).get("type") == "Local" else []),
+        *(["pulled through"] if (selected.tag.reference_policy or {}).get("type") == "Local" else []),
     ]
     return f"{verb} {name}" + (f" ({', '.join(extras)})" if extras else "")
 
 
-def _history(where: Place, found: Found, *, check: bool, limit: int | None) -> TagHistory:
-    name = found.name
-    tenures = tenures_of(items_of(found.data, name.tag))[:limit]
+def _history(where: Place, selected: SelectedTag, *, check: bool, limit: int | None) -> TagHistory:
+    name = selected.name
+    tenures = tenures_of(items_of(selected.data, name.tag))[:limit]
     describer = Describer(where.cluster, where.stopping)
     described = [(name.namespace, name.stream, tenure.item.digest) for tenure in tenures][:MOST_DESCRIBED]
     describer.describe_all(described, where.settings.concurrency)
-    hold = hold_of(found.tag)
+    hold = hold_of(selected.tag)
     questions: dict[str, Question] = {}
     if check:
         for tenure in tenures:
-            question = question_of_item(name.namespace, name.stream, tenure.item, found.tag.import_policy)
+            question = question_of_item(name.namespace, name.stream, tenure.item, selected.tag.import_policy)
             if question is not None:
                 questions.setdefault(tenure.item.digest, question)
     answers = where.look_up(list(questions.values())) if questions else {}
@@ -86,8 +86,8 @@ def _history(where: Place, found: Found, *, check: bool, limit: int | None) -> T
         held = tenure.is_current and hold is not None
         answer = answers.get(question) if question else None
         entries.append(Entry(tenure, image, held, answer.is_there if answer else None))
-    problem = import_problem(found.data, name.tag)
-    return TagHistory(name, source_of(found), hold, is_over(found.tag), problem, tuple(entries), check)
+    problem = import_problem(selected.data, name.tag)
+    return TagHistory(name, source_of(selected), hold, is_over(selected.tag), problem, tuple(entries), check)
 
 
 def _document(shown: TagHistory, now: datetime) -> dict[str, Any]:
@@ -114,7 +114,7 @@ def _entry(entry: Entry, now: datetime) -> dict[str, Any]:
         "current": entry.tenure.is_current,
         "held": entry.held,
         "put_back": entry.tenure.restored,
-        "rolled_back_from": entry.tenure.left,
+        "rolled_back_from": entry.tenure.rolled_back_from,
         "created": iso(entry.image.created),
         "revision": entry.image.revision,
         "version": entry.image.version,

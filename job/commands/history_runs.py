@@ -72,7 +72,7 @@ def history_runs(settings: Settings, stop: Stop, *, as_table: bool, limit: int |
 
 def past_runs(journals: Mapping[str, Journal], wanted: Wanted) -> tuple[PastRun, ...]:
     """The runs of all journals, newest first, with the tags that were asked for."""
-    found: dict[str, PastRun] = {}
+    by_id: dict[str, PastRun] = {}
     for namespace, journal in journals.items():
         for number, record in enumerate(journal.runs):
             later = journal.runs[:number]
@@ -81,10 +81,10 @@ def past_runs(journals: Mapping[str, Journal], wanted: Wanted) -> tuple[PastRun,
                 for move in record.moves
                 if wanted.includes(move.stream, move.tag)
             )
-            earlier = found.get(record.id, PastRun(record, (), ()))
-            found[record.id] = PastRun(earlier.record, (*earlier.namespaces, namespace), (*earlier.moved, *moved))
+            earlier = by_id.get(record.id, PastRun(record, (), ()))
+            by_id[record.id] = PastRun(earlier.record, (*earlier.namespaces, namespace), (*earlier.moved, *moved))
     # Without arguments the runs that moved nothing are shown, too.
-    return tuple(run for _, run in sorted(found.items(), reverse=True) if run.moved or not wanted.patterns)
+    return tuple(run for _, run in sorted(by_id.items(), reverse=True) if run.moved or not wanted.patterns)
 
 
 def _moved(namespace: str, journal: Journal, move: Move, later: Sequence[RunRecord]) -> Moved:

@@ -53,7 +53,7 @@ def _history_table(shown: TagHistory, now: datetime) -> Table:
         note += ["held"] if entry.held else []
         # A hold implies it.
         note += ["restored by rollback"] if tenure.restored and not entry.held else []
-        note += ["bad: rolled back"] if tenure.left else []
+        note += ["bad: rolled back"] if tenure.rolled_back_from else []
         cells = [
             short_digest(image),
             f"{age(tenure.item.imported_at, now)} ago" if tenure.item.imported_at else "-",
@@ -64,7 +64,7 @@ def _history_table(shown: TagHistory, now: datetime) -> Table:
         ]
         if shown.checked:
             cells.append({True: "there", False: "gone", None: "?"}[entry.in_registry])
-        style = "bold" if tenure.is_current else "red" if tenure.left else ""
+        style = "bold" if tenure.is_current else "red" if tenure.rolled_back_from else ""
         table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
     return table
 

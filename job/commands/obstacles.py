@@ -18,7 +18,7 @@ from job.journal.rules_store import RulesError
 from job.run.blocked import unblock
 from job.run.rules import read_rules
 from job.run.session import Place
-from job.run.targets import Found
+from job.run.targets import SelectedTag
 
 log = logging.getLogger(__name__)
 
@@ -55,17 +55,17 @@ def read_beside_freeze(
             raise
         log.warning("%s", error)
         return dict.fromkeys(namespaces, NONE)
-    found: dict[str, Rules] = {}
+    by_namespace: dict[str, Rules] = {}
     for name, answer in answers.items():
         if isinstance(answer, ClusterError):
             # What is blocked is not known then; the tag is held or released all the same.
             log.warning("%s", answer)
-            found[name] = NONE
+            by_namespace[name] = NONE
             continue
-        found[name] = answer.in_force(now)
-        if freeze := found[name].freeze:
+        by_namespace[name] = answer.in_force(now)
+        if freeze := by_namespace[name].freeze:
             log.warning("%s: %s; %s is done all the same", name, freeze, what)
-    return found
+    return by_namespace
 
 
 def with_rules(plan: RollbackPlan, rules: Mapping[str, Rules]) -> RollbackPlan:
@@ -74,16 +74,16 @@ def with_rules(plan: RollbackPlan, rules: Mapping[str, Rules]) -> RollbackPlan:
     return replace(plan, warnings=(*plan.warnings, clean(f"this image is known to be bad: {rule}"))) if rule else plan
 
 
-def obstacle_of(where: Place, found: Found, rules: Mapping[str, Rules], *, yes: bool) -> Obstacle | None:
+def obstacle_of(where: Place, selected: SelectedTag, rules: Mapping[str, Rules], *, yes: bool) -> Obstacle | None:
     """Why releasing a held tag is risky: the registry still has a bad image.
 
     Args:
         where: what the command works with.
-        found: the tag.
+        selected: the tag.
         rules: in force, by namespace.
         yes: the user wants it nevertheless; then only blocked images matter, which are to be unblocked.
     """
-    name, before, hold = found.name, source_before(found.tag), hold_of(found.tag)
+    name, before, hold = selected.name, source_before(selected.tag), hold_of(selected.tag)
     own = rules.get(name.namespace, NONE)
     if before is None or hold is None or (not own.blocked and (yes or hold.bad is None)):
         return None

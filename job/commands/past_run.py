@@ -20,7 +20,7 @@ from job.journal.records import Journal, Move, RunRecord
 from job.journal.store import JournalStore
 from job.run.context import namespaces_of
 from job.run.session import Place
-from job.run.targets import Found
+from job.run.targets import SelectedTag
 
 log = logging.getLogger(__name__)
 
@@ -64,18 +64,18 @@ def past_run(where: Place, run_id: str) -> Past:
         run_id = max((run.id for runs in records.values() for run in runs if run.moves), default="")
         if not run_id:
             raise UsageError([f"no run that moved a tag is in the journal of {', '.join(stores)}"])
-    found = {name: run for name, runs in records.items() for run in runs if run.id == run_id}
-    if not found:
+    matching = {name: run for name, runs in records.items() for run in runs if run.id == run_id}
+    if not matching:
         raise UsageError([f"the journal of {', '.join(stores)} has no run {run_id}; see: import-images history --runs"])
     wanted = Wanted(None, where.settings.wanted.patterns)
     moves = tuple(
         (TagName(name, move.stream, move.tag), move)
-        for name, run in found.items()
+        for name, run in matching.items()
         for move in run.moves
         if wanted.includes(move.stream, move.tag)
     )
-    record = next(iter(found.values()))
-    lost = sum(run.counts.get(str(Result.UPDATED), 0) - len(run.moves) for run in found.values())
+    record = next(iter(matching.values()))
+    lost = sum(run.counts.get(str(Result.UPDATED), 0) - len(run.moves) for run in matching.values())
     if lost > 0:
         log.warning("%d more tags of run %s are no longer in the journal: roll them back one by one", lost, record.id)
     if not moves:
@@ -83,22 +83,22 @@ def past_run(where: Place, run_id: str) -> Past:
     return Past(record, moves, stores, journals)
 
 
-def found_tags(where: Place, past: Past) -> dict[TagName, Found | str]:
+def selected_tags(where: Place, past: Past) -> dict[TagName, SelectedTag | str]:
     """Each tag of the run as it is now, or why it cannot be read."""
     keys = dict.fromkeys((name.namespace, name.stream) for name, _ in past.moves)
     streams = where.ask_all({key: functools.partial(where.cluster.get, IMAGE_STREAMS, *key) for key in keys})
-    found: dict[TagName, Found | str] = {}
+    selected: dict[TagName, SelectedTag | str] = {}
     for name, _ in past.moves:
         data = streams[name.namespace, name.stream]
         if isinstance(data, ClusterError):
             if data.code != 404:
                 raise data
-            found[name] = "its stream is gone"
+            selected[name] = "its stream is gone"
             continue
         stream = stream_from(data)
         tag = stream.tag(name.tag)
-        found[name] = Found(name, tag, stream, data) if tag else "it is gone"
-    return found
+        selected[name] = SelectedTag(name, tag, stream, data) if tag else "it is gone"
+    return selected
 
 
 def begin_again(

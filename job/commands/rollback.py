@@ -37,7 +37,7 @@ from job.run.blocked import block_left, rule_of_rollback
 from job.run.context import IDENTITY_SECONDS, Run
 from job.run.rollout_watch import watch_rollouts
 from job.run.session import Place, place
-from job.run.targets import Found, find_one
+from job.run.targets import SelectedTag, find_one
 from job.run.waves import Imported, import_waves
 from job.runtime.shutdown import Stop
 from job.runtime.terminal import Terminal, agreed, is_there
@@ -57,11 +57,11 @@ def rollback(settings: Settings, request: Request, stop: Stop, *, as_table: bool
     if not request.yes and not is_there():
         raise UsageError(["rollback asks for confirmation, and there is no terminal to ask on: add --yes"])
     with place(settings, stop) as where:
-        found = find_one(where)
-        target = target_of(found, request.to)
-        survey = where.survey([found.name.namespace])
-        rules = read_beside_freeze(where, [found.name.namespace], "a rollback", lenient=request.block is False)
-        plan = plan_of(where, found, target, request, until, survey)
+        selected = find_one(where)
+        target = target_of(selected, request.to)
+        survey = where.survey([selected.name.namespace])
+        rules = read_beside_freeze(where, [selected.name.namespace], "a rollback", lenient=request.block is False)
+        plan = plan_of(where, selected, target, request, until, survey)
         plan = with_rules(replace(plan, blocks=request.block is not False), rules)
         identity = where.identify(IDENTITY_SECONDS)
         where.progress.pause()
@@ -70,7 +70,7 @@ def rollback(settings: Settings, request: Request, stop: Stop, *, as_table: bool
             confirm(where, f"Roll {plan.name.namespace}/{plan.name} back on {identity}? [y/N] ")
         if stop:
             raise StoppedError(STOPPED)
-        return _roll_back(where, found, target, plan, survey, rules, as_table=as_table)
+        return _roll_back(where, selected, target, plan, survey, rules, as_table=as_table)
 
 
 def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False) -> int:
@@ -79,13 +79,13 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False)
     Asks where the registry still has the image that was rolled back from, unless `yes`.
     """
     with place(settings, stop) as where:
-        found = find_one(where)
-        name, hold = found.name, hold_of(found.tag)
+        selected = find_one(where)
+        name, hold = selected.name, hold_of(selected.tag)
         if hold is None:
-            over = ": its hold is over, since the tag was moved" if is_over(found.tag) else ""
+            over = ": its hold is over, since the tag was moved" if is_over(selected.tag) else ""
             raise UsageError([f"{name} in {name.namespace} is not held{over}; nothing was changed"])
         rules = read_beside_freeze(where, [name.namespace], "a release")
-        obstacle = obstacle_of(where, found, rules, yes=yes)
+        obstacle = obstacle_of(where, selected, rules, yes=yes)
         if obstacle and not yes:
             question = f"{obstacle.text}. Import it nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
             confirm(where, question, "to import it nevertheless: --yes")
@@ -180,7 +180,7 @@ def show_plan(plan: RollbackPlan, identity: Identity | None, *, as_table: bool) 
 
 def _roll_back(
     where: Place,
-    found: Found,
+    selected: SelectedTag,
     target: Item | str,
     plan: RollbackPlan,
     survey: Survey,
@@ -188,7 +188,7 @@ def _roll_back(
     *,
     as_table: bool,
 ) -> int:
-    name, settings = found.name, where.settings
+    name, settings = selected.name, where.settings
     begun = begin_for_tag(where, name, Command.ROLLBACK, rules)
     run = begun.run
     terms = Terms(run.started, current_user(where.cluster), plan.reason, plan.until, plan.until_newer)
@@ -203,29 +203,29 @@ def _roll_back(
     )
     hold = hold_of(tag)
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
-    left = [rule_of_rollback(plan.now.digest, terms)] if plan.blocks else []
-    problem = block_left(where.cluster, name.namespace, left)
-    moved = {alias: Moved(plan.to.digest, plan.now.digest) for alias in with_aliases(found)}
+    blocked = [rule_of_rollback(plan.now.digest, terms)] if plan.blocks else []
+    problem = block_left(where.cluster, name.namespace, blocked)
+    moved = {alias: Moved(plan.to.digest, plan.now.digest) for alias in with_aliases(selected)}
     rollouts = watch_rollouts(run, survey.workloads, moved, where.stopping)
-    result = rolled_back_result(found, plan, tag)
+    result = rolled_back_result(selected, plan, tag)
     more = {
         "from": plan.now.digest,
         "to": plan.to.digest,
         "in_registry": plan.in_registry,
         "warnings": list(plan.warnings),
         "hold": hold_document(hold),
-        "blocked": [rule.what for rule in left] if problem is None else [],
+        "blocked": [rule.what for rule in blocked] if problem is None else [],
     }
     return end(where, begun, Imported((result,), rollouts), survey.errors, as_table=as_table, more=more)
 
 
-def rolled_back_result(found: Found, plan: RollbackPlan, tag: Tag) -> TagResult:
+def rolled_back_result(selected: SelectedTag, plan: RollbackPlan, tag: Tag) -> TagResult:
     """The result of a tag that was rolled back; `tag` is the tag as it is then."""
     return TagResult(
-        namespace=found.name.namespace,
-        stream=found.name.stream,
-        tag=found.name.tag,
-        source=found.tag.source.name if found.tag.source else None,
+        namespace=selected.name.namespace,
+        stream=selected.name.stream,
+        tag=selected.name.tag,
+        source=selected.tag.source.name if selected.tag.source else None,
         result=Result.ROLLED_BACK,
         message=f"rolled back from {plan.now.digest}: {plan.reason or 'no reason given'}",
         moved_with=plan.aliases,

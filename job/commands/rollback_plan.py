@@ -18,7 +18,7 @@ from job.imagestreams.descriptions import Describer
 from job.imagestreams.lookup import Answer, question_of_item
 from job.imagestreams.retag import source_in_registry
 from job.run.context import Context
-from job.run.targets import Found
+from job.run.targets import SelectedTag
 from job.workloads.discovery import Survey
 from job.workloads.followers import Followed, Moved, followed_by
 
@@ -88,48 +88,48 @@ def end_of_hold(text: str | None, zone: str | None) -> datetime | None:
     return end
 
 
-def target_of(found: Found, to: str) -> Item | str:
+def target_of(selected: SelectedTag, to: str) -> Item | str:
     """The image that the tag is to go back to: an entry of its history, or a digest that only the registry may have.
 
     Raises:
         UsageError: there is none, or the tag is none that can be moved.
     """
-    name, tag = found.name, found.tag
+    name, tag = selected.name, selected.tag
     what = f"{name} in {name.namespace}"
     if tag.source is None:
-        advice = explain_skip(found.stream, tag, Skip.REMOVED) if tag.origin else None
+        advice = explain_skip(selected.stream, tag, Skip.REMOVED) if tag.origin else None
         pushed = "has no source to come back to: its images are pushed; push the older one again"
         raise UsageError([f"{what}: {advice}" if advice else f"{what} {pushed}"])
-    if copied_from(found.stream, tag):
-        raise UsageError([f"{what} cannot be rolled back: {explain_skip(found.stream, tag, Skip.COPY)}"])
+    if copied_from(selected.stream, tag):
+        raise UsageError([f"{what} cannot be rolled back: {explain_skip(selected.stream, tag, Skip.COPY)}"])
     if tag.source.kind == "ImageStreamTag":
-        fault = explain_skip(found.stream, tag, Skip.ALIAS)
+        fault = explain_skip(selected.stream, tag, Skip.ALIAS)
         raise UsageError([f"{what} follows {tag.source.name}: {fault or 'roll that one back'}"])
     if tag.reference:
         raise UsageError([f"{what} is a reference that imports nothing: there is nothing to roll back"])
     if tag.current is None:
         raise UsageError([f"{what} has no image yet"])
     try:
-        return image_to_go_to(items_of(found.data, name.tag), hold_of(tag), to)
+        return image_to_go_to(items_of(selected.data, name.tag), hold_of(tag), to)
     except NoSuchImageError as error:
         raise UsageError([f"{what}: {error}"]) from error
 
 
 def plan_of(
-    where: Context, found: Found, target: Item | str, request: Request, until: datetime | None, survey: Survey
+    where: Context, selected: SelectedTag, target: Item | str, request: Request, until: datetime | None, survey: Survey
 ) -> RollbackPlan:
     """Everything there is to know before it is done.
 
     Raises:
         UsageError: the image is nowhere.
     """
-    name, current = found.name, found.tag.current
+    name, current = selected.name, selected.tag.current
     assert current is not None
-    items = items_of(found.data, name.tag)
+    items = items_of(selected.data, name.tag)
     describer = Describer(where.cluster, where.stopping)
     digests = [current.digest, *([target.digest] if isinstance(target, Item) else [])]
     describer.describe_all([(name.namespace, name.stream, digest) for digest in digests], 2)
-    answer = _in_registry(where, found, target)
+    answer = _in_registry(where, selected, target)
     if isinstance(target, Item):
         image = image_of(Item(target.digest, came_first(items, target.digest)), describer.facts(target.digest))
     elif answer is not None and answer.image is not None:
@@ -137,15 +137,15 @@ def plan_of(
     else:
         why = answer.message if answer else "it does not come from a registry"
         raise UsageError([f"{name}: {target} is not in its history, and the registry does not give it: {why}"])
-    names = with_aliases(found)
+    names = with_aliases(selected)
     followers = followed_by(survey.workloads, {tag_name: Moved(image.digest) for tag_name in names})
     warnings = [error.message for error in survey.errors]
     if survey.left_out:
         shown = ", ".join(survey.left_out[:5]) + (" and others" if len(survey.left_out) > 5 else "")
         warnings.append(f"what follows it in {shown} is not known: no right to look")
-    if manager := applied_by(found.data):
+    if manager := applied_by(selected.data):
         warnings.append(f"the stream is kept from a manifest ({manager}): the next apply ends the hold")
-    if any(moment.left and moment.item.digest == image.digest for moment in tenures_of(items)):
+    if any(tenure.rolled_back_from and tenure.item.digest == image.digest for tenure in tenures_of(items)):
         warnings.append("this image was itself rolled back from before")
     if answer is not None and answer.image is None and isinstance(target, Item):
         gone = "the registry no longer has it: new pods can only start where it is cached or pulled through"
@@ -158,26 +158,26 @@ def plan_of(
         followers=followers,
         in_registry=answer.is_there if answer else None,
         warnings=tuple(clean(warning) for warning in warnings),
-        hold=hold_of(found.tag),
+        hold=hold_of(selected.tag),
         reason=clean(request.reason, 1000) if request.reason else None,
         until=until,
         until_newer=request.until_newer,
     )
 
 
-def _in_registry(where: Context, found: Found, target: Item | str) -> Answer | None:
+def _in_registry(where: Context, selected: SelectedTag, target: Item | str) -> Answer | None:
     """What the registry says of the image, asked through the server."""
-    name = found.name
+    name = selected.name
     if isinstance(target, Item):
-        question = question_of_item(name.namespace, name.stream, target, found.tag.import_policy)
+        question = question_of_item(name.namespace, name.stream, target, selected.tag.import_policy)
     else:
-        source = source_in_registry(reference_of(found.data, name.tag) or {}, found.tag, target)
+        source = source_in_registry(reference_of(selected.data, name.tag) or {}, selected.tag, target)
         item = Item(target, None, source.name if source else "")
-        question = question_of_item(name.namespace, name.stream, item, found.tag.import_policy)
+        question = question_of_item(name.namespace, name.stream, item, selected.tag.import_policy)
     return where.look_up([question])[question] if question else None
 
 
-def with_aliases(found: Found) -> list[TagName]:
+def with_aliases(selected: SelectedTag) -> list[TagName]:
     """The tag, and those of its stream that move along."""
-    tags = (found.name.tag, *sorted(aliases_of(found.stream, found.name.tag)))
-    return [replace(found.name, tag=tag) for tag in tags]
+    tags = (selected.name.tag, *sorted(aliases_of(selected.stream, selected.name.tag)))
+    return [replace(selected.name, tag=tag) for tag in tags]

@@ -69,9 +69,9 @@ def freeze(settings: Settings, stop: Stop, *, reason: str | None, until: str | N
 def thaw(settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """End every freeze of the namespaces; returns the exit status."""
 
-    def check(found: Mapping[str, Rules]) -> None:
-        if not any(rules.freezes for rules in found.values()):
-            raise UsageError([f"{', '.join(found)}: not frozen by a rule; nothing was changed"])
+    def check(current: Mapping[str, Rules]) -> None:
+        if not any(rules.freezes for rules in current.values()):
+            raise UsageError([f"{', '.join(current)}: not frozen by a rule; nothing was changed"])
 
     return _change(settings, stop, lambda where: lambda rules: replace(rules, freezes=()), check, as_table=as_table)
 
@@ -105,13 +105,13 @@ def block(
 def unblock(settings: Settings, stop: Stop, images: Sequence[str], *, as_table: bool) -> int:
     """Take images off the list of blocked ones; returns the exit status. A digest may be shortened."""
 
-    def check(found: Mapping[str, Rules]) -> None:
-        known = [rule for rules in found.values() for rule in rules.blocked]
+    def check(current: Mapping[str, Rules]) -> None:
+        known = [rule for rules in current.values() for rule in rules.blocked]
         errors = []
         for image in images:
             meant = {rule.what for rule in known if _is_meant(rule, image)}
             if not meant:
-                errors.append(f"{image} is not blocked in {', '.join(found)}; nothing was changed")
+                errors.append(f"{image} is not blocked in {', '.join(current)}; nothing was changed")
             elif len(meant) > 1:
                 errors.append(f"{image} is the beginning of {len(meant)} blocked images; nothing was changed")
         if errors:
@@ -154,7 +154,7 @@ def _change(
     settings: Settings,
     stop: Stop,
     change_for: Callable[[Place], Change],
-    check: Callable[[Mapping[str, Rules]], None] = lambda found: None,
+    check: Callable[[Mapping[str, Rules]], None] = lambda current: None,
     *,
     as_table: bool,
 ) -> int:
@@ -169,8 +169,8 @@ def _change(
     """
     with place(settings, stop) as where:
         namespaces = namespaces_of(where)
-        found = _readable(read_rules(where, namespaces))
-        check(found)
+        current = _readable(read_rules(where, namespaces))
+        check(current)
         identity = where.identify(IDENTITY_SECONDS)
         change = change_for(where)
         if stop:

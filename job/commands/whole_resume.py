@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from job.commands.command_run import CommandRun, end
 from job.commands.obstacles import obstacle_of, read_beside_freeze, without_obstacles
-from job.commands.past_run import Past, begin_again, document_of, found_tags, past_run
+from job.commands.past_run import Past, begin_again, document_of, past_run, selected_tags
 from job.commands.rollback import (
     STOPPED,
     confirm,
@@ -27,7 +27,7 @@ from job.imagestreams.rewrite import NoHoldError, UncertainError
 from job.journal.records import Move
 from job.run.context import IDENTITY_SECONDS
 from job.run.session import Place, place
-from job.run.targets import Found
+from job.run.targets import SelectedTag
 from job.run.waves import Imported
 from job.runtime.shutdown import Stop
 from job.workloads.discovery import Survey
@@ -44,9 +44,9 @@ def resume_run(settings: Settings, run_id: str, stop: Stop, *, as_table: bool, y
             log.warning("%s/%s is left alone: %s", name.namespace, name, why)
         if not held:
             raise UsageError([f"no tag of run {past.record.id} is held; nothing was changed"])
-        namespaces = sorted({found.name.namespace for found, _ in held})
+        namespaces = sorted({selected.name.namespace for selected, _ in held})
         rules = read_beside_freeze(where, namespaces, "a release")
-        obstacles = [obstacle for found, _ in held if (obstacle := obstacle_of(where, found, rules, yes=yes))]
+        obstacles = [obstacle for selected, _ in held if (obstacle := obstacle_of(where, selected, rules, yes=yes))]
         if obstacles and not yes:
             problems = "; ".join(obstacle.text for obstacle in obstacles)
             question = f"{problems}. Import nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
@@ -54,7 +54,7 @@ def resume_run(settings: Settings, run_id: str, stop: Stop, *, as_table: bool, y
         survey = where.survey(namespaces)
         if stop:
             raise StoppedError(STOPPED)
-        names = [found.name for found, _ in held]
+        names = [selected.name for selected, _ in held]
         rules = without_obstacles(where, rules, obstacles)
         begun = begin_again(where, past, names, Command.RESUME, rules)
         imported = _release(where, begun, held, survey)
@@ -62,30 +62,30 @@ def resume_run(settings: Settings, run_id: str, stop: Stop, *, as_table: bool, y
         return end(where, begun, imported, survey.errors, as_table=as_table, more=more)
 
 
-def _held(where: Place, past: Past) -> tuple[list[tuple[Found, Move]], dict[TagName, str]]:
+def _held(where: Place, past: Past) -> tuple[list[tuple[SelectedTag, Move]], dict[TagName, str]]:
     """The tags that are held on what they had before the run, and why the others are left alone."""
-    held: list[tuple[Found, Move]] = []
+    held: list[tuple[SelectedTag, Move]] = []
     left_alone: dict[TagName, str] = {}
-    now = found_tags(where, past)
+    now = selected_tags(where, past)
     for name, move in past.moves:
-        found = now[name]
-        if isinstance(found, str):
-            left_alone[name] = found
-        elif (hold := hold_of(found.tag)) and hold.image == move.before:
-            held.append((found, move))
+        selected = now[name]
+        if isinstance(selected, str):
+            left_alone[name] = selected
+        elif (hold := hold_of(selected.tag)) and hold.image == move.before:
+            held.append((selected, move))
         else:
             left_alone[name] = "it is not held on the image that it had before the run"
     return held, left_alone
 
 
-def _not_released(found: Found, error: ImportImagesError) -> TagResult:
-    name, source = found.name, found.tag.source.name if found.tag.source else None
+def _not_released(selected: SelectedTag, error: ImportImagesError) -> TagResult:
+    name, source = selected.name, selected.tag.source.name if selected.tag.source else None
     reason = error.reason if isinstance(error, ClusterError | UncertainError) else Reason.CONFLICT
-    message, hold = clean(f"not released: {error}"), hold_of(found.tag)
+    message, hold = clean(f"not released: {error}"), hold_of(selected.tag)
     return TagResult(name.namespace, name.stream, name.tag, source, Result.FAILED, reason, By.API, message, hold=hold)
 
 
-def _release(where: Place, begun: CommandRun, held: Sequence[tuple[Found, Move]], survey: Survey) -> Imported:
+def _release(where: Place, begun: CommandRun, held: Sequence[tuple[SelectedTag, Move]], survey: Survey) -> Imported:
     """Release and import wave by wave; after a bad wave the later ones stay held."""
     tags: list[TagResult] = []
     rollouts: list[Rollout] = []
@@ -94,15 +94,15 @@ def _release(where: Place, begun: CommandRun, held: Sequence[tuple[Found, Move]]
             log.error("the tags of later waves stay held; when it is solved, give the command again")
             break
         chosen = []
-        for found in (found for found, move in held if move.wave == wave):
-            name = found.name
+        for selected in (selected for selected, move in held if move.wave == wave):
+            name = selected.name
             try:
                 stream = release_hold(where.cluster, name, where.retrier)
             except NoHoldError as error:
                 log.warning("%s/%s: %s", name.namespace, name, error)
             except ImportImagesError as error:
                 log.error("%s/%s was not released: %s", name.namespace, name, error)
-                tags.append(_not_released(found, error))
+                tags.append(_not_released(selected, error))
             else:
                 log.info("%s/%s is released", name.namespace, name)
                 chosen.append(released_choice(stream, name.tag))

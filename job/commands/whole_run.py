@@ -13,7 +13,7 @@ from datetime import datetime
 from job.cluster.whoami import current_user
 from job.commands.command_run import CommandRun, end
 from job.commands.obstacles import read_beside_freeze, with_rules
-from job.commands.past_run import Past, begin_again, document_of, found_tags, past_run
+from job.commands.past_run import Past, begin_again, document_of, past_run, selected_tags
 from job.commands.rollback import (
     STOPPED,
     confirm,
@@ -34,7 +34,7 @@ from job.run.blocked import block_left, rule_of_rollback
 from job.run.context import IDENTITY_SECONDS
 from job.run.rollout_watch import watch_rollouts
 from job.run.session import Place, place
-from job.run.targets import Found
+from job.run.targets import SelectedTag
 from job.run.waves import Imported
 from job.runtime.pool import gather
 from job.runtime.shutdown import Stop
@@ -51,7 +51,7 @@ GRACE_SECONDS = 30.0
 class _Planned:
     """A tag that is rolled back; `target` is None where that is done already."""
 
-    found: Found
+    selected: SelectedTag
     move: Move
     plan: RollbackPlan
     target: Item | str | None
@@ -87,15 +87,15 @@ def rollback_run(settings: Settings, request: Request, run_id: str, stop: Stop, 
         plan = _plan(where, past, request, until, survey, rules)
         for name, why in plan.left_alone.items():
             log.warning("%s/%s is left alone: %s", name.namespace, name, why)
-        left = [planned for planned in plan.planned if planned.target is not None]
+        remaining = [planned for planned in plan.planned if planned.target is not None]
         if not plan.planned:
             raise UsageError([f"nothing of run {past.record.id} can be rolled back; nothing was changed"])
         identity = where.identify(IDENTITY_SECONDS)
         where.progress.pause()
-        for planned in left:
+        for planned in remaining:
             show_plan(planned.plan, identity, as_table=as_table)
-        if left and not request.yes:
-            confirm(where, f"Roll {len(left)} tags of run {past.record.id} back on {identity}? [y/N] ")
+        if remaining and not request.yes:
+            confirm(where, f"Roll {len(remaining)} tags of run {past.record.id} back on {identity}? [y/N] ")
         if stop:
             raise StoppedError(STOPPED)
         return _roll_back(where, past, plan, survey, rules, as_table=as_table, block=bool(request.block))
@@ -112,26 +112,26 @@ def _plan(
     """What is to be done with each tag of the run."""
     planned: list[_Planned] = []
     left_alone: dict[TagName, str] = {}
-    now = found_tags(where, past)
+    now = selected_tags(where, past)
     for name, move in past.moves:
-        found = now[name]
-        if isinstance(found, str):
-            left_alone[name] = found
+        selected = now[name]
+        if isinstance(selected, str):
+            left_alone[name] = selected
             continue
-        current, hold = found.tag.current, hold_of(found.tag)
+        current, hold = selected.tag.current, hold_of(selected.tag)
         if move.before is None:
             left_alone[name] = "it had no image before the run"
         elif hold and hold.image == move.before:
-            done = plan_of(where, found, Item(move.before, None), request, until, survey)
-            planned.append(_Planned(found, move, done, None))
+            done = plan_of(where, selected, Item(move.before, None), request, until, survey)
+            planned.append(_Planned(selected, move, done, None))
         elif current is None or current.digest != move.after:
             left_alone[name] = f"it has moved on to {current.digest if current else 'no image'}"
         else:
             try:
-                target = target_of(found, move.before)
-                plan = plan_of(where, found, target, request, until, survey)
+                target = target_of(selected, move.before)
+                plan = plan_of(where, selected, target, request, until, survey)
                 plan = with_rules(replace(plan, blocks=bool(request.block)), rules)
-                planned.append(_Planned(found, move, plan, target))
+                planned.append(_Planned(selected, move, plan, target))
             except UsageError as error:
                 left_alone[name] = str(error)
     return _Plan(tuple(planned), left_alone)
@@ -148,14 +148,14 @@ def _roll_back(
     block: bool,
 ) -> int:
     """Roll back the last wave first, then watch all rollouts together."""
-    begun = begin_again(where, past, [planned.found.name for planned in plan.planned], Command.ROLLBACK, rules)
+    begun = begin_again(where, past, [planned.selected.name for planned in plan.planned], Command.ROLLBACK, rules)
     by = current_user(where.cluster)
     results: dict[TagName, TagResult] = {}
     for wave in sorted({planned.move.wave for planned in plan.planned}, reverse=True):
         streams: dict[tuple[str, str], list[_Planned]] = {}
         for planned in plan.planned:
             if planned.move.wave == wave:
-                streams.setdefault((planned.found.name.namespace, planned.found.name.stream), []).append(planned)
+                streams.setdefault((planned.selected.name.namespace, planned.selected.name.stream), []).append(planned)
         # Writes of one stream follow one another, since two at a time conflict.
         calls = {key: functools.partial(_of_stream, where, begun, tags, by) for key, tags in streams.items()}
         for answer in gather(calls, where.settings.concurrency, where.stopping, GRACE_SECONDS).values():
@@ -164,12 +164,12 @@ def _roll_back(
     moved = {
         name: Moved(result.after.digest, planned.move.after)
         for planned in plan.planned
-        if (result := results.get(planned.found.name)) and result.result is Result.ROLLED_BACK and result.after
-        for name in with_aliases(planned.found)
+        if (result := results.get(planned.selected.name)) and result.result is Result.ROLLED_BACK and result.after
+        for name in with_aliases(planned.selected)
     }
     blocked = _block(where, begun, plan, results, by) if block else []
     rollouts = watch_rollouts(begun.run, survey.workloads, moved, where.stopping)
-    tags = tuple(results.get(planned.found.name) or _stopped(planned) for planned in plan.planned)
+    tags = tuple(results.get(planned.selected.name) or _stopped(planned) for planned in plan.planned)
     more = {**document_of(past, plan.left_alone), "blocked": blocked}
     return end(where, begun, Imported(tags, rollouts), survey.errors, as_table=as_table, more=more)
 
@@ -178,27 +178,27 @@ def _block(
     where: Place, begun: CommandRun, plan: _Plan, results: Mapping[TagName, TagResult], by: str | None
 ) -> list[str]:
     """Block what the tags were rolled back from; returns the digests that are blocked then."""
-    left: dict[str, list[BlockRule]] = {}
+    blocked: dict[str, list[BlockRule]] = {}
     for planned in plan.planned:
-        if (result := results.get(planned.found.name)) and result.result is Result.ROLLED_BACK:
+        if (result := results.get(planned.selected.name)) and result.result is Result.ROLLED_BACK:
             terms = Terms(begun.run.started, by, planned.plan.reason, planned.plan.until)
-            left.setdefault(planned.found.name.namespace, []).append(rule_of_rollback(planned.move.after, terms))
-    done = [rules for name, rules in left.items() if block_left(where.cluster, name, rules) is None]
+            blocked.setdefault(planned.selected.name.namespace, []).append(rule_of_rollback(planned.move.after, terms))
+    done = [rules for name, rules in blocked.items() if block_left(where.cluster, name, rules) is None]
     return sorted({rule.what for rules in done for rule in rules})
 
 
 def _of_stream(where: Place, begun: CommandRun, tags: Sequence[_Planned], by: str | None) -> dict[TagName, TagResult]:
     return {
-        planned.found.name: _of_tag(where, begun, planned, by)
+        planned.selected.name: _of_tag(where, begun, planned, by)
         for planned in tags
         if not where.stop or planned.target is None
     }
 
 
 def _of_tag(where: Place, begun: CommandRun, planned: _Planned, by: str | None) -> TagResult:
-    plan, name = planned.plan, planned.found.name
+    plan, name = planned.plan, planned.selected.name
     if planned.target is None:
-        result = rolled_back_result(planned.found, plan, planned.found.tag)
+        result = rolled_back_result(planned.selected, plan, planned.selected.tag)
         bad = Image(planned.move.after, None, None, None, None)
         return replace(result, before=bad, message=f"was rolled back from {bad.digest} already")
     try:
@@ -214,14 +214,14 @@ def _of_tag(where: Place, begun: CommandRun, planned: _Planned, by: str | None) 
     except ImportImagesError as error:
         log.error("%s/%s was not rolled back: %s", name.namespace, name, error)
         reason = error.reason if isinstance(error, ClusterError) else Reason.CONFLICT
-        result = rolled_back_result(planned.found, plan, planned.found.tag)
+        result = rolled_back_result(planned.selected, plan, planned.selected.tag)
         message = clean(f"not rolled back: {error}")
         return replace(result, result=Result.FAILED, reason=reason, by=By.API, message=message, after=plan.now)
     log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
-    return rolled_back_result(planned.found, plan, tag)
+    return rolled_back_result(planned.selected, plan, tag)
 
 
 def _stopped(planned: _Planned) -> TagResult:
-    result = rolled_back_result(planned.found, planned.plan, planned.found.tag)
+    result = rolled_back_result(planned.selected, planned.plan, planned.selected.tag)
     message = "stopped before it was rolled back"
     return replace(result, result=Result.FAILED, reason=Reason.ABORTED, message=message, after=planned.plan.now)

@@ -129,8 +129,8 @@ def _images_of(where: Context, questions: Mapping[TagName, Question]) -> dict[Ta
 
 
 def _triggers(where: Context, facts: Facts) -> Facts:
-    found = where.survey(facts.namespaces)
-    facts = replace(facts, workloads=found.workloads, errors=found.errors, unseen=found.left_out)
+    survey = where.survey(facts.namespaces)
+    facts = replace(facts, workloads=survey.workloads, errors=survey.errors, unseen=survey.left_out)
     meant = facts.meant_workloads
     outside = read_more_shapes(where, [workload for workload in meant if workload.namespace not in facts.namespaces])
     known = know_tags(where, facts.streams, meant)
@@ -188,8 +188,8 @@ def _rules(where: Context, facts: Facts) -> Facts:
             rules = answer.in_force(now)
             running = tuple((image.name, image.rule) for image in running_blocked(where, namespace, rules))
         except RulesError as error:
-            found = ((namespace, line) for line in error.errors[:-1])
-            facts = replace(facts, bad_rules=(*facts.bad_rules, *found))
+            lines = ((namespace, line) for line in error.errors[:-1])
+            facts = replace(facts, bad_rules=(*facts.bad_rules, *lines))
         except ClusterError as error:
             facts = replace(facts, unread_rules=(*facts.unread_rules, (namespace, str(error))))
         else:

@@ -124,7 +124,7 @@ class Probed:
         deletes: whether it deletes groups, as a Pushgateway does and an aggregation gateway does not.
         value: the value of a gauge of 1 after two pushes; None where it cannot be read.
         pushed: whether a group was pushed, as far as is known.
-        left: the path of the group that could not be deleted again.
+        leftover: the path of the group that could not be deleted again.
     """
 
     address: str
@@ -134,7 +134,7 @@ class Probed:
     deletes: bool | None = None
     value: float | None = None
     pushed: bool = False
-    left: str | None = None
+    leftover: str | None = None
 
     @property
     def sums(self) -> bool | None:

@@ -62,11 +62,13 @@ def _twice(gateway: Gateway, path: str, number: str, *, aggregation: bool) -> Pr
     except GatewayError as error:
         # A push without an answer may have arrived.
         problem, pushed = str(error), True
-    left: str | None = path
+    leftover: str | None = path
     with suppress(GatewayError):
         if not _ask(gateway, "DELETE", path, b"")[1]:
-            left = None
-    return Probed(gateway.url, aggregation, problem, refused, deletes=True, value=value, pushed=pushed, left=left)
+            leftover = None
+    return Probed(
+        gateway.url, aggregation, problem, refused, deletes=True, value=value, pushed=pushed, leftover=leftover
+    )
 
 
 def _ask(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, str | None]:
@@ -95,8 +97,8 @@ def _value(gateway: Gateway, number: str) -> float | None:
             if not part:
                 break
             read += len(part)
-            if found := wanted.search(rest + part):
-                return float(found[1])
+            if match := wanted.search(rest + part):
+                return float(match[1])
             # The chunk may end within a line.
             rest = (rest + part).rpartition(b"\n")[2][-_LONGEST_LINE:]
     except (HttpError, ValueError):

@@ -67,14 +67,14 @@ def choose_tags(where: Context, streams: Mapping[str, Sequence[Json]]) -> list[C
             if isinstance(answer, ClusterError):
                 raise answer
             selected[namespace] = {_name(data) for data in answer}
-    found = []
+    chosen = []
     for namespace, listed in streams.items():
         for data in listed:
             stream = stream_from(data)
             choices = choose(stream, settings.wanted)
             if choices and (not settings.selector or stream.name in selected[namespace]):
-                found.append(ChosenStream(data, stream, choices))
-    return found
+                chosen.append(ChosenStream(data, stream, choices))
+    return chosen
 
 
 def _name(data: Json) -> str:
@@ -124,12 +124,12 @@ def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: 
     followed = {(follow.tag.namespace, follow.tag.stream) for workload in workloads for follow in workload.follows}
     others = sorted(key for key in followed if key[0] not in streams)
     answers = where.ask_all({key: _get(where, IMAGE_STREAMS, *key) for key in others})
-    found = {key: answer for key, answer in answers.items() if not isinstance(answer, ClusterError)}
+    known = {key: answer for key, answer in answers.items() if not isinstance(answer, ClusterError)}
     gone = {key for key, answer in answers.items() if isinstance(answer, ClusterError) and answer.code == 404}
     images: dict[TagName, bool] = {}
     sources: dict[TagName, str] = {}
     local, insecure = set(), set()
-    for data in (*(data for listed in streams.values() for data in listed), *found.values()):
+    for data in (*(data for listed in streams.values() for data in listed), *known.values()):
         stream = stream_from(data)
         for tag in stream.tags:
             name = TagName(stream.namespace, stream.name, tag.name)
@@ -141,21 +141,21 @@ def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: 
             if (tag.reference_policy or {}).get("type") == "Local" or tag.source is None:
                 local.add(name)
     return KnownTags(
-        images, sources, frozenset(streams), frozenset((*found, *gone)), frozenset(local), insecure=frozenset(insecure)
+        images, sources, frozenset(streams), frozenset((*known, *gone)), frozenset(local), insecure=frozenset(insecure)
     )
 
 
 def read_builds(where: Context, namespaces: Sequence[str]) -> tuple[set[TagName], bool]:
     """The tags that start builds, and whether some BuildConfigs cannot be read. A cluster need not have builds."""
     answers = where.ask_all({name: _list(where, BUILD_CONFIGS, name) for name in namespaces})
-    found: set[TagName] = set()
+    images: set[TagName] = set()
     unseen = False
     for answer in answers.values():
         if isinstance(answer, ClusterError):
             unseen |= answer.code != 404
         else:
-            found.update(*map(built_from, answer))
-    return found, unseen
+            images.update(*map(built_from, answer))
+    return images, unseen
 
 
 def ask_registries(
@@ -237,7 +237,7 @@ def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[Ta
     A multi-architecture image in the registry is no evidence, since most tags take one platform of it on purpose. One
     in the history of the tag is, and so are its manifest and other tags of the same repository.
     """
-    found: dict[TagName, str] = {}
+    reasons: dict[TagName, str] = {}
     digests: defaultdict[TagName, list[str]] = defaultdict(list)
     for stream in chosen:
         for tag in stream.those(None):
@@ -245,7 +245,7 @@ def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[Ta
             if name not in cut:
                 continue
             if why := meant_whole(stream.data, stream.stream, tag):
-                found[name] = why
+                reasons[name] = why
                 continue
             digests[name] = list(dict.fromkeys(step.digest for step in items_of(stream.data, name.tag)))[:MOST_STEPS]
 
@@ -259,5 +259,5 @@ def why_whole(where: Context, chosen: Sequence[ChosenStream], cut: Collection[Ta
     wanted = {(tag, digest): reading(tag, digest) for tag, of_tag in digests.items() for digest in of_tag}
     for (name, digest), is_whole in where.ask_all(wanted).items():
         if is_whole is True:
-            found.setdefault(name, f"its history has a whole one ({digest})")
-    return found
+            reasons.setdefault(name, f"its history has a whole one ({digest})")
+    return reasons

@@ -46,7 +46,7 @@ def print_findings(
             _print_group(console, together, several=several)
             console.print()
     console.print(Text(_summary(findings, counts), style="bold"), soft_wrap=True)
-    if probed and probed.pushed and not probed.left:
+    if probed and probed.pushed and not probed.leftover:
         console.print(Text("(one group was pushed to the gateway, and deleted again)", style="dim"))
 
 
@@ -114,7 +114,7 @@ def _counted(count: int, noun: str) -> str:
 
 def _summary(findings: Sequence[Finding], counts: Mapping[str, int]) -> str:
     by_severity = Counter(finding.severity for finding in findings)
-    found = ", ".join(_counted(by_severity[severity], severity) for severity in Severity if by_severity[severity])
+    counted = ", ".join(_counted(by_severity[severity], severity) for severity in Severity if by_severity[severity])
     nouns = {"tags": "tag", "workloads": "workload", "cron_jobs": "CronJob"}
     checked = ", ".join(_counted(count, nouns[name]) for name, count in counts.items())
-    return f"{found or 'no problems found'}; checked {checked or 'nothing'}"
+    return f"{counted or 'no problems found'}; checked {checked or 'nothing'}"

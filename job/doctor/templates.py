@@ -104,12 +104,12 @@ class Names:
             pulled |= {step.pull_spec for step in steps if "@" in step.pull_spec}
             if tag and tag.source and tag.source.kind == "DockerImage":
                 pulled.add(tag.source.name)
-            found = TagName(stream.namespace, stream.name, name)
+            tag_name = TagName(stream.namespace, stream.name, name)
             for image in {normal(reference) for reference in pulled}:
-                self._pulled.setdefault(image, []).append(found)
-            self._named[stream.namespace, str(found)] = found, local
+                self._pulled.setdefault(image, []).append(tag_name)
+            self._named[stream.namespace, str(tag_name)] = tag_name, local
             if name == "latest":
-                self._named[stream.namespace, stream.name] = found, local
+                self._named[stream.namespace, stream.name] = tag_name, local
 
     def used(self, shape: Shape, image: str, only: TagName | None = None) -> tuple[TagName, str] | None:
         """The tag whose image a container has (with `only`: if it is that one), and how the template names it."""
@@ -119,8 +119,8 @@ class Names:
         tag, local = self._named.get((shape.namespace, image), (None, False))
         if tag and only in (None, tag) and (local or shape.resolves_names):
             return tag, "by the stream's name, which is resolved only when the workload is written"
-        found = next((pulled for pulled in self._pulled.get(normal(image), ()) if only in (None, pulled)), None)
-        return (found, f"as {image}") if found else None
+        tag_name = next((pulled for pulled in self._pulled.get(normal(image), ()) if only in (None, pulled)), None)
+        return (tag_name, f"as {image}") if tag_name else None
 
 
 @dataclass(frozen=True, slots=True)

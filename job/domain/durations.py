@@ -27,10 +27,10 @@ def duration(text: str) -> float:
 
 def describe(seconds: float) -> str:
     """A length of time in its two largest units: `48s`, `9m 12s`, `3d 4h`."""
-    left = max(0, int(seconds))
+    remaining = max(0, int(seconds))
     parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if left >= size or parts:
-            parts.append(f"{left // size}{unit}")
-            left %= size
+        if remaining >= size or parts:
+            parts.append(f"{remaining // size}{unit}")
+            remaining %= size
     return " ".join(part for part in parts[:2] if not part.startswith("0")) or "0s"

@@ -27,27 +27,27 @@ class Tenure:
         until: when the tag got the next image; None for the current one.
         is_current: whether the tag has it now.
         restored: whether it followed an image that the tag first had later, as after a rollback.
-        left: whether the tag was rolled back from it to such an older image.
+        rolled_back_from: whether the tag was rolled back from it to such an older image.
     """
 
     item: Item
     until: datetime | None
     is_current: bool
     restored: bool
-    left: bool
+    rolled_back_from: bool
 
 
 def tenures_of(items: Sequence[Item]) -> tuple[Tenure, ...]:
     """The history of a tag, newest first, each image with how long the tag had it."""
     first = _first(items)
-    found: list[Tenure] = []
+    tenures: list[Tenure] = []
     for index, item in enumerate(items):
-        newer = found[-1] if found else None
+        newer = tenures[-1] if tenures else None
         older = items[index + 1] if index + 1 < len(items) else None
         restored = older is not None and first[item.digest] > first[older.digest]
         until = newer.item.imported_at if newer else None
-        found.append(Tenure(item, until, newer is None, restored, newer is not None and newer.restored))
-    return tuple(found)
+        tenures.append(Tenure(item, until, newer is None, restored, newer is not None and newer.restored))
+    return tuple(tenures)
 
 
 def bad_images(items: Sequence[Item]) -> frozenset[str]:
@@ -55,7 +55,7 @@ def bad_images(items: Sequence[Item]) -> frozenset[str]:
     newest: dict[str, Tenure] = {}
     for tenure in tenures_of(items):
         newest.setdefault(tenure.item.digest, tenure)
-    return frozenset(digest for digest, tenure in newest.items() if tenure.left)
+    return frozenset(digest for digest, tenure in newest.items() if tenure.rolled_back_from)
 
 
 def _first(items: Sequence[Item]) -> dict[str, int]:

@@ -97,8 +97,8 @@ def _is_reference(original: Mapping[str, Any], tag: object) -> bool:
 
 
 def _annotations(reference: Reference) -> dict[str, Any]:
-    found = reference.get("annotations")
-    return dict(found) if isinstance(found, dict) else {}
+    existing = reference.get("annotations")
+    return dict(existing) if isinstance(existing, dict) else {}
 
 
 def without_annotation(reference: Reference) -> dict[str, Any]:

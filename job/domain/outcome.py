@@ -41,11 +41,11 @@ def outcome_of(
 def overall(outcomes: Sequence[Outcome]) -> Outcome:
     """What became of the run over all its namespaces."""
     # A namespace that a freeze spares says nothing of the others.
-    found: set[Outcome] = {outcome for outcome in outcomes if outcome is not Outcome.FROZEN} or set(outcomes)
+    seen: set[Outcome] = {outcome for outcome in outcomes if outcome is not Outcome.FROZEN} or set(outcomes)
     for worst in (Outcome.ABORTED, Outcome.UNHEALTHY):
-        if worst in found:
+        if worst in seen:
             return worst
-    return found.pop() if len(found) == 1 else Outcome.PARTIAL
+    return seen.pop() if len(seen) == 1 else Outcome.PARTIAL
 
 
 def exit_status(

@@ -36,8 +36,8 @@ def revision_commit(label: str | None) -> str | None:
 
 def web_address(url: str) -> str | None:
     """The https address of a repository's page, without a login; None for a local path."""
-    found = re.fullmatch(_WEB, url.strip())
-    return f"https://{found[1] or found[2]}/{found[3].removesuffix('.git')}" if found else None
+    match = re.fullmatch(_WEB, url.strip())
+    return f"https://{match[1] or match[2]}/{match[3].removesuffix('.git')}" if match else None
 
 
 def page_of_label(labels: Mapping[str, Any]) -> str | None:

@@ -135,7 +135,7 @@ def with_blocked(rules: Rules, blocked: Iterable[BlockRule]) -> Rules:
     """
     new = {rule.what: rule for rule in blocked}
     kept = tuple(new.pop(rule.what, rule) for rule in rules.blocked)
-    found = (*kept, *new.values())
-    if len(found) > MOST_BLOCKED:
+    combined = (*kept, *new.values())
+    if len(combined) > MOST_BLOCKED:
         raise FullError(f"more than {MOST_BLOCKED} images would be blocked: import-images unblock those of long ago")
-    return replace(rules, blocked=found)
+    return replace(rules, blocked=combined)

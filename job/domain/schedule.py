@@ -209,15 +209,15 @@ class Schedule:
         time = _utc(time)
         wall, repeated = self._clock(time)
         # Within a repeated hour the clock will go back, or has gone back, to times before the one it shows.
-        found = (self._first_after(wall - back, time) for back in {timedelta(0), repeated})
-        return min((due for due in found if due is not None), default=None)
+        candidates = (self._first_after(wall - back, time) for back in {timedelta(0), repeated})
+        return min((due for due in candidates if due is not None), default=None)
 
     def last_before(self, time: datetime) -> datetime | None:
         """The last due time that is not after `time` (it may be `time` itself), in UTC; None if it never came."""
         time = _utc(time)
         wall, repeated = self._clock(time)
-        found = (self._last_until(wall + ahead + _MINUTE, time) for ahead in {timedelta(0), repeated})
-        return max((due for due in found if due is not None), default=None)
+        candidates = (self._last_until(wall + ahead + _MINUTE, time) for ahead in {timedelta(0), repeated})
+        return max((due for due in candidates if due is not None), default=None)
 
     def _clock(self, time: datetime) -> tuple[datetime, timedelta]:
         """What the zone's clock shows, in whole minutes, and how far it is set back if it shows that time twice."""

@@ -57,12 +57,12 @@ class Secrets:
 def _spellings(value: str) -> set[str]:
     """How URLs, JSON, Python and a shell write a value."""
     plain = value.encode("utf-8", "replace").decode()
-    found = {value, plain, repr(value)[1:-1], shlex.quote(plain).strip("'")}
+    spellings = {value, plain, repr(value)[1:-1], shlex.quote(plain).strip("'")}
     for safe in ("", "/", "/@:"):
-        found.add(quote(plain, safe=safe))
-    found.add(quote_plus(plain))
-    found |= {json.dumps(plain, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
-    return found
+        spellings.add(quote(plain, safe=safe))
+    spellings.add(quote_plus(plain))
+    spellings |= {json.dumps(plain, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)}
+    return spellings
 
 
 SECRETS = Secrets()

@@ -126,10 +126,10 @@ def aliases_of(stream: Stream, name: str) -> frozenset[str]:
         target = alias_target(stream, tag)
         if target is not None:
             followed.setdefault(target, []).append(tag.name)
-    found: set[str] = set()
+    aliases: set[str] = set()
     reached: Sequence[str] = followed.get(name, ())
     while reached:
-        fresh = [tag for tag in reached if tag not in found and tag != name]
-        found.update(fresh)
+        fresh = [tag for tag in reached if tag not in aliases and tag != name]
+        aliases.update(fresh)
         reached = [follower for tag in fresh for follower in followed.get(tag, ())]
-    return frozenset(found)
+    return frozenset(aliases)

@@ -52,22 +52,22 @@ def _shared(value: object) -> Mapping[str, Any] | None:
 
 
 def _ours(annotations: object) -> Mapping[str, str]:
-    found = {
+    own = {
         key: value
         for key, value in as_object(annotations).items()
         if key.startswith(ANNOTATION_PREFIX) and isinstance(value, str)
     }
-    return found or _NONE
+    return own or _NONE
 
 
 _NONE: Mapping[str, str] = {}
 
 
 def _source(value: object) -> Source | None:
-    found = as_object(value)
-    if not found.get("name"):
+    source = as_object(value)
+    if not source.get("name"):
         return None
-    return Source(intern(str(found.get("kind", ""))), intern(str(found["name"])), found.get("namespace") or None)
+    return Source(intern(str(source.get("kind", ""))), intern(str(source["name"])), source.get("namespace") or None)
 
 
 def _current(status_tag: Mapping[str, Any]) -> Item | None:

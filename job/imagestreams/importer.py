@@ -48,18 +48,20 @@ def run_imports(
     def stop() -> bool:
         return stopping() or context.clock.monotonic() >= context.options.deadline
 
-    left = frozenset[Task]()
+    unfinished = frozenset[Task]()
     if not context.options.write:
         # A run does not need it.
         from job.imagestreams.mixed_lookup import MixedLookup, mixed
 
         # What these leave without a result is asked for by its stream.
         abandoned = run_tasks(mixed(tasks, context), context.throttle, stop, context.grace)
-        left = frozenset(task for lookup in abandoned if isinstance(lookup, MixedLookup) for task, _ in lookup.members)
-    left |= run_tasks([task for task in tasks if task not in left], context.throttle, stop, context.grace)
-    found = _read_afterwards([task for task in tasks if task in left or task.is_in_doubt])
+        unfinished = frozenset(
+            task for lookup in abandoned if isinstance(lookup, MixedLookup) for task, _ in lookup.members
+        )
+    unfinished |= run_tasks([task for task in tasks if task not in unfinished], context.throttle, stop, context.grace)
+    streams = _read_afterwards([task for task in tasks if task in unfinished or task.is_in_doubt])
     for task in tasks:
-        task.abandon(under_way=task in left, stream=found.get(task))
+        task.abandon(under_way=task in unfinished, stream=streams.get(task))
     return [result for task in tasks for result in task.results()]
 
 
@@ -78,8 +80,8 @@ class _Reporting(StreamImport):
         return wait
 
 
-def _read_afterwards(left: Sequence[StreamImport]) -> Mapping[StreamImport, Stream]:
+def _read_afterwards(unfinished: Sequence[StreamImport]) -> Mapping[StreamImport, Stream]:
     """The streams of imports that were abandoned while under way, as far as they can be read in a few seconds."""
     until = SYSTEM.monotonic() + READ_AFTERWARDS_SECONDS
-    answers = gather({task: task.read for task in left}, 32, lambda: SYSTEM.monotonic() > until)
+    answers = gather({task: task.read for task in unfinished}, 32, lambda: SYSTEM.monotonic() > until)
     return {task: answer for task, answer in answers.items() if isinstance(answer, Stream)}

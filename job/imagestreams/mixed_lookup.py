@@ -81,11 +81,11 @@ def mixed(tasks: Iterable[StreamImport], context: ImportContext) -> list[MixedLo
 
 def _batches(members: Sequence[tuple[StreamImport, Pending]]) -> Iterator[list[tuple[StreamImport, Pending]]]:
     owners = {id(pending): task for task, pending in members}
-    left = [pending for _, pending in members]
-    while left:
-        batch = batch_of(left[:_WINDOW], float("inf"))
+    remaining = [pending for _, pending in members]
+    while remaining:
+        batch = batch_of(remaining[:_WINDOW], float("inf"))
         taken = {id(pending) for pending in batch}
-        left = [pending for pending in left[:_WINDOW] if id(pending) not in taken] + left[_WINDOW:]
+        remaining = [pending for pending in remaining[:_WINDOW] if id(pending) not in taken] + remaining[_WINDOW:]
         yield [(owners[id(pending)], pending) for pending in batch]
 
 

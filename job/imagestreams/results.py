@@ -68,8 +68,8 @@ def _surprise(settled: Settled, stream: Stream, facts: Facts) -> str | None:
         return None
     known = facts(settled.before.digest) or ImageFacts(), facts(settled.after.digest) or ImageFacts()
     tag = stream.tag(settled.tag.name) or settled.tag
-    found = (_other_architecture(*known), _older(settled.before, settled.after, known, tag.past))
-    return "; ".join(filter(None, found)) or None
+    surprises = (_other_architecture(*known), _older(settled.before, settled.after, known, tag.past))
+    return "; ".join(filter(None, surprises)) or None
 
 
 def _other_architecture(before: ImageFacts, after: ImageFacts) -> str | None:

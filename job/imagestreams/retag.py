@@ -172,12 +172,12 @@ def _held(data: Json, stream: Stream, tag: Tag, target: Item | str, terms: Terms
         if hold and hold.image == digest and hold.came:
             came = hold.came
     else:
-        found = source_in_registry(reference, tag, target)
-        if found is None:
+        pullable = source_in_registry(reference, tag, target)
+        if pullable is None:
             raise NotThereError(
                 f"{stream.name}:{tag.name} does not come from a registry, and its history has no {target}"
             )
-        source, digest, came = found, target, None
+        source, digest, came = pullable, target, None
     # What the registry's tag has is still the image that the first of several rollbacks came from.
     first = (hold.bad if hold else None) or bad
     return held_reference(reference, source, digest, terms, held=hold is not None, bad=first, came=came)

@@ -97,10 +97,10 @@ def rewrite(
                 attempts = retrier.wait(error, attempts)
             except ClusterError:
                 doubtful |= lost
-                found = _read_afterwards(cluster, name, retrier) if doubtful else None
-                left = found.tag(name.tag) if found else None
-                if found and left and is_done(found, left):
-                    return found
+                fresh = _read_afterwards(cluster, name, retrier) if doubtful else None
+                current = fresh.tag(name.tag) if fresh else None
+                if fresh and current and is_done(fresh, current):
+                    return fresh
                 raise
             doubtful |= lost
             continue

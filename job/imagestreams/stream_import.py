@@ -209,10 +209,10 @@ class StreamImport:
 
     def read(self) -> Stream:
         """The stream as it is now."""
-        found = stream_from(self._context.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
-        if (found.namespace, found.name) != (self._stream.namespace, self._stream.name):
+        stream = stream_from(self._context.cluster.get(IMAGE_STREAMS, self._stream.namespace, self._stream.name))
+        if (stream.namespace, stream.name) != (self._stream.namespace, self._stream.name):
             raise ClusterError(Reason.API_ERROR, "the answer is not the stream that was asked for")
-        return found
+        return stream
 
     def _read_afterwards(self) -> None:
         """An answer was lost, and with it whether the import took effect: what the stream holds now shows that."""

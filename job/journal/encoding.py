@@ -133,11 +133,11 @@ def _to_json(journal: Journal) -> dict[str, Any]:
 
 def _repositories(journal: Journal) -> dict[str, list[int]]:
     """By page of a repository, the places of its images in `images`: digests do not compress, and many share a page."""
-    found: dict[str, list[int]] = {}
+    places: dict[str, list[int]] = {}
     for place, facts in enumerate(journal.images.values()):
         if facts.repository_url:
-            found.setdefault(facts.repository_url, []).append(place)
-    return found
+            places.setdefault(facts.repository_url, []).append(place)
+    return places
 
 
 def _run_to_json(run: RunRecord) -> dict[str, Any]:

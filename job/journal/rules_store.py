@@ -46,8 +46,8 @@ class RulesStore:
             RulesError: a rule cannot be read.
             ClusterError: the API refuses the ConfigMap.
         """
-        found = self._get()
-        return NONE if found is None else self._rules(found)
+        config_map = self._get()
+        return NONE if config_map is None else self._rules(config_map)
 
     def update(self, change: Callable[[Rules], Rules]) -> Changed:
         """Change the rules; after a conflict the change is applied again to what the other writer wrote.
@@ -62,14 +62,14 @@ class RulesStore:
         before: Rules | None = None
         while True:
             try:
-                found = self._get()
-                now = NONE if found is None else self._rules(found)
+                config_map = self._get()
+                now = NONE if config_map is None else self._rules(config_map)
                 # An answer may be lost after the write took effect: then this is not what was there before.
                 before = now if before is None else before
                 after = change(now)
                 if after != now:
-                    self._put(found, now, after)
-                return Changed(before, after, _manager(found))
+                    self._put(config_map, now, after)
+                return Changed(before, after, _manager(config_map))
             except FullError as error:
                 raise RulesError([f"{self.namespace}/{RULES}: {error}"]) from error
             except ClusterError as error:
@@ -85,26 +85,26 @@ class RulesStore:
         except ClusterError as error:
             raise self._explained(error, "get") from error
 
-    def _rules(self, found: Mapping[str, Any]) -> Rules:
+    def _rules(self, config_map: Mapping[str, Any]) -> Rules:
         # Most namespaces have no rules, and their runs need no parser.
         from job.journal.rules_text import RulesTextError, rules_from
 
         try:
-            rules = rules_from(found)
+            rules = rules_from(config_map)
         except RulesTextError as error:
             raise RulesError([f"{self.namespace}/{RULES}: {line}" for line in error.lines]) from error
         # A freeze that a person wrote without a time is at most as old as the object.
-        created = parse_time((found.get("metadata") or {}).get("creationTimestamp"))
+        created = parse_time((config_map.get("metadata") or {}).get("creationTimestamp"))
         return replace(rules, freezes=tuple(replace(freeze, at=freeze.at or created) for freeze in rules.freezes))
 
-    def _put(self, found: Mapping[str, Any] | None, before: Rules, after: Rules) -> None:
+    def _put(self, config_map: Mapping[str, Any] | None, before: Rules, after: Rules) -> None:
         from job.journal.rules_text import BLOCKED_KEY, FREEZE_KEY, MOST_BYTES, data_of
 
-        metadata = dict((found or {}).get("metadata") or {})
+        metadata = dict((config_map or {}).get("metadata") or {})
         labels = metadata.get("labels") or config_maps.LABELS
         metadata = {**metadata, "name": RULES, "namespace": self.namespace, "labels": labels}
         metadata.pop("managedFields", None)
-        texts, written = dict((found or {}).get("data") or {}), data_of(after)
+        texts, written = dict((config_map or {}).get("data") or {}), data_of(after)
         for key, is_same in (
             (FREEZE_KEY, before.freezes == after.freezes),
             (BLOCKED_KEY, before.blocked == after.blocked),
@@ -115,8 +115,8 @@ class RulesStore:
                 if len(texts.get(key, "").encode()) > MOST_BYTES:
                     raise FullError(f"{key} would be larger than {MOST_BYTES >> 10} KiB, which no run reads")
         # What else the object has stays as it is.
-        content = {**(found or {}), "metadata": metadata, "data": texts}
-        config_maps.put(self._cluster, self.namespace, content, is_new=found is None)
+        content = {**(config_map or {}), "metadata": metadata, "data": texts}
+        config_maps.put(self._cluster, self.namespace, content, is_new=config_map is None)
 
     def _explained(self, error: ClusterError, verbs: str) -> ClusterError:
         if not error.lacks_right or "(grant " in str(error):
@@ -125,9 +125,9 @@ class RulesStore:
         return ClusterError(error.reason, f"{error} ({advice})", code=error.code)
 
 
-def _manager(found: Mapping[str, Any] | None) -> str | None:
+def _manager(config_map: Mapping[str, Any] | None) -> str | None:
     """What applies the ConfigMap from a manifest; None where nothing shows that."""
-    metadata = (found or {}).get("metadata") or {}
+    metadata = (config_map or {}).get("metadata") or {}
     if _LAST_APPLIED in (metadata.get("annotations") or {}):
         return "kubectl apply"
     entries = metadata.get("managedFields") or ()

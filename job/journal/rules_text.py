@@ -85,12 +85,12 @@ def _list(
     except ValueError as error:
         errors.append(f"{key}, {error}")
         return []
-    found = []
+    items = []
     for entry in entries:
         reader = _Reader(entry, fields)
-        found.append(make(reader))
+        items.append(make(reader))
         errors += [f"{key}, {problem}" for problem in reader.problems]
-    return found
+    return items
 
 
 def _entries(text: str, most: int) -> Iterator[_Entry]:

@@ -56,17 +56,17 @@ class JournalStore:
                 attempts = retry.attempts
 
     def _get(self) -> tuple[Journal, str | None]:
-        found = config_maps.get(self._cluster, self.namespace, NAME)
-        if found is None:
+        config_map = config_maps.get(self._cluster, self.namespace, NAME)
+        if config_map is None:
             return Journal(), None
         try:
-            journal = decode(found)
+            journal = decode(config_map)
         except ValueError as error:
             log.warning(
                 "the journal %s/%s cannot be read and was started afresh: %s", self.namespace, NAME, clean(str(error))
             )
             journal = Journal()
-        return journal, str(found["metadata"]["resourceVersion"])
+        return journal, str(config_map["metadata"]["resourceVersion"])
 
     def _put(self, journal: Journal, version: str | None) -> None:
         metadata = {"name": NAME, "namespace": self.namespace, "labels": config_maps.LABELS}

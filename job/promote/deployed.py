@@ -11,7 +11,7 @@ from job.domain.selection import Pattern, Wanted
 from job.imagestreams.descriptions import Describer
 from job.promote.config import Feed, Repository
 from job.run.context import Context
-from job.run.targets import Found, find, find_existing
+from job.run.targets import SelectedTag, find, find_existing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,7 @@ class FedTag:
     """A tag in the cluster, and the repository whose images it gets."""
 
     repository: Repository
-    found: Found
+    selected: SelectedTag
 
 
 def feed_name(feed: Feed, deployment: str | None) -> str:
@@ -87,9 +87,9 @@ def revisions(place: Context, fed: Sequence[FedTag]) -> Mapping[str, str | None]
     """The revision labels of the tags' current images, by digest; None for an image without one."""
     describer = Describer(place.cluster, place.stopping)
     images = {
-        fed_tag.found.tag.current.digest: (fed_tag.found.name.namespace, fed_tag.found.name.stream)
+        fed_tag.selected.tag.current.digest: (fed_tag.selected.name.namespace, fed_tag.selected.name.stream)
         for fed_tag in fed
-        if fed_tag.found.tag.current
+        if fed_tag.selected.tag.current
     }
     describer.describe_all([(*stream, digest) for digest, stream in images.items()], place.settings.concurrency)
     return {digest: facts.revision if (facts := describer.facts(digest)) else None for digest in images}

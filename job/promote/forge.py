@@ -154,21 +154,21 @@ def forge_of(web: str | None, forges: Mapping[str, str], environment: Mapping[st
 
 def github_checks(runs: object, status: object) -> Checks:
     """The checks in GitHub's answers about check runs and about the combined status."""
-    found = [
+    checks = [
         (_text(run, "name"), _text(run, "status") == "completed", _text(run, "conclusion"), _text(run, "html_url"))
         for run in _list(runs, "check_runs")
     ]
-    found += [
+    checks += [
         (_text(state, "context"), _text(state, "state") != "pending", _text(state, "state"), _text(state, "target_url"))
         for state in _list(status, "statuses")
     ]
-    return _summary(found, _GITHUB_FAILED)
+    return _summary(checks, _GITHUB_FAILED)
 
 
 def gitlab_checks(statuses: object) -> Checks:
     """The checks in GitLab's answer about a commit's statuses; a job that may fail does not count."""
     running = ("created", "pending", "running", "preparing", "waiting_for_resource", "scheduled")
-    found = [
+    checks = [
         (
             _text(state, "name"),
             _text(state, "status") not in running,
@@ -178,18 +178,18 @@ def gitlab_checks(statuses: object) -> Checks:
         for state in (statuses if isinstance(statuses, list) else [])
         if isinstance(state, dict) and not state.get("allow_failure")
     ]
-    return _summary(found, _GITLAB_FAILED)
+    return _summary(checks, _GITLAB_FAILED)
 
 
-def _summary(found: list[tuple[str, bool, str, str]], failures: frozenset[str]) -> Checks:
-    done = sum(is_done for _, is_done, _, _ in found)
-    for name, is_done, conclusion, link in found:
+def _summary(checks: list[tuple[str, bool, str, str]], failures: frozenset[str]) -> Checks:
+    done = sum(is_done for _, is_done, _, _ in checks)
+    for name, is_done, conclusion, link in checks:
         if is_done and conclusion in failures:
             page = clean(link, 300) if link.startswith(("https://", "http://")) else ""
-            return Checks(CheckState.FAILED, done, len(found), clean(name, 100), page)
-    if not found:
+            return Checks(CheckState.FAILED, done, len(checks), clean(name, 100), page)
+    if not checks:
         return Checks(CheckState.NONE)
-    return Checks(CheckState.PASSED if done == len(found) else CheckState.RUNNING, done, len(found))
+    return Checks(CheckState.PASSED if done == len(checks) else CheckState.RUNNING, done, len(checks))
 
 
 def _list(answer: object, key: str) -> list[dict[str, Any]]:

@@ -133,13 +133,13 @@ def parse_gitmodules(text: str, base: str) -> dict[str, str]:
         text: entries `submodule.NAME.KEY`, line break, value, NUL.
         base: the monorepo's URL, for URLs that begin with `./` or `../`.
     """
-    found: dict[str, dict[str, str]] = {}
+    modules: dict[str, dict[str, str]] = {}
     for entry in text.split("\0"):
         key, _, value = entry.partition("\n")
         name, _, kind = key.removeprefix("submodule.").rpartition(".")
-        found.setdefault(name, {})[kind.lower()] = value
+        modules.setdefault(name, {})[kind.lower()] = value
     paths: dict[str, list[str]] = {}
-    for module in found.values():
+    for module in modules.values():
         if "url" in module and "path" in module:
             paths.setdefault(normalized(_absolute(module["url"], base)), []).append(module["path"])
     return {url: several[0] for url, several in paths.items() if len(several) == 1}

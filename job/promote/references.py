@@ -40,8 +40,8 @@ def _of_subject(subject: str, delivered: bool) -> list[tuple[str, bool]]:
     """The references of a subject, and whether each is delivered; each quotation of a revert turns that around."""
     revert = _REVERT.match(subject)
     if revert is None:
-        found = [next(filter(None, groups)) for groups in _IN_SUBJECT.findall(subject)]
-        return [(f"#{name}" if name.isdigit() else name, delivered) for name in found]
+        names = [next(filter(None, groups)) for groups in _IN_SUBJECT.findall(subject)]
+        return [(f"#{name}" if name.isdigit() else name, delivered) for name in names]
     # Its own reference follows the quotation.
     return [*_of_subject(revert[2], delivered), *_of_subject(revert[1], not delivered)]
 

@@ -106,7 +106,7 @@ def _running(
         fed, missing = find_fed_tags(where, feeding, strict=False)
         by_digest = revisions(where, fed)
     for fed_tag in fed:
-        current, name = fed_tag.found.tag.current, fed_tag.found.name
+        current, name = fed_tag.selected.tag.current, fed_tag.selected.name
         revision = by_digest.get(current.digest) if current else None
         clone = workspace.clone(fed_tag.repository)
         relation = _relation(clone, fed_tag.repository, revision) if current else "no image yet"
@@ -124,7 +124,7 @@ def _relation(clone: Clone, repository: Repository, revision: str | None) -> str
     if revision is None:
         return "no revision label"
     stable = clone.tip(repository.stable)
-    commit = clone.resolve(found) if (found := revision_commit(revision)) else None
+    commit = clone.resolve(commit_id) if (commit_id := revision_commit(revision)) else None
     if stable is None or commit is None:
         return "unknown commit"
     if same(revision, stable):

@@ -105,8 +105,8 @@ def images_to_await(
     fed, _ = find_fed_tags(place, repositories, strict=True)
     images = []
     for fed_tag in fed:
-        tag, name = fed_tag.found.tag, fed_tag.found.name
-        skip = skip_reason(fed_tag.found.stream, tag)
+        tag, name = fed_tag.selected.tag, fed_tag.selected.name
+        skip = skip_reason(fed_tag.selected.stream, tag)
         if skip is not None or tag.source is None:
             log.warning("%s/%s: not waiting for it, since a run skips it (%s)", name.namespace, name, skip)
             continue

@@ -111,9 +111,9 @@ class _Body:
 
 @dataclass(slots=True)
 class _Kept:
-    """Samples by family and labels, with each text and each key held once; `left` bytes may still be used."""
+    """Samples by family and labels, with each text and each key held once; `remaining` bytes may still be used."""
 
-    left: int
+    remaining: int
     families: dict[str, dict[tuple[str, ...], float]] = field(default_factory=dict)
     texts: dict[str, str] = field(default_factory=dict)
     keys: dict[tuple[str, ...], tuple[str, ...]] = field(default_factory=dict)
@@ -128,12 +128,12 @@ class _Kept:
             for text in key:
                 if text not in self.texts:
                     self.texts[text] = text
-                    self.left -= sys.getsizeof(text) + _TEXT_BYTES
+                    self.remaining -= sys.getsizeof(text) + _TEXT_BYTES
             shared = tuple(self.texts[text] for text in key)
             self.keys[shared] = shared
-            self.left -= _KEY_BYTES
-        self.left -= _SAMPLE_BYTES
-        if self.left < 0:
+            self.remaining -= _KEY_BYTES
+        self.remaining -= _SAMPLE_BYTES
+        if self.remaining < 0:
             raise ValueError("it has far more series of this job than the job has tags; delete the group there")
         self.families.setdefault(name, {})[self.keys[key]] = value
 

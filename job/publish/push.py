@@ -131,7 +131,7 @@ def _remove_stale(publication: Publication, gateway: Gateway) -> None:
     if journal is None:
         return
     before: Sequence[Group] = journal.pushed.get(owner.name, ())
-    left = list(now)
+    remaining = list(now)
     for group in before:
         if group in now:
             continue
@@ -142,7 +142,7 @@ def _remove_stale(publication: Publication, gateway: Gateway) -> None:
             gateway.delete(group)
             log.info("the metrics of %s were removed: this job no longer pushes them", ", ".join(group.values()))
         except GatewayError as error:
-            left.append(group)
+            remaining.append(group)
             log.error("the metrics of %s were not removed: %s", ", ".join(group.values()), error)
-    if left != list(before):
-        store.update(lambda journal: replace(journal, pushed={**journal.pushed, owner.name: tuple(left)}))
+    if remaining != list(before):
+        store.update(lambda journal: replace(journal, pushed={**journal.pushed, owner.name: tuple(remaining)}))

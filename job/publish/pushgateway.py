@@ -246,8 +246,8 @@ class Gateway:
         headers = list(self._headers.items())
         if body is not None:
             headers.append(("Content-Type", CONTENT_TYPE))
-        left = self.seconds_left()
-        if left <= 0:
+        remaining = self.seconds_left()
+        if remaining <= 0:
             raise GatewayError(f"not answered within {SECONDS:g} s", passing=False)
         try:
             self._connections = self._connections or KeptConnections(_tls_context(self._settings))
@@ -256,8 +256,8 @@ class Gateway:
                 self._settings.url + path,
                 headers,
                 body,
-                connect=min(CONNECT_SECONDS, left),
-                read=min(READ_SECONDS, left),
+                connect=min(CONNECT_SECONDS, remaining),
+                read=min(READ_SECONDS, remaining),
             )
         except HttpError as error:
             raise _lost(error) from error

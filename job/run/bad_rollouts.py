@@ -61,13 +61,13 @@ def roll_back_bad(
 
 def _block(run: Run, before: Sequence[TagResult], after: Sequence[TagResult]) -> None:
     """Keep the images that tags were rolled back from out of every tag."""
-    left: dict[str, list[BlockRule]] = {}
+    blocked: dict[str, list[BlockRule]] = {}
     for bad, result in zip(before, after, strict=True):
         if result.result is Result.ROLLED_BACK and bad.after and result.hold:
             hold = result.hold
             terms = Terms(hold.at or run.now(), hold.by, hold.reason, hold.until)
-            left.setdefault(result.namespace, []).append(rule_of_rollback(bad.after.digest, terms))
-    for namespace, rules in left.items():
+            blocked.setdefault(result.namespace, []).append(rule_of_rollback(bad.after.digest, terms))
+    for namespace, rules in blocked.items():
         block_left(run.cluster, namespace, rules)
 
 

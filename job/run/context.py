@@ -206,8 +206,8 @@ def namespaces_of(context: Context) -> tuple[str, ...]:
     if settings.namespaces:
         return settings.namespaces
     if settings.namespace_selector:
-        found = cluster.list(NAMESPACES, "", settings.namespace_selector)
-        names = tuple(sorted(str(item["metadata"]["name"]) for item in found))
+        items = cluster.list(NAMESPACES, "", settings.namespace_selector)
+        names = tuple(sorted(str(item["metadata"]["name"]) for item in items))
         if not names:
             raise UsageError([f"NAMESPACE_SELECTOR: no namespace has the labels {settings.namespace_selector}"])
         return names

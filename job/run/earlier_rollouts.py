@@ -68,11 +68,11 @@ def recheck(
     if not again:
         return Rechecked((), tuple(gone))
     log.info("checking %d rollouts again that were bad in an earlier run", len(again))
-    found = watch_rollouts(run, again, moved, run.stopping, min(TIMEOUT_SECONDS, run.settings.rollout_timeout))
+    watched_again = watch_rollouts(run, again, moved, run.stopping, min(TIMEOUT_SECONDS, run.settings.rollout_timeout))
     # A workload that was deleted meanwhile, or follows the tag no longer, has no result.
-    keys = {(rollout.namespace, rollout.kind, rollout.name) for rollout in found}
+    keys = {(rollout.namespace, rollout.kind, rollout.name) for rollout in watched_again}
     lost = [key for key in ((w.namespace, w.resource.kind, w.name) for w in again) if key not in keys]
-    return Rechecked(found, (*gone, *lost))
+    return Rechecked(watched_again, (*gone, *lost))
 
 
 def _still_there(bad: BadRollout, namespace: str, now: Mapping[TagName, str]) -> dict[TagName, str]:

@@ -207,8 +207,8 @@ def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:
         for namespace in namespaces
     }
     answers = gather(calls, settings.concurrency, run.stopping)
-    found = {name: answer for name, answer in answers.items() if isinstance(answer, Listing)}
-    return [found.get(namespace) or stopped(namespace) for namespace in namespaces]
+    listings = {name: answer for name, answer in answers.items() if isinstance(answer, Listing)}
+    return [listings.get(namespace) or stopped(namespace) for namespace in namespaces]
 
 
 def _survey(run: Run, chosen: Sequence[Chosen]) -> Survey | None:

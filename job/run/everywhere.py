@@ -22,16 +22,16 @@ def namespaces_with_tags(cluster: Cluster, settings: Settings, stopping: Callabl
         ClusterError: neither the streams of the cluster nor its projects can be listed.
     """
     try:
-        found = _matching(settings, cluster.list(IMAGE_STREAMS, "", settings.selector))
+        namespaces = _matching(settings, cluster.list(IMAGE_STREAMS, "", settings.selector))
     except ClusterError as error:
         if error.reason is not Reason.FORBIDDEN:
             raise
         calls = {name: functools.partial(_in_one, cluster, settings, name) for name in _visible(cluster)}
         answers = gather(calls, settings.concurrency, stopping)
-        found = {name for name, matches in answers.items() if matches is True}
-    if not found:
+        namespaces = {name for name, matches in answers.items() if matches is True}
+    if not namespaces:
         raise UsageError(["--all-namespaces: no namespace that you may read has a tag that was asked for"])
-    return tuple(sorted(found))
+    return tuple(sorted(namespaces))
 
 
 def _matching(settings: Settings, streams: Iterable[Mapping[str, Any]]) -> set[str]:

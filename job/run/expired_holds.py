@@ -75,8 +75,8 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
     freed = {key: answer for key, answer in answers.items() if isinstance(answer, _Released)}
     after = []
     for stream, choices in chosen:
-        found = freed.get((stream.namespace, stream.name))
-        after.append((found.stream, found.choices) if found else (stream, choices))
+        freed_stream = freed.get((stream.namespace, stream.name))
+        after.append((freed_stream.stream, freed_stream.choices) if freed_stream else (stream, choices))
     notes |= _notes_of(ended, freed)
     return Released(after, notes)
 
@@ -176,15 +176,15 @@ def _end_holds(run: Run, ended: _Ended) -> _Released:
             else:
                 stream = release_hold(run.cluster, name, run.retrier)
         except ImportImagesError as error:
-            found = _without_hold(run, name) if isinstance(error, NoHoldError) else None
-            if found is None:
+            fresh = _without_hold(run, name) if isinstance(error, NoHoldError) else None
+            if fresh is None:
                 notes[name] = _not_released(name, why, error)
                 if isinstance(error, ClusterError) and error.code == 404:
                     # It is gone, so there is nothing to report of it.
                     choices = tuple(choice for choice in choices if choice.tag.name != tag)
                 continue
             log.info("%s/%s: %s", name.namespace, name, OVER)
-            stream, notes[name], why = found, OVER, None
+            stream, notes[name], why = fresh, OVER, None
         if before is not None:
             stream = replace(
                 stream,

@@ -47,11 +47,11 @@ def count_targets(run: Run, tags: Sequence[TagResult]) -> list[TagResult]:
         by_stream.setdefault((tag.namespace, tag.stream), []).append(tag.tag)
     calls = {key: functools.partial(_questions, run, *key, names) for key, names in by_stream.items()}
     known: dict[tuple[str, str], Questions] = {}
-    for key, found in gather(calls, run.settings.concurrency, run.stopping).items():
-        if isinstance(found, ClusterError):
-            log.warning("%s/%s: its earlier images are not known: %s", *key, found)
+    for key, answer in gather(calls, run.settings.concurrency, run.stopping).items():
+        if isinstance(answer, ClusterError):
+            log.warning("%s/%s: its earlier images are not known: %s", *key, answer)
         else:
-            known[key] = found
+            known[key] = answer
     answers = run.look_up(
         [question for questions in known.values() for of_tag in questions.values() for question in of_tag]
     )

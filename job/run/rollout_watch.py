@@ -39,12 +39,12 @@ def watch_rollouts(
         run.progress.detail(str(follower.workload), "not checked yet")
     done = 0
 
-    def changed(workload: Workload, found: Health) -> None:
+    def changed(workload: Workload, health: Health) -> None:
         nonlocal done
-        done += found.result is not None
+        done += health.result is not None
         run.progress.show(done, len(followed), "rollouts")
-        message = ": ".join(filter(None, (humanize(found.result) if found.result else "", found.message)))
-        waiting = found.result is None
+        message = ": ".join(filter(None, (humanize(health.result) if health.result else "", health.message)))
+        waiting = health.result is None
         run.progress.detail(str(workload), message if waiting else None)
         # On a terminal the progress shows what a rollout waits for; its result is worth a log line there too.
         log.log(logging.DEBUG if waiting and sys.stderr.isatty() else logging.INFO, "%s: %s", workload, message)

@@ -19,7 +19,7 @@ _GLOB = frozenset("*?[")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SelectedTag:
     """A tag that was asked for, and the JSON of its stream."""
 
     name: TagName
@@ -28,32 +28,32 @@ class Found:
     data: Mapping[str, Any] = field(repr=False)
 
 
-def find(where: Context) -> list[Found]:
+def find(where: Context) -> list[SelectedTag]:
     """The tags that were asked for.
 
     Raises:
         UsageError: an argument matches nothing.
         ClusterError: a namespace cannot be read.
     """
-    found, namespaces = find_existing(where), namespaces_of(where)
+    selected, namespaces = find_existing(where), namespaces_of(where)
     wanted = where.settings.wanted
-    if all(any(p.matches(f.name.stream, f.name.tag, wanted.deployment) for f in found) for p in wanted.patterns):
-        return sorted(found, key=lambda target: (target.name.namespace, natural(str(target.name))))
+    if all(any(p.matches(f.name.stream, f.name.tag, wanted.deployment) for f in selected) for p in wanted.patterns):
+        return sorted(selected, key=lambda target: (target.name.namespace, natural(str(target.name))))
     # Only now are all names needed, for a hint.
     names = {name for namespace in namespaces for name in where.patient(functools.partial(_names, where, namespace))}
     raise UsageError(unmatched(wanted, names, namespaces))
 
 
-def find_existing(where: Context) -> list[Found]:
+def find_existing(where: Context) -> list[SelectedTag]:
     """The tags that were asked for, as far as they exist.
 
     Raises:
         ClusterError: a namespace cannot be read.
     """
-    found: list[Found] = []
+    selected: list[SelectedTag] = []
     for namespace in namespaces_of(where):
-        found += where.patient(functools.partial(_in_namespace, where, namespace))
-    return found
+        selected += where.patient(functools.partial(_in_namespace, where, namespace))
+    return selected
 
 
 def _names(where: Context, namespace: str) -> list[tuple[str, str]]:
@@ -61,7 +61,7 @@ def _names(where: Context, namespace: str) -> list[tuple[str, str]]:
     return [(stream.name, tag.name) for stream in streams for tag in stream.tags]
 
 
-def _in_namespace(where: Context, namespace: str) -> list[Found]:
+def _in_namespace(where: Context, namespace: str) -> list[SelectedTag]:
     wanted = where.settings.wanted
     names = {pattern.stream for pattern in wanted.patterns}
     streams: Iterator[Mapping[str, Any]]
@@ -70,7 +70,7 @@ def _in_namespace(where: Context, namespace: str) -> list[Found]:
     else:
         streams = (data for name in sorted(names) if (data := _stream(where.cluster, namespace, name)) is not None)
     return [
-        Found(TagName(namespace, stream.name, tag.name), tag, stream, data)
+        SelectedTag(TagName(namespace, stream.name, tag.name), tag, stream, data)
         for data in streams
         for stream in [stream_from(data)]
         for tag in stream.tags
@@ -87,7 +87,7 @@ def _stream(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any] | 
         raise
 
 
-def find_one(where: Context) -> Found:
+def find_one(where: Context) -> SelectedTag:
     """The one tag that was asked for.
 
     Raises:
@@ -99,8 +99,8 @@ def find_one(where: Context) -> Found:
         raise UsageError([f"{pattern.stream}: one tag is moved at a time, so globs are not taken here"])
     if len(namespaces_of(where)) > 1:
         raise UsageError(["NAMESPACE: one tag is moved at a time; name one namespace"])
-    found = find(where)
-    if len(found) > 1:
-        names = ", ".join(str(target.name) for target in found[:5])
+    selected = find(where)
+    if len(selected) > 1:
+        names = ", ".join(str(target.name) for target in selected[:5])
         raise UsageError([f"{pattern.stream} has several tags: name one of {names}, or set DEPLOYMENT"])
-    return found[0]
+    return selected[0]

@@ -211,9 +211,9 @@ def _chosen_again(run: Run, stream: Stream, choices: Sequence[Choice]) -> Chosen
         # Importing by the earlier read ends in a conflict, which has its own retries and its own result.
         log.info("%s/%s could not be read again before its next wave: %s", namespace, name, error)
         return stream, tuple(choices)
-    found = {choice.tag.name: choice for choice in choose(now, run.settings.wanted)}
+    chosen = {choice.tag.name: choice for choice in choose(now, run.settings.wanted)}
     # A tag that was removed meanwhile keeps its earlier choice: its import finds out, and reports it.
-    return now, tuple(_as_chosen_now(choice, found.get(choice.tag.name, choice)) for choice in choices)
+    return now, tuple(_as_chosen_now(choice, chosen.get(choice.tag.name, choice)) for choice in choices)
 
 
 def _as_chosen_now(before: Choice, now: Choice) -> Choice:

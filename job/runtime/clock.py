@@ -37,8 +37,8 @@ class Clock:
     def pause(self, seconds: float, stopping: Callable[[], bool]) -> None:
         """Wait, but no longer than until `stopping` is true."""
         until = self.monotonic() + seconds
-        while (left := until - self.monotonic()) > 0 and not stopping():
-            self.sleep(min(POLL_SECONDS, left))
+        while (remaining := until - self.monotonic()) > 0 and not stopping():
+            self.sleep(min(POLL_SECONDS, remaining))
 
 
 SYSTEM = Clock()

@@ -238,8 +238,8 @@ def gather(
         The answers of those that ended, in the order of `calls`.
     """
     tasks = {key: _Call(key, call) for key, call in calls.items()}
-    left = run_tasks(tasks.values(), Throttle(max(1, limit)), stopping, grace)
-    return {key: task.answer for key, task in tasks.items() if task.done and task not in left}  # type: ignore[misc]
+    unfinished = run_tasks(tasks.values(), Throttle(max(1, limit)), stopping, grace)
+    return {key: task.answer for key, task in tasks.items() if task.done and task not in unfinished}  # type: ignore[misc]
 
 
 def interruptible(call: Callable[[], T], stopping: Callable[[], bool]) -> T:

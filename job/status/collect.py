@@ -94,19 +94,19 @@ def _streams(run: Run) -> tuple[_Streams, list[RunError]]:
     wanted, cluster = run.settings.wanted, run.cluster
 
     def listed(namespace: str) -> _Streams:
-        found = _Streams()
+        streams = _Streams()
         for data in cluster.list(IMAGE_STREAMS, namespace, run.settings.selector):
             stream = stream_from(data)
             choices = choose(stream, wanted)
-            found.matched |= bool(choices)
+            streams.matched |= bool(choices)
             if not choices or not in_share(namespace, stream.name, wanted.shard):
                 continue
-            found.chosen.append((stream, choices))
-            found.back.update(_name(stream, tag.name) for tag in stream.tags if _can_go_back(data, tag))
+            streams.chosen.append((stream, choices))
+            streams.back.update(_name(stream, tag.name) for tag in stream.tags if _can_go_back(data, tag))
             for choice in choices:
                 if problem := import_problem(data, choice.tag.name):
-                    found.problems[TagName(namespace, stream.name, choice.tag.name)] = problem
-        return found
+                    streams.problems[TagName(namespace, stream.name, choice.tag.name)] = problem
+        return streams
 
     answers = run.ask_all({name: functools.partial(listed, name) for name in run.namespaces})
     refused = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
@@ -150,7 +150,7 @@ def _journals(run: Run) -> tuple[dict[str, Journal], list[Unknown]]:
 
 def _rules(run: Run) -> tuple[dict[str, Rules], list[tuple[str, str]], list[Unknown]]:
     """The rules in force, the lines of those that cannot be read, and where they are not known."""
-    found: dict[str, Rules] = {}
+    by_namespace: dict[str, Rules] = {}
     bad: list[tuple[str, str]] = []
     unknown: list[Unknown] = []
     for name in run.namespaces:
@@ -163,8 +163,8 @@ def _rules(run: Run) -> tuple[dict[str, Rules], list[tuple[str, str]], list[Unkn
             why = _why(answer, "get", f"the ConfigMap {RULES}")
             unknown.append(Unknown(name, "rules", f"what is frozen and blocked is not known: {why}"))
         else:
-            found[name] = answer.in_force(run.started)
-    return found, bad, unknown
+            by_namespace[name] = answer.in_force(run.started)
+    return by_namespace, bad, unknown
 
 
 def _why(error: ClusterError, verb: str, what: str) -> str:
@@ -173,7 +173,7 @@ def _why(error: ClusterError, verb: str, what: str) -> str:
 
 def _timetables(run: Run) -> tuple[list[Timetable], list[Unknown]]:
     answers = run.ask_all({name: functools.partial(cron_jobs_in, run.cluster, name) for name in run.namespaces})
-    found: list[Timetable] = []
+    existing: list[Timetable] = []
     unknown: list[Unknown] = []
     for name, answer in answers.items():
         if isinstance(answer, ClusterError):
@@ -181,8 +181,8 @@ def _timetables(run: Run) -> tuple[list[Timetable], list[Unknown]]:
             unknown.append(Unknown(name, "schedule", message))
         else:
             timetables = (timetable_from(data, run.settings.time_zone) for data in answer)
-            found += [timetable for timetable in timetables if timetable]
-    return found, unknown
+            existing += [timetable for timetable in timetables if timetable]
+    return existing, unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,7 +256,7 @@ def _workload(cluster: Cluster, followed: Followed, tags: _Tags) -> WorkloadStat
     workload = followed.workload
     data = cluster.get(workload.resource, workload.namespace, workload.name)
     pods = [] if workload.resource == CRON_JOBS else list(_pods(cluster, followed, data))
-    found = verdict(followed, data, pods)
+    health = verdict(followed, data, pods)
     wanted = {part.follows.container: part.moved.digest for part in followed.parts}
     # The tag that moved last is the most likely cause.
     moved = {name: item.imported_at for name in followed.tags if (item := tags.current.get(name))}
@@ -266,10 +266,10 @@ def _workload(cluster: Cluster, followed: Followed, tags: _Tags) -> WorkloadStat
         kind=workload.resource.kind,
         name=workload.name,
         tags=followed.tags,
-        result=found.result,
-        message=found.message,
+        result=health.result,
+        message=health.message,
         moved_at=moved.get(last),
-        command=remedy(workload.resource, data, pods, found.result, wanted, last, tags.back.get(last)),
+        command=remedy(workload.resource, data, pods, health.result, wanted, last, tags.back.get(last)),
     )
 
 

@@ -175,9 +175,9 @@ def is_rolling_out(workload: WorkloadStatus, now: datetime, timeout: timedelta) 
 
 def counts(report: StatusReport) -> str:
     """How many tags are in each state, in words."""
-    found = Counter(tag.state for tag in report.tags)
+    by_state = Counter(tag.state for tag in report.tags)
     words = {State.SKIPPED: "skipped", State.UNKNOWN: "not known"}
-    parts = [f"{found[state]} {words.get(state, state)}" for state in State if found[state]]
+    parts = [f"{by_state[state]} {words.get(state, state)}" for state in State if by_state[state]]
     old = sum(tag.is_old for tag in report.tags)
     return ", ".join([*parts, *([f"{old} built more than {OLD.days} days ago"] if old else [])])
 

@@ -85,9 +85,9 @@ def shorten_all(texts: Sequence[str], width: int) -> list[str]:
     for group in (group for group in alike.values() if len(group) > 1):
         # More of the end, so that the tag stays.
         for end in range(width * 2 // 3, width - 1):
-            found = {text: shorten(text, width, end) for text in group}
-            if len(set(found.values())) == len(group):
-                usual |= found
+            shortened = {text: shorten(text, width, end) for text in group}
+            if len(set(shortened.values())) == len(group):
+                usual |= shortened
                 break
     return [usual[text] for text in texts]
 

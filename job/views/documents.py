@@ -164,11 +164,11 @@ def termination_message(report: Report) -> str:
     ]
     # What was left undone: a hold not released, a bad image not rolled back.
     lines += [_of_tag(tag) for tag in report.tags if tag.message and tag.result in (Result.UPDATED, Result.SKIPPED)]
-    text, left = "", len(lines)
+    text, omitted = "", len(lines)
     # Names are untrusted, too.
     for line in (clean(text_line, 1000) for text_line in lines):
-        more = f"and {left} more\n"
+        more = f"and {omitted} more\n"
         if len((text + line + "\n" + more).encode()) > MOST_MESSAGE_BYTES:
             return text + more
-        text, left = text + line + "\n", left - 1
+        text, omitted = text + line + "\n", omitted - 1
     return text

@@ -71,18 +71,18 @@ def _counts(report: Report) -> str:
 def body_of(report: Report, news: News, markup: Markup) -> str:
     """The message: what failed first, what was imported, what is well again; at most 4,000 characters."""
     lines = [_head(report, markup)]
-    length, left = len(lines[0]), 0
+    length, omitted = len(lines[0]), 0
     for section in _sections(report, news, markup):
         lines_of_section = [f"\n{markup.strong(section.heading)}", *(f"- {entry}" for entry in section.entries)]
         for number, line in enumerate(lines_of_section):
             # The last line says how much is left out.
             if length + len(line) + 1 > MOST_CHARACTERS - 60:
-                left += len(lines_of_section) - max(number, 1)
+                omitted += len(lines_of_section) - max(number, 1)
                 break
             lines.append(line)
             length += len(line) + 1
-    if left:
-        lines.append(f"\n... and {left} more; see the report")
+    if omitted:
+        lines.append(f"\n... and {omitted} more; see the report")
     return "\n".join(lines)
 
 

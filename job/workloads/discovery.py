@@ -43,7 +43,7 @@ class _Listing(Generic[T]):
 
     resource: Resource
     namespace: str
-    found: tuple[T, ...] = ()
+    items: tuple[T, ...] = ()
     error: ClusterError | None = None
 
     @property
@@ -82,25 +82,25 @@ def survey(
         stopped = ClusterError(Reason.ABORTED, "stopped before the answer came")
         return [_listing(kind, namespace, answers.get((kind, namespace), stopped)) for kind, namespace in wanted]
 
-    found: list[Workload] = []
+    workloads: list[Workload] = []
     kinds: Sequence[Resource] = KINDS
     others: Sequence[str] = ()
     if everywhere:
         # One list a kind, where that is allowed; else a service account still sees its own projects.
         whole = list_all([(kind, "") for kind in KINDS], WHOLE_LISTS_AT_ONCE)
-        found += [workload for listing in whole if not listing.is_refused for workload in listing.found]
+        workloads += [workload for listing in whole if not listing.is_refused for workload in listing.items]
         kinds = [listing.resource for listing in whole if listing.is_refused]
         if kinds:
             others = [name for name in _projects(cluster, retrier) if name not in namespaces]
     single = list_all([(kind, name) for name in (*namespaces, *others) for kind in kinds], LISTS_AT_ONCE)
-    found += [workload for listing in single for workload in listing.found]
+    workloads += [workload for listing in single for workload in listing.items]
     refused = {listing.namespace: [one for one in single if one.namespace == listing.namespace] for listing in single}
     errors = [_error_of(name, refused[name]) for name in namespaces if name in refused]
-    found = _settled(cluster, found, retrier, min(concurrency, LISTS_AT_ONCE))
+    workloads = _settled(cluster, workloads, retrier, min(concurrency, LISTS_AT_ONCE))
     order = {kind: number for number, kind in enumerate(KINDS)}
     return Survey(
         workloads=tuple(
-            sorted(found, key=lambda workload: (workload.namespace, order[workload.resource], workload.name))
+            sorted(workloads, key=lambda workload: (workload.namespace, order[workload.resource], workload.name))
         ),
         errors=tuple(error for error in errors if error),
         left_out=tuple(sorted(name for name in others if any(one.is_refused for one in refused[name]))),

@@ -64,9 +64,9 @@ def verdict(
     A trigger that cannot fire, or is switched off, is not a fault where the workload runs the image anyway.
     """
     resource, wanted = followed.workload.resource, wanted_digests(followed, data)
-    found = health(resource, data, pods, wanted, lasted) if wanted else Health(RolloutResult.HEALTHY)
-    if found.result is not RolloutResult.HEALTHY:
-        return found
+    result = health(resource, data, pods, wanted, lasted) if wanted else Health(RolloutResult.HEALTHY)
+    if result.result is not RolloutResult.HEALTHY:
+        return result
     idle = [
         part.follows
         for part in followed.parts
@@ -74,7 +74,7 @@ def verdict(
         and not runs(resource, data, pods, {part.follows.container: part.moved.digest})
     ]
     if not idle:
-        return found
+        return result
     # Of several, the one that is a mistake.
     follows = next((follows for follows in idle if not follows.paused), idle[0])
     tag = follows.tag.seen_from(followed.workload.namespace)

@@ -172,12 +172,12 @@ class _View:
 
     def troubles(self) -> list[tuple[Pod, Container, Trouble]]:
         """The problems of the pods on the wanted images; those of containers that the run moved come first."""
-        found = [
+        candidates = [
             (pod, container, container.trouble) for pod in self.new for container in pod.containers if container.trouble
         ]
         # A container that runs and is not ready may only be waiting for another one.
         return sorted(
-            found, key=lambda one: (one[2].decides is None, one[2].group == "unready", self._is_other(one[1]))
+            candidates, key=lambda one: (one[2].decides is None, one[2].group == "unready", self._is_other(one[1]))
         )
 
     def _is_other(self, container: Container) -> bool:

@@ -249,15 +249,15 @@ def _container(spec: Mapping[str, Any], base: str, path: str) -> tuple[str, str 
     wrong = f"its fieldPath is {_shown(path)}: write {base}.{_EXAMPLE}"
     if not path.startswith(f"{base}."):
         return path, wrong, False
-    found = re.fullmatch(_REFERENCE, path.removeprefix(f"{base}."))
-    if found is None or found[3].removeprefix(".") != "image":
+    match = re.fullmatch(_REFERENCE, path.removeprefix(f"{base}."))
+    if match is None or match[3].removeprefix(".") != "image":
         return path, wrong, True
-    selector = found[2]
+    selector = match[2]
     if re.fullmatch(_INDEX, selector):
-        containers = objects_in(spec, found[1])
+        containers = objects_in(spec, match[1])
         if 0 <= int(selector) < len(containers):
             return str(containers[int(selector)].get("name", "")), None, False
-        return selector, f"it has no {found[1]}[{selector}]: name the container in the fieldPath", True
+        return selector, f"it has no {match[1]}[{selector}]: name the container in the fieldPath", True
     name = selector.removeprefix('?(@.name=="').removesuffix('")')
     if name == selector:
         return path, wrong, True

@@ -65,8 +65,8 @@ class Pod:
 
     def runs(self, images: Mapping[str, frozenset[str]]) -> bool:
         """Whether every container named runs one of its digests."""
-        found = {container.name: container for container in self.containers}
-        return all(name in found and found[name].runs(digests) for name, digests in images.items())
+        by_name = {container.name: container for container in self.containers}
+        return all(name in by_name and by_name[name].runs(digests) for name, digests in images.items())
 
     def runs_any(self, images: Mapping[str, frozenset[str]]) -> bool:
         """Whether one of the containers named runs one of its digests."""
@@ -75,14 +75,14 @@ class Pod:
     @property
     def trouble(self) -> str | None:
         """Why it is not ready, as far as it says; the worst first."""
-        found = [container for container in self.containers if container.trouble]
-        found.sort(
+        troubled = [container for container in self.containers if container.trouble]
+        troubled.sort(
             key=lambda container: (
                 not container.is_hopeless,
                 container.trouble is not None and container.trouble.group == "unready",
             )
         )
-        return next((container.trouble.words for container in found if container.trouble), self.pending)
+        return next((container.trouble.words for container in troubled if container.trouble), self.pending)
 
     @property
     def ordinal(self) -> int:

@@ -164,23 +164,23 @@ class _Watched:
         shared, retry_after = self._shared, 0.0
         self._reads += 1
         try:
-            found = self._read()
+            health = self._read()
             shared.throttle.succeeded()
         except ClusterError as error:
             if error.code in (429, 503):
                 shared.throttle.slow_down()
             retry_after = error.retry_after or 0.0
-            found = self._not_seen(error)
-        if found is None:
+            health = self._not_seen(error)
+        if health is None:
             self._leave()
             return None
         now = shared.clock.monotonic()
         if now < shared.until:
-            found = self._held_back(found)
-        elif found.result is None:
-            found = self._overdue(found)
-        self._report(found)
-        if found.result is not None:
+            health = self._held_back(health)
+        elif health.result is None:
+            health = self._overdue(health)
+        self._report(health)
+        if health.result is not None:
             return None
         return min(max(retry_after, shared.pace(self._reads, shared.watched)), max(0.0, shared.until - now))
 
@@ -211,28 +211,28 @@ class _Watched:
         pods = self._memory.record(pods, self._seen_at)
         self._has_pods = bool(pods)
         self._heal(data, pods)
-        found = verdict(self._followed, data, pods, self._memory.lasted)
-        if found.result is not RolloutResult.HEALTHY:
+        health = verdict(self._followed, data, pods, self._memory.lasted)
+        if health.result is not RolloutResult.HEALTHY:
             self._memory.not_ready()
-        self._seen = found
-        return found
+        self._seen = health
+        return health
 
     @property
     def _is_stable(self) -> bool:
         return not self._has_pods or self._memory.steady >= self._shared.stable
 
-    def _held_back(self, found: Health) -> Health:
+    def _held_back(self, health: Health) -> Health:
         """A verdict that one read does not prove is held back.
 
         A pod without a probe counts as ready until its first crash, and the conditions of the rollout before may stay
         for a moment.
         """
-        last, self._last = self._last, found.result
-        if found.result is RolloutResult.HEALTHY and not self._is_stable:
+        last, self._last = self._last, health.result
+        if health.result is RolloutResult.HEALTHY and not self._is_stable:
             return Health(None, f"its pods are ready; healthy after {self._shared.stable:g} s without a restart")
-        if found.result is RolloutResult.FAILED and last is not RolloutResult.FAILED:
-            return Health(None, found.message, found.blame)
-        return found
+        if health.result is RolloutResult.FAILED and last is not RolloutResult.FAILED:
+            return Health(None, health.message, health.blame)
+        return health
 
     def _heal(self, data: Mapping[str, Any], pods: Sequence[Pod]) -> None:
         workload = self._followed.workload
@@ -268,28 +268,32 @@ class _Watched:
             self._gone = True
             self._shared.watched -= 1
 
-    def _report(self, found: Health) -> None:
+    def _report(self, health: Health) -> None:
         shared, workload = self._shared, self._followed.workload
-        if self._note and found.result is not RolloutResult.HEALTHY and not (found.message or "").endswith(self._note):
-            found = replace(found, message=f"{found.message}; {self._note}")
+        if (
+            self._note
+            and health.result is not RolloutResult.HEALTHY
+            and not (health.message or "").endswith(self._note)
+        ):
+            health = replace(health, message=f"{health.message}; {self._note}")
         with shared.lock:
             # A read under way may end when the verdict has been given without it.
-            if self.rollout is not None or self._gone or found == self._reported:
+            if self.rollout is not None or self._gone or health == self._reported:
                 return
-            self._reported = found
-            if found.result is not None:
+            self._reported = health
+            if health.result is not None:
                 shared.watched -= 1
                 self.rollout = Rollout(
                     namespace=workload.namespace,
                     kind=workload.resource.kind,
                     name=workload.name,
                     tags=self._followed.tags,
-                    result=found.result,
-                    message=found.message,
+                    result=health.result,
+                    message=health.message,
                     seconds=shared.clock.monotonic() - shared.begun,
-                    blame=found.blame,
+                    blame=health.blame,
                 )
-            shared.changed(workload, found)
+            shared.changed(workload, health)
 
 
 def watch(
@@ -300,7 +304,7 @@ def watch(
     stopping: Callable[[], bool],
     concurrency: int,
     stable: float = STABLE_SECONDS,
-    changed: Changed = lambda workload, found: None,
+    changed: Changed = lambda workload, health: None,
     clock: Clock = SYSTEM,
     pace: Callable[[int, int], float] = pace,
 ) -> tuple[Rollout, ...]:

@@ -79,18 +79,18 @@ def _figures(costs: Sequence[Cost]) -> list[str]:
 class Target:
     """What is to be reached, and what was."""
 
-    told: str
+    label: str
     wanted: float
-    found: float
+    measured: float
     at_least: bool
 
     @property
     def reached(self) -> bool:
-        return self.found >= self.wanted if self.at_least else self.found <= self.wanted
+        return self.measured >= self.wanted if self.at_least else self.measured <= self.wanted
 
     def cells(self) -> list[str]:
         bound = "at least" if self.at_least else "at most"
-        return [self.told, f"{bound} {self.wanted:g}", f"{self.found:.3g}", "pass" if self.reached else "MISS"]
+        return [self.label, f"{bound} {self.wanted:g}", f"{self.measured:.3g}", "pass" if self.reached else "MISS"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,18 +145,18 @@ class Bench:
         """Many streams, a slow registry, and failures."""
         with self._scenery() as (sandbox, make), sandbox.settings(registry_latency=LATENCY):
             scene = make("load", self.sizes.huge)
-            for told in ("never imported before", "all images new"):
-                work = f"{scene.streams} streams of 1 tag, {LATENCY * 1000:.0f} ms, 5 % fail, {told}"
+            for label in ("never imported before", "all images new"):
+                work = f"{scene.streams} streams of 1 tag, {LATENCY * 1000:.0f} ms, 5 % fail, {label}"
                 self._say(work)
                 self.loads.append(LoadRow(work, scene.load()))
-        told = f"{scene.streams} streams of which 5 % fail"
-        self._at_most(f"{told}: peak memory, MiB", 110, max(row.load.cost.peak for row in self.loads))
+        label = f"{scene.streams} streams of which 5 % fail"
+        self._at_most(f"{label}: peak memory, MiB", 110, max(row.load.cost.peak for row in self.loads))
         self._at_most(
-            f"{told}: imports under way at a time", CONCURRENCY, max(row.load.most_imports for row in self.loads)
+            f"{label}: imports under way at a time", CONCURRENCY, max(row.load.most_imports for row in self.loads)
         )
         # The lock is renewed beside the imports.
         self._at_most(
-            f"{told}: requests under way at a time", CONCURRENCY + 1, max(row.load.most for row in self.loads)
+            f"{label}: requests under way at a time", CONCURRENCY + 1, max(row.load.most for row in self.loads)
         )
 
     @contextmanager
@@ -183,11 +183,11 @@ class Bench:
             old.loop.append(new.loop[-1])
             new.job.append(scene.job())
             old.job.append(scene.job("unchanged"))
-        told = f"{scene.streams} streams at {at}: times faster than the loop"
+        label = f"{scene.streams} streams at {at}: times faster than the loop"
         if slow:
-            self._at_least(told, 30, new.faster)
+            self._at_least(label, 30, new.faster)
         else:
-            self._at_least(told, 5, min(new.faster, old.faster))
+            self._at_least(label, 5, min(new.faster, old.faster))
             self._at_least(f"{scene.streams} streams: times less CPU", 8, min(new.less_cpu, old.less_cpu))
 
     def _often(self, scene: Scene) -> None:
@@ -219,13 +219,13 @@ class Bench:
             row.loop.append(singles.loop(count))
             row.job.append(scene.job())
             other.job.append(singles.job(CONCURRENCY="1"))
-        told = f"{scene.tags} tags of one stream: times as long as {count} requests of one image, both by the job"
-        self._at_most(told, 1.5, middle(row.job).wall / middle(other.job).wall)
+        label = f"{scene.tags} tags of one stream: times as long as {count} requests of one image, both by the job"
+        self._at_most(label, 1.5, middle(row.job).wall / middle(other.job).wall)
 
     def _huge(self, scene: Scene) -> None:
         peaks = []
-        for told in ("never imported before", "all images new"):
-            row = self._row(f"{scene.streams} streams of 1 tag, 0 ms, {told}")
+        for label in ("never imported before", "all images new"):
+            row = self._row(f"{scene.streams} streams of 1 tag, 0 ms, {label}")
             self._say(row.work)
             row.job.append(scene.job())
             peaks.append(row.job[-1].peak)
@@ -235,14 +235,14 @@ class Bench:
         self.rows.append(Row(work))
         return self.rows[-1]
 
-    def _at_least(self, told: str, wanted: float, found: float) -> None:
-        self.targets.append(Target(told, wanted, found, at_least=True))
+    def _at_least(self, label: str, wanted: float, measured: float) -> None:
+        self.targets.append(Target(label, wanted, measured, at_least=True))
 
-    def _at_most(self, told: str, wanted: float, found: float) -> None:
-        self.targets.append(Target(told, wanted, found, at_least=False))
+    def _at_most(self, label: str, wanted: float, measured: float) -> None:
+        self.targets.append(Target(label, wanted, measured, at_least=False))
 
-    def _say(self, told: str) -> None:
-        print(f"{time.strftime('%H:%M:%S')} {told}", file=sys.stderr, flush=True)
+    def _say(self, label: str) -> None:
+        print(f"{time.strftime('%H:%M:%S')} {label}", file=sys.stderr, flush=True)
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -311,7 +311,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.quick:
         print("Measured with --quick, which is too little to judge by.")
         return 0
-    print(_table(["target", "wanted", "found", ""], [target.cells() for target in bench.targets]))
+    print(_table(["target", "wanted", "measured", ""], [target.cells() for target in bench.targets]))
     return 0 if all(target.reached for target in bench.targets) else 1
 
 

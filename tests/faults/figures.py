@@ -34,8 +34,8 @@ def figures() -> list[tuple[str, str, str]]:
             str(len(test_promote_crashes.GATING)),
         ),
         (
-            f"{len(test_interleavings.DEEDS)} deeds of others, and {len(test_interleavings.PAIRS)} pairs of commands, "
-            "between any two requests",
+            f"{len(test_interleavings.DEEDS)} actions of other clients, "
+            f"and {len(test_interleavings.PAIRS)} pairs of commands, between any two requests",
             str(total("interleavings") + total("pairs")),
             "around each request about streams",
         ),

@@ -126,8 +126,8 @@ MUTANTS = (
     Mutant(
         "healthy is believed at first sight",
         "workloads/rollouts.py",
-        "if found.result is RolloutResult.HEALTHY and not self._is_stable:",
-        "if found.result is RolloutResult.HEALTHY and False:",
+        "if health.result is RolloutResult.HEALTHY and not self._is_stable:",
+        "if health.result is RolloutResult.HEALTHY and False:",
         ("tests/unit/workloads", "-k", "not any_object"),
     ),
     Mutant(

@@ -50,7 +50,7 @@ JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 _PATIENCE = 60.0
 
-Found = TypeVar("Found")
+SelectedTag = TypeVar("SelectedTag")
 # Called with each sandbox of `start` before it ends.
 BEFORE_END: list[Callable[[Sandbox], None]] = []
 
@@ -450,7 +450,7 @@ def image(source: str, to: str = "", *, insecure: bool = True, **policy: object)
     return wanted
 
 
-def until(what: Callable[[], Found | None], *, seconds: float = 60.0, told: str = "") -> Found:
+def until(what: Callable[[], SelectedTag | None], *, seconds: float = 60.0, told: str = "") -> SelectedTag:
     """Ask again and again until the answer is not empty; gives it. Taking longer is a TimeoutError that tells what."""
     end = time.monotonic() + seconds
     while not (found := what()):

@@ -60,11 +60,11 @@ def connect(settings: Settings, count: RequestCounter) -> OcCluster:
     bastion = bool(openshift_client.DEFAULT_SSH_HOSTNAME)
     program = os.environ.get(PROGRAM) or "oc"
     if not bastion:
-        found = shutil.which(program) or (shutil.which("kubectl") if program == "oc" else None)
-        if found is None:
+        executable = shutil.which(program) or (shutil.which("kubectl") if program == "oc" else None)
+        if executable is None:
             missing = "neither oc nor kubectl is on the PATH" if program == "oc" else f"{PROGRAM} names no program"
             raise UsageError([f"CLIENT=oc: {missing}; install oc, or leave CLIENT unset"])
-        program = found
+        program = executable
     token_file = None
     if settings.host:
         if bastion:

@@ -97,9 +97,9 @@ def refusal(stderr: str) -> ClusterError:
 
 def _status(stderr: str) -> Mapping[str, Any]:
     """The Status of the server's answer, if it was logged."""
-    _, found, rest = stderr.partition(_STATUS)
+    _, separator, rest = stderr.partition(_STATUS)
     start = rest.find("{")
-    if not found or start < 0:
+    if not separator or start < 0:
         return {}
     try:
         status, _ = json.JSONDecoder().raw_decode(rest, start)

@@ -34,8 +34,8 @@ def check(facts: Facts) -> list[Finding]:
         return []
     if not facts.cron_jobs:
         return [missing(facts.namespaces[0], facts.deployment)]
-    found = [finding for job in facts.cron_jobs for finding in findings(job, facts.now)]
-    return [*found, *_shared(facts.cron_jobs)]
+    problems = [finding for job in facts.cron_jobs for finding in findings(job, facts.now)]
+    return [*problems, *_shared(facts.cron_jobs)]
 
 
 def missing(namespace: str, deployment: str | None) -> Finding:
@@ -48,18 +48,18 @@ def missing(namespace: str, deployment: str | None) -> Finding:
 def findings(job: CronJob, now: datetime) -> list[Finding]:
     """What is wrong with the CronJob."""
     spec = job.spec
-    found = [*_of_schedule(job, now), *_of_start(job), *_of_end(job), *_of_image(job)]
+    problems = [*_of_schedule(job, now), *_of_start(job), *_of_end(job), *_of_image(job)]
     policy = spec.get("concurrencyPolicy") or "Allow"
     if policy != "Forbid":
         how = "ends a run that is under way" if policy == "Replace" else "starts a run while one is under way"
         message = f"its concurrencyPolicy is {policy}, which {how}"
-        found.append(
+        problems.append(
             _found(job, Severity.WARNING, "cron-job-overlaps", message, _patch(job, concurrencyPolicy="Forbid"))
         )
     if spec.get("suspend") is True:
         message = "it is suspended: nothing is imported on a schedule"
-        found.append(_found(job, Severity.WARNING, "cron-job-suspended", message, _patch(job, suspend=False)))
-    return found
+        problems.append(_found(job, Severity.WARNING, "cron-job-suspended", message, _patch(job, suspend=False)))
+    return problems
 
 
 def _shared(jobs: Sequence[CronJob]) -> list[Finding]:
@@ -80,24 +80,26 @@ def _shared(jobs: Sequence[CronJob]) -> list[Finding]:
 
 
 def _of_schedule(job: CronJob, now: datetime) -> list[Finding]:
-    found = []
+    problems = []
     zone, text = job.spec.get("timeZone"), str(job.spec.get("schedule") or "")
     if not zone:
         message = "it has no timeZone: it runs by the time zone of the cluster's controller manager"
-        found.append(_found(job, Severity.WARNING, "cron-job-no-time-zone", message, _patch(job, timeZone="Etc/UTC")))
+        problems.append(
+            _found(job, Severity.WARNING, "cron-job-no-time-zone", message, _patch(job, timeZone="Etc/UTC"))
+        )
     again = _patch(job, schedule="0 2 * * 2")
     try:
         if Schedule.parse(text, str(zone) if zone else None).next_after(now) is None:
             message = f"its schedule {text!r} never occurs"
-            found.append(_found(job, Severity.ERROR, "cron-job-never-runs", message, again))
+            problems.append(_found(job, Severity.ERROR, "cron-job-never-runs", message, again))
     except UnsupportedScheduleError:
         message = (
             f"its schedule {text!r} counts from the last run: no due time is known, so a missed run raises no alert"
         )
-        found.append(_found(job, Severity.WARNING, "cron-job-every", message, again))
+        problems.append(_found(job, Severity.WARNING, "cron-job-every", message, again))
     except ValueError as error:
-        found.append(_found(job, Severity.ERROR, "cron-job-never-runs", f"its schedule: {error}", again))
-    return found
+        problems.append(_found(job, Severity.ERROR, "cron-job-never-runs", f"its schedule: {error}", again))
+    return problems
 
 
 def _of_start(job: CronJob) -> list[Finding]:

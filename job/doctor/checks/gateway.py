@@ -71,25 +71,25 @@ def findings(probed: Probed | None, home: CronJob | None, given: GatewaySettings
                 inspect=(command("curl", "-sv", f"{where}/metrics", "-o", "/dev/null"),),
             )
         ]
-    found = []
+    problems = []
     if probed.sums is None:
         message = "the probe cannot be read back, so whether it sums gauges is not known"
         severity = Severity.WARNING
-        found.append(
+        problems.append(
             not_checked("", f"gateway {where}", message, command("curl", "-s", f"{where}/metrics"), severity=severity)
         )
     elif probed.sums and not probed.aggregation:
         how = "it deletes no groups" if probed.value is None else _summed(probed.value)
         message = f"it is not a Pushgateway ({how}): it would add each run's gauges to those of earlier runs"
-        found.append(_found(Severity.ERROR, "gateway-sums", where, message, *_set(home, GATEWAY="aggregation")))
+        problems.append(_found(Severity.ERROR, "gateway-sums", where, message, *_set(home, GATEWAY="aggregation")))
     elif not probed.sums and probed.aggregation:
         message = "GATEWAY is aggregation, but it is a Pushgateway: each run's counters would replace the earlier ones"
-        found.append(_found(Severity.ERROR, "gateway-replaces", where, message, *_set(home, GATEWAY="pushgateway")))
-    if probed.left:
-        message = f"the probe's group could not be deleted: {probed.left}"
-        fix = command("curl", "-X", "DELETE", f"{where}{probed.left}")
-        found.append(_found(Severity.WARNING, "gateway-probe-left", where, message, fix))
-    return found
+        problems.append(_found(Severity.ERROR, "gateway-replaces", where, message, *_set(home, GATEWAY="pushgateway")))
+    if probed.leftover:
+        message = f"the probe's group could not be deleted: {probed.leftover}"
+        fix = command("curl", "-X", "DELETE", f"{where}{probed.leftover}")
+        problems.append(_found(Severity.WARNING, "gateway-probe-left", where, message, fix))
+    return problems
 
 
 def _summed(value: float) -> str:

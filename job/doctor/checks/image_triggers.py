@@ -33,21 +33,21 @@ def check(facts: Facts) -> list[Finding]:
     shapes = {shape.key: shape for shape in (*facts.shapes, *facts.outside)}
     bare = without_trigger(facts.shapes, facts.workloads, _names_of_chosen(facts))
     bare_by_key = {untriggered_workload.shape.key: untriggered_workload for untriggered_workload in bare}
-    found: list[Finding] = []
+    problems: list[Finding] = []
     for workload in facts.meant_workloads:
         key = workload.resource.kind, workload.namespace, workload.name
-        found += of_workload(workload, shapes.get(key), facts.known, every, bare_by_key.get(key))
-    found += [
+        problems += of_workload(workload, shapes.get(key), facts.known, every, bare_by_key.get(key))
+    problems += [
         finding for pull in facts.pulls if (finding := of_pull(pull.workload, pull.tag, pull.account, pull.allowed))
     ]
-    found += [finding for finding, _ in untriggered(bare, facts.known, every)]
+    problems += [finding for finding, _ in untriggered(bare, facts.known, every)]
     hint = "BuildConfigs" if facts.builds_unseen else ""
     fixes = {
         stream.name(tag): opt_out(stream.data, stream.name(tag))
         for stream in facts.chosen
         for tag in stream.those(None, Skip.HELD)
     }
-    return [*found, *unfollowed(_imported(facts), _followed(facts) | facts.built, facts.unseen, hint, fixes)]
+    return [*problems, *unfollowed(_imported(facts), _followed(facts) | facts.built, facts.unseen, hint, fixes)]
 
 
 def without_follower(facts: Facts) -> bool:
@@ -109,7 +109,7 @@ def of_workload(
     """
     shape = shape or Shape(workload.resource, workload.namespace, workload.name)
 
-    def found(severity: Severity, check: str, message: str, *fix: str) -> Finding:
+    def finding_of(severity: Severity, check: str, message: str, *fix: str) -> Finding:
         return Finding(severity, check, workload.namespace, str(workload), message, fix)
 
     problems = dict.fromkeys(follow.problem for follow in workload.follows if follow.problem and not follow.awaits)
@@ -117,27 +117,27 @@ def of_workload(
         problems.setdefault(workload.problem)
     fixes = TriggerFixes(workload, shape, known, names, bare)
     whole = fixes.everything()
-    findings = [found(ERROR, "trigger-never-fires", str(problem), *whole) for problem in problems]
+    findings = [finding_of(ERROR, "trigger-never-fires", str(problem), *whole) for problem in problems]
     if pause := _ignored_pauses(shape.annotation):
         severity, message = pause
-        findings.append(found(severity, "trigger-pause-ignored", message, *whole))
+        findings.append(finding_of(severity, "trigger-pause-ignored", message, *whole))
     for follow in workload.follows:
         tag = follow.tag.seen_from(workload.namespace)
         if follow.problem:
             continue
         if follow.paused:
             message = f"its trigger on {tag} is paused: container {follow.container} gets no new image"
-            findings.append(found(NOTE, "trigger-paused", message, *fixes.resuming(follow)))
+            findings.append(finding_of(NOTE, "trigger-paused", message, *fixes.resuming(follow)))
         if not known.knows(follow.tag):
             message = f"it follows {tag}; whether that tag exists cannot be seen"
             inspect = oc(follow.tag.namespace, "get", "imagestream", follow.tag.stream)
             findings.append(not_checked(workload.namespace, str(workload), message, inspect))
         elif follow.tag not in known.images:
             message = f"it follows {tag}, which does not exist"
-            findings.append(found(ERROR, "trigger-without-tag", message, *fixes.of_tag(follow)))
+            findings.append(finding_of(ERROR, "trigger-without-tag", message, *fixes.of_tag(follow)))
         elif not known.images[follow.tag] and follow.tag not in known.broken:
             message = f"it follows {tag}, which has no image yet"
-            findings.append(found(WARNING, "trigger-without-image", message, ours("run", follow.tag)))
+            findings.append(finding_of(WARNING, "trigger-without-image", message, ours("run", follow.tag)))
     return findings
 
 
@@ -177,7 +177,7 @@ def without_trigger(
 ) -> list[UntriggeredWorkload]:
     """The workloads that run the image of a tag and have no trigger for it."""
     known = {(follower.resource.kind, follower.namespace, follower.name): follower for follower in workloads}
-    found = []
+    untriggered_workloads = []
     for shape in shapes:
         workload = known.get(shape.key)
         if workload is not None and workload.problem:
@@ -192,14 +192,16 @@ def without_trigger(
             if container not in triggered and (use := names.used(shape, image)) and use[0] not in broken
         }
         if uses:
-            found.append(UntriggeredWorkload(shape, workload, uses))
-    return found
+            untriggered_workloads.append(UntriggeredWorkload(shape, workload, uses))
+    return untriggered_workloads
 
 
-def untriggered(found: Iterable[UntriggeredWorkload], known: KnownTags, names: Names) -> list[tuple[Finding, TagName]]:
+def untriggered(
+    untriggered_workloads: Iterable[UntriggeredWorkload], known: KnownTags, names: Names
+) -> list[tuple[Finding, TagName]]:
     """Each container without a trigger for the tag whose image it runs, with that tag."""
     pairs = []
-    for bare in found:
+    for bare in untriggered_workloads:
         shape, workload = bare.shape, bare.workload
         for container, (tag, how) in bare.uses.items():
             where = tag.seen_from(shape.namespace)
@@ -229,9 +231,9 @@ def unfollowed(
         hint: what else could not be read.
         fixes: the commands that make runs skip a tag.
     """
-    left = ", ".join(filter(None, (f"the workloads of {', '.join(unseen)}" if unseen else "", hint)))
+    unread = ", ".join(filter(None, (f"the workloads of {', '.join(unseen)}" if unseen else "", hint)))
     message = "nothing that can be read follows it, so importing it redeploys nothing"
-    message += f" (not readable: {left})" if left else ""
+    message += f" (not readable: {unread})" if unread else ""
     severity = Severity.NOTE if unseen else Severity.WARNING
     return [
         Finding(
@@ -250,7 +252,7 @@ def unfollowed(
 def built_from(data: Mapping[str, Any]) -> set[TagName]:
     """The tags whose new images start a build, from the JSON of a BuildConfig."""
     namespace, spec = str(object_in(data, "metadata").get("namespace", "")), object_in(data, "spec")
-    found = set()
+    images = set()
     strategy = next(
         (build_strategy for build_strategy in object_in(spec, "strategy").values() if isinstance(build_strategy, dict)),
         {},
@@ -259,8 +261,8 @@ def built_from(data: Mapping[str, Any]) -> set[TagName]:
         if isinstance(trigger.get("imageChange"), dict):
             source = object_in(trigger, "imageChange", "from") or object_in(strategy, "from")
             stream, _, tag = str(source.get("name", "")).partition(":")
-            found.add(TagName(str(source.get("namespace") or namespace), stream, tag or "latest"))
-    return found
+            images.add(TagName(str(source.get("namespace") or namespace), stream, tag or "latest"))
+    return images
 
 
 def _ignored_pauses(annotation: str | None) -> tuple[Severity, str] | None:

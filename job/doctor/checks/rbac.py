@@ -41,19 +41,19 @@ def check(facts: Facts) -> list[Finding]:
     """Judge the rights of this login and of the accounts of the CronJobs."""
     if facts.no_namespaces is not None:
         return [fleet(facts.me, facts.no_namespaces)]
-    found: list[Finding] = []
+    problems: list[Finding] = []
     uses = uses_of(facts)
     for (namespace, user), allowed in facts.rights.items():
         if user and user != facts.me and all(answer is None for answer in allowed.values()):
-            found.append(unasked(user, namespace))
+            problems.append(unasked(user, namespace))
         else:
-            found += missing(uses[namespace, user], namespace, allowed)
+            problems += missing(uses[namespace, user], namespace, allowed)
     for error in facts.errors:
         message = f"triggers and followers were not checked: {error.message}"
         fix = granted(facts.me, error.namespace, Component.ROLLOUTS)
         severity = Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING
-        found.append(not_checked(error.namespace, "workloads", message, fix=fix, severity=severity))
-    return found
+        problems.append(not_checked(error.namespace, "workloads", message, fix=fix, severity=severity))
+    return problems
 
 
 def uses_of(facts: Facts) -> dict[tuple[str, str | None], Use]:
@@ -94,7 +94,7 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
         namespace: where.
         allowed: the API's answers; None where it gave none.
     """
-    found = []
+    problems = []
     lacking: set[Right] = set()
     where = f"the rights of {_account(use.user)}"
     for component, rights in RULES.items():
@@ -109,11 +109,11 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
         severity, why = _severity(use, component, missing)
         message = f"{COMMANDS[component]}: may not {_listed(missing)}{why}"
         check = f"rights-{component}"
-        found.append(Finding(severity, check, namespace, where, message, granted(use.user, namespace, component)))
+        problems.append(Finding(severity, check, namespace, where, message, granted(use.user, namespace, component)))
     if any(answer is None for answer in allowed.values()):
         severity = Severity.WARNING
-        found.append(not_checked(namespace, where, "the API did not say what is allowed", severity=severity))
-    return found
+        problems.append(not_checked(namespace, where, "the API did not say what is allowed", severity=severity))
+    return problems
 
 
 def _account(user: str | None) -> str:

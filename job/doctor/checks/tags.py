@@ -29,20 +29,20 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 def check(facts: Facts) -> list[Finding]:
     """Judge the requested tags: what can be read, the spec of each, and what its registry answers."""
-    found = unlisted(facts.unlisted)
+    problems = unlisted(facts.unlisted)
     for stream in facts.chosen:
         namespace = stream.stream.namespace
         job = next((str(job) for job in facts.cron_jobs if job.imports(namespace, facts.deployment)), None)
         tags = [choice.tag for choice in stream.choices]
-        found += of_spec(stream.data, stream.stream, tags, facts.now, job)
-        found += [problem for choice in stream.choices if (problem := of_skip(stream, choice, facts))]
+        problems += of_spec(stream.data, stream.stream, tags, facts.now, job)
+        problems += [problem for choice in stream.choices if (problem := of_skip(stream, choice, facts))]
     for namespace in facts.namespaces:
         if namespace not in facts.may_import:
             message = "the registries were not asked: that needs create on imagestreamimports"
-            found.append(not_checked(namespace, "images", message, fix=granted(facts.me, namespace, Component.BASE)))
-    found += [finding for answer in facts.imports if (finding := of_import(answer))]
-    found += [of_mode(tag, why) for tag, why in facts.whole.items()]
-    return found
+            problems.append(not_checked(namespace, "images", message, fix=granted(facts.me, namespace, Component.BASE)))
+    problems += [finding for answer in facts.imports if (finding := of_import(answer))]
+    problems += [of_mode(tag, why) for tag, why in facts.whole.items()]
+    return problems
 
 
 def of_skip(chosen: ChosenStream, choice: Choice, facts: Facts) -> Finding | None:
@@ -77,19 +77,19 @@ def _restored(name: TagName, image: Available) -> tuple[str, ...]:
     return (oc(name.namespace, "patch", f"imagestream/{name.stream}", "--type=json", "-p", patch),)
 
 
-def of_import(found: Import) -> Finding | None:
+def of_import(asked: Import) -> Finding | None:
     """Why a run cannot import the tag."""
-    answer, tag = found.policy, found.tag
+    answer, tag = asked.policy, asked.tag
     if answer.digest is not None:
         return None
     namespace, where = tag.namespace, str(tag)
     if answer.reason in (Reason.ABORTED, Reason.API_ERROR, Reason.CONFLICT):
-        message = f"whether {found.source} can be imported is not known: {answer.message}"
+        message = f"whether {asked.source} can be imported is not known: {answer.message}"
         return not_checked(namespace, where, message, ours("plan", tag), severity=Severity.WARNING)
-    message = f"{found.source} cannot be imported ({answer.reason}): {answer.message}"
+    message = f"{asked.source} cannot be imported ({answer.reason}): {answer.message}"
     severity = Severity.ERROR if answer.reason and answer.reason.is_lasting else Severity.WARNING
-    fix, inspect = _import_fix(found)
-    cause = f"{answer.reason} by {answer.by}, registry {_registry(found.source)}"
+    fix, inspect = _import_fix(asked)
+    cause = f"{answer.reason} by {answer.by}, registry {_registry(asked.source)}"
     return Finding(severity, "tag-cannot-be-imported", namespace, where, message, fix, inspect, cause)
 
 
@@ -97,14 +97,14 @@ def _registry(source: str) -> str:
     return repository_of(Source("DockerImage", source)).partition("/")[0]
 
 
-def _import_fix(found: Import) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _import_fix(answer: Import) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The commands that fix it, and those that show more: which image a tag should have only its owner knows."""
-    tag, reason, by = found.tag, found.policy.reason, found.policy.by
+    tag, reason, by = answer.tag, answer.policy.reason, answer.policy.by
     if reason is Reason.NOT_FOUND:
-        repository = repository_of(Source("DockerImage", found.source))
+        repository = repository_of(Source("DockerImage", answer.source))
         return (), (command("skopeo", "list-tags", f"docker://{repository}"), ours("history", tag, "--check"))
     if reason in (Reason.UNAUTHORIZED, Reason.FORBIDDEN) and by is By.REGISTRY:
-        return (login_secret(tag, found.source),), ()
+        return (login_secret(tag, answer.source),), ()
     if reason is Reason.FORBIDDEN:
         return (), (command("oc", "get", "image.config.openshift.io/cluster", "-o", "yaml"),)
     if reason is Reason.INVALID:

@@ -56,8 +56,8 @@ class TriggerFixes:
         """The commands that fix all the triggers; none where their intent cannot be recognized."""
         if self.workload.resource == DEPLOYMENT_CONFIGS or not self.shape.containers:
             broken = [follows for follows in self.workload.follows if follows.problem]
-            found = (set_triggers(self.workload, follow.tag, self._container_of(follow)) for follow in broken)
-            return tuple(dict.fromkeys(command for commands in found for command in commands))
+            groups = (set_triggers(self.workload, follow.tag, self._container_of(follow)) for follow in broken)
+            return tuple(dict.fromkeys(command for commands in groups for command in commands))
         return self._annotated(resumes=False)
 
     def resuming(self, follows: Follows) -> tuple[str, ...]:
@@ -107,8 +107,8 @@ class TriggerFixes:
 
     def _surest_first(self) -> list[tuple[TagName, Follows]]:
         """The triggers, each with the tag that it is meant for; those that name existing things first."""
-        found = [(self._meant(follow), follow) for follow in self.workload.follows]
-        return sorted(found, key=lambda one: self._doubts(*one))
+        pairs = [(self._meant(follow), follow) for follow in self.workload.follows]
+        return sorted(pairs, key=lambda one: self._doubts(*one))
 
     def _doubts(self, tag: TagName, follows: Follows) -> tuple[bool, bool]:
         """Whether its container does not exist, and whether the tag does not."""

@@ -218,7 +218,7 @@ class TestGateway:
             (Probed("u", False, deletes=True), "not-checked"),
             (Probed("u", False, "HTTP 401", refused=True), "gateway-refuses"),
             (Probed("u", False, "connection refused"), "gateway-unreachable"),
-            (Probed("u", False, deletes=True, value=1.0, left="/metrics/job/x"), "gateway-probe-left"),
+            (Probed("u", False, deletes=True, value=1.0, leftover="/metrics/job/x"), "gateway-probe-left"),
             (None, "gateway-not-set"),
         ],
     )

@@ -51,7 +51,7 @@ def probed(gateway: Gateway | Sums, *, aggregation: bool = False) -> tuple[Probe
 def test_one_that_replaces() -> None:
     gateway = Gateway()
     found, methods = probed(gateway)
-    assert (found.value, found.sums, found.left, found.problem) == (1.0, False, None, None)
+    assert (found.value, found.sums, found.leftover, found.problem) == (1.0, False, None, None)
     assert found.pushed
     assert methods == ["DELETE", "POST", "POST", "GET", "DELETE"]
     assert gateway.values == {}
@@ -76,15 +76,15 @@ def test_one_that_cannot_remove_gets_nothing_that_would_stay(aggregation: bool) 
 
 def test_one_that_does_not_show_what_it_has() -> None:
     found, methods = probed(Gateway(shows="nothing"))
-    assert (found.sums, found.left, found.problem) == (None, None, None)
+    assert (found.sums, found.leftover, found.problem) == (None, None, None)
     assert found.pushed
     assert methods[-1] == "DELETE"
 
 
 def test_one_that_removes_only_once() -> None:
     found, _ = probed(Gateway(removes=1))
-    assert found.pushed and found.left is not None
-    assert found.left.startswith("/metrics/job/import-images-doctor/probe/")
+    assert found.pushed and found.leftover is not None
+    assert found.leftover.startswith("/metrics/job/import-images-doctor/probe/")
     page = io.StringIO()
     print_findings(findings(found, None), {}, found, page)
     assert "could not be deleted" in page.getvalue()
@@ -106,7 +106,7 @@ def test_one_that_may_be_read_and_not_pushed_to() -> None:
         found = probe(GatewaySettings(server.url))
     assert found.refused
     assert not found.pushed
-    assert found.left is None
+    assert found.leftover is None
 
 
 def test_what_is_no_gateway() -> None:

@@ -105,7 +105,7 @@ def test_step_by_step_one_comes_to_an_end(history: str, data: st.DataObject) -> 
 
 def test_to_go_on_to_an_image_that_was_rolled_back_from_is_no_rollback() -> None:
     """As after resume, where the registry still has it: the older one was not bad."""
-    assert [(m.restored, m.left) for m in tenures_of(steps("abab"))] == [
+    assert [(m.restored, m.rolled_back_from) for m in tenures_of(steps("abab"))] == [
         (False, False),
         (True, False),
         (False, True),
@@ -115,7 +115,7 @@ def test_to_go_on_to_an_image_that_was_rolled_back_from_is_no_rollback() -> None
 
 def test_how_long_each_stayed() -> None:
     tenures = tenures_of(steps("aba"))
-    assert [(m.is_current, m.restored, m.left) for m in tenures] == [
+    assert [(m.is_current, m.restored, m.rolled_back_from) for m in tenures] == [
         (True, True, False),
         (False, False, True),
         (False, False, False),
