@@ -92,7 +92,7 @@ def target_of(selected: SelectedTag, to: str) -> Item | str:
     """The image that the tag is to go back to: an entry of its history, or a digest that only the registry may have.
 
     Raises:
-        UsageError: there is none, or the tag is none that can be moved.
+        UsageError: there is no such image, or the tag cannot be moved.
     """
     name, tag = selected.name, selected.tag
     what = f"{name} in {name.namespace}"

@@ -245,7 +245,7 @@ def _import(
     retrier: Retrier,
     timeout: float,
 ) -> Stream:
-    """Bring in the image that the tag's source names by digest; the server may do so by itself at the same time."""
+    """Import the image that the tag's source names by digest; the server may do so by itself at the same time."""
     attempts = Attempts()
     while True:
         tag = stream.tag(name.tag)

@@ -143,9 +143,9 @@ def _print_runs(console: Console, report: StatusReport, most: int, *, several: b
     covered = {name for name in report.namespaces if any(cron_job.imports(name) for cron_job in cron_jobs)}
     # A CronJob elsewhere runs for them.
     remote = {past_run.namespace for past_run in report.runs if past_run.record.trigger is TriggerKind.SCHEDULED}
-    lonely = [namespace for namespace in report.namespaces if namespace not in covered | silent | remote]
-    if lonely:
-        names = ", ".join(lonely[:5]) + (" and others" if len(lonely) > 5 else "")
+    uncovered = [namespace for namespace in report.namespaces if namespace not in covered | silent | remote]
+    if uncovered:
+        names = ", ".join(uncovered[:5]) + (" and others" if len(uncovered) > 5 else "")
         _print_wrapped(console, f"Next run: not known; there is no CronJob of import-images in {names}.", "  ")
     runs = _last_runs(report.runs, most)
     if not runs:

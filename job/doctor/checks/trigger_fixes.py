@@ -43,7 +43,7 @@ class TriggerFixes:
         shape: its template.
         known: the tags that exist.
         names: what templates write for them.
-        bare: its containers that lack a trigger; None where none does.
+        bare: its containers that lack a trigger; None where all have one.
     """
 
     workload: Workload
