@@ -10,7 +10,8 @@ from job.domain.errors import ClusterError
 from job.domain.retries import Attempts
 from job.domain.text import clean
 from job.journal import config_maps
-from job.journal.encoding import NAME, decode, encode
+from job.journal.decoding import NAME, decode
+from job.journal.encoding import encode
 from job.journal.records import Journal
 from job.runtime.clock import SYSTEM, Clock
 

@@ -18,8 +18,8 @@ from job.domain.selection import aliases_of, choose, in_share
 from job.domain.text import clean
 from job.imagestreams.api_types import import_problem, items_of, stream_from
 from job.imagestreams.listing import Chosen
-from job.journal.encoding import NAME as JOURNAL
-from job.journal.encoding import decode
+from job.journal.decoding import NAME as JOURNAL
+from job.journal.decoding import decode
 from job.journal.records import Journal
 from job.journal.rules_store import RulesError
 from job.run.context import Run, nothing_matches, scope_of

@@ -35,7 +35,8 @@ from job.domain.selection import Wanted, choose
 from job.domain.text import clean
 from job.imagestreams.api_types import applied_by, facts_from, import_problem, items_of, reference_of, stream_from
 from job.imagestreams.import_requests import answer_from, import_of
-from job.journal.encoding import MOST_TAGS, PACKED_KEY, PLAIN_KEY, decode, encode
+from job.journal.decoding import MOST_TAGS, PACKED_KEY, PLAIN_KEY, decode
+from job.journal.encoding import encode
 from job.journal.records import (
     MOST_RUNS,
     Journal,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from job.journal.encoding import MOST_UNPACKED_BYTES, PACKED_KEY, PLAIN_KEY, decode
+from job.journal.decoding import MOST_UNPACKED_BYTES, PACKED_KEY, PLAIN_KEY, decode
 from job.journal.records import Journal, RunRecord
 from tests.integration.runs.conftest import sandbox as sandbox
 from tests.sandbox.client import Sandbox
@@ -74,6 +74,12 @@ def test_a_bomb_is_refused_within_little_memory(name: str) -> None:
         {"runs": [{"id": "a", "outcome": "success", "exit_status": 1e300}]},
         {"runs": [{"id": ["a"], "outcome": "success"}]},
         {"runs": [{"id": "a", "outcome": "success", "counts": {"failed": -1}}]},
+        {"runs": [{"id": "a", "outcome": "success", "moves": [["a:b", None, 1, 0]]}], "digests": ["sha256:1"]},
+        {"runs": [{"id": "a", "outcome": "success", "moves": [["a:b", -1, 0, 0]]}], "digests": ["sha256:1"]},
+        {"runs": [{"id": "a", "outcome": "success", "moves": [["a:b", True, 0, 0]]}], "digests": ["a", "b"]},
+        {"runs": [{"id": "a", "outcome": "success", "moves": [["a:b", None, None, 0]]}]},
+        {"digests": [1]},
+        {"digests": ["a"] * 200_001},
         {"groups": {"a": float("nan")}},
         {"groups": {"a": float("inf")}},
         {"groups": {"a": 1e300}},

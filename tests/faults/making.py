@@ -14,7 +14,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from job.journal.encoding import PACKED_KEY, PLAIN_KEY, encode
+from job.journal.decoding import PACKED_KEY, PLAIN_KEY
+from job.journal.encoding import encode
 from job.journal.records import Journal, TagRecord
 from tests.faults.catalogue import Case
 from tests.faults.moments import STREAM_AT, Moment, gate, request_at

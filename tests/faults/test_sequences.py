@@ -16,7 +16,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from job.journal.encoding import decode
+from job.journal.decoding import decode
 from tests.faults.scenarios import ROLLS_BACK
 from tests.faults.world import World, check, check_holds, check_settled, currents, report_of
 from tests.sandbox.client import Json, Sandbox

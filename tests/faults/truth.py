@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from job.journal.encoding import decode
+from job.journal.decoding import decode
 from job.journal.records import Journal
 from tests.faults.scene import FAILED_RUNS, LAST_SUCCESS, TAG_SUCCESS, Done, Held, Scene
 from tests.sandbox.client import Json

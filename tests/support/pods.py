@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from job.journal.encoding import decode
+from job.journal.decoding import decode
 from job.journal.records import Journal
 from tests.sandbox.client import Json, Refused
 from tests.support.place import Place

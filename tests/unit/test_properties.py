@@ -23,7 +23,8 @@ from job.domain.selection import SKIP_ANNOTATION, Pattern, Wanted, choose, in_sh
 from job.domain.text import clean
 from job.imagestreams.api_types import reference_of, stream_from
 from job.imagestreams.import_requests import import_of, put_of
-from job.journal.encoding import MOST_BYTES, decode, encode
+from job.journal.decoding import decode
+from job.journal.encoding import MOST_BYTES, encode
 from job.journal.records import Journal, RunRecord, TagRecord, finish_run, start_run
 from job.publish.metric_families import PREFIX, Past
 from job.publish.metrics import exposition, increments

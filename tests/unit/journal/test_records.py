@@ -29,8 +29,9 @@ from job.domain.model import (
     TagResult,
 )
 from job.domain.scope import Scope, Shard
-from job.journal.encoding import MOST_BYTES, PACKED_KEY, PLAIN_KEY, decode, encode
-from job.journal.records import MOST_RUNS, RUNNING, Journal, RunRecord, TagRecord, finish_run, start_run
+from job.journal.decoding import PACKED_KEY, PLAIN_KEY, decode
+from job.journal.encoding import MOST_BYTES, encode
+from job.journal.records import MOST_RUNS, RUNNING, Journal, Move, RunRecord, TagRecord, finish_run, start_run
 from job.publish.push import past_of
 from tests.unit.objects import JSON, NAMESPACE, NOW, as_json, digest, failed, report, skipped, unchanged, updated
 
@@ -118,6 +119,43 @@ def test_a_small_journal_is_plain_text_and_a_large_one_packed() -> None:
 
 
 # The bound
+
+
+def test_two_hundred_tags_that_move_at_each_run_keep_their_images() -> None:
+    """Without the facts of the current images the next run asks the API for each of them."""
+    chance = random.Random(5)
+
+    def drawn(length: int) -> str:
+        return chance.randbytes(length).hex()
+
+    history = [[f"sha256:{drawn(32)}" for _ in range(200)] for _ in range(11)]
+    runs = tuple(
+        record(
+            f"{number:02}",
+            moves=tuple(
+                Move(f"worker-{place}", "prod", *pair, 0) for place, pair in enumerate(zip(old, new, strict=True))
+            ),
+        )
+        for number, (old, new) in reversed([*enumerate(itertools.pairwise(history))])
+    )
+    images = {image: ImageFacts(NOW, drawn(20), "1.0") for generation in history for image in generation}
+    encoded = encode(Journal(images=images, runs=runs))
+    assert size(encoded) <= MOST_BYTES
+    journal = decode(encoded)
+    assert journal.runs == runs
+    assert set(history[-1]) <= set(journal.images)
+    assert journal.images.items() <= images.items()
+
+
+def test_as_many_images_are_kept_as_fit() -> None:
+    chance = random.Random(6)
+    images = {
+        f"sha256:{chance.randbytes(32).hex()}": ImageFacts(NOW, chance.randbytes(20).hex()) for _ in range(10_000)
+    }
+    encoded = encode(Journal(images=images))
+    assert 0.9 * MOST_BYTES < size(encoded) <= MOST_BYTES
+    kept = decode(encoded).images
+    assert list(kept.items()) == list(images.items())[-len(kept) :]
 
 
 def test_ten_thousand_usual_tags_fit_whole() -> None:

@@ -13,7 +13,8 @@ from job.cluster import CONFIG_MAPS
 from job.domain.errors import ClusterError
 from job.domain.model import ImageFacts
 from job.domain.scope import Scope
-from job.journal.encoding import NAME, PLAIN_KEY, decode, encode
+from job.journal.decoding import NAME, PLAIN_KEY, decode
+from job.journal.encoding import encode
 from job.journal.records import Journal, RunRecord, finish_run, start_run
 from job.journal.store import JournalStore
 from job.runtime.clock import Clock

@@ -17,7 +17,7 @@ from job.domain.involved import Involved
 from job.domain.model import Command, Outcome, Reason, Report, RunError, Stage, TriggerKind
 from job.domain.scope import Scope, Shard
 from job.domain.selection import Pattern, Wanted
-from job.journal.encoding import NAME, decode
+from job.journal.decoding import NAME, decode
 from job.journal.records import Journal, RunRecord, TagRecord, group_key, is_superseded
 from job.publish.publisher import SINKS, publish
 from job.publish.push import past_of
