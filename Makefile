@@ -31,10 +31,10 @@ required = [ -n "$${$(1):-}" ] || { echo "missing: $(1)=..., as in: make $@ $(1)
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all attacks mutants status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak plugin docs docs-tables
+.PHONY: help run test test-all e2e attacks mutants status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak plugin docs docs-tables
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.tests packages ## the job on the sandbox: runs, the metrics in the Pushgateway, the day of a bad image
 	@$(BIN)/python -m tests.sandbox.demo
@@ -48,6 +48,10 @@ test-all: $(VENV)/.tests $(VENV)/.image packages ## every test but the image, an
 
 attacks: $(VENV)/.tests packages ## every attack of tests/attacks; FUZZ_EXAMPLES=3000 for longer fuzzing
 	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --timeout 3600 tests/attacks ARGS
+
+e2e: $(VENV)/.tests ## the acceptance suite on the cluster you are logged in to: E2E_REGISTRY=... E2E_IMAGE=... make e2e
+	@tests/support/install-packages busybox=busybox-static
+	@$(WITH_ARGS) $(BIN)/python -m tests.e2e ARGS
 
 mutants: $(VENV)/.tests packages ## twenty mistakes in the job, each of which the tests must find
 	@$(WITH_ARGS) $(BIN)/python -m tests.mutants ARGS
@@ -145,7 +149,7 @@ clean: ## remove the virtual environment and caches
 .PHONY: packages
 packages:
 	@tests/support/install-packages docker-registry=docker-registry prometheus-pushgateway=prometheus-pushgateway \
-		prometheus=prometheus openssl=openssl git=git faketime=faketime
+		prometheus=prometheus openssl=openssl git=git faketime=faketime busybox=busybox-static
 
 $(VENV)/.python:
 	@# The newest Python on the path, if it is new enough.

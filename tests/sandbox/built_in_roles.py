@@ -24,7 +24,9 @@ def _rule(group: str, names: list[str], verbs: list[str]) -> Json:
 
 
 _VIEW = [
-    _rule("", ["configmaps", "events", "namespaces", "serviceaccounts", "services"], _READ),
+    _rule("", ["configmaps", "events", "namespaces", "persistentvolumeclaims", "serviceaccounts", "services"], _READ),
+    _rule("networking.k8s.io", ["networkpolicies"], _READ),
+    _rule("build.openshift.io", ["buildconfigs"], _READ),
     _rule("", ["pods", "pods/log", "pods/status"], _READ),
     _rule("apps", ["controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"], _READ),
     _rule("apps", ["daemonsets/status", "deployments/status", "replicasets/status", "statefulsets/status"], _READ),
@@ -42,7 +44,10 @@ _VIEW = [
 _EDIT = [
     *_VIEW,
     _rule("", ["secrets"], _READ + _WRITE),
-    _rule("", ["configmaps", "events", "pods", "serviceaccounts", "services"], _WRITE),
+    _rule("", ["configmaps", "events", "persistentvolumeclaims", "pods", "serviceaccounts", "services"], _WRITE),
+    _rule("", ["pods/eviction"], ["create"]),
+    _rule("networking.k8s.io", ["networkpolicies"], _WRITE),
+    _rule("build.openshift.io", ["buildconfigs"], _WRITE),
     _rule("", ["serviceaccounts/token"], ["create"]),
     _rule("apps", ["daemonsets", "deployments", "replicasets", "statefulsets"], _WRITE),
     _rule("", ["replicationcontrollers"], _WRITE),
@@ -59,6 +64,7 @@ _ADMIN = [
     *_EDIT,
     _rule(RBAC_GROUP, ["rolebindings", "roles"], _READ + _WRITE),
     _rule("authorization.k8s.io", ["localsubjectaccessreviews"], ["create"]),
+    _rule("project.openshift.io", ["projects"], ["delete", "get"]),
 ]
 
 
@@ -81,6 +87,7 @@ CLUSTER_ROLE_RULES: dict[str, list[Json]] = {
     "edit": _EDIT,
     "view": _VIEW,
     "basic-user": _EVERYONE,
+    "self-provisioner": [_rule("project.openshift.io", ["projectrequests"], ["create"])],
     "system:image-puller": [_rule(IMAGE_GROUP, ["imagestreams/layers"], ["get"])],
     "system:image-pusher": [_rule(IMAGE_GROUP, ["imagestreams/layers"], ["get", "update"])],
 }
@@ -89,6 +96,7 @@ CLUSTER_ROLE_RULES: dict[str, list[Json]] = {
 _BINDINGS = (
     ("cluster-admins", "cluster-admin", "system:masters"),
     ("basic-users", "basic-user", "system:authenticated"),
+    ("self-provisioners", "self-provisioner", "system:authenticated:oauth"),
 )
 
 

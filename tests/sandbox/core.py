@@ -13,8 +13,16 @@ from tests.sandbox.access import Request, refusal
 from tests.sandbox.calls import Answer, Call, User, answer_json
 from tests.sandbox.cluster import Cluster
 from tests.sandbox.objects import Objects
-from tests.sandbox.resources import NAMESPACES, PROJECTS, SECRETS, SERVICE_ACCOUNTS
-from tests.sandbox.status import Json, no_such_path, not_found
+from tests.sandbox.resources import (
+    NAMESPACES,
+    PROJECT_REQUESTS,
+    PROJECTS,
+    RBAC_GROUP,
+    ROLE_BINDINGS,
+    SECRETS,
+    SERVICE_ACCOUNTS,
+)
+from tests.sandbox.status import Json, already_exists, invalid, no_such_path, not_found, required_value
 from tests.sandbox.store import Entry, encode
 from tests.sandbox.tokens import token_lifetime
 
@@ -129,6 +137,12 @@ class Projects(Objects):
         target = call.target
         if target.verb == "get":
             return self._get(call)
+        if target.verb == "delete":
+            # A project is its namespace, and the rights in that count.
+            self.cluster.access.check(
+                call.user, Request("delete", PROJECTS.group, "projects", "", target.name, target.name)
+            )
+            return Namespaces(self.cluster).delete(call)
         if target.verb != "list":
             answer = await super().handle(call)
             assert isinstance(answer, Answer)
@@ -156,3 +170,36 @@ class Projects(Objects):
         if f"system:serviceaccounts:{namespace}" in user.groups:
             return True
         return self.cluster.access.allows(user, Request("get", "", "namespaces", "", namespace, namespace))
+
+
+class ProjectRequests(Objects):
+    """Namespaces for those who may not make one themselves, and then are its administrators."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster, PROJECT_REQUESTS)
+
+    def create(self, call: Call) -> Answer:
+        metadata = call.object()["metadata"]
+        name = str(metadata.get("name", ""))
+        if not name:
+            problem = required_value("metadata.name", "name or generateName is required")
+            raise invalid(self.kind.kind, self.kind.group, "", [problem])
+        if self.cluster.store.get(NAMESPACES, "", name):
+            raise already_exists(PROJECTS.plural, PROJECTS.group, name)
+        annotations = {"openshift.io/requester": call.user.name}
+        entry = new_namespace(self.cluster, {"metadata": {"name": name, **_identity(), "annotations": annotations}})
+        subject = {"apiGroup": RBAC_GROUP, "kind": "User", "name": call.user.name}
+        if call.user.name.startswith("system:serviceaccount:"):
+            namespace, account = call.user.name.split(":")[2:4]
+            subject = {"kind": "ServiceAccount", "namespace": namespace, "name": account}
+        binding = {
+            "metadata": {"name": "admin", "namespace": name, **_identity()},
+            "roleRef": {"apiGroup": RBAC_GROUP, "kind": "ClusterRole", "name": "admin"},
+            "subjects": [subject],
+        }
+        self.cluster.store.put(ROLE_BINDINGS, binding)
+        return answer_json({"kind": "Project", "apiVersion": PROJECTS.api_version, **entry.object}, 201)
+
+
+def _identity() -> Json:
+    return {"uid": str(uuid.uuid4()), "creationTimestamp": timestamps.now()}

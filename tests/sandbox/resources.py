@@ -75,12 +75,17 @@ EVENTS = Kind(
 PODS = Kind(
     "", "v1", "pods", "Pod", short_names=("po",), has_status=True, categories=("all",),
     selectable=("spec.nodeName", "spec.restartPolicy", "spec.serviceAccountName", "status.phase", "status.podIP"),
+    subresources=(("eviction", "Eviction", ("create",)), ("log", "Pod", ("get",))),
 )  # fmt: skip
 SERVICE_ACCOUNTS = Kind(
     "", "v1", "serviceaccounts", "ServiceAccount", short_names=("sa",),
     subresources=(("token", "TokenRequest", ("create",)),),
 )  # fmt: skip
 SERVICES = Kind("", "v1", "services", "Service", short_names=("svc",), has_status=True, categories=("all",))
+CLAIMS = Kind("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim", short_names=("pvc",), has_status=True)
+NETWORK_POLICIES = Kind(
+    "networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy", short_names=("netpol",), has_generation=True
+)
 
 DEPLOYMENTS = _workload("deployments", "Deployment", "deploy")
 STATEFUL_SETS = _workload("statefulsets", "StatefulSet", "sts")
@@ -127,8 +132,15 @@ IMAGE_STREAM_IMAGES = Kind(
 )
 IMAGE_STREAM_MAPPINGS = Kind(IMAGE_GROUP, "v1", "imagestreammappings", "ImageStreamMapping", verbs=("create",))
 
+BUILD_CONFIGS = Kind(
+    "build.openshift.io", "v1", "buildconfigs", "BuildConfig", short_names=("bc",), has_status=True, categories=("all",)
+)
 PROJECTS = Kind(
-    "project.openshift.io", "v1", "projects", "Project", namespaced=False, verbs=("get", "list"), has_status=True
+    "project.openshift.io", "v1", "projects", "Project", namespaced=False, verbs=("delete", "get", "list"),
+    has_status=True,
+)  # fmt: skip
+PROJECT_REQUESTS = Kind(
+    "project.openshift.io", "v1", "projectrequests", "ProjectRequest", namespaced=False, verbs=("create",)
 )
 
 
@@ -151,11 +163,12 @@ PLAIN = (
     DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, REPLICA_SETS, CONTROLLER_REVISIONS, REPLICATION_CONTROLLERS,
     DEPLOYMENT_CONFIGS,
     JOBS, CRON_JOBS, LEASES, ROLES, ROLE_BINDINGS, CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, IMAGES,
+    CLAIMS, NETWORK_POLICIES, BUILD_CONFIGS,
 )  # fmt: skip
 
 ALL = (
     *PLAIN, IMAGE_STREAMS, IMAGE_STREAM_IMPORTS, IMAGE_STREAM_TAGS, IMAGE_STREAM_IMAGES, IMAGE_STREAM_MAPPINGS,
-    PROJECTS, *REVIEWS,
+    PROJECTS, PROJECT_REQUESTS, *REVIEWS,
 )  # fmt: skip
 
 BY_PATH = {(kind.group, kind.version, kind.plural): kind for kind in ALL}

@@ -33,7 +33,7 @@ from tests.sandbox.calls import (
 from tests.sandbox.cluster import Cluster
 from tests.sandbox.control import Control
 from tests.sandbox.controllers import Controllers, ImportController
-from tests.sandbox.core import Namespaces, Projects, Secrets, ServiceAccounts, new_namespace
+from tests.sandbox.core import Namespaces, ProjectRequests, Projects, Secrets, ServiceAccounts, new_namespace
 from tests.sandbox.discovery import discover
 from tests.sandbox.faults import Faults, Record, RequestLog, Rule, import_of, status_answer
 from tests.sandbox.image_streams import ImageStreams
@@ -274,6 +274,7 @@ def _handlers(cluster: Cluster) -> dict[Kind, Objects]:
         ServiceAccounts(cluster),
         Secrets(cluster),
         Projects(cluster),
+        ProjectRequests(cluster),
         ImageStreams(cluster),
         Imports(cluster),
         StreamTags(cluster),

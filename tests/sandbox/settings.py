@@ -68,8 +68,9 @@ class Settings:
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def behaviour_of(self, image: str) -> str:
-        return next((how for part, how in reversed(self.image_behaviours.items()) if part in image), READY)
+    def behaviour_of(self, image: str, own: str = "") -> str:
+        """What a container of an image does; `own` is what the image says of itself."""
+        return next((how for part, how in reversed(self.image_behaviours.items()) if part in image), own or READY)
 
     def latency_of(self, repository: str) -> float:
         for pattern, seconds in self.registry_latency.items():

@@ -5,19 +5,22 @@ What is pushed depends only on the arguments, so the same content has the same d
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import http.client
 import http.server
 import io
 import json
+import re
 import tarfile
 import threading
 import time
+import urllib.request
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from tests.support.paths import CONFORMANCE
 
@@ -47,9 +50,19 @@ def _layer(content: str, architecture: str) -> tuple[bytes, str]:
 class Registry:
     """Pushes images to a registry over one connection that is kept; use one for each thread."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, secure: bool = False, login: str = "") -> None:
+        """Connect to it.
+
+        Args:
+            address: HOST:PORT.
+            secure: whether by TLS.
+            login: USER:PASSWORD, for Basic authentication and for the tokens that the registry asks for.
+        """
         self.address = address
-        self._connection = http.client.HTTPConnection(address, timeout=30)
+        connect = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        self._connection: http.client.HTTPConnection = connect(address, timeout=30)
+        self._basic = f"Basic {base64.b64encode(login.encode()).decode()}" if login else ""
+        self._authorization = self._basic
         self._uploaded: set[tuple[str, str]] = set()
         self._layers: dict[tuple[str, str], tuple[bytes, str]] = {}
 
@@ -118,6 +131,7 @@ class Registry:
         if (content, architecture) not in self._layers:
             self._layers[(content, architecture)] = _layer(content, architecture)
         layer, uncompressed = self._layers[(content, architecture)]
+        # The order of the keys decides the digest.
         config = {
             "architecture": architecture,
             "os": "linux",
@@ -126,14 +140,23 @@ class Registry:
             "rootfs": {"type": "layers", "diff_ids": [uncompressed]},
             "history": [{"created": created, "created_by": content}],
         }
-        # The order of the keys decides the digest.
-        layer_part = self._blob(repo, layer)
+        return self._manifest_of(repo, config, [layer])
+
+    def push_image(self, repo: str, tag: str, config: Mapping[str, Any], layers: Sequence[bytes]) -> str:
+        """Push an image of compressed layers and a config, as OCI's image-spec has it; gives its digest."""
+        manifest = self._manifest_of(repo, config, layers)
+        self._put_manifest(repo, tag, manifest, MANIFEST)
+        return _digest(manifest)
+
+    def _manifest_of(self, repo: str, config: Mapping[str, Any], layers: Sequence[bytes]) -> bytes:
+        layer_parts = [self._blob(repo, layer) for layer in layers]
         config_part = self._blob(repo, json.dumps(config).encode())
+        kind = "application/vnd.oci.image.layer.v1.tar+gzip"
         manifest = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,
             "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **config_part},
-            "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar+gzip", **layer_part}],
+            "layers": [{"mediaType": kind, **part} for part in layer_parts],
         }
         return json.dumps(manifest).encode()
 
@@ -165,18 +188,40 @@ class Registry:
     def _call(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> tuple[http.client.HTTPResponse, bytes]:
+        answer, data = self._ask(method, path, body, headers)
+        if answer.status == http.HTTPStatus.UNAUTHORIZED and self._log_in(answer.headers.get("WWW-Authenticate", "")):
+            answer, data = self._ask(method, path, body, headers)
+        if answer.status >= http.HTTPStatus.BAD_REQUEST:
+            raise RuntimeError(f"registry: {method} {path}: {answer.status} {data[:200]!r}")
+        return answer, data
+
+    def _ask(
+        self, method: str, path: str, body: bytes | None, headers: Mapping[str, str] | None
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        login = {"Authorization": self._authorization} if self._authorization else {}
+        sent = {**login, **(headers or {})}
         try:
-            self._connection.request(method, path, body, dict(headers or {}))
+            self._connection.request(method, path, body, sent)
             answer = self._connection.getresponse()
         except (http.client.RemoteDisconnected, ConnectionError):
             # A connection that lay idle may have been closed by the other side.
             self._connection.close()
-            self._connection.request(method, path, body, dict(headers or {}))
+            self._connection.request(method, path, body, sent)
             answer = self._connection.getresponse()
-        data = answer.read()
-        if answer.status >= http.HTTPStatus.BAD_REQUEST:
-            raise RuntimeError(f"registry: {method} {path}: {answer.status} {data[:200]!r}")
-        return answer, data
+        return answer, answer.read()
+
+    def _log_in(self, challenge: str) -> bool:
+        """Get the token that a registry asks for, as the distribution specification has it; whether there is one."""
+        if not challenge.startswith("Bearer "):
+            return False
+        asked = dict(re.findall(r'(\w+)="([^"]*)"', challenge))
+        query = urlencode({name: asked[name] for name in ("service", "scope") if name in asked})
+        headers = {"Authorization": self._basic} if self._basic else {}
+        request = urllib.request.Request(f"{asked['realm']}?{query}", headers=headers)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            given = json.load(answer)
+        self._authorization = f"Bearer {given.get('token') or given['access_token']}"
+        return True
 
 
 def push(

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tests.sandbox import timestamps
 from tests.sandbox.cluster import Cluster
+from tests.sandbox.image_streams import find_image
 from tests.sandbox.resources import PODS
 from tests.sandbox.status import Json
 from tests.sandbox.store import Entry, Event
@@ -17,6 +18,8 @@ from tests.sandbox.workloads.lives import Pace
 from tests.sandbox.workloads.work import Work
 from tests.sandbox.workloads.writing import write_status
 
+# An image of a test says by this label what a container of it does; on a cluster the container does it.
+BEHAVIOUR = "sandbox.behaviour"
 _KEEPERS = ("ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController")
 
 
@@ -69,14 +72,19 @@ class Kubelet:
     def _behaviours(self, pod: Json) -> list[str]:
         spec = pod["spec"]
         every = [*(spec.get("initContainers") or ()), *spec["containers"]]
-        return [self._cluster.settings.behaviour_of(each.get("image", "")) for each in every]
+        return [self._behaviour(each.get("image", "")) for each in every]
+
+    def _behaviour(self, image: str) -> str:
+        """What a container of an image does: as the settings have it, else as the image's own label says."""
+        known = find_image(self._cluster, image.rpartition("@")[2])
+        return self._cluster.settings.behaviour_of(image, label_of(known))
 
     def _act(self, key: tuple[str, str]) -> None:
         entry, life = self._cluster.store.get(PODS, *key), self._lives.get(key)
         if entry is None or life is None or not self._cluster.settings.workload_controllers:
             return
         settings, pod = self._cluster.settings, entry.object
-        status = lives.status_of(pod, settings.behaviour_of, life.step, timestamps.now(), pod.get("status") or {})
+        status = lives.status_of(pod, self._behaviour, life.step, timestamps.now(), pod.get("status") or {})
         write_status(self._cluster, entry, status)
         wait = lives.next_step(life.behaviours, life.step, Pace(settings.pod_ready_delay, settings.crash_back_off))
         if wait is not None:
@@ -84,3 +92,9 @@ class Kubelet:
             self._work.add_later(key, wait)
         else:
             self._work.forget(key)
+
+
+def label_of(image: Json | None) -> str:
+    """What the label of an Image says; empty without one."""
+    config = ((image or {}).get("dockerImageMetadata") or {}).get("Config") or {}
+    return str((config.get("Labels") or {}).get(BEHAVIOUR, ""))
