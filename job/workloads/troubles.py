@@ -133,12 +133,17 @@ def trouble_of(name: str, status: Mapping[str, Any], *, lasting: bool) -> Troubl
     return _crash(restarts, words)
 
 
+def without_names(message: str) -> str:
+    """A message of the kubelet without pull specs and what is quoted, which may hold any word."""
+    return re.sub(_NAMES, "", message)
+
+
 def _crash(restarts: int, words: str) -> Trouble:
     return Trouble("crash", Blame.IMAGE, AT_ONCE if restarts >= CRASHES else None, words)
 
 
 def _read(rules: _Rules, message: str, otherwise: Trouble) -> Trouble:
-    text = re.sub(_NAMES, "", message)
+    text = without_names(message)
     for pattern, blame, decides in rules:
         if re.search(pattern, text, re.IGNORECASE):
             return replace(otherwise, blame=blame, decides=decides)

@@ -366,7 +366,7 @@ class Sandbox(Api):
         self.delete(f"/api/v1/namespaces/{namespace}/pods/{name}", body)
 
     def image_behaves(self, image: str, how: str) -> None:
-        """Let containers of an image be "ready", or "crash", "hang", "unpullable" or "config-error".
+        """Let containers of an image do as one of `workloads.lives.BEHAVIOURS` says: "ready", "crash", "unpullable" ...
 
         The image is told by its digest, or by any other part of the reference. Containers that are there already
         change as well.

@@ -45,6 +45,7 @@ from tests.sandbox.resources import (
     IMAGE_STREAM_TAGS,
     IMAGE_STREAMS,
     PLAIN,
+    PODS,
     PROJECTS,
     REVIEWS,
     Kind,
@@ -57,6 +58,7 @@ from tests.sandbox.stream_images import StreamImages, StreamMappings
 from tests.sandbox.stream_tags import StreamTags
 from tests.sandbox.tokens import ADMIN, Tokens, service_account
 from tests.sandbox.workloads import specs
+from tests.sandbox.workloads.admission import Pods
 from tests.sandbox.workloads.controller import WorkloadController
 from tests.sandbox.workloads.kubelet import Kubelet
 from tests.sandbox.workloads.trigger_controller import TriggerController
@@ -275,6 +277,7 @@ def _handlers(cluster: Cluster) -> dict[Kind, Objects]:
         Secrets(cluster),
         Projects(cluster),
         ProjectRequests(cluster),
+        Pods(cluster, PODS),
         ImageStreams(cluster),
         Imports(cluster),
         StreamTags(cluster),

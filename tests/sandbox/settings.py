@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from tests.sandbox.workloads.lives import BEHAVIOURS, READY
+from tests.sandbox.workloads.lone_pods import CONTAINERD, RUNTIMES
 
 
 @dataclass(slots=True)
@@ -32,6 +33,12 @@ class Settings:
     # What containers do by a part of their image's reference, such as the digest: one of `workloads.lives`. Of several
     # that fit, the last counts; of none, a container becomes ready.
     image_behaviours: dict[str, str] = field(default_factory=dict)
+    # What keeps a pod from a node that somebody created by hand: how many there may be, by namespace, and a regular
+    # expression of the namespaces for which no node has room.
+    pod_quota: dict[str, int] = field(default_factory=dict)
+    unschedulable: str = ""
+    # Which of `workloads.lone_pods.RUNTIMES` the node has.
+    container_runtime: str = CONTAINERD
     # None allows every registry, as an unset allowedRegistriesForImport does; entries are "host" or "host:port" globs.
     allowed_registries: list[str] | None = None
     blocked_registries: list[str] = field(default_factory=list)
@@ -86,6 +93,8 @@ def _check(name: str, default: object, value: object) -> None:
         return
     if name == "image_behaviours" and isinstance(value, dict) and not set(value.values()) <= set(BEHAVIOURS):
         raise ValueError(f"{name}: {value!r} is none of {', '.join(BEHAVIOURS)}")
+    if name == "container_runtime" and value not in RUNTIMES:
+        raise ValueError(f"{name}: {value!r} is none of {', '.join(RUNTIMES)}")
     wanted: type | tuple[type, ...] = list if name == "allowed_registries" else type(default)
     if wanted is float:
         wanted = (int, float)

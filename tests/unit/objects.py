@@ -94,7 +94,8 @@ class Objects:
 
     def all(self, resource: Resource) -> list[JSON]:
         """Every object of a kind."""
-        return [copy.deepcopy(each) for (plural, _, _), each in self._objects.items() if plural == resource.plural]
+        with self._lock:
+            return [copy.deepcopy(each) for (plural, _, _), each in self._objects.items() if plural == resource.plural]
 
     def remove(self, resource: Resource, name: str, namespace: str = NAMESPACE) -> None:
         del self._objects[resource.plural, namespace, name]
@@ -117,13 +118,13 @@ class Objects:
 
     def list(self, resource: Resource, namespace: str, selector: str | None = None) -> Iterator[Mapping[str, Any]]:
         asked = self._begin("list", resource, namespace, "")
-        key, _, value = (selector or "").partition("=")
+        wanted = dict(part.partition("=")[::2] for part in (selector or "").split(",") if part)
         with self._lock:
             found = [
                 copy.deepcopy(each)
                 for (plural, where, _), each in sorted(self._objects.items())
                 if (plural, where) == (resource.plural, namespace)
-                and (not key or (each["metadata"].get("labels") or {}).get(key) == value)
+                and wanted.items() <= (each["metadata"].get("labels") or {}).items()
             ]
         self.after(asked)
         return iter(found)

@@ -329,7 +329,7 @@ def test_the_last_told_counts(sandbox: Sandbox, namespace: str) -> None:
     sandbox.image_behaves("team/app:1", "unpullable")
     sandbox.create_workload(namespace, "Deployment", "x", image="quay.io/team/app:1")
     the_pod(sandbox, namespace, "ImagePullBackOff")
-    with pytest.raises(Refused, match="none of ready, crash, hang, unpullable, config-error"):
+    with pytest.raises(Refused, match="none of ready, crash, hang, unpullable, refused"):
         sandbox.image_behaves("app", "dance")
 
 

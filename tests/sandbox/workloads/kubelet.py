@@ -1,10 +1,11 @@
-"""Brings pods to life that a controller made; others stay as they were sent.
+"""Brings pods to life that a controller made, and those that are to run no command; others stay as they were sent.
 
 Source of behaviour: Kubernetes' pkg/kubelet.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tests.sandbox import timestamps
@@ -13,7 +14,7 @@ from tests.sandbox.image_streams import find_image
 from tests.sandbox.resources import PODS
 from tests.sandbox.status import Json
 from tests.sandbox.store import Entry, Event
-from tests.sandbox.workloads import lives, pods
+from tests.sandbox.workloads import lives, lone_pods, pods
 from tests.sandbox.workloads.lives import Pace
 from tests.sandbox.workloads.work import Work
 from tests.sandbox.workloads.writing import write_status
@@ -64,7 +65,8 @@ class Kubelet:
 
     def _begin(self, entry: Entry) -> None:
         keeper = pods.controller_of(entry.object)
-        if keeper and keeper["kind"] in _KEEPERS and self._cluster.settings.workload_controllers:
+        lives_here = keeper["kind"] in _KEEPERS if keeper else lone_pods.is_one(entry.object)
+        if lives_here and self._cluster.settings.workload_controllers:
             key = (entry.namespace, entry.name)
             self._lives[key] = _Life(entry.object["metadata"]["uid"], 0, self._behaviours(entry.object))
             self._work.add(key)
@@ -84,14 +86,27 @@ class Kubelet:
         if entry is None or life is None or not self._cluster.settings.workload_controllers:
             return
         settings, pod = self._cluster.settings, entry.object
-        status = lives.status_of(pod, self._behaviour, life.step, timestamps.now(), pod.get("status") or {})
+        pace, before = Pace(settings.pod_ready_delay, settings.crash_back_off), pod.get("status") or {}
+        if lone_pods.is_one(pod) and not pods.controller_of(pod):
+            status, wait = self._lone(entry, life, pace)
+        else:
+            status = lives.status_of(pod, self._behaviour, life.step, timestamps.now(), before)
+            wait = lives.next_step(life.behaviours, life.step, pace)
         write_status(self._cluster, entry, status)
-        wait = lives.next_step(life.behaviours, life.step, Pace(settings.pod_ready_delay, settings.crash_back_off))
         if wait is not None:
             life.step += 1
             self._work.add_later(key, wait)
         else:
             self._work.forget(key)
+
+    def _lone(self, entry: Entry, life: _Life, pace: Pace) -> tuple[Json, float | None]:
+        settings, before, now = self._cluster.settings, entry.object.get("status") or {}, timestamps.now()
+        if settings.unschedulable and re.search(settings.unschedulable, entry.namespace):
+            why = "0/1 nodes are available: 1 Insufficient cpu."
+            return lone_pods.unschedulable(before, now, why), None
+        runtime = settings.container_runtime
+        status = lone_pods.status_of(entry.object, self._behaviour, life.step, now, before, runtime)
+        return status, lone_pods.next_step(life.behaviours, life.step, pace)
 
 
 def label_of(image: Json | None) -> str:

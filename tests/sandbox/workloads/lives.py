@@ -12,7 +12,37 @@ from dataclasses import dataclass
 
 from tests.sandbox.status import Json
 
-READY, CRASH, HANG, UNPULLABLE, CONFIG_ERROR = BEHAVIOURS = ("ready", "crash", "hang", "unpullable", "config-error")
+READY, CRASH, HANG, UNPULLABLE, CONFIG_ERROR = ("ready", "crash", "hang", "unpullable", "config-error")
+# More ways in which an image cannot be pulled, each with the words of a runtime and the reason where it is of its own.
+_PULLS = {
+    UNPULLABLE: (
+        "ErrImagePull",
+        'rpc error: code = NotFound desc = failed to pull and unpack image "{0}": failed to resolve reference "{0}":'
+        " {0}: not found",
+    ),
+    "refused": (
+        "ErrImagePull",
+        "unable to pull image or OCI artifact: pull image err: initializing source docker://{0}: reading manifest: "
+        "unauthorized: access to the requested resource is not authorized",
+    ),
+    "policy": (
+        "SignatureValidationFailed",
+        "image pull failed for {0} because the signature validation failed: Source image rejected: A signature was "
+        "required, but no signature exists",
+    ),
+    "wrong-architecture": (
+        "ErrImagePull",
+        'choosing image instance: no image found in image index for architecture "arm64", variant "v8", OS "linux"',
+    ),
+    "unreachable": (
+        "ErrImagePull",
+        'failed to pull and unpack image "{0}": failed to resolve reference "{0}": failed to do request: Head '
+        '"https://{0}": dial tcp 10.0.0.9:443: connect: connection refused',
+    ),
+}
+# Of these no container is created.
+NOT_STARTED = (*_PULLS, CONFIG_ERROR)
+BEHAVIOURS = (READY, CRASH, HANG, *NOT_STARTED)
 
 # What kubelet waits before a container is started again, in its own seconds.
 _FIRST_BACK_OFF, _LONGEST_BACK_OFF = 10, 300
@@ -37,7 +67,7 @@ def next_step(behaviours: list[str], step: int, pace: Pace) -> float | None:
     if CRASH in behaviours:
         waits = step >= _FIRST_WAIT and step % 2 == 0
         return pace.back_off * _back_off(step) / _FIRST_BACK_OFF if waits else pace.ready
-    if UNPULLABLE in behaviours and step == 1:
+    if step == 1 and not _PULLS.keys().isdisjoint(behaviours):
         return pace.ready
     return None
 
@@ -120,11 +150,12 @@ def _container(pod: Json, container: Json, behaviour: str, step: int, now: str, 
     if step == 0:
         return _waiting(container, "ContainerCreating", "")
     image = container.get("image", "")
-    if behaviour == UNPULLABLE:
-        why = f'failed to pull and unpack image "{image}": failed to resolve reference "{image}": {image}: not found'
+    if behaviour in _PULLS:
+        reason, words = _PULLS[behaviour]
+        why = words.format(image)
         if step == 1:
-            return _waiting(container, "ErrImagePull", f"rpc error: code = NotFound desc = {why}")
-        return _waiting(container, "ImagePullBackOff", f'Back-off pulling image "{image}": ErrImagePull: {why}')
+            return _waiting(container, reason, why)
+        return _waiting(container, "ImagePullBackOff", f'Back-off pulling image "{image}": {reason}: {why}')
     if behaviour == CONFIG_ERROR:
         return _waiting(container, "CreateContainerConfigError", f'secret "{container["name"]}" not found')
     running = {

@@ -1,0 +1,55 @@
+"""What the server checks and adds when somebody creates a pod.
+
+Source of behaviour: Kubernetes' plugin/pkg/admission (serviceaccount, resourcequota) and pod-security-admission.
+"""
+
+from __future__ import annotations
+
+import re
+
+from tests.sandbox.calls import Call
+from tests.sandbox.objects import Objects
+from tests.sandbox.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS
+from tests.sandbox.status import Json, forbidden
+from tests.sandbox.workloads import lone_pods
+from tests.sandbox.workloads.pods import is_alive
+from tests.support.pod_security import violations
+
+_ENFORCED = "pod-security.kubernetes.io/enforce"
+
+
+class Pods(Objects):
+    """Pods; those that controllers make are not checked here."""
+
+    def prepare_create(self, call: Call, item: Json) -> Json:
+        item = super().prepare_create(call, item)
+        metadata, spec = item["metadata"], item.get("spec")
+        if not isinstance(spec, dict) or not spec.get("containers"):
+            return item
+        namespace, name = metadata["namespace"], metadata["name"]
+        home = self.cluster.store.get(NAMESPACES, "", namespace)
+        labels = (home.object["metadata"].get("labels") or {}) if home else {}
+        if labels.get(_ENFORCED) == "restricted" and (wrong := violations(spec)):
+            raise forbidden("pods", "", name, f'violates PodSecurity "restricted:latest": {", ".join(wrong)}')
+        self._check_quota(namespace, name)
+        account = spec.setdefault("serviceAccountName", "default")
+        entry = self.cluster.store.get(SERVICE_ACCOUNTS, namespace, account)
+        if entry is None:
+            why = f'error looking up service account {namespace}/{account}: serviceaccount "{account}" not found'
+            raise forbidden("pods", "", name, why)
+        if not spec.get("imagePullSecrets") and entry.object.get("imagePullSecrets"):
+            spec["imagePullSecrets"] = entry.object["imagePullSecrets"]
+        crowded = self.cluster.settings.unschedulable
+        if not (crowded and re.search(crowded, namespace)):
+            # The scheduler does it a moment later.
+            spec.setdefault("nodeName", "node-1")
+        if lone_pods.is_one(item):
+            item["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
+        return item
+
+    def _check_quota(self, namespace: str, name: str) -> None:
+        most = self.cluster.settings.pod_quota.get(namespace)
+        used = sum(is_alive(entry.object) for entry in self.cluster.store.table(PODS).entries(namespace))
+        if most is not None and used >= most:
+            why = f"exceeded quota: pods, requested: pods=1, used: pods={used}, limited: pods={most}"
+            raise forbidden("pods", "", name, why)
