@@ -29,20 +29,26 @@ def get(cluster: Cluster, namespace: str, name: str) -> Mapping[str, Any] | None
         raise
 
 
-def put(cluster: Cluster, namespace: str, content: Mapping[str, Any], *, is_new: bool) -> None:
+def put(cluster: Cluster, namespace: str, content: Mapping[str, Any], *, is_new: bool) -> str:
     """Create the ConfigMap, or replace the one whose resourceVersion `content` has.
+
+    Returns:
+        its new resourceVersion.
 
     Raises:
         ClusterError: the API refuses it; `conflict` where another client wrote or deleted it first.
     """
     body = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind, **content}
     if is_new:
-        cluster.create(CONFIG_MAPS, namespace, body)
-        return
+        return _version_of(cluster.create(CONFIG_MAPS, namespace, body))
     try:
-        cluster.replace(CONFIG_MAPS, namespace, body)
+        return _version_of(cluster.replace(CONFIG_MAPS, namespace, body))
     except ClusterError as error:
         if error.code != 404:
             raise
         # It was deleted since it was read, which is one more way in which another client came first.
         raise ClusterError(Reason.CONFLICT, str(error), code=409) from error
+
+
+def _version_of(config_map: Mapping[str, Any]) -> str:
+    return str(config_map["metadata"]["resourceVersion"])

@@ -26,6 +26,8 @@ class JournalStore:
         self._cluster = cluster
         self._clock = clock
         self._warned = False
+        # What was written last, with its version: the next change needs no read unless another client wrote meanwhile.
+        self._written: tuple[Journal, str] | None = None
 
     def read(self) -> Journal | None:
         """The journal: an empty one where there is none yet, None where the API refuses it."""
@@ -44,9 +46,10 @@ class JournalStore:
         attempts = Attempts()
         while True:
             try:
-                journal, version = self._get()
+                journal, version = self._written or self._get()
+                self._written = None
                 changed = change(journal)
-                self._put(changed, version)
+                self._written = changed, self._put(changed, version)
                 return changed
             except ClusterError as error:
                 retry = config_maps.POLICY.decide(error, attempts, self._clock.chance())
@@ -69,12 +72,12 @@ class JournalStore:
             journal = Journal()
         return journal, str(config_map["metadata"]["resourceVersion"])
 
-    def _put(self, journal: Journal, version: str | None) -> None:
+    def _put(self, journal: Journal, version: str | None) -> str:
         metadata = {"name": NAME, "namespace": self.namespace, "labels": config_maps.LABELS}
         if version is not None:
             metadata["resourceVersion"] = version
         content = {"metadata": metadata, **encode(journal)}
-        config_maps.put(self._cluster, self.namespace, content, is_new=version is None)
+        return config_maps.put(self._cluster, self.namespace, content, is_new=version is None)
 
     def _warn(self, what: str, error: ClusterError) -> None:
         if self._warned:

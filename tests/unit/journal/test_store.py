@@ -59,6 +59,28 @@ def test_a_change_is_made_again_to_what_another_writer_left(there: bool) -> None
     assert set(stored(objects).groups) == {"mine", "theirs"}
 
 
+def test_what_was_written_is_read_again_only_after_another_writer() -> None:
+    objects = Objects()
+    journal = memory(objects)
+    for name in ("began", "ended"):
+        journal.update(partial(grouped, name=name))
+    assert [asked.verb for asked in objects.asked if asked.plural == "configmaps"] == ["get", "create", "update"]
+    memory(objects).update(partial(grouped, name="theirs"))
+    journal.update(partial(grouped, name="later"))
+    assert set(stored(objects).groups) == {"began", "ended", "theirs", "later"}
+
+
+@pytest.mark.parametrize("error", [refusal(500), connection_lost()])
+def test_after_a_write_in_doubt_the_journal_is_read(error: ClusterError) -> None:
+    objects = Objects()
+    journal = memory(objects)
+    journal.update(partial(grouped, name="began"))
+    objects.script("update", "configmaps", error, after=True)
+    journal.update(partial(grouped, name="ended"))
+    journal.update(partial(grouped, name="later"))
+    assert set(stored(objects).groups) == {"began", "ended", "later"}
+
+
 def test_many_writers_lose_nothing() -> None:
     objects, start = Objects(), threading.Barrier(4)
 
