@@ -435,7 +435,10 @@ def test_the_pod_security_check_sees_what_is_forbidden() -> None:
 
 def test_the_pod_has_the_limits_of_the_job_and_writes_nowhere() -> None:
     built = build("prod")
-    assert built.container["resources"] == {"limits": {"cpu": "100m", "memory": "80Mi"}}
+    assert built.container["resources"] == {
+        "requests": {"cpu": "50m", "memory": "64Mi"},
+        "limits": {"cpu": "500m", "memory": "80Mi"},
+    }
     assert built.container["securityContext"]["readOnlyRootFilesystem"] is True
     assert "volumes" not in built.job["template"]["spec"]
     assert built.container["terminationMessagePolicy"] == "FallbackToLogsOnError"
@@ -707,8 +710,15 @@ def test_shards_are_counted_alike_everywhere_and_fail_alone() -> None:
 
 def test_a_fleet_gets_more_memory_and_the_same_processor() -> None:
     limits = build("prod", "fleet").container["resources"]["limits"]
-    assert limits["cpu"] == "100m"
+    assert limits["cpu"] == "500m"
     assert int(limits["memory"].removesuffix("Mi")) * MI > 80 * MI
+
+
+def test_a_small_job_has_less_of_the_processor_and_keeps_its_memory() -> None:
+    assert build("prod", "small").container["resources"]["limits"] == {"cpu": "100m", "memory": "80Mi"}
+    fleet = build("prod", "fleet").container["resources"]["limits"]["memory"]
+    for components in (("fleet", "small"), ("small", "fleet")):
+        assert build("prod", *components).container["resources"]["limits"] == {"cpu": "100m", "memory": fleet}
 
 
 def test_what_was_pushed_keeps_its_labels() -> None:
