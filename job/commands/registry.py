@@ -8,6 +8,7 @@ from job.config.flags import (
     CLUSTER,
     CONCURRENCY,
     EVERYWHERE,
+    GATES,
     IMPORT_TIMEOUT,
     MESSAGES,
     METRICS,
@@ -21,9 +22,9 @@ from job.config.flags import (
     SELECTION,
     SETTINGS,
     TIME_ZONE,
-    Flag,
 )
 from job.config.formats import DOCUMENTS, Format
+from job.config.setting import Flag
 from job.domain.exit_status import ExitStatus
 
 _GLOBS = Arguments("globs; without TAG: --deployment, else every tag")
@@ -84,7 +85,7 @@ COMMANDS = (
         "show what a run would import; writes nothing",
         "Selects the same tags as a run, and asks the server for the images that it would import.",
         dispatch.plan_command,
-        settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *REQUESTS),
+        settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *REQUESTS, *GATES),
         arguments=Arguments("globs; STREAM:TAG beats --deployment"),
         examples=(
             "import-images plan --deployment prod -n packit-prod",

@@ -10,8 +10,9 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
-from job.config.flags import SECTIONS, Flag, Setting
+from job.config.flags import SECTIONS
 from job.config.formats import Format
+from job.config.setting import Flag, Setting
 from job.domain.exit_status import ExitStatus
 from job.domain.suggestions import did_you_mean
 

@@ -6,80 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
-
 from job.config import parsers
 from job.config.parsers import optional
-
-if TYPE_CHECKING:
-    import argparse
-
-V_co = TypeVar("V_co", covariant=True)
-
-
-class Setting(NamedTuple, Generic[V_co]):
-    """One setting.
-
-    Attributes:
-        name: of its environment variable, and of its value among the options.
-        help: one phrase for `--help` and the documentation.
-        parse: from text to the value; raises ValueError. It must accept `default`.
-        default: as text; empty where there is none.
-        flag: None where only the environment sets it.
-        short: a short form of the flag.
-        metavar: the value in help texts; None for a flag without a value.
-        overrides: the environment variables that do not apply where the flag is given, since it answers the same
-            question in another way.
-        in_environment: whether the environment variable is read, too.
-    """
-
-    name: str
-    help: str
-    parse: Callable[[str], V_co]
-    default: str = ""
-    flag: str | None = None
-    short: str | None = None
-    metavar: str | None = None
-    overrides: tuple[str, ...] = ()
-    in_environment: bool = True
-
-    @property
-    def fallback(self) -> V_co:
-        """The value where none is given."""
-        return self.parse(self.default)
-
-    def add(self, parser: argparse._ActionsContainer) -> None:
-        """Add its flag, if it has one, to a parser or to a group of one."""
-        if self.flag is None:
-            return
-        names = [name for name in (self.short, self.flag) if name]
-        text = self.help + (f" (default {self.default})" if self.default else "")
-        text += f"; {self.name}" if self.in_environment else ""
-        if self.metavar is None:
-            parser.add_argument(*names, dest=self.name, action="store_const", const="true", help=text)
-        else:
-            parser.add_argument(*names, dest=self.name, metavar=self.metavar, help=text)
-
-
-class Flag(NamedTuple):
-    """A flag of one command, which no environment variable sets."""
-
-    flag: str
-    help: str
-    metavar: str | None = None
-    default: str | None = None
-    repeated: bool = False
-
-    def add(self, parser: argparse.ArgumentParser) -> None:
-        """Add it to a parser; a repeated flag gives a list."""
-        if self.repeated:
-            parser.add_argument(self.flag, metavar=self.metavar, action="append", default=[], help=self.help)
-        elif self.metavar is None:
-            parser.add_argument(self.flag, action="store_true", help=self.help)
-        else:
-            parser.add_argument(self.flag, metavar=self.metavar, default=self.default, help=self.help)
-
+from job.config.setting import Setting
 
 DEPLOYMENT = Setting(
     "DEPLOYMENT", "the tag to import in each stream", optional(parsers.tag), flag="--deployment", metavar="TAG"
@@ -296,6 +225,29 @@ JOB_COMPLETION_INDEX = Setting(
     optional(parsers.integer(0, 999)),
 )
 
+MIN_AGE = Setting(
+    "MIN_AGE",
+    "import no image that was built, or first seen, less than this ago",
+    optional(parsers.seconds),
+    flag="--min-age",
+    metavar="DURATION",
+)
+PROVEN_IN = Setting(
+    "PROVEN_IN",
+    "import only what has been in these tags first, comma-separated, such as packit-stg/*:stg",
+    parsers.list_of(parsers.proof),
+    flag="--proven-in",
+    metavar="TAGS",
+)
+PROVEN_FOR = Setting(
+    "PROVEN_FOR",
+    "for how long PROVEN_IN asks for",
+    parsers.seconds,
+    default="1d",
+    flag="--proven-for",
+    metavar="DURATION",
+)
+
 NOTIFY = Setting(
     "NOTIFY",
     "where a message of a run goes: URLs as apprise writes them, or of webhooks, separated by spaces",
@@ -329,6 +281,7 @@ METRICS = (
 MESSAGES = (NOTIFY, NOTIFY_ON, NOTIFY_KEY)
 REQUESTS = (CONCURRENCY, RETRIES, IMPORT_TIMEOUT, DEADLINE)
 ROLLOUTS = (WATCH_ROLLOUTS, ROLLOUT_TIMEOUT, ROLLOUT_STABLE, ON_BAD_ROLLOUT, CHECK_HORIZON)
+GATES = (MIN_AGE, PROVEN_IN, PROVEN_FOR)
 SCHEDULE = (FREEZE, TIME_ZONE, IGNORE_FREEZE)
 
 # Under these headings, in this order, `--help` and the documentation list the settings.
@@ -338,6 +291,7 @@ SECTIONS: dict[str, tuple[Setting[object], ...]] = {
     "metrics": METRICS,
     "messages": MESSAGES,
     "requests": REQUESTS,
+    "gates": GATES,
     "rollouts": ROLLOUTS,
     "schedule": SCHEDULE,
 }

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from enum import StrEnum
 
     from job.domain.addresses import Address
+    from job.domain.gates import Proof
     from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout
     from job.domain.schedule import Window
     from job.domain.selection import Pattern
@@ -154,6 +155,13 @@ def glob(text: str) -> Pattern:
     if not re.fullmatch(_GLOB, text):
         raise ValueError(f"{text!r} is not STREAM or STREAM:TAG (globs with * ? [ ] are allowed)")
     return Pattern.parse(text)
+
+
+def proof(text: str) -> Proof:
+    """`NAMESPACE/STREAM:TAG`, stream and tag each a glob."""
+    from job.domain.gates import Proof
+
+    return Proof.parse(text)
 
 
 def label_selector(text: str) -> str:

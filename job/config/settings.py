@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from job.config import flags as table
 from job.config import parsers
-from job.config.flags import Setting
 from job.config.formats import Format
+from job.config.setting import Setting
 from job.domain.errors import UsageError
+from job.domain.gates import Policy
 from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout
 from job.domain.records import dataclass, field
 from job.domain.scope import Shard
@@ -86,6 +87,7 @@ class Settings:
     rollout_stable: float = table.ROLLOUT_STABLE.fallback
     on_bad_rollout: OnBadRollout = table.ON_BAD_ROLLOUT.fallback
     check_horizon: bool = table.CHECK_HORIZON.fallback
+    gates: Policy = field(default_factory=Policy)
     freeze: tuple[Window, ...] = ()
     time_zone: str | None = None
     ignore_freeze: bool = table.IGNORE_FREEZE.fallback
@@ -206,6 +208,7 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
         rollout_stable=read(table.ROLLOUT_STABLE),
         on_bad_rollout=on_bad_rollout,
         check_horizon=read(table.CHECK_HORIZON),
+        gates=Policy(read(table.MIN_AGE) or 0.0, read(table.PROVEN_IN), read(table.PROVEN_FOR)),
         freeze=read(table.FREEZE),
         time_zone=read(table.TIME_ZONE),
         ignore_freeze=read(table.IGNORE_FREEZE),

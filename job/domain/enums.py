@@ -174,13 +174,24 @@ class Reason(Explained):
     REGISTRY_ERROR = "registry_error", "The registry answered with an error of its own.", RetryClass.BACKOFF
     UNREACHABLE = "unreachable", "No connection: DNS, network, proxy or TLS.", RetryClass.BACKOFF, True
     TIMEOUT = "timeout", "No answer within `IMPORT_TIMEOUT`.", RetryClass.ONCE
-    CONFLICT = "conflict", "Another client kept changing the stream.", RetryClass.BACKOFF
+    CONFLICT = (
+        "conflict",
+        "Another client kept changing the stream, or the registry has another image than the one that the gates judged "
+        "or that the plan names.",
+        RetryClass.BACKOFF,
+    )
     INVALID = (
         "invalid",
-        "The API refuses the reference, or the registry is not one that the cluster allows.",
+        "The API refuses the reference, the registry is not one that the cluster allows, or an annotation of a gate "
+        "cannot be read.",
         RetryClass.NEVER,
     )
     API_ERROR = "api_error", "The API failed.", RetryClass.BACKOFF, True
+    UNUSABLE = (
+        "unusable",
+        "A node could not pull the new image or make a container of it, so that it was not imported.",
+        RetryClass.NEVER,
+    )
     ABORTED = (
         "aborted",
         "The run was stopped, by a signal or by `DEADLINE`, before the tag had a result.",
@@ -211,6 +222,11 @@ class Skip(Explained):
         "blocked",
         "What the registry has is on the list of known-bad images: import-images unblock, or push a newer one.",
     )
+    YOUNG = "young", "The new image is younger than `MIN_AGE`. A later run imports it."
+    UNPROVEN = (
+        "unproven",
+        "The new image, or its revision, has not been for `PROVEN_FOR` where `PROVEN_IN` says, with healthy followers.",
+    )
 
 
 class By(StrEnum):
@@ -218,6 +234,24 @@ class By(StrEnum):
 
     API = "api"
     REGISTRY = "registry"
+    NODE = "node"
+
+
+class Gate(Explained):
+    """What may hold a new image back. The gates judge in this order."""
+
+    MIN_AGE = "min_age", "The image is as old as `MIN_AGE` says: by its build time, else since a run first saw it."
+    PROVEN = "proven", "The image, or its revision, has proven itself in the tags of `PROVEN_IN` for `PROVEN_FOR`."
+    REHEARSE = "rehearse", "Nodes can pull the image and make a container of it, which runs nothing of it."
+    VERIFY = "verify", "The queries of `VERIFY` are true after the rollouts."
+
+
+class GateVerdict(Explained):
+    """What a gate says of an image. Only `passed` lets it through."""
+
+    PASSED = "passed", "The gate lets the image through."
+    HELD = "held", "The gate holds the image back."
+    INCONCLUSIVE = "inconclusive", "The gate could not judge the image, which counts as held back."
 
 
 class Outcome(Explained):

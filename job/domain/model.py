@@ -16,6 +16,8 @@ from job.domain.enums import (
     Client,
     Command,
     Explained,
+    Gate,
+    GateVerdict,
     GatewayKind,
     NotifyOn,
     OnBadRollout,
@@ -32,10 +34,11 @@ from job.domain.enums import (
 from job.domain.records import dataclass, field
 from job.domain.rules import Rules
 from job.domain.scope import Shard
+from job.domain.verdicts import Verdict
 
 __all__ = (
-    "Blame", "By", "Client", "Command", "Explained", "GatewayKind", "NotifyOn", "OnBadRollout", "Outcome", "Reason",
-    "Result", "RetryClass", "RolloutResult", "Skip", "Stage", "TriggerKind", "member",
+    "Blame", "By", "Client", "Command", "Explained", "Gate", "GateVerdict", "GatewayKind", "NotifyOn", "OnBadRollout",
+    "Outcome", "Reason", "Result", "RetryClass", "RolloutResult", "Skip", "Stage", "TriggerKind", "Verdict", "member",
 )  # fmt: skip
 
 # The ConfigMap that keeps what runs leave for later ones.
@@ -196,6 +199,9 @@ class TagResult:
     rollback_targets: int | None = None
     # Which of the run's waves it belonged to, from 0.
     wave: int = 0
+    # What the gates said of the registry's image, and that image where it was not imported.
+    gates: tuple[Verdict, ...] = ()
+    candidate: Image | None = None
 
     @property
     def was_tried(self) -> bool:

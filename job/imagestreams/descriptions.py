@@ -37,6 +37,10 @@ class Describer:
         """What is known of an image."""
         return self._facts.get(digest)
 
+    def is_refused(self, namespace: str) -> bool:
+        """Whether images of a namespace may not be read."""
+        return namespace in self._refused
+
     def unknown(self, digests: Iterable[str]) -> list[str]:
         """Those that are not described yet, each once."""
         return [digest for digest in dict.fromkeys(digests) if not self._is_described(digest)]

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
-import math
-import re
 import zlib
-from collections.abc import Mapping, Sequence, Sized
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 from job.domain.model import JOURNAL, BadRollout, Command, ImageFacts, TriggerKind, member
 from job.domain.news import MOST_PROBLEMS
@@ -25,11 +23,10 @@ from job.journal.records import (
     Journal,
     Move,
     RunRecord,
-    TagKey,
     TagRecord,
 )
-
-S = TypeVar("S", bound=Sized)
+from job.journal.values import bounded, decimal, key_in, seconds, text_in, text_or_none, whole
+from job.journal.waiting import waiting_from_json
 
 NAME = JOURNAL
 VERSION = 1
@@ -45,12 +42,7 @@ MOST_DIGESTS = 2 * MOST_MOVES_A_RUN * 2 * MOST_RUNS
 MOST_GROUPS = 10_000
 MOST_SHARDS = 1_000
 MOST_WAVES = 1_000_000
-# Characters of a text: a stream and a tag have at most 382, a label of an image 500.
-LONGEST_TEXT = 1_000
 MOST_FAILED_RUNS = 1_000_000
-_DECIMAL = r"[0-9]{1,12}(?:\.[0-9]{1,6})?"
-# The year 5138: a greater number is not a time.
-_LAST_SECOND = 1e11
 
 # Errors that JSON of another shape causes below.
 _MALFORMED = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, RecursionError, zlib.error)
@@ -96,38 +88,39 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def _from_json(data: Mapping[str, Any]) -> Journal:
-    failed = {_key(name): _whole(count, MOST_FAILED_RUNS) for name, count in data.get("failed_runs", {}).items()}
+    failed = {key_in(name): whole(count, MOST_FAILED_RUNS) for name, count in data.get("failed_runs", {}).items()}
     succeeded = data.get("succeeded", {})
     if sum(len(names) for names in succeeded.values()) > MOST_TAGS:
         raise ValueError(f"more than {MOST_TAGS} tags")
     images = _images_from_json(data)
-    digests = (*images, *map(_text, _bounded(data.get("digests", []), MOST_DIGESTS)))
+    digests = (*images, *map(text_in, bounded(data.get("digests", []), MOST_DIGESTS)))
     return Journal(
         tags={
-            _key(name): TagRecord(_decimal(when), failed.get(_key(name), 0))
+            key_in(name): TagRecord(decimal(when), failed.get(key_in(name), 0))
             for when, names in succeeded.items()
             for name in names
         },
-        groups={_text(key): _seconds(value) for key, value in _bounded(data.get("groups", {}), MOST_GROUPS).items()},
+        groups={text_in(key): seconds(value) for key, value in bounded(data.get("groups", {}), MOST_GROUPS).items()},
         images=images,
-        runs=tuple(_run_from_json(run, digests) for run in _bounded(data.get("runs", []), 2 * MOST_RUNS)),
+        runs=tuple(_run_from_json(run, digests) for run in bounded(data.get("runs", []), 2 * MOST_RUNS)),
         pushed={
-            _text(owner): tuple(
-                {_text(name): _text(value) for name, value in _bounded(group, 10).items()}
-                for group in _bounded(groups, MOST_GROUPS)
+            text_in(owner): tuple(
+                {text_in(name): text_in(value) for name, value in bounded(group, 10).items()}
+                for group in bounded(groups, MOST_GROUPS)
             )
-            for owner, groups in _bounded(data.get("pushed", {}), MOST_GROUPS).items()
+            for owner, groups in bounded(data.get("pushed", {}), MOST_GROUPS).items()
         },
         bad_rollouts=tuple(
             BadRollout(
-                _text(namespace),
-                _text(kind),
-                _text(name),
-                {_key(tag): _text(digest) for tag, digest in _bounded(digests, MOST_BAD_ROLLOUTS).items()},
+                text_in(namespace),
+                text_in(kind),
+                text_in(name),
+                {key_in(tag): text_in(digest) for tag, digest in bounded(digests, MOST_BAD_ROLLOUTS).items()},
             )
-            for namespace, kind, name, digests in _bounded(data.get("bad_rollouts", []), MOST_BAD_ROLLOUTS)
+            for namespace, kind, name, digests in bounded(data.get("bad_rollouts", []), MOST_BAD_ROLLOUTS)
         ),
-        notified=tuple(_text(problem) for problem in _bounded(data.get("notified", []), MOST_PROBLEMS)),
+        waiting=waiting_from_json(data.get("waiting", {})),
+        notified=tuple(text_in(problem) for problem in bounded(data.get("notified", []), MOST_PROBLEMS)),
     )
 
 
@@ -136,14 +129,14 @@ def _images_from_json(data: Mapping[str, Any]) -> dict[str, ImageFacts]:
 
     # Everyone who may write the journal may have written them, and they become links.
     pages = {
-        _whole(place, MOST_IMAGES): page if is_page(_text(page)) else None
-        for page, places in _bounded(data.get("repositories", {}), MOST_IMAGES).items()
-        for place in _bounded(places, MOST_IMAGES)
+        whole(place, MOST_IMAGES): page if is_page(text_in(page)) else None
+        for page, places in bounded(data.get("repositories", {}), MOST_IMAGES).items()
+        for place in bounded(places, MOST_IMAGES)
     }
-    images = _bounded(data.get("images", {}), MOST_IMAGES).items()
+    images = bounded(data.get("images", {}), MOST_IMAGES).items()
     return {
-        _text(digest): ImageFacts(
-            build_time(created), _text_or_none(revision), _text_or_none(version), repository_url=pages.get(place)
+        text_in(digest): ImageFacts(
+            build_time(created), text_or_none(revision), text_or_none(version), repository_url=pages.get(place)
         )
         for place, (digest, (created, revision, version)) in enumerate(images)
     }
@@ -151,32 +144,32 @@ def _images_from_json(data: Mapping[str, Any]) -> dict[str, ImageFacts]:
 
 def _run_from_json(data: Mapping[str, Any], digests: Sequence[str]) -> RunRecord:
     def digest_of(value: object) -> str | None:
-        return digests[_whole(value, MOST_DIGESTS)] if isinstance(value, int) else _text_or_none(value)
+        return digests[whole(value, MOST_DIGESTS)] if isinstance(value, int) else text_or_none(value)
 
     status = data.get("exit_status")
     return RunRecord(
-        id=_text(data["id"]),
-        outcome=_text(data["outcome"]),
+        id=text_in(data["id"]),
+        outcome=text_in(data["outcome"]),
         started_at=parse_time(data.get("started_at")),
         finished_at=parse_time(data.get("finished_at")),
         trigger=member(TriggerKind, data.get("trigger"), TriggerKind.LOCAL),
         command=member(Command, data.get("command"), Command.RUN),
         narrowed=data.get("narrowed") is True,
-        deployment=_text_or_none(data.get("deployment")),
+        deployment=text_or_none(data.get("deployment")),
         shard=_shard(data.get("shard")),
-        job=_text_or_none(data.get("job")),
+        job=text_or_none(data.get("job")),
         scheduled_at=parse_time(data.get("scheduled_at")),
-        exit_status=None if status is None else _whole(status, 255),
+        exit_status=None if status is None else whole(status, 255),
         counts={
-            _text(result): _whole(count, MOST_TAGS) for result, count in _bounded(data.get("counts", {}), 20).items()
+            text_in(result): whole(count, MOST_TAGS) for result, count in bounded(data.get("counts", {}), 20).items()
         },
         updated=tuple(
-            (_text(name), _text_or_none(before), _text_or_none(after))
+            (text_in(name), text_or_none(before), text_or_none(after))
             for name, before, after in data.get("updated", ())
         ),
         moves=tuple(
-            Move(*_key(name), digest_of(before), _text(digest_of(after)), _whole(wave, MOST_WAVES))
-            for name, before, after, wave in _bounded(data.get("moves", []), MOST_MOVES_A_RUN)
+            Move(*key_in(name), digest_of(before), text_in(digest_of(after)), whole(wave, MOST_WAVES))
+            for name, before, after, wave in bounded(data.get("moves", []), MOST_MOVES_A_RUN)
         ),
     )
 
@@ -187,54 +180,7 @@ def _shard(value: object) -> Shard | None:
     if not isinstance(value, list):
         raise TypeError("a shard is not a list")
     index, count = value
-    shard = Shard(_whole(index, MOST_SHARDS), _whole(count, MOST_SHARDS))
+    shard = Shard(whole(index, MOST_SHARDS), whole(count, MOST_SHARDS))
     if shard.index >= shard.count:
         raise ValueError(f"shard {shard.index} of {shard.count}")
     return shard
-
-
-def _key(text: str) -> TagKey:
-    stream, _, tag = _text(text).partition(":")
-    return stream, tag
-
-
-def _bounded(values: S, most: int) -> S:
-    """The list or object, if it has at most so many items."""
-    if len(values) > most:
-        raise ValueError(f"more than {most} items in a list")
-    return values
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"a text is a {type(value).__name__}")
-    if len(value) > LONGEST_TEXT:
-        raise ValueError(f"a text is longer than {LONGEST_TEXT} characters")
-    return value
-
-
-def _text_or_none(value: object) -> str | None:
-    return None if value is None else _text(value)
-
-
-def _decimal(text: str) -> float | None:
-    """The time in a key of `succeeded`, where the empty text means that there is none."""
-    if not text:
-        return None
-    if not re.fullmatch(_DECIMAL, text):
-        raise ValueError("a time is not a number")
-    return _seconds(float(text))
-
-
-def _whole(value: object, most: int) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
-        raise ValueError(f"not a whole number from 0 to {most}")
-    return value
-
-
-def _seconds(value: object) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise TypeError("a time is not a number")
-    if not 0 <= value <= _LAST_SECOND:
-        raise ValueError("a time is not within the years 1970 to 5138")
-    return float(value)

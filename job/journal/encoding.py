@@ -12,7 +12,6 @@ from job.domain.records import replace
 from job.domain.text import writable
 from job.domain.times import iso
 from job.journal.decoding import (
-    LONGEST_TEXT,
     MOST_OBJECT_BYTES,
     MOST_UNPACKED_BYTES,
     PACKED_KEY,
@@ -21,6 +20,8 @@ from job.journal.decoding import (
     object_bytes,
 )
 from job.journal.records import MOST_RUNS, Journal, RunRecord
+from job.journal.values import LONGEST_TEXT
+from job.journal.waiting import waiting_to_json
 
 # Upper bound of `data` and `binaryData` together, when the journal is written.
 MOST_BYTES = 256 * 1024
@@ -71,7 +72,7 @@ def _smaller(journal: Journal) -> Iterator[Journal]:
         )
         yield journal
     # A reader that misses the groups asks the gateway.
-    journal = replace(journal, groups={}, notified=())
+    journal = replace(journal, groups={}, notified=(), waiting={})
     # Failing tags first, since nothing else records how often they failed.
     tags = sorted(journal.tags.items(), key=lambda item: (-item[1].failed_runs, -(item[1].last_success or 0), item[0]))
     while tags:
@@ -118,6 +119,7 @@ def _to_json(journal: Journal) -> dict[str, Any]:
         "groups": dict(journal.groups),
         "pushed": {owner: [dict(group) for group in groups] for owner, groups in journal.pushed.items()},
         "notified": list(journal.notified),
+        "waiting": waiting_to_json(journal.waiting),
         "succeeded": succeeded,
         "failed_runs": {
             f"{stream}:{tag}": record.failed_runs

@@ -14,6 +14,7 @@ from job.domain.model import BadRollout, Command, ImageFacts, Outcome, Report, R
 from job.domain.records import dataclass, field, replace
 from job.domain.scope import Scope, Shard
 from job.domain.selection import in_share
+from job.journal.waiting import TagKey, Waiting, waiting_after
 
 MOST_RUNS = 50
 LEAST_RUNS_OF_A_KIND = 3
@@ -24,8 +25,6 @@ MOST_MOVES_A_RUN = 500
 # Only the newest runs keep their moves.
 MOST_RUNS_WITH_MOVES = 10
 RUNNING = "running"
-
-TagKey = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +94,7 @@ class Journal:
         runs: newest first.
         pushed: the metrics groups that each CronJob pushed last, by the CronJob's name.
         notified: the problems that a message reported and that are not over.
+        waiting: by stream and tag, the images that gates hold back.
     """
 
     tags: Mapping[TagKey, TagRecord] = field(default_factory=dict)
@@ -104,6 +104,7 @@ class Journal:
     pushed: Mapping[str, tuple[Mapping[str, str], ...]] = field(default_factory=dict)
     bad_rollouts: tuple[BadRollout, ...] = ()
     notified: tuple[str, ...] = ()
+    waiting: Mapping[TagKey, Waiting] = field(default_factory=dict)
 
 
 def group_key(deployment: str | None, shard: Shard | None) -> str:
@@ -150,21 +151,23 @@ def finish_run(journal: Journal, report: Report, namespace: str, run: RunRecord,
     if record not in runs:
         runs = (record, *runs)
     groups = dict(journal.groups)
+    finished = report.finished_at.timestamp()
     if outcome is Outcome.SUCCESS and not narrowed:
-        groups[group_key(report.deployment, report.shard)] = report.finished_at.timestamp()
+        groups[group_key(report.deployment, report.shard)] = finished
     keep_all = narrowed or report.unseen(namespace) or shares_group(journal, run)
-    others = {
-        key: tag
-        for key, tag in journal.tags.items()
-        if keep_all or not belongs_to(namespace, key, report.deployment, report.shard)
-    }
+
+    def is_kept(key: TagKey) -> bool:
+        return keep_all or not belongs_to(namespace, key, report.deployment, report.shard)
+
+    others = {key: tag for key, tag in journal.tags.items() if is_kept(key)}
     return replace(
         journal,
-        tags=others | _tags_after(journal, results, report.finished_at.timestamp()),
+        tags=others | _tags_after(journal, results, finished),
         groups=groups,
         images=_images_after(journal.images, results),
         runs=_bounded(runs),
         bad_rollouts=bad_rollouts_after(journal.bad_rollouts, report, namespace),
+        waiting=waiting_after(journal.waiting, results, finished, is_kept),
     )
 
 

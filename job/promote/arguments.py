@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from job.config.command import PROGRAM, Arguments, Command, Invocation, described_statuses
-from job.config.flags import CLUSTER, PLACE, RETRIES, SETTINGS, TIME_ZONE, Flag
+from job.config.flags import CLUSTER, PLACE, RETRIES, SETTINGS, TIME_ZONE
+from job.config.setting import Flag
 from job.domain.exit_status import ExitStatus
 
 NAME = "promote"

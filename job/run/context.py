@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, TypeVar
 from job.cluster import NAMESPACES, Cluster
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, StoppedError, UsageError
-from job.domain.model import Command, Identity, Outcome, Reason, Report, Rollout, RunError, TagResult, Tally
+from job.domain.model import Command, Identity, Outcome, Reason, Report, Rollout, RunError, TagName, TagResult, Tally
 from job.domain.outcome import overall
+from job.domain.planned import Planned
 from job.domain.records import dataclass, field
 from job.domain.rules import Rules
 from job.domain.scope import Scope
@@ -159,6 +160,7 @@ class Run(Context):
         startup: seconds that the process had then taken to start; they are a part of the run.
         suffix: the random part of its id.
         rules: those that are in force, by namespace.
+        planned: by tag, what the plan says that it follows; None where it follows none.
     """
 
     namespaces: tuple[str, ...]
@@ -171,6 +173,7 @@ class Run(Context):
     startup: float = 0.0
     suffix: str = field(default_factory=lambda: os.urandom(2).hex())
     rules: Mapping[str, Rules] = field(default_factory=dict)
+    planned: Mapping[TagName, Planned] | None = None
 
     @property
     def id(self) -> str:

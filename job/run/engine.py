@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from job.domain.gates import is_gated
 from job.domain.holds import ANNOTATION
 from job.domain.model import Command, Outcome, Report, RunError, Skip, Stage, TagName
 from job.domain.outcome import exit_status, outcome_of, overall
@@ -147,12 +148,18 @@ def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Su
 
         released = release(run, chosen)
         chosen, notes = released.chosen, released.notes
+    guard = None
+    if run.planned is not None or is_gated(run.settings.gates, chosen):
+        from job.run.gates import guard_of
+
+        guard = guard_of(run, chosen, admission.journals)
     imported = import_waves(
         run,
         chosen,
         workloads=survey.workloads if survey else None,
         journals=admission.journals.values(),
         notes=notes,
+        guard=guard,
     )
     if run.settings.check_horizon and not run.dry_run and imported.tags:
         from job.run.rollback_targets import count_targets

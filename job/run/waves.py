@@ -28,6 +28,7 @@ from job.runtime.pool import Throttle
 from job.runtime.progress import Progress
 
 if TYPE_CHECKING:
+    from job.run.gates import Guard
     from job.workloads.image_triggers import Workload
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,7 @@ def import_waves(
     workloads: Sequence[Workload] | None = None,
     journals: Collection[Journal] = (),
     notes: Mapping[TagName, str] | None = None,
+    guard: Guard | None = None,
 ) -> Imported:
     """Import what was chosen, or query it for a plan; the results are in the order given.
 
@@ -87,6 +89,7 @@ def import_waves(
         workloads: those that may follow the tags; None where rollouts are not watched.
         journals: what they know of images is not asked for again.
         notes: more to report of some of the tags.
+        guard: the gates of the tags; None where there are none.
     """
     count = _Count(sum(len(choices) for _, choices in chosen), run.progress)
     importing = _importing(run, count, journals)
@@ -102,7 +105,7 @@ def import_waves(
             wave = _read_again(run, wave, {(name.namespace, name.stream) for name in results})
         run.progress.begin(_title(run, number, len(waves)))
         count.show()
-        imported = _import_wave(run, wave, importing, workloads)
+        imported = _import_wave(run, wave, importing, workloads, guard)
         results |= {
             TagName(result.namespace, result.stream, result.tag): replace(result, wave=number)
             for result in imported.tags
@@ -162,9 +165,18 @@ def _title(run: Run, number: int, count: int) -> str:
 
 
 def _import_wave(
-    run: Run, wave: Sequence[Chosen], importing: ImportContext, workloads: Sequence[Workload] | None
+    run: Run,
+    wave: Sequence[Chosen],
+    importing: ImportContext,
+    workloads: Sequence[Workload] | None,
+    guard: Guard | None,
 ) -> Imported:
-    results = run_imports(wave, importing, run.stopping)
+    if guard is None:
+        results = run_imports(wave, importing, run.stopping)
+    else:
+        from job.run.gated_imports import import_guarded
+
+        results = import_guarded(guard, wave, importing)
     if workloads is None:
         return Imported(tuple(results))
     from job.run.bad_rollouts import roll_back_bad

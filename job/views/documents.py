@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from job.domain.model import Command, Hold, Image, Report, Result, Rollout, RolloutResult, TagResult
+from job.domain.model import Command, Hold, Image, Report, Result, Rollout, RolloutResult, TagResult, Verdict
 from job.domain.text import clean, humanize
 from job.domain.times import iso
 
@@ -23,6 +23,21 @@ def image_document(image: Image | None) -> dict[str, Any] | None:
         "revision": image.revision,
         "version": image.version,
         "repository_url": image.repository_url,
+    }
+
+
+def gate_document(verdict: Verdict) -> dict[str, Any]:
+    """A gate's verdict as JSON."""
+    return {
+        "gate": verdict.gate,
+        "verdict": verdict.verdict,
+        "digest": verdict.digest,
+        "reason": verdict.reason,
+        "by": verdict.by,
+        "message": verdict.message,
+        "where": verdict.where,
+        "since": iso(verdict.since),
+        "until": iso(verdict.until),
     }
 
 
@@ -56,6 +71,8 @@ def _tag(tag: TagResult) -> dict[str, Any]:
         "moved_with": list(tag.moved_with),
         "before": image_document(tag.before),
         "after": image_document(tag.after),
+        "gates": [gate_document(verdict) for verdict in tag.gates],
+        "candidate": image_document(tag.candidate),
     }
 
 
@@ -74,6 +91,7 @@ def _rollout(rollout: Rollout) -> dict[str, Any]:
 def _run(report: Report) -> dict[str, Any]:
     return {
         "id": report.id,
+        "command": report.command,
         "trigger": report.trigger,
         "job": report.job,
         "scheduled_at": iso(report.scheduled_at),

@@ -6,7 +6,19 @@ Keys may be added at any time, so that the schemas allow keys that they do not n
 from __future__ import annotations
 
 from job.domain.exit_status import ExitStatus
-from job.domain.model import By, Command, Outcome, Reason, Result, RolloutResult, Skip, Stage, TriggerKind
+from job.domain.model import (
+    By,
+    Command,
+    Gate,
+    GateVerdict,
+    Outcome,
+    Reason,
+    Result,
+    RolloutResult,
+    Skip,
+    Stage,
+    TriggerKind,
+)
 from job.domain.states import Problem, Severity, State
 from job.views.promote_schemas import ARRIVALS, MOVES, NOTES, PROMOTE_STATUS
 from job.views.rules_schema import NAMESPACE_RULES, RULES
@@ -55,6 +67,7 @@ HOLD = or_null(
 )
 RUN = object_of(
     id=TEXT,
+    command=one_of(Command),
     trigger=one_of(TriggerKind),
     job=TEXT_OR_NULL,
     scheduled_at=TIME_OR_NULL,
@@ -71,6 +84,17 @@ RUN = object_of(
     requests=COUNT,
     retries=COUNT,
 )
+GATE = object_of(
+    gate=one_of(Gate),
+    verdict=one_of(GateVerdict),
+    digest=DIGEST,
+    reason=RESULT_REASON,
+    by=or_null(one_of(By)),
+    message=TEXT_OR_NULL,
+    where=TEXT_OR_NULL,
+    since=TIME_OR_NULL,
+    until=TIME_OR_NULL,
+)
 TAG_RESULT = object_of(
     **TAG_NAME,
     source=TEXT_OR_NULL,
@@ -83,6 +107,8 @@ TAG_RESULT = object_of(
     moved_with=list_of(TEXT),
     before=IMAGE,
     after=IMAGE,
+    gates=list_of(GATE),
+    candidate=IMAGE,
 )
 ROLLOUT = object_of(
     namespace=TEXT,

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from job.domain.model import (
     Command,
+    GateVerdict,
     Hold,
     Identity,
     Image,
@@ -24,6 +25,7 @@ from job.domain.model import (
     Skip,
     TagName,
     TagResult,
+    Verdict,
 )
 from job.domain.natural import natural
 from job.domain.shell import ours
@@ -68,6 +70,8 @@ def _why(tag: TagResult) -> str:
         return "with " + ", ".join(tag.moved_with)
     if tag.reason is Skip.HELD and tag.hold and tag.hold.reason:
         return f"held: {tag.hold.reason}"
+    if tag.gates and tag.reason is None:
+        return f"passed {', '.join(verdict.gate for verdict in tag.gates)}"
     return str(tag.reason or "")
 
 
@@ -124,6 +128,22 @@ def _rollouts(report: Report, width: int) -> Table:
     return table_of(columns, [(row, ROLLOUT_STYLES.get(row.result, "bold red")) for row in rows], width)
 
 
+GATE_STYLES = {GateVerdict.PASSED: "green", GateVerdict.HELD: "yellow", GateVerdict.INCONCLUSIVE: "bold red"}
+
+
+def _gates(report: Report, width: int) -> Table:
+    """What each gate says of the images that would come in, or came."""
+    rows = [(tag, verdict) for tag in report.tags for verdict in tag.gates]
+    columns: tuple[Column[tuple[TagResult, Verdict]], ...] = (
+        Column("TAG", lambda row: f"{row[0].stream}:{row[0].tag}", least=14, is_name=True),
+        Column("GATE", lambda row: row[1].gate, least=8),
+        Column("VERDICT", lambda row: row[1].verdict, least=7),
+        Column("IMAGE", lambda row: short_digest(row[0].candidate or row[0].after), rank=2, least=12),
+        Column("WHY", lambda row: row[1].message or "", rank=1, least=14, is_text=True),
+    )
+    return table_of(columns, [(row, GATE_STYLES[row[1].verdict]) for row in rows], width)
+
+
 class _Console(Console):
     def on_broken_pipe(self) -> None:
         # rich would end the program.
@@ -147,6 +167,9 @@ def print_report(report: Report, file: TextIO) -> None:
         if len(report.namespaces) > 1:
             console.print(Text(namespace, style="bold underline"))
         console.print(_table(report, namespace, width))
+        console.print()
+    if any(tag.gates for tag in report.tags):
+        console.print(_gates(report, width))
         console.print()
     if report.rollouts:
         console.print(_rollouts(report, width))

@@ -40,9 +40,10 @@ ON_REASON: Mapping[str, str] = {
     Reason.REGISTRY_ERROR: "the registry failed; run again when it has recovered",
     Reason.UNREACHABLE: "check address, DNS and certificate of the registry",
     Reason.TIMEOUT: "run again; raise IMPORT_TIMEOUT if it stays slow",
-    Reason.CONFLICT: "find which client keeps changing the stream; run again",
-    Reason.INVALID: "correct the reference, or allow its registry",
+    Reason.CONFLICT: "find what keeps changing the stream or the image; run again",
+    Reason.INVALID: "correct the reference or annotation, or allow its registry",
     Reason.API_ERROR: "the API failed; run again when it has recovered",
+    Reason.UNUSABLE: "see why the node refused the image, and push one that it can run",
     Reason.ABORTED: "run again; raise DEADLINE if the time was too short",
 }
 ON_OUTCOME: Mapping[str, str] = {

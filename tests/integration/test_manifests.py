@@ -22,7 +22,8 @@ import yaml
 
 from job import VERSION
 from job.cluster import CRON_JOBS
-from job.config.flags import SETTINGS, Setting
+from job.config.flags import SETTINGS
+from job.config.setting import Setting
 from job.config.settings import Settings, read_settings
 from job.domain.durations import duration
 from job.domain.schedule import Schedule

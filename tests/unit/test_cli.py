@@ -12,7 +12,8 @@ import pytest
 from job import VERSION
 from job.cli import COMMANDS, _parse, main
 from job.config.command import Command
-from job.config.flags import SECTIONS, SETTINGS, Setting
+from job.config.flags import SECTIONS, SETTINGS
+from job.config.setting import Setting
 from job.domain import model
 from job.domain.exit_status import ExitStatus
 

@@ -14,6 +14,7 @@ import pytest
 from docs.tools import man, tables
 from job import cli
 from job.config import flags
+from job.config.setting import Setting
 from job.domain.model import Rollout, RolloutResult, TagName
 from job.views.documents import json_lines
 from tests.support.paths import ROOT
@@ -76,7 +77,7 @@ def test_every_setting_with_more_to_say_is_a_setting() -> None:
 
 
 def test_no_setting_is_left_out_of_the_table() -> None:
-    defined = {value.name for value in vars(flags).values() if isinstance(value, flags.Setting)}
+    defined = {value.name for value in vars(flags).values() if isinstance(value, Setting)}
     assert defined == {setting.name for setting in flags.SETTINGS}
 
 

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from job.config.flags import SETTINGS, Setting
+from job.config.flags import SETTINGS
+from job.config.setting import Setting
 from tests.sandbox.client import Sandbox, until
 from tests.sandbox.workload_manifests import trigger
 from tests.support.place import HOLD, PROGRAM, Ended, Place, of

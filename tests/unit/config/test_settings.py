@@ -8,7 +8,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from job.config.flags import SETTINGS, Setting
+from job.config.flags import SETTINGS
+from job.config.setting import Setting
 from job.config.settings import GatewaySettings, Settings, read_settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError

@@ -207,6 +207,7 @@ def test_a_refusal_of_the_api(code: int, reason: Reason) -> None:
 
 def test_what_another_try_may_change() -> None:
     lasting = {Reason.NOT_FOUND, Reason.UNAUTHORIZED, Reason.FORBIDDEN, Reason.INVALID, Reason.ABORTED, Reason.TIMEOUT}
+    lasting |= {Reason.UNUSABLE}
     assert {reason for reason in Reason if reason.retry_class is not RetryClass.BACKOFF} == lasting
 
 

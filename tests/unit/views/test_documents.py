@@ -37,6 +37,7 @@ def document(report: Report) -> dict[str, Any]:
 RUN_FIELDS = {
     *(
         "id",
+        "command",
         "trigger",
         "job",
         "scheduled_at",
@@ -51,7 +52,7 @@ RUN_FIELDS = {
 }
 TAG_FIELDS = {
     *("namespace", "stream", "tag", "source", "result", "reason", "by", "message", "attempts", "seconds"),
-    *("moved_with", "before", "after"),
+    *("moved_with", "before", "after", "gates", "candidate"),
 }
 IMAGE_FIELDS = {"digest", "created", "imported_at", "revision", "version", "repository_url"}
 
@@ -113,6 +114,8 @@ class TestJson:
                 "version": None,
                 "repository_url": None,
             },
+            "gates": [],
+            "candidate": None,
         }
 
     def test_a_failed_tag_says_why_and_by_whom(self) -> None:
