@@ -19,9 +19,12 @@ from tests.support.tiers import slow
 
 LEFT_OUT = "left out: "
 NAMED = "E2E_REGISTRY" in os.environ
-MODES = ("named",) if NAMED else ("local",)
+MODES = ("named",) if NAMED else ("local", "pods")
 # What `needs` may name, and the right that it takes: verb, group, resource.
 RIGHTS = {"cluster roles": ("create", "rbac.authorization.k8s.io", "clusterroles")}
+
+# What the sandbox runs as a process instead.
+JOB_IMAGE = "registry.example.com/import-images:e2e"
 
 MakePlace = Callable[..., Place]
 
@@ -36,6 +39,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "settings" in metafunc.fixturenames:
         why = slow("the same scene gates with the job as a process of this machine")
         modes = [pytest.param(mode, marks=why if mode == "pods" else ()) for mode in MODES]
+        needs = [name for mark in metafunc.definition.iter_markers("needs") for name in mark.args]
+        modes = modes[1:] if not NAMED and "pods" in needs else modes
         metafunc.parametrize("settings", modes, indirect=True, scope="session")
 
 
@@ -47,7 +52,7 @@ def given(request: pytest.FixtureRequest) -> Iterator[Settings]:
         assert settings, "\n".join(problems)
         yield settings
         return
-    with client.start("--no-pacing") as sandbox:
+    with client.start("--no-pacing", "--set", f'job_image="{JOB_IMAGE}"') as sandbox:
         yield Settings(
             registry=sandbox.registry_address,
             kubeconfig=str(sandbox.admin_kubeconfig),
@@ -61,10 +66,7 @@ def given(request: pytest.FixtureRequest) -> Iterator[Settings]:
 
 @pytest.fixture(scope="session")
 def settings(request: pytest.FixtureRequest, given: Settings) -> Settings:
-    if request.param == "pods":
-        image = f"{given.registry}/import-images:e2e"
-        return replace(given, pods=True, image=image)
-    return given
+    return replace(given, pods=True, image=JOB_IMAGE) if request.param == "pods" else given
 
 
 @pytest.fixture(scope="session")

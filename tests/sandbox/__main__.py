@@ -67,6 +67,7 @@ async def _serve(options: argparse.Namespace, settings: Settings, folder: Path, 
         # Clients of Kubernetes send a token of a kubeconfig over TLS only.
         secure_url = f"https://127.0.0.1:{secure_port}"
         kubeconfig = programs.write_kubeconfig(folder / "kubeconfig", secure_url, certificate.file, token)
+        server.cluster.where.address, server.cluster.where.authority = secure_url, str(certificate.file)
         registry, gateway = started.get("registry"), started.get("pushgateway")
         line = {
             "server": url,

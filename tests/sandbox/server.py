@@ -59,8 +59,10 @@ from tests.sandbox.stream_tags import StreamTags
 from tests.sandbox.tokens import ADMIN, Tokens, service_account
 from tests.sandbox.workloads import specs
 from tests.sandbox.workloads.admission import Pods
+from tests.sandbox.workloads.batch import BatchController
 from tests.sandbox.workloads.controller import WorkloadController
 from tests.sandbox.workloads.kubelet import Kubelet
+from tests.sandbox.workloads.processes import Processes
 from tests.sandbox.workloads.trigger_controller import TriggerController
 
 _FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "openshift", "openshift-infra")
@@ -83,6 +85,8 @@ class Server:
                 TriggerController(self.cluster),
                 WorkloadController(self.cluster),
                 Kubelet(self.cluster),
+                BatchController(self.cluster),
+                Processes(self.cluster),
             ]
         )
         self._control = Control(self.cluster, self.faults, self.log, self._controllers)

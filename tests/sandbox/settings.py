@@ -39,6 +39,9 @@ class Settings:
     unschedulable: str = ""
     # Which of `workloads.lone_pods.RUNTIMES` the node has.
     container_runtime: str = CONTAINERD
+    # The image of the job: CronJobs make Jobs and Jobs make pods, and those of this image run as processes. If empty,
+    # Jobs and CronJobs are only stored.
+    job_image: str = ""
     # None allows every registry, as an unset allowedRegistriesForImport does; entries are "host" or "host:port" globs.
     allowed_registries: list[str] | None = None
     blocked_registries: list[str] = field(default_factory=list)

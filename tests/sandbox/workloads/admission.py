@@ -1,4 +1,4 @@
-"""What the server checks and adds when somebody creates a pod.
+"""What the server checks and adds when somebody creates a pod, and the log and the eviction of one.
 
 Source of behaviour: Kubernetes' plugin/pkg/admission (serviceaccount, resourcequota) and pod-security-admission.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 
-from tests.sandbox.calls import Call
+from tests.sandbox import timestamps
+from tests.sandbox.calls import Answer, Call, answer_json
 from tests.sandbox.objects import Objects
 from tests.sandbox.resources import NAMESPACES, PODS, SERVICE_ACCOUNTS
-from tests.sandbox.status import Json, forbidden
+from tests.sandbox.status import Json, forbidden, no_such_path, success
 from tests.sandbox.workloads import lone_pods
 from tests.sandbox.workloads.pods import is_alive
 from tests.support.pod_security import violations
@@ -46,6 +47,28 @@ class Pods(Objects):
         if lone_pods.is_one(item):
             item["status"] = {"phase": "Pending", "qosClass": "BestEffort"}
         return item
+
+    async def subresource(self, call: Call) -> Answer:
+        pod = self.find(call.target.namespace, call.target.name)
+        match call.target.subresource, call.target.verb:
+            case "log", "get":
+                log = self.cluster.logs.get(pod.object["metadata"]["uid"], b"")
+                return Answer(200, log, "text/plain")
+            case "eviction", "create":
+                why = {"reason": "EvictionByEvictionAPI", "message": "Eviction API: evicting"}
+                condition = {
+                    "type": "DisruptionTarget",
+                    "status": "True",
+                    "lastTransitionTime": timestamps.now(),
+                    **why,
+                }
+                status = {
+                    **pod.object["status"],
+                    "conditions": [*pod.object["status"].get("conditions", ()), condition],
+                }
+                self.remove(self.cluster.store.put(PODS, {**pod.object, "status": status}), orphan=False)
+                return answer_json(success(), 201)
+        raise no_such_path()
 
     def _check_quota(self, namespace: str, name: str) -> None:
         most = self.cluster.settings.pod_quota.get(namespace)
