@@ -141,7 +141,11 @@ def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
     options = command.parse(arguments)
     for word in options.patterns:
         if word in COMMANDS:
-            _refuse(f"the command comes first: {PROGRAM} {word} [OPTIONS] [STREAM[:TAG]...]")
+            import shlex
+
+            # Before it, the same word may be the value of a flag.
+            at = len(arguments) - 1 - arguments[::-1].index(word)
+            _refuse(f"the command comes first: {shlex.join([PROGRAM, word, *arguments[:at], *arguments[at + 1 :]])}")
         _refuse(f"no command before {word!r}; to import it: {PROGRAM} run {word} ...")
     return command, options
 
@@ -166,12 +170,14 @@ def _refuse(problem: str) -> NoReturn:
     Raises:
         SystemExit: always.
     """
-    sys.stderr.write(f"{PROGRAM}: error: {problem}; see: {PROGRAM} --help\n")
+    from job.domain.suggestions import with_pointer
+
+    sys.stderr.write(f"{PROGRAM}: error: {with_pointer(problem, f'{PROGRAM} --help')}\n")
     raise SystemExit(ExitStatus.USAGE)
 
 
 def overview() -> str:
     """The help of the program as a whole."""
-    commands = "\n".join(f"  {command.name:10}{command.summary}" for command in COMMANDS.values())
+    commands = "\n".join(f"  {command.name:12}{command.summary}" for command in COMMANDS.values())
     statuses = described_statuses({status: status.meaning for status in ExitStatus})
     return f"{_OVERVIEW}\ncommands:\n{commands}\n\n{statuses}\n"

@@ -14,7 +14,7 @@ from job.config.flags import SECTIONS
 from job.config.formats import Format
 from job.config.setting import Flag, Setting
 from job.domain.exit_status import ExitStatus
-from job.domain.suggestions import did_you_mean
+from job.domain.suggestions import did_you_mean, with_pointer
 
 if TYPE_CHECKING:
     from job.config.settings import Settings
@@ -171,7 +171,7 @@ class Parser(argparse.ArgumentParser):
             names = [flag[2:] for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             hint = did_you_mean(word.lstrip("-"), names).replace("mean ", "mean --")
             message = f"{word} is not a flag of this command{hint}"
-        self.exit(ExitStatus.USAGE, f"{self.prog}: error: {message}; see: {self.prog} --help\n")
+        self.exit(ExitStatus.USAGE, f"{self.prog}: error: {with_pointer(message, f'{self.prog} --help')}\n")
 
 
 def sentence(text: str) -> str:

@@ -11,3 +11,8 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
     near = get_close_matches(word, sorted(set(known)), n=1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def with_pointer(problem: str, see: str) -> str:
+    """A usage error, and what to read or run: `problem; see: COMMAND --help`."""
+    return f"{problem}{' See' if problem.endswith('?') else '; see'}: {see}"

@@ -60,9 +60,8 @@ def rules_from(config_map: Mapping[str, Any]) -> Rules:
     errors: list[str] = []
     known = (FREEZE_KEY, BLOCKED_KEY)
     for key in sorted({*data, *(config_map.get("binaryData") or {})} - {*known}):
-        errors.append(
-            f"key {clean(str(key), 60)}: not a rule{did_you_mean(str(key), known)}; rules: {', '.join(known)}"
-        )
+        hint = did_you_mean(str(key), known) or f"; rules: {', '.join(known)}"
+        errors.append(f"key {clean(str(key), 60)}: not a rule{hint}")
     freezes = _list(data, FREEZE_KEY, MOST_FREEZES, _FREEZE_FIELDS, _freeze_from, errors)
     blocked = _list(data, BLOCKED_KEY, MOST_BLOCKED, _BLOCKED_FIELDS, _blocked_from, errors)
     if errors:
@@ -204,7 +203,7 @@ class _Reader:
         self.entry = entry
         known = ", ".join(fields)
         self.problems = [
-            f"line {value.line}: unknown name {clean(name, 60)!r}{did_you_mean(name, fields)}; known: {known}"
+            f"line {value.line}: unknown name {clean(name, 60)!r}{did_you_mean(name, fields) or f'; known: {known}'}"
             for name, value in entry.values.items()
             if name not in fields
         ]

@@ -61,10 +61,17 @@ def test_a_command_comes_first_and_streams_anywhere(arguments: list[str], comman
     assert (found.name, options.patterns) == (command, patterns)
 
 
-@pytest.mark.parametrize("arguments", [["-n", "x", "plan"], ["--deployment", "prod", "run"]])
-def test_a_command_elsewhere_is_refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "correct"),
+    [
+        (["-n", "x", "plan"], "plan -n x"),
+        (["--deployment", "plan", "plan", "a b"], "plan --deployment plan 'a b'"),
+        (["--deployment", "prod", "run", "worker"], "run --deployment prod worker"),
+    ],
+)
+def test_a_command_elsewhere_is_refused(arguments: list[str], correct: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with(*arguments) == 2
-    assert "the command comes first" in capsys.readouterr().err
+    assert f"the command comes first: import-images {correct}; see: " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -82,7 +89,7 @@ def test_what_is_no_command_does_nothing(words: list[str], hint: str, capsys: py
     assert ends_with(*words) == 2
     captured = capsys.readouterr()
     (line,) = captured.err.splitlines()
-    assert hint in line and line.endswith("see: import-images --help") and not captured.out
+    assert hint in line and line.lower().endswith("see: import-images --help") and not captured.out
 
 
 def test_a_mistyped_flag_is_answered_with_the_one_meant(capsys: pytest.CaptureFixture[str]) -> None:
