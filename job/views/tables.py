@@ -205,7 +205,7 @@ def _print_rollbacks(console: Console, report: Report) -> None:
     bad = {name for rollout in report.rollouts if rollout.is_broken for name in rollout.tags}
     tags = [TagName(tag.namespace, tag.stream, tag.tag) for tag in report.tags if tag.result is Result.UPDATED]
     commands = [ours("rollback", name) for name in tags if name in bad]
-    if commands and report.command is Command.RUN:
+    if commands:
         console.print(Text("To roll back:"))
         for line in (line for command in commands for line in lines_of(command, console.width)):
             console.print(Text(line))

@@ -157,7 +157,7 @@ def missing_replicas(data: Json, replicas: int) -> str | None:
     if updated < replicas:
         return f"{count_of(updated, replicas, 'pods')} have been updated"
     if total > updated:
-        return f"{total - updated} old pods are still to go"
+        return "1 old pod has still to end" if total - updated == 1 else f"{total - updated} old pods have still to end"
     if available < updated:
         return f"{count_of(available, updated, 'new pods')} are available"
     return None

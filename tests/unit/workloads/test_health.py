@@ -306,7 +306,7 @@ class TestDeployments:
     def test_counts(self) -> None:
         for status, message in (
             ({"updatedReplicas": 1}, "1 of 2 pods have been updated"),
-            ({"replicas": 3}, "1 old pods are still to go"),
+            ({"replicas": 3}, "1 old pod has still to end"),
             ({"availableReplicas": 1}, "1 of 2 new pods are available"),
         ):
             assert look(DEPLOYMENTS, deployment(status=status), *pods_of(DEPLOYMENTS, NEW, NEW)) == Health(
@@ -331,7 +331,7 @@ class TestDeployments:
     def test_the_deadline_of_the_rollout_before(self) -> None:
         data = deployment(status={"replicas": 3, **late("web-2")})
         pods = [*pods_of(DEPLOYMENTS, NEW, NEW), pod(DEPLOYMENTS, "web-7", BAD, generation="2", status=CRASH_LOOP)]
-        assert look(DEPLOYMENTS, data, *pods) == Health(None, "1 old pods are still to go")
+        assert look(DEPLOYMENTS, data, *pods) == Health(None, "1 old pod has still to end")
 
     def test_pods_that_cannot_be_made(self) -> None:
         refused = condition("ReplicaFailure", "True", "FailedCreate", 'pods "web-1" is forbidden: exceeded quota')
