@@ -13,7 +13,14 @@ def run_command(call: Invocation) -> int:
     from job.commands.run import run
     from job.domain import model
 
-    return run(model.Command.RUN, call.settings, call.stop, as_table=call.as_table, is_whole_process=True)
+    return run(
+        model.Command.RUN,
+        call.settings,
+        call.stop,
+        as_table=call.as_table,
+        is_whole_process=True,
+        plan_file=call.options.plan,
+    )
 
 
 def plan_command(call: Invocation) -> int:

@@ -71,11 +71,13 @@ COMMANDS = (
         "the updated ones.",
         dispatch.run_command,
         settings=tuple(setting for setting in SETTINGS if setting not in EVERYWHERE),
+        flags=(Flag("--plan", "import only the images of this plan, as plan -o json wrote it; -: stdin", "FILE"),),
         arguments=Arguments("globs; STREAM:TAG beats --deployment"),
         examples=(
             "import-images run --deployment prod -n packit-prod",
             "import-images run 'packit-*' --deployment prod --exclude packit-tests",
             "import-images run packit-worker:stg --output json",
+            "import-images run --plan plan.json",
         ),
         statuses=dict.fromkeys(ExitStatus, "")
         | {ExitStatus.ATTENTION: "Some tag failed, or a namespace or its rollouts could not be read."},

@@ -8,6 +8,7 @@ import os
 
 from job.config.settings import Settings
 from job.domain.model import Command
+from job.domain.records import replace
 from job.run.admission import entries_of, locked
 from job.run.engine import perform, start
 from job.run.rules import Ruling, frozen_report, rule, warn_of_freeze
@@ -20,11 +21,26 @@ from job.views.output import show
 log = logging.getLogger(__name__)
 
 
-def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool, is_whole_process: bool = False) -> int:
+def run(
+    command: Command,
+    settings: Settings,
+    stop: Stop,
+    *,
+    as_table: bool,
+    is_whole_process: bool = False,
+    plan_file: str | None = None,
+) -> int:
     """Import the chosen tags, or for a plan query their registries; returns the exit status.
 
-    With `is_whole_process` the run began when the process started; else it is a step of another command.
+    With `is_whole_process` the run began when the process started; else it is a step of another command. With
+    `plan_file` only the images of that plan are imported.
     """
+    planned = None
+    if plan_file is not None:
+        from job.run.plan_file import read_plan, settings_for
+
+        plan = read_plan(plan_file)
+        settings, planned = settings_for(plan, settings), plan.tags
     if settings.gateway is None and command is Command.RUN:
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
     with place(settings, stop) as where:
@@ -36,6 +52,7 @@ def run(command: Command, settings: Settings, stop: Stop, *, as_table: bool, is_
             progress=where.progress,
             startup=process_age() if is_whole_process else 0.0,
         )
+        run = replace(run, planned=planned)
         ruling = rule(run)
         if run.dry_run:
             report = perform(ruling.run)

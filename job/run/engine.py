@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from job.domain.gates import is_gated
 from job.domain.holds import ANNOTATION
-from job.domain.model import Command, Outcome, Report, RunError, Skip, Stage, TagName
+from job.domain.model import Command, Outcome, Report, RunError, Skip, Stage, TagName, TagResult
 from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.records import dataclass, replace
 from job.domain.selection import Choice
@@ -76,6 +76,12 @@ def start(
 def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B008 - it is immutable
     """List, choose and import (for a plan: query the registries) in every namespace where the run may go ahead."""
     selection = _select(run, admission)
+    missing: Sequence[TagResult] = ()
+    if run.planned is not None:
+        from job.run.plan_file import gone, only_planned
+
+        missing = gone(run.planned, selection.chosen, run.settings.wanted, selection.listed)
+        selection = replace(selection, chosen=only_planned(run.planned, selection.chosen))
     _warn_of_killed_runs(run, admission, selection)
     _announce(run, selection)
     for warning in unreadable_waves(selection.chosen):
@@ -83,6 +89,7 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
     survey = _survey(run, selection.chosen)
     errors = (*selection.errors, *survey.errors) if survey else selection.errors
     imported = _import(run, admission, selection.chosen, survey) if _may_import(selection, errors) else Imported()
+    imported = replace(imported, tags=(*imported.tags, *missing))
     if survey is None:
         return _sum_up(run, admission.frozen, selection, errors, imported)
     from job.run.earlier_rollouts import recheck

@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
+from job.config.settings import Settings
 from job.domain.errors import UsageError
 from job.domain.history import DIGEST
-from job.domain.model import Command, Result, TagName
+from job.domain.model import By, Command, Reason, Result, TagName, TagResult
 from job.domain.planned import Planned
-from job.domain.records import dataclass
+from job.domain.records import dataclass, replace
+from job.domain.selection import Wanted, in_share
+from job.imagestreams.listing import Chosen
 
 STDIN = "-"
 # Ten thousand tags take some ten megabytes.
@@ -98,3 +101,63 @@ def _digest(value: object) -> str:
     if not isinstance(value, str) or not re.fullmatch(DIGEST, value):
         raise ValueError(f"{str(value)[:80]!r} is not a digest")
     return value
+
+
+def settings_for(plan: PlanFile, settings: Settings) -> Settings:
+    """The settings of a run that follows a plan: in the plan's namespaces, of its deployment.
+
+    Raises:
+        UsageError: the settings name other ones.
+    """
+    errors = []
+    needed = {name.namespace for name in plan.tags}
+    if settings.namespaces and (others := sorted(needed - set(settings.namespaces))):
+        errors.append(f"--plan: it has tags of {', '.join(others)}, and NAMESPACE is {', '.join(settings.namespaces)}")
+    deployment = settings.wanted.deployment
+    if deployment and plan.deployment and deployment != plan.deployment:
+        errors.append(f"--plan: it is of the deployment {plan.deployment}, and DEPLOYMENT is {deployment}")
+    if not plan.tags:
+        errors.append("--plan: it has no tag that could be imported")
+    if errors:
+        raise UsageError(errors)
+    wanted = replace(settings.wanted, deployment=deployment or plan.deployment)
+    namespaces = tuple(name for name in settings.namespaces or plan.namespaces if name in needed)
+    return replace(settings, namespaces=namespaces, namespace_selector=None, wanted=wanted, narrowed=True)
+
+
+def only_planned(planned: Mapping[TagName, Planned], chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
+    """What was chosen, without the tags that are not in the plan."""
+    kept = (
+        (stream, tuple(c for c in choices if TagName(stream.namespace, stream.name, c.tag.name) in planned))
+        for stream, choices in chosen
+    )
+    return tuple((stream, choices) for stream, choices in kept if choices)
+
+
+def gone(
+    planned: Mapping[TagName, Planned], chosen: Sequence[Chosen], wanted: Wanted, listed: Collection[str]
+) -> tuple[TagResult, ...]:
+    """Results for tags of the plan that the cluster no longer has.
+
+    Args:
+        planned: the plan.
+        chosen: what was found.
+        wanted: what was asked for.
+        listed: the namespaces that were listed completely.
+    """
+    there = {
+        TagName(stream.namespace, stream.name, choice.tag.name) for stream, choices in chosen for choice in choices
+    }
+    return tuple(
+        TagResult(
+            *(name.namespace, name.stream, name.tag, tag.source, Result.FAILED),
+            reason=Reason.NOT_FOUND,
+            by=By.API,
+            message="it is in the plan, and is gone",
+        )
+        for name, tag in planned.items()
+        if name not in there
+        and name.namespace in listed
+        and wanted.includes(name.stream, name.tag)
+        and in_share(name.namespace, name.stream, wanted.shard)
+    )
