@@ -27,7 +27,18 @@ from job.config import flags
 from job.config.command import Command, sentence
 from job.doctor.registry import CHECKS, NOT_CHECKED
 from job.domain.exit_status import ExitStatus
-from job.domain.model import Blame, Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
+from job.domain.model import (
+    Blame,
+    Explained,
+    Gate,
+    GateVerdict,
+    Outcome,
+    Reason,
+    Result,
+    RetryClass,
+    RolloutResult,
+    Skip,
+)
 from job.domain.states import Problem, State
 from job.imagestreams.api_types import REVISION_LABELS, VERSION_LABELS
 from job.publish import metric_families
@@ -261,6 +272,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "reasons": reasons,
     "skips": partial(_meanings, "Reason", Skip),
     "outcomes": partial(_meanings, "Outcome", Outcome),
+    "gates": partial(_meanings, "Gate", Gate),
+    "verdicts": partial(_meanings, "Verdict", GateVerdict),
     "rollouts": partial(_meanings, "Result", RolloutResult),
     "blames": blames,
     "states": states,

@@ -13,7 +13,17 @@ from job.config.command import PROGRAM
 from job.config.flags import SETTINGS
 from job.domain.errors import UsageError
 from job.domain.exit_status import ExitStatus
-from job.domain.model import Explained, Outcome, Reason, Result, RetryClass, RolloutResult, Skip
+from job.domain.model import (
+    Explained,
+    Gate,
+    GateVerdict,
+    Outcome,
+    Reason,
+    Result,
+    RetryClass,
+    RolloutResult,
+    Skip,
+)
 from job.domain.suggestions import did_you_mean
 from job.publish.metric_families import FAMILIES, PREFIX
 from job.views.output import document, width_of, write
@@ -25,6 +35,8 @@ _KINDS: dict[type[Explained], str] = {
     Skip: "reason for which a tag is skipped",
     Outcome: "outcome of a run",
     RolloutResult: "result of a rollout",
+    Gate: "gate of a new image",
+    GateVerdict: "verdict of a gate",
 }
 _RETRIED = {RetryClass.NEVER: "Not retried.", RetryClass.ONCE: "Retried once.", RetryClass.BACKOFF: "Retried."}
 SCHEMA = "schema"

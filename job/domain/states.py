@@ -12,6 +12,7 @@ class State(Explained):
 
     CURRENT = "current", "The registry has no other image."
     BEHIND = "behind", "The registry has another image; the next run imports it."
+    GATED = "gated", "The registry has another image, which a gate held back in the last run."
     FAILED = "failed", "The registry or the API refuses the image."
     UNKNOWN = "unknown", "The registry could not be asked."
     HELD = "held", "A rollback holds it."
@@ -33,6 +34,7 @@ class Problem(Explained):
     STALE = "stale", "No run has confirmed a tag for more than two due times (15 days without a schedule)."
     HOLD_EXPIRED = "hold_expired", "A hold has expired, and no run has released it."
     HOLD_FORGOTTEN = "hold_forgotten", "A tag has been held for more than 14 days, without an end."
+    GATE_HOLDS = "gate_holds", "Gates have held back every new image of a tag for more than 7 days."
     BAD_RULE = "bad_rule", "A rule of the namespace cannot be read, and stops every run."
     FREEZE_FORGOTTEN = "freeze_forgotten", "A rule has frozen the namespace for more than 14 days, without an end."
     BLOCKED = "blocked", "A tag has an image that is on the list of known-bad ones."

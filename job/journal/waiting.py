@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from job.domain.durations import describe
 from job.domain.model import Gate, GateVerdict, Result, TagResult, member
 from job.domain.records import dataclass
 from job.domain.text import clean
 from job.domain.times import from_unix
 from job.domain.verdicts import first_refusal
-from job.journal.values import bounded, key_in, seconds, text_in
+from job.journal.values import bounded, key_in, seconds, text_in, text_or_none
 
 # Of one namespace. Those that came first stay, so that in the end every image gets its turn.
 MOST_WAITING = 1_000
@@ -34,6 +35,7 @@ class Waiting:
         seen: when a run first saw the image, in seconds since 1970.
         held_since: since when gates have held back whatever the registry had for the tag.
         until: when the gate will let it through, as far as that is known.
+        where: in which tag it proves itself, as NAMESPACE/STREAM:TAG.
         message: why it is held back, for a person.
     """
 
@@ -43,7 +45,19 @@ class Waiting:
     seen: float
     held_since: float
     until: float | None = None
+    where: str | None = None
     message: str = ""
+
+
+def wait_of(image: Waiting, now: datetime) -> str:
+    """What an image waits for, and how long still: `waits for 1d 4h in packit-stg/packit-worker:stg`."""
+    until = None if image.until is None else from_unix(image.until)
+    if until is None:
+        return image.message
+    if until <= now:
+        return "the next run judges it again"
+    where = f" in {image.where}" if image.where else ""
+    return f"waits for {describe((until - now).total_seconds())}{where}"
 
 
 def first_seen(waiting: Mapping[TagKey, Waiting], digest: str) -> datetime | None:
@@ -67,7 +81,7 @@ def waiting_after(
     after: dict[TagKey, Waiting] = {}
     for key, image in before.items():
         tag = taken.get(key)
-        if is_kept(key) if tag is None else _says_nothing(tag):
+        if is_kept(key) if tag is None else says_nothing(tag):
             after[key] = image
     times = {image.digest: image.seen for image in sorted(before.values(), key=lambda image: -image.seen)}
     for key, tag in taken.items():
@@ -82,13 +96,14 @@ def waiting_after(
             seen=times.get(refusal.digest, finished),
             held_since=earlier.held_since if earlier else finished,
             until=refusal.until.timestamp() if refusal.until else None,
+            where=refusal.where,
             message=clean(refusal.message or "", LONGEST_MESSAGE),
         )
     oldest = sorted(after.items(), key=lambda item: (item[1].held_since, item[0]))
     return dict(oldest[:MOST_WAITING])
 
 
-def _says_nothing(tag: TagResult) -> bool:
+def says_nothing(tag: TagResult) -> bool:
     """Whether the registry's image did not become known, so that the one before may still wait."""
     return not tag.was_tried or (tag.result is Result.FAILED and not tag.gates)
 
@@ -103,6 +118,7 @@ def waiting_to_json(waiting: Mapping[TagKey, Waiting]) -> dict[str, Any]:
             round(image.seen, 3),
             round(image.held_since, 3),
             None if image.until is None else round(image.until, 3),
+            image.where,
             image.message,
         ]
         for (stream, tag), image in waiting.items()
@@ -124,7 +140,10 @@ def waiting_from_json(data: Mapping[str, Any]) -> dict[TagKey, Waiting]:
             seconds(seen),
             seconds(held_since),
             None if until is None else seconds(until),
+            text_or_none(where),
             text_in(message),
         )
-        for name, (digest, gate, verdict, seen, held_since, until, message) in bounded(data, MOST_WAITING).items()
+        for name, (digest, gate, verdict, seen, held_since, until, where, message) in bounded(
+            data, MOST_WAITING
+        ).items()
     }

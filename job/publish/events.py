@@ -19,6 +19,7 @@ from job.domain.model import JOURNAL, Image, Outcome, Reason, Report, Result, Ro
 from job.domain.records import dataclass
 from job.domain.text import clean, humanize
 from job.domain.times import iso
+from job.domain.verdicts import first_refusal
 from job.publish.sink import Publication
 from job.views.documents import summary
 
@@ -48,7 +49,9 @@ def events_of(report: Report, run: Involved | None) -> tuple[Event, ...]:
         (tag for tag in report.tags if tag.result in (Result.UPDATED, Result.ROLLED_BACK)),
         key=lambda tag: tag.result is not Result.ROLLED_BACK,
     )
-    candidates = [*map(_of_tag, failed), *map(_of_rollout, broken), *map(_of_tag, moved)]
+    # An image that waits is no news in every run; an Event that says the same again raises the count of the first.
+    gated = [tag for tag in report.tags if tag.result is Result.SKIPPED and first_refusal(tag.gates)]
+    candidates = [*map(_of_tag, failed), *map(_of_rollout, broken), *map(_of_tag, moved), *map(_of_gate, gated)]
     events = candidates[:MOST]
     left_out = len(candidates) - len(events)
     if run is None and left_out:
@@ -94,6 +97,17 @@ def _of_tag(tag: TagResult) -> Event:
         return Event(stream, "ImageRolledBack", message, warning=True)
     more = f": {tag.message}" if tag.message else ""
     return Event(stream, "ImageImported", f"{tag.tag}: from {_named(tag.before)} to {_named(tag.after)}{more}")
+
+
+def _of_gate(tag: TagResult) -> Event:
+    refusal = first_refusal(tag.gates)
+    assert refusal is not None
+    stream = Involved("image.openshift.io/v1", "ImageStream", tag.namespace, tag.stream)
+    until = f" until {iso(refusal.until)}" if refusal.until else ""
+    # How long still changes with every run, and would make another Event of each.
+    why = (refusal.message or "").partition("; waits for")[0] if refusal.until else refusal.message
+    message = f"{tag.tag}: {tag.reason}: gate {refusal.gate} holds {_named(tag.candidate)} back{until}"
+    return Event(stream, "ImageHeldBack", f"{message}: {why}" if why and not refusal.until else message)
 
 
 def _named(image: Image | None) -> str:

@@ -11,11 +11,14 @@ from datetime import datetime
 
 from job.domain.model import Result, Skip, TagResult
 from job.domain.records import dataclass, field
+from job.domain.verdicts import first_refusal
+from job.journal.waiting import says_nothing
 
 PREFIX = "import_images_"
 TAG = ("stream", "tag")
 WORKLOAD = ("kind", "name")
 BAD_ROLLOUT = "rollout_bad_timestamp_seconds"
+GATE_START = "tag_gate_start_timestamp_seconds"
 Values = Mapping[tuple[str, ...], float]
 
 
@@ -85,6 +88,13 @@ def _last_success(tag: TagResult, finished: float, past: Past) -> Samples:
     if tag.result in (Result.UPDATED, Result.UNCHANGED):
         return _one(finished)
     return _one(past.of("tag_last_success_timestamp_seconds").get((tag.stream, tag.tag)))
+
+
+def _gate_start(tag: TagResult, finished: float, past: Past) -> Samples:
+    before = past.of(GATE_START).get((tag.stream, tag.tag))
+    if first_refusal(tag.gates) is not None:
+        return _one(finished if before is None else before)
+    return _one(before if says_nothing(tag) else None)
 
 
 FAMILIES: tuple[Family, ...] = (
@@ -184,6 +194,18 @@ FAMILIES: tuple[Family, ...] = (
         lambda tag, finished, past: _one(1 if tag.reason is Skip.BLOCKED else None),
     ),
     Family(
+        "tag_gate",
+        "1; what a gate said of the registry's image in the last run. Absent: there was nothing to judge.",
+        (*TAG, "gate", "verdict"),
+        lambda tag, finished, past: (((verdict.gate, verdict.verdict), 1) for verdict in tag.gates),
+    ),
+    Family(
+        GATE_START,
+        "Since when gates have held back whatever the registry has for the tag. Absent: they do not.",
+        TAG,
+        lambda tag, finished, past: _gate_start(tag, finished, past),
+    ),
+    Family(
         "tag_rollback_targets",
         "Earlier images of the tag that the registry still has (CHECK_HORIZON). Below 2: soon nothing to roll back to.",
         TAG,
@@ -216,5 +238,6 @@ CARRIED_FAMILIES = frozenset(
         "next_run_timestamp_seconds",
         "tag_last_success_timestamp_seconds",
         "tag_failed_runs",
+        GATE_START,
     }
 )

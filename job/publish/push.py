@@ -17,7 +17,7 @@ from job.domain.records import replace
 from job.domain.scope import Shard
 from job.journal.records import Journal, bad_rollouts_after, belongs_to, group_key, is_superseded, shares_group
 from job.journal.store import JournalStore
-from job.publish.metric_families import Past
+from job.publish.metric_families import GATE_START, Past
 from job.publish.pushgateway import Gateway, GatewayError, Group, group_of, is_group, push
 from job.publish.sink import Publication
 
@@ -100,6 +100,11 @@ def past_of(
                 key: record.last_success for key, record in tags.items() if record.last_success is not None
             },
             "tag_failed_runs": {key: record.failed_runs for key, record in tags.items()},
+            GATE_START: {
+                key: image.held_since
+                for key, image in journal.waiting.items()
+                if belongs_to(namespace, key, deployment, shard)
+            },
         },
         frozenset(
             (rollout.kind, rollout.name)

@@ -22,7 +22,7 @@ from job.domain.model import Command, Outcome, Reason, Report, Result, Skip, Tri
 from job.domain.retries import backoff
 from job.domain.scope import Shard
 from job.domain.text import clean
-from job.publish.metric_families import BY_NAME, CARRIED_FAMILIES, RUN_FAMILIES, Family, Past, Values
+from job.publish.metric_families import BY_NAME, CARRIED_FAMILIES, GATE_START, RUN_FAMILIES, Family, Past, Values
 from job.publish.metrics import exposition, increments, notification_increments, notifications
 from job.runtime.http import Answer, HttpError, KeptConnections
 
@@ -327,6 +327,6 @@ def _complete_alone(
             return family.name == "last_run_timestamp_seconds" and report.command is Command.RUN
         if unseen:
             return family.of_tag is None
-        return whole or family.name not in ("tag_last_success_timestamp_seconds", "tag_failed_runs")
+        return whole or family.name not in ("tag_last_success_timestamp_seconds", "tag_failed_runs", GATE_START)
 
     return keep

@@ -8,6 +8,7 @@ from job.domain.model import Command
 from job.domain.states import State
 from job.domain.text import humanize
 from job.journal.records import RunRecord
+from job.journal.waiting import wait_of
 from job.status.model import PastRun, StatusReport, TagStatus, WorkloadStatus, is_rolling_out
 from job.status.punctuality import delay_of
 from job.views.columns import Column
@@ -73,6 +74,8 @@ def _note(tag: TagStatus, now: datetime) -> str:
         runs = f"{tag.failed_runs} run" + ("s" if tag.failed_runs > 1 else "")
     elif tag.state is State.BEHIND and tag.registry:
         notes.append(f"new: {short_digest(tag.registry)}")
+    elif tag.waiting:
+        notes.append(f"{tag.waiting.gate.replace('_', ' ')}: {wait_of(tag.waiting, now)}")
     elif tag.state is State.HELD and tag.hold:
         notes.append(f"for {age(tag.hold.at, now)}")
     elif tag.state is State.SKIPPED and tag.image is None:

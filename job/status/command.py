@@ -12,7 +12,8 @@ from job.domain.errors import ClusterError, StoppedError
 from job.domain.exit_status import ExitStatus
 from job.domain.model import Command
 from job.domain.rules import BlockRule
-from job.domain.times import iso
+from job.domain.times import from_unix, iso
+from job.journal.waiting import Waiting
 from job.run.context import IDENTITY_SECONDS, Context
 from job.run.engine import start
 from job.run.session import place
@@ -141,6 +142,21 @@ def _tag(tag: TagStatus) -> dict[str, Any]:
         "last_success": iso(tag.last_success),
         "failed_runs": tag.failed_runs,
         "failing_since": iso(tag.failing_since),
+        "gate": _gate(tag.waiting),
+    }
+
+
+def _gate(waiting: Waiting | None) -> dict[str, Any] | None:
+    if waiting is None:
+        return None
+    return {
+        "gate": waiting.gate,
+        "verdict": waiting.verdict,
+        "digest": waiting.digest,
+        "message": waiting.message,
+        "where": waiting.where,
+        "held_since": iso(from_unix(waiting.held_since)),
+        "until": None if waiting.until is None else iso(from_unix(waiting.until)),
     }
 
 

@@ -11,6 +11,7 @@ from job.domain.records import dataclass, field
 from job.domain.rules import Rules
 from job.domain.states import Problem, State
 from job.journal.records import Journal, RunRecord
+from job.journal.waiting import Waiting
 from job.status.punctuality import Punctuality, Timetable
 
 OLD = timedelta(days=90)
@@ -121,6 +122,7 @@ class TagStatus:
         failed_runs: how many runs in a row failed to import it.
         failing_since: when that began, as far as is known.
         is_old: whether its image was built long ago.
+        waiting: what a gate held back in the last run, if that is what the registry has.
     """
 
     name: TagName
@@ -136,6 +138,7 @@ class TagStatus:
     failed_runs: int
     failing_since: datetime | None
     is_old: bool
+    waiting: Waiting | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ def _excused(
 ) -> Mapping[str, bool]:
     """Whether an outcome is explained by a problem that is reported, or by one that is over."""
     problems = {attention.problem for attention in reported if attention.namespace == namespace}
-    is_current = all(tag.state in (State.CURRENT, State.HELD, State.SKIPPED) for tag in own_tags)
+    is_current = all(tag.state in (State.CURRENT, State.HELD, State.GATED, State.SKIPPED) for tag in own_tags)
     are_workloads_unknown = any(
         unread.part == "workloads" and unread.namespace == namespace for unread in facts.unknown
     )

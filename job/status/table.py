@@ -31,6 +31,7 @@ MOST_RUNS = 5
 _STYLES = {
     State.CURRENT: "",
     State.BEHIND: "green",
+    State.GATED: "yellow",
     State.FAILED: "bold red",
     State.UNKNOWN: "yellow",
     State.HELD: "yellow",
@@ -38,7 +39,7 @@ _STYLES = {
 }
 _OUTCOMES = {Outcome.SUCCESS: "green", Outcome.FROZEN: "dim", RUNNING: "", Outcome.PARTIAL: "yellow"}
 # What failed comes first.
-_URGENCY = (State.FAILED, State.UNKNOWN, State.HELD, State.BEHIND, State.CURRENT, State.SKIPPED)
+_URGENCY = (State.FAILED, State.UNKNOWN, State.HELD, State.GATED, State.BEHIND, State.CURRENT, State.SKIPPED)
 
 
 class Most(NamedTuple):

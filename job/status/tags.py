@@ -23,6 +23,7 @@ from job.status.punctuality import two_due_times_ago
 # For tags without a known schedule: two weekly runs and a day.
 STALE = timedelta(days=15)
 FORGOTTEN = timedelta(days=14)
+HELD_BACK = timedelta(days=7)
 # Of the API's own answers these are about the tag; one about the login says nothing of it.
 _ABOUT_THE_TAG = frozenset(reason for reason in Reason if reason.is_lasting) - {Reason.UNAUTHORIZED}
 # Skipped on purpose, unless the look-up explains why nothing moves the tag.
@@ -86,10 +87,15 @@ def tag_status(seen: TagFacts, facts: Facts) -> TagStatus:
     journal = facts.journals.get(name.namespace)
     record = (journal.tags.get((name.stream, name.tag)) if journal else None) or TagRecord()
     state, image = _state(result), result.before
+    waiting = journal.waiting.get((name.stream, name.tag)) if journal and state is State.BEHIND else None
+    if waiting and result.after and waiting.digest == result.after.digest:
+        state = State.GATED
+    else:
+        waiting = None
     message = None if _lacks_right(result) else result.message
     if message is None and seen.problem and image is None:
         message = f"its import failed: {seen.problem[1] or seen.problem[0]}"
-    is_asked = state in (State.CURRENT, State.BEHIND)
+    is_asked = state in (State.CURRENT, State.BEHIND, State.GATED)
     return TagStatus(
         name=name,
         source=result.source,
@@ -104,6 +110,7 @@ def tag_status(seen: TagFacts, facts: Facts) -> TagStatus:
         failed_runs=record.failed_runs,
         failing_since=_failing_since(seen, state, journal, record),
         is_old=bool(image and image.created and facts.now - image.created > OLD),
+        waiting=waiting,
     )
 
 
@@ -134,6 +141,11 @@ def _is_expired(tag: TagStatus, facts: Facts) -> bool:
 def _is_forgotten(tag: TagStatus, facts: Facts) -> bool:
     hold = tag.hold if tag.state is State.HELD else None
     return bool(hold and hold.until is None and hold.at is not None and facts.now - hold.at > FORGOTTEN)
+
+
+def _is_held_back(tag: TagStatus, facts: Facts) -> bool:
+    since = from_unix(tag.waiting.held_since) if tag.waiting else None
+    return since is not None and facts.now - since > HELD_BACK
 
 
 def _is_unmoved(tag: TagStatus, facts: Facts) -> bool:
@@ -211,6 +223,15 @@ TAG_PROBLEMS: tuple[TagProblem, ...] = (
         lambda tag: f"held without an end, so it gets no updates ({_hold_reason(tag)})",
         lambda tag: tag.hold.at if tag.hold else None,
         lambda tag: resuming(tag.name),
+    ),
+    TagProblem(
+        Problem.GATE_HOLDS,
+        _is_held_back,
+        lambda tag: (
+            f"gates hold back every new image ({tag.waiting.gate}: {tag.waiting.message})" if tag.waiting else ""
+        ),
+        lambda tag: from_unix(tag.waiting.held_since) if tag.waiting else None,
+        lambda tag: ours("plan", tag.name),
     ),
     TagProblem(
         Problem.NOT_MOVED,

@@ -17,6 +17,7 @@ from job.domain.records import dataclass
 from job.domain.repositories import change_link
 from job.domain.shell import ours
 from job.domain.text import clean, humanize
+from job.domain.verdicts import first_refusal
 
 # What chat services accept at least; the rest is counted.
 MOST_CHARACTERS = 4000
@@ -115,6 +116,8 @@ def _sections(report: Report, news: News, markup: Markup) -> Iterator[Section]:
             yield Section(heading, tuple(entries))
     if ended := [markup.quote(text) for text in _well_again(report, news)]:
         yield Section("Resolved", tuple(ended))
+    if gated := [_gated(tag, markup) for tag in report.tags if _is_gated(tag)]:
+        yield Section("Gated", tuple(gated))
     if held := [_held(tag, markup) for tag in report.tags if tag.reason is Skip.HELD]:
         yield Section("Held", tuple(held))
     if report.next_run:
@@ -160,6 +163,18 @@ def _rolled_back(tag: TagResult, markup: Markup) -> str:
     why = f": {markup.quote(tag.message)}" if tag.message else ""
     resume = ours("resume", TagName(tag.namespace, tag.stream, tag.tag))
     return f"{markup.quote(_name(tag))} to {markup.quote(_image(tag.after))}{by}{why}. To go on: {markup.quote(resume)}"
+
+
+def _is_gated(tag: TagResult) -> bool:
+    return tag.result is Result.SKIPPED and first_refusal(tag.gates) is not None
+
+
+def _gated(tag: TagResult, markup: Markup) -> str:
+    refusal = first_refusal(tag.gates)
+    assert refusal is not None
+    image = markup.quote(_image(tag.candidate or tag.after))
+    why = f": {markup.quote(refusal.message)}" if refusal.message else ""
+    return f"{markup.quote(_name(tag))}: {image}, {humanize(refusal.gate)}{why}"
 
 
 def _held(tag: TagResult, markup: Markup) -> str:

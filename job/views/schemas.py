@@ -153,6 +153,17 @@ STATUS = object_of(
             last_success=TIME_OR_NULL,
             failed_runs=COUNT,
             failing_since=TIME_OR_NULL,
+            gate=or_null(
+                object_of(
+                    gate=one_of(Gate),
+                    verdict=one_of(GateVerdict),
+                    digest=DIGEST,
+                    message=TEXT,
+                    where=TEXT_OR_NULL,
+                    held_since=TIME_OR_NULL,
+                    until=TIME_OR_NULL,
+                )
+            ),
         )
     ),
     schedules=list_of(

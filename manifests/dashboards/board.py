@@ -8,6 +8,7 @@ from manifests.dashboards.columns import (
     COMMAND,
     DAY,
     FAILED_RUNS,
+    GATED,
     GROUP_COLUMNS,
     HELD,
     NAMED,
@@ -24,11 +25,14 @@ from manifests.dashboards.columns import (
 from manifests.dashboards.details import GATEWAY, ROLLOUT_DETAILS, RUNS, TAGS
 from manifests.dashboards.expressions import (
     BAD_ROLLOUT,
+    GATE_HOLDS,
+    GATE_START,
     GROUP,
     ROW,
     SHARD,
     TAG,
     greatest,
+    joined,
     of_failed,
     of_run,
     or_zero,
@@ -222,6 +226,24 @@ _WHAT_HAPPENED = Row(
                 ),
             ),
             width=12,
+            height=5,
+        ),
+        Table(
+            "Tags held back by gates",
+            "The registry has a new image for them that a gate does not let through. Empty: none.",
+            (*TAG_COLUMNS, ("gate", "Gate"), ("verdict", "Verdict"), COMMAND),
+            (
+                Value(
+                    "Since",
+                    with_command(
+                        joined(GATE_HOLDS, TAG, (), since(GATE_START, TAG)),
+                        ROW,
+                        PLAN,
+                    ),
+                    Unit.DAYS,
+                    steps=GATED,
+                ),
+            ),
             height=5,
         ),
         Table(

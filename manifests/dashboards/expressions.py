@@ -119,6 +119,9 @@ def severity(by: Sequence[str]) -> str:
 
 # 1 for each failed tag, with its reason.
 FAILED = greatest("tag_failure", (*TAG, "reason"))
+GATE_START = "tag_gate_start_timestamp_seconds"
+# 1 for each gate that holds an image back from a tag.
+GATE_HOLDS = over("max", (*TAG, "gate", "verdict"), f'{PREFIX}tag_gate{{{SELECTION},verdict!="passed"}}')
 # 1 for each run, with its outcome.
 ENDED = f"({greatest('run_outcome', (*SHARD, 'outcome'))} == 1)"
 

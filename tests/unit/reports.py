@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from job.domain.model import (
     By,
     Command,
+    Gate,
+    GateVerdict,
     Hold,
     Image,
     Outcome,
@@ -24,6 +26,7 @@ from job.domain.model import (
     TagResult,
     Tally,
     TriggerKind,
+    Verdict,
 )
 
 NAMESPACE = "packit-prod"
@@ -57,6 +60,14 @@ def failed(stream: str = "packit-service", reason: Reason = Reason.NOT_FOUND, **
 def held(stream: str = "packit-held", until: datetime | None = None) -> TagResult:
     hold = Hold(STARTED - timedelta(days=2), until, "jane", "crashes", OLD.digest)
     return tag_result(stream, result=Result.SKIPPED, reason=Skip.HELD, hold=hold, after=OLD, attempts=0, seconds=None)
+
+
+def gated(stream: str = "packit-young", message: str = "waits for 1d 4h", **values: Any) -> TagResult:
+    """A tag whose new image a gate held back."""
+    until = STARTED + timedelta(hours=28)
+    verdict = Verdict(Gate.MIN_AGE, GateVerdict.HELD, NEW.digest, message, STARTED, until, reason=Skip.YOUNG)
+    held_back = {"result": Result.SKIPPED, "reason": Skip.YOUNG, "after": OLD, "candidate": NEW, "message": message}
+    return tag_result(stream, **{**held_back, "gates": (verdict,), **values})
 
 
 def report_of(*tags: TagResult, outcome: Outcome = Outcome.SUCCESS, **values: Any) -> Report:

@@ -14,7 +14,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from job.config.settings import GatewaySettings
-from job.domain.model import Hold, Image, Outcome, Report, TagResult, Tally
+from job.domain.model import (
+    Gate,
+    GateVerdict,
+    Hold,
+    Image,
+    Outcome,
+    Report,
+    Result,
+    Skip,
+    TagResult,
+    Tally,
+    Verdict,
+)
 from job.domain.rules import RULES
 from job.publish.metric_families import Past
 from job.publish.pushgateway import Gateway, push
@@ -166,6 +178,10 @@ class Scene:
             name,
             tag_result(after=old, rollback_targets=1),
             tag_result("packit-service", after=old, rollback_targets=4),
+            replace(
+                tag_result("packit-young", after=old, result=Result.SKIPPED, reason=Skip.YOUNG),
+                gates=(Verdict(Gate.MIN_AGE, GateVerdict.HELD, image(21).digest, "waits", reason=Skip.YOUNG),),
+            ),
             replace(held("packit-held"), after=old, hold=hold),
             ended=days_ago(20),
             outcome=Outcome.SUCCESS,

@@ -269,6 +269,31 @@ CASES = [
         ],
     ),
     Case("a freeze of 13 days", [*outcome("frozen"), ("freeze_start_timestamp_seconds", {}, ago(13 * DAY))]),
+    # ImportImagesGateHolds
+    Case(
+        "a gate that has held images back for 8 days",
+        [
+            *outcome("success"),
+            ("tag_gate", {**WORKER, "gate": "proven", "verdict": "held"}, 1),
+            ("tag_gate_start_timestamp_seconds", WORKER, ago(8 * DAY)),
+        ],
+        [
+            (
+                "ImportImagesGateHolds",
+                {**GROUP, **WORKER},
+                "packit-worker:prod in packit-prod has got no new image since 1969-12-24 02:00:00 +0000 UTC, because "
+                "gates hold them back. To see why: import-images plan packit-worker:prod -n packit-prod",
+            )
+        ],
+    ),
+    Case(
+        "a gate that has held images back for 6 days",
+        [
+            *outcome("success"),
+            ("tag_gate", {**WORKER, "gate": "min_age", "verdict": "held"}, 1),
+            ("tag_gate_start_timestamp_seconds", WORKER, ago(6 * DAY)),
+        ],
+    ),
     # ImportImagesRolloutBad
     Case(
         "a rollout that is bad",

@@ -133,6 +133,7 @@ def test_every_command_of_a_row_has_the_names_of_the_row() -> None:
         "Tags held by rollbacks",
         "Frozen namespaces",
         "Tags kept back from a blocked image",
+        "Tags held back by gates",
     }
     for ask in made:
         (command,) = re.findall(r'"command", "(import-images [^"]*)", "command"', ask.expression)

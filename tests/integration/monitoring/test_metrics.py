@@ -11,7 +11,7 @@ from job.domain.model import Outcome, Report, Result, Rollout, RolloutResult, Sk
 from job.domain.rules import FreezeRule, Rules
 from job.publish.metric_families import FAMILIES, PREFIX, Past
 from job.publish.metrics import exposition, increments, notifications
-from tests.unit.reports import NAMESPACE, failed, held, report_of, tag_result
+from tests.unit.reports import NAMESPACE, failed, gated, held, report_of, tag_result
 
 UNTIL = datetime(2026, 12, 1, tzinfo=UTC)
 EVERYTHING = report_of(
@@ -19,6 +19,7 @@ EVERYTHING = report_of(
     failed(),
     held(until=UNTIL),
     tag_result(stream="kept", result=Result.SKIPPED, reason=Skip.BLOCKED),
+    gated(),
     rules={NAMESPACE: Rules((FreezeRule(at=UNTIL - timedelta(days=7), until=UNTIL),))},
     outcome=Outcome.PARTIAL,
     trigger="scheduled",

@@ -49,6 +49,7 @@ GIVES: dict[str, set[str] | frozenset[str]] = {
     "Frozen namespaces B": {"frozen"},
     "Tags kept back from a blocked image A": {"ruled"},
     "Tags kept back from a blocked image B": {"ruled"},
+    "Tags held back by gates A": {"late"},
     "Workloads that are not healthy A": {"bad"},
     "Outcomes A": EVERY,
     "Tags by result A": EVERY,
@@ -93,6 +94,7 @@ ALERTS = {
         "ImportImagesTagStale",
         "ImportImagesHoldExpired",
         "ImportImagesRollbackHorizonShort",
+        "ImportImagesGateHolds",
     },
     "refused": {"ImportImagesPushFailing"},
 }

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.client import IMAGE, Sandbox, until
-from tests.support.place import Ended, Place, ended
+from tests.support.place import Ended, Place, ended, of
 from tests.support.rights import ROLL_BACK, RUN, WATCH, without
 
 
@@ -116,6 +116,33 @@ def planned_later(place: Place, **settings: str) -> Ended:
 
 def unique(place: Place, content: str) -> str:
     return f"{place.namespace} {content}"
+
+
+def test_what_waits_shows_everywhere(place: Place) -> None:
+    place.imported("web", "old")
+    new = place.push("web", "new", created=ago(hours=3))
+    for _ in range(2):
+        assert place.run(MIN_AGE="1d").results == {"web:prod": "skipped young"}
+    (tag,) = place.run("status").report["tags"]
+    assert (tag["state"], tag["gate"]["gate"], tag["gate"]["digest"]) == ("gated", "min_age", new)
+    assert "min age: waits for 20h 59m" in re.sub(r"\s+", " ", place.run("status", "--output", "wide").stdout)
+    metrics = place.metrics()
+    assert metrics["tag_gate"] == {of("web", gate="min_age", verdict="held"): 1}
+    (start,) = metrics["tag_gate_start_timestamp_seconds"].values()
+    # Since the first of the two runs.
+    assert 0 < metrics["last_run_timestamp_seconds"][()] - start < 60
+    assert start < metrics["last_run_timestamp_seconds"][()] - 0.1
+    events = place.sandbox.items(f"/api/v1/namespaces/{place.namespace}/events")
+    (event,) = [each for each in events if each["reason"] == "ImageHeldBack"]
+    assert (event["type"], event["count"], event["involvedObject"]["name"]) == ("Normal", 2, "web")
+    assert new in event["message"]
+    table = place.run("plan", "--output", "table", MIN_AGE="1d").stdout
+    assert "min_age" in table
+    assert "waits for 20h 59m" in table
+    assert place.run().results == {"web:prod": "updated"}
+    assert place.metrics().keys().isdisjoint({"tag_gate", "tag_gate_start_timestamp_seconds"})
+    (tag,) = place.run("status").report["tags"]
+    assert (tag["state"], tag["gate"]) == ("current", None)
 
 
 def test_only_what_another_namespace_has_proven_moves(place: Place) -> None:

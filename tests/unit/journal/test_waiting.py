@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,15 @@ from job.domain.model import Gate, GateVerdict, Reason, Result, Skip, TagResult,
 from job.journal.decoding import decode
 from job.journal.encoding import MOST_BYTES, encode
 from job.journal.records import Journal
-from job.journal.waiting import MOST_WAITING, Waiting, first_seen, waiting_after, waiting_from_json, waiting_to_json
+from job.journal.waiting import (
+    MOST_WAITING,
+    Waiting,
+    first_seen,
+    wait_of,
+    waiting_after,
+    waiting_from_json,
+    waiting_to_json,
+)
 
 A, B = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 KEY = ("worker", "prod")
@@ -80,6 +89,7 @@ WAITING = st.builds(
     seen=st.integers(0, 2**31).map(float),
     held_since=st.integers(0, 2**31).map(float),
     until=st.none() | st.integers(0, 2**31).map(float),
+    where=st.none() | st.just("packit-stg/worker:stg"),
     message=st.text(max_size=300),
 )
 
@@ -89,10 +99,17 @@ def test_it_is_read_as_it_was_written(waiting: dict[tuple[str, str], Waiting]) -
     assert waiting_from_json(json.loads(json.dumps(waiting_to_json(waiting)))) == waiting
 
 
+def test_how_long_still_is_counted_from_now() -> None:
+    waiting = Waiting(A, Gate.PROVEN, GateVerdict.HELD, 0.0, 0.0, 7200.0, "stg/worker:stg", "waits for 2h")
+    assert wait_of(waiting, datetime.fromtimestamp(3600, UTC)) == "waits for 1h in stg/worker:stg"
+    assert wait_of(waiting, datetime.fromtimestamp(7200, UTC)) == "the next run judges it again"
+    assert wait_of(replace(waiting, until=None), datetime.fromtimestamp(1, UTC)) == "waits for 2h"
+
+
 def test_a_full_list_fits_into_the_journal() -> None:
     waiting = {
         (f"stream-{number}", "prod"): Waiting(
-            f"sha256:{number:064x}", Gate.PROVEN, GateVerdict.HELD, 1.0e9, 1.0e9, 1.1e9, f"{number} " * 40
+            f"sha256:{number:064x}", Gate.PROVEN, GateVerdict.HELD, 1.0e9, 1.0e9, 1.1e9, None, f"{number} " * 40
         )
         for number in range(MOST_WAITING)
     }
@@ -103,7 +120,11 @@ def test_a_full_list_fits_into_the_journal() -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    [{"a:b": []}, {"a:b": [1, "min_age", "held", 0, 0, None, ""]}, {"a:b": [A, "min_age", "held", -1, 0, None, ""]}],
+    [
+        {"a:b": []},
+        {"a:b": [1, "min_age", "held", 0, 0, None, None, ""]},
+        {"a:b": [A, "min_age", "held", -1, 0, None, None, ""]},
+    ],
 )
 def test_a_list_that_is_not_ours_is_refused(bad: dict[str, object]) -> None:
     with pytest.raises((ValueError, TypeError)):

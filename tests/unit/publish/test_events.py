@@ -13,6 +13,7 @@ from job.domain.involved import Involved
 from job.domain.model import Outcome, Reason, Result, Rollout, RolloutResult, TagName
 from job.publish.events import events_of, post
 from tests.unit.objects import NAMESPACE, NOW, Asked, Objects, failed, refusal, report, skipped, unchanged, updated
+from tests.unit.reports import gated, report_of
 
 CRON_JOB = Involved("batch/v1", "CronJob", NAMESPACE, "import-images", "uid-1")
 
@@ -153,3 +154,14 @@ def test_what_was_put_back_comes_before_what_was_updated_and_after_what_is_broke
     assert found[1].involved.api_version == "batch/v1"
     assert found[1].message == "will not redeploy after the import of back:prod: its trigger does not fire"
     assert found[3].message.endswith(": not rolled back: no right")
+
+
+def test_an_image_that_waits_is_one_event_however_long_it_still_waits() -> None:
+    first, later = (
+        events_of(report_of(gated(message=f"built 3h ago; waits for {hours}h")), None) for hours in (21, 20)
+    )
+    assert first == later
+    (event,) = first
+    assert (event.reason, event.warning) == ("ImageHeldBack", False)
+    assert event.message.startswith("prod: young: gate min_age holds sha256:bbbb")
+    assert event.message.endswith("back until 2026-11-25T06:00:03Z")

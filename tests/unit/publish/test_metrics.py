@@ -45,7 +45,7 @@ from tests.unit.reports import (
 
 DOCUMENTED = {
     *("notifications", "frozen", "freeze_start_timestamp_seconds", "freeze_end_timestamp_seconds", "blocked_images"),
-    "tag_blocked",
+    *("tag_blocked", "tag_gate", "tag_gate_start_timestamp_seconds"),
     *("build_info", "last_run_timestamp_seconds", "last_success_timestamp_seconds", "run_duration_seconds"),
     *("run_outcome", "tags", "api_requests", "retries", "next_run_timestamp_seconds", "start_delay_seconds"),
     *("tag_result", "tag_failure", "tag_failed_runs", "tag_import_seconds", "tag_image_info"),

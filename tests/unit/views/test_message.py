@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from job.domain.model import By, Identity, Outcome, Reason, Report, Result, TriggerKind
 from job.domain.news import news_of
 from job.views.message import MOST_CHARACTERS, Markup, body_of, title_of
-from tests.unit.reports import FINISHED, NAMESPACE, NEW, OLD, held, report_of, reports, tag_result
+from tests.unit.reports import FINISHED, NAMESPACE, NEW, OLD, gated, held, report_of, reports, tag_result
 
 HOSTILE = "<!channel> <@U123> @here @room [x](https://evil.example) **b** `code` &lt; #1 https://evil.example"
 
@@ -100,3 +100,8 @@ def test_who_started_it_where(trigger: TriggerKind) -> None:
     first = body(report, Markup.PLAIN).splitlines()[0]
     assert " on api.example.com:6443" in first
     assert (" by jane" in first) == (trigger is TriggerKind.LOCAL)
+
+
+def test_what_gates_hold_back() -> None:
+    text = body(report_of(gated("web", message="waits for 1d 4h in packit-stg/web:stg")), Markup.PLAIN)
+    assert "Gated\n- packit-prod/web:prod: 4d5e6f, min age: waits for 1d 4h in packit-stg/web:stg" in text
