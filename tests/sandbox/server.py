@@ -59,7 +59,7 @@ from tests.sandbox.stream_tags import StreamTags
 from tests.sandbox.tokens import ADMIN, Tokens, service_account
 from tests.sandbox.workloads import specs
 from tests.sandbox.workloads.admission import Pods
-from tests.sandbox.workloads.batch import BatchController
+from tests.sandbox.workloads.batch import BatchController, Jobs
 from tests.sandbox.workloads.controller import WorkloadController
 from tests.sandbox.workloads.kubelet import Kubelet
 from tests.sandbox.workloads.processes import Processes
@@ -282,6 +282,7 @@ def _handlers(cluster: Cluster) -> dict[Kind, Objects]:
         Projects(cluster),
         ProjectRequests(cluster),
         Pods(cluster, PODS),
+        Jobs(cluster),
         ImageStreams(cluster),
         Imports(cluster),
         StreamTags(cluster),

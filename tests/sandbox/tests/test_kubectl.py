@@ -167,7 +167,13 @@ def test_a_job_of_a_cron_job(kubectl: Kubectl, sandbox: Sandbox, namespace: str)
     assert job["metadata"]["annotations"] == {"cronjob.kubernetes.io/instantiate": "manual"}
     [owner] = job["metadata"]["ownerReferences"]
     assert (owner["kind"], owner["uid"], owner["controller"]) == ("CronJob", cron_job["metadata"]["uid"], True)
-    assert job["spec"] == cron_job["spec"]["jobTemplate"]["spec"]
+    # The server adds the labels by which the Job's pods are found.
+    uid = job["metadata"]["uid"]
+    assert job["spec"].pop("selector") == {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    assert job["spec"]["template"]["metadata"].pop("labels")["batch.kubernetes.io/job-name"] == "by-hand"
+    wanted = cron_job["spec"]["jobTemplate"]["spec"]
+    wanted["template"].setdefault("metadata", {}).pop("labels", None)
+    assert job["spec"] == wanted
     [container] = job["spec"]["template"]["spec"]["containers"]
     assert container["command"] == ["/bin/true", "now"]
 

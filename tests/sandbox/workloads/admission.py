@@ -5,6 +5,7 @@ Source of behaviour: Kubernetes' plugin/pkg/admission (serviceaccount, resourceq
 
 from __future__ import annotations
 
+import asyncio
 import re
 
 from tests.sandbox import timestamps
@@ -52,6 +53,10 @@ class Pods(Objects):
         pod = self.find(call.target.namespace, call.target.name)
         match call.target.subresource, call.target.verb:
             case "log", "get":
+                # A log that is followed ends with its container.
+                while call.query.get("follow") == "true" and is_alive(pod.object):
+                    await asyncio.sleep(0.05)
+                    pod = self.find(call.target.namespace, call.target.name)
                 log = self.cluster.logs.get(pod.object["metadata"]["uid"], b"")
                 return Answer(200, log, "text/plain")
             case "eviction", "create":

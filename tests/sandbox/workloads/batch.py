@@ -16,7 +16,9 @@ from zoneinfo import ZoneInfo
 from croniter import croniter
 
 from tests.sandbox import timestamps
+from tests.sandbox.calls import Call
 from tests.sandbox.cluster import Cluster
+from tests.sandbox.objects import Objects
 from tests.sandbox.resources import CRON_JOBS, JOBS, PODS, Kind
 from tests.sandbox.status import Json
 from tests.sandbox.store import Entry, Event
@@ -110,11 +112,37 @@ def _make_job(cluster: Cluster, entry: Entry, due: float, zone: ZoneInfo) -> Non
     name = f"{entry.name}-{int(due) // 60}"
     if cluster.store.get(JOBS, entry.namespace, name) is None:
         metadata = pods.new_metadata(entry, name, dict(head.get("labels") or {}), annotations)
-        spec = copy.deepcopy(template["spec"])
+        spec = with_selector(copy.deepcopy(template["spec"]), metadata["uid"], name)
         cluster.store.put(JOBS, {"metadata": {**metadata, "generation": 1}, "spec": spec, "status": {}})
 
 
 # Jobs
+
+
+def with_selector(spec: Json, uid: str, name: str) -> Json:
+    """The spec with the labels by which a Job's pods are found, as the server adds them."""
+    template = spec.get("template")
+    if spec.get("selector") or not isinstance(template, dict):
+        return spec
+    head = template.get("metadata") or {}
+    labels = {"batch.kubernetes.io/controller-uid": uid, "controller-uid": uid, JOB_NAME: name, "job-name": name}
+    metadata = {**head, "labels": {**(head.get("labels") or {}), **labels}}
+    selector = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
+    return {**spec, "selector": selector, "template": {**template, "metadata": metadata}}
+
+
+class Jobs(Objects):
+    """Jobs, as they are created."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        super().__init__(cluster, JOBS)
+
+    def prepare_create(self, call: Call, item: Json) -> Json:
+        item = super().prepare_create(call, item)
+        if isinstance(item.get("spec"), dict):
+            metadata = item["metadata"]
+            item["spec"] = with_selector(item["spec"], metadata["uid"], metadata["name"])
+        return item
 
 
 def _is_over(job: Json) -> bool:
@@ -190,10 +218,7 @@ def _pods_of(cluster: Cluster, entry: Entry) -> list[Entry]:
 
 def _make_pod(cluster: Cluster, entry: Entry, index: int, *, indexed: bool) -> None:
     middle = f"{index}-" if indexed else ""
-    uid = entry.object["metadata"]["uid"]
-    labels = {JOB_NAME: entry.name, "job-name": entry.name, "batch.kubernetes.io/controller-uid": uid}
-    if indexed:
-        labels[INDEX] = str(index)
+    labels = {INDEX: str(index)} if indexed else {}
     made = pods.new_pod(
         entry, entry.object["spec"]["template"], pods.random_name(f"{entry.name}-{middle}"), labels
     )  # fmt: skip
