@@ -18,7 +18,12 @@ import yaml
 from tests.support.paths import MANIFESTS, ROOT
 
 OVERLAYS = ("prod", "stg")
-COMPONENTS = ("rollouts", "rollback", "monitoring", "notify", "sharded", "fleet", "pushgateway", "build")
+COMPONENTS = (
+    *("rollouts", "rollback", "monitoring", "notify", "sharded", "fleet", "pushgateway", "build"),
+    *("grafana-operator", "api-addresses", "small"),
+)
+# The dashboard of the one is that of the other.
+NEEDED = {"grafana-operator": "monitoring"}
 
 Object = dict[str, Any]
 
