@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 # Values of the user and of git are data: make expands none of them, recipes read them as "$$NAME" from the environment.
-given := VENV PYTHON JOBS SBOM IMAGE ENGINE BASE PYTHONS CLIENT ARGS STREAM TO REASON \
+given := VENV PYTHON JOBS SBOM VERSION PUSH IMAGE ENGINE BASE PYTHONS CLIENT ARGS STREAM TO REASON \
 	DEPLOYMENT NAMESPACE NAMESPACE_SELECTOR SERVICE SELECTOR EXCLUDE HOST TOKEN PUSHGATEWAY_ADDRESS FREEZE TIME_ZONE
 as-data = $(if $(filter $(2),$(firstword $(origin $(1)))),$(eval export override $(1) := $$(value $(1))))
 $(foreach name,$(given),$(call as-data,$(name),environment))
@@ -31,7 +31,7 @@ required = [ -n "$${$(1):-}" ] || { echo "missing: $(1)=..., as in: make $@ $(1)
 LOCK := uv pip compile --universal --python-version 3.11 --only-binary :all: --generate-hashes \
 	--annotation-style line --custom-compile-command 'make requirements' --quiet
 
-.PHONY: help run test test-all e2e attacks mutants status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak plugin docs docs-tables
+.PHONY: help release run test test-all e2e attacks mutants status doctor check bench limits import-images plan history rollback resume move-stable image image-check requirements clean dashboards screenshots sbom audit soak plugin docs docs-tables
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -57,8 +57,8 @@ mutants: $(VENV)/.tests packages ## twenty mistakes in the job, each of which th
 	@$(WITH_ARGS) $(BIN)/python -m tests.mutants ARGS
 
 check: $(VENV)/.tests ## formatting, lint, types, layers
-	@$(BIN)/ruff format --check job tests manifests docs
-	@$(BIN)/ruff check job tests manifests docs
+	@$(BIN)/ruff format --check job release tests manifests docs
+	@$(BIN)/ruff check job release tests manifests docs
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
@@ -133,6 +133,12 @@ screenshots: $(VENV)/.tests packages ## draw dashboards and commands into build/
 	@tests/support/install-packages chromium=chromium npm=npm node=nodejs
 	@$(BIN)/python -m tests.integration.monitoring.pictures
 
+release: $(VENV)/.release ## every file of a release, in build/release: VERSION=1.2.3 make release; PUSH=true publishes it
+	@[ -n "$${VERSION:-}" ] || { echo "missing: VERSION=..., as in: make release VERSION=1.2.3" >&2; exit 2; }
+	@tests/support/install-packages buildah=buildah git=git
+	@push=; case "$${PUSH:-false}" in true) push=--push;; false) ;; *) echo "PUSH: true or false" >&2; exit 2;; esac; \
+	$(WITH_ARGS) $(BIN)/python -m release ARGS $$push -- "$$VERSION"
+
 plugin: $(VENV)/.python ## the plugin of kubectl as krew installs it: build/kubectl-import_images.tar.gz
 	@PIP='$(PIP)' plugin/build
 
@@ -176,6 +182,10 @@ $(VENV)/.tests: pyproject.toml tests/support/kubectl.py $(VENV)/.job
 
 $(VENV)/.docs: pyproject.toml $(VENV)/.python
 	@$(PIP) install --group docs
+	@touch $@
+
+$(VENV)/.release: pyproject.toml $(VENV)/.python
+	@$(PIP) install --group release
 	@touch $@
 
 $(VENV)/.image: pyproject.toml $(VENV)/.job

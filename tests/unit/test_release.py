@@ -1,0 +1,134 @@
+"""What a release checks, and what it writes."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from job import VERSION
+from release import checks, image, provenance
+from release.__main__ import pinned
+from release.commands import Failed
+from tests.support.paths import MANIFESTS, ROOT
+
+BASE = MANIFESTS / "base" / "kustomization.yaml"
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """The files that name the version, and the changelog."""
+    for name in (*checks.PLACES, "CHANGELOG.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def edit(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new))
+
+
+def test_the_checkout_agrees_with_itself(checkout: Path) -> None:
+    assert not [line for line in checks.problems(checkout, VERSION) if "the version is" in line]
+
+
+@pytest.mark.parametrize("place", checks.PLACES)
+def test_a_place_that_was_forgotten_is_named(checkout: Path, place: str) -> None:
+    edit(checkout / place, VERSION, "0.0.9")
+    (line,) = (line for line in checks.problems(checkout, VERSION) if "the version is" in line)
+    assert line == f"{place}: the version is 0.0.9, not {VERSION}"
+
+
+@pytest.mark.parametrize("version", ["", "1", "1.2", "v1.2.3", "1.2.3-1", "01.2.3", "1.2.3; true", "1.2.3\n"])
+def test_what_is_no_version_is_refused(checkout: Path, version: str) -> None:
+    (line,) = checks.problems(checkout, version)
+    assert line.startswith("VERSION: ")
+
+
+def test_the_notes_are_the_section_of_the_version(checkout: Path) -> None:
+    (checkout / "CHANGELOG.md").write_text(
+        "# Changelog\n\n## [Unreleased]\n\n- soon\n\n## [1.10.0] - 2026-12-01\n\n### Added\n\n- ten\n\n"
+        "## [1.1.0] - 2026-11-01\n\n- one\n\n[1.1.0]: https://example.com\n"
+    )
+    assert checks.notes(checkout, "1.10.0") == "### Added\n\n- ten\n"
+    assert checks.notes(checkout, "1.1.0") == "- one\n"
+    assert checks.notes(checkout, "1.0.0") == ""
+    edit(checkout / "CHANGELOG.md", "- one\n", "")
+    assert any(line.startswith("CHANGELOG.md") for line in checks.problems(checkout, "1.1.0"))
+
+
+@pytest.mark.parametrize("name", ["quay.io/packit/import-images", "registry.example/team/import-images"])
+def test_one_setting_pins_the_image_of_all_overlays(name: str) -> None:
+    before, after = yaml.safe_load(BASE.read_text()), yaml.safe_load(pinned(BASE.read_text(), name, DIGEST))
+    (setting,) = after.pop("images")
+    assert setting.pop("name") == before.pop("images")[0]["name"]
+    assert setting == {"digest": DIGEST, **({} if "quay.io" in name else {"newName": name})}
+    assert before == after
+
+
+def test_a_base_of_another_shape_is_refused() -> None:
+    with pytest.raises(Failed, match="newTag"):
+        pinned("resources: []\nimages:\n  - name: a\n    newTag: 1\n  - name: b\n", "a", DIGEST)
+
+
+def test_the_provenance_names_what_was_made_of_what() -> None:
+    made = provenance.statement(
+        {"a.whl": "1" * 64},
+        source="https://forge.example/project",
+        revision="abc",
+        materials={"requirements.txt": "2" * 64},
+        parameters={"version": "1.2.3"},
+        builder="https://forge.example/workflow",
+        invocation="",
+        times=("2026-11-29T12:00:00Z", "2026-11-29T12:10:00Z"),
+    )
+    assert made["subject"] == [{"name": "a.whl", "digest": {"sha256": "1" * 64}}]
+    assert (made["_type"], made["predicateType"]) == (
+        "https://in-toto.io/Statement/v1",
+        "https://slsa.dev/provenance/v1",
+    )
+    definition = made["predicate"]["buildDefinition"]
+    assert definition["resolvedDependencies"][0]["digest"] == {"gitCommit": "abc"}
+    assert definition["externalParameters"] == {"version": "1.2.3"}
+
+
+def elf(machine: int) -> bytes:
+    return b"\x7fELF" + bytes(14) + machine.to_bytes(2, "little") + bytes(20)
+
+
+def test_a_wheel_takes_the_place_of_the_other_machines(tmp_path: Path) -> None:
+    site = tmp_path / "venv/lib/python3.12/site-packages"
+    info = site / "fast-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "fast.x86.so").write_bytes(elf(62))
+    (tmp_path / "venv/bin").mkdir()
+    (tmp_path / "venv/bin/fast").touch()
+    (info / "RECORD").write_text("fast.x86.so,,\n../../../bin/fast,,\n")
+    wheel = tmp_path / "fast-1.0-cp312-cp312-manylinux2014_aarch64.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("fast.arm.so", elf(183))
+    image.replace(site, wheel)
+    assert sorted(path.name for path in site.iterdir()) == ["fast-1.0.dist-info", "fast.arm.so"]
+    assert (tmp_path / "venv/bin/fast").exists()
+
+
+@pytest.mark.parametrize("wrong", ["library", "base", "link", ""])
+def test_an_image_of_mixed_machines_is_refused(tmp_path: Path, wrong: str) -> None:
+    tree, base = tmp_path / "venv", tmp_path / "base"
+    (tree / "bin").mkdir(parents=True)
+    (base / "usr/bin").mkdir(parents=True)
+    (tree / "bin/python3").symlink_to("/usr/bin/none" if wrong == "link" else "/usr/bin/python3")
+    (tree / "fast.so").write_bytes(elf(62 if wrong == "library" else 183))
+    (base / "usr/bin/python3.12").write_bytes(elf(62 if wrong == "base" else 183))
+    (base / "usr/bin/python3").symlink_to("python3.12")
+    if wrong:
+        with pytest.raises(Failed, match="arm64"):
+            image.check_machine(tree, base, "arm64")
+    else:
+        image.check_machine(tree, base, "arm64")
