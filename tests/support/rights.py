@@ -18,6 +18,7 @@ def _rules(path: str) -> Rules:
 
 RUN = _rules("base/role.yaml")
 WATCH = (*RUN, *_rules("components/rollouts/role.yaml"))
+PROVEN = _rules("components/gates/proven.yaml")
 ROLL_BACK = (*RUN, *_rules("components/rollback/role.yaml"))
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from tests.sandbox.client import IMAGE, Sandbox, until
 from tests.support.place import Ended, Place, ended, of
-from tests.support.rights import ROLL_BACK, RUN, WATCH, without
+from tests.support.rights import PROVEN, ROLL_BACK, RUN, without
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_an_image_without_a_build_time_ages_from_when_a_run_first_saw_it(place: 
     assert place.current("web") == new
 
 
-def stage(place: Place, *, rules: Any = WATCH, **tags: str) -> str:
+def stage(place: Place, *, rules: Any = PROVEN, **tags: str) -> str:
     """A namespace whose streams follow the same repositories; the run's account may do there what the rules say."""
     name = place.sandbox.create_namespace()
     for stream, content in tags.items():
@@ -202,7 +202,7 @@ def test_a_right_that_is_missing_there_is_named_and_never_a_pass(
 ) -> None:
     place.imported("web", unique(place, "old"))
     content = unique(place, "new")
-    stg = stage(place, rules=without(*missing, rules=WATCH), web=content)
+    stg = stage(place, rules=without(*missing, rules=PROVEN), web=content)
     follower(place, stg, "web", content)
     place.push("web", content)
     done = planned_later(place, PROVEN_IN=f"{stg}/*:stg", PROVEN_FOR="1s")
