@@ -150,16 +150,16 @@ def _may_import(selection: _Selection, errors: Sequence[RunError]) -> bool:
 def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Survey | None) -> Imported:
     """Release the holds that have ended, import wave by wave, and count what a rollback could go back to."""
     notes: Mapping[TagName, str] = {}
-    if any(ANNOTATION in choice.tag.annotations for _, choices in chosen for choice in choices):
-        from job.run.expired_holds import release
-
-        released = release(run, chosen)
-        chosen, notes = released.chosen, released.notes
     guard = None
     if run.planned is not None or is_gated(run.settings.gates, chosen):
         from job.run.gates import guard_of
 
         guard = guard_of(run, chosen, admission.journals)
+    if any(ANNOTATION in choice.tag.annotations for _, choices in chosen for choice in choices):
+        from job.run.expired_holds import release
+
+        released = release(run, chosen, guard)
+        chosen, notes = released.chosen, released.notes
     imported = import_waves(
         run,
         chosen,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import hold_of, is_over, source_before
@@ -17,6 +18,7 @@ from job.domain.records import dataclass, field, replace
 from job.domain.rules import NONE
 from job.domain.selection import Choice, choose
 from job.domain.times import iso
+from job.domain.verdicts import first_refusal
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
@@ -24,6 +26,9 @@ from job.imagestreams.retag import release_hold, remove_stale_hold
 from job.imagestreams.rewrite import NoHoldError, UncertainError, read_stream
 from job.run.context import Run
 from job.runtime.pool import gather
+
+if TYPE_CHECKING:
+    from job.run.gates import Guard
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +44,16 @@ class Released:
     notes: Mapping[TagName, str] = field(default_factory=dict)
 
 
-def release(run: Run, chosen: Sequence[Chosen]) -> Released:
-    """Release what is due; a plan only reports what a run would do."""
-    newer = _newer(run, chosen)
+def release(run: Run, chosen: Sequence[Chosen], guard: Guard | None = None) -> Released:
+    """Release what is due; a plan only reports what a run would do.
+
+    Args:
+        run: the run.
+        chosen: the streams with the tags chosen in them.
+        guard: the gates of the tags, held ones too; None where there are none.
+    """
+    newer = _newer(run, chosen, guard)
+    shut = _shut(run, chosen, guard, newer) if guard else {}
     notes: dict[TagName, str] = {}
     ended: dict[tuple[str, str], _Ended] = {}
     for stream, choices in chosen:
@@ -56,7 +68,7 @@ def release(run: Run, chosen: Sequence[Chosen]) -> Released:
             elif choice.skip is Skip.HELD and (hold := hold_of(tag)):
                 answer = newer.get(name)
                 if why := _why_due(run, hold, answer):
-                    if kept := _why_kept(run, name, answer):
+                    if kept := _why_kept(run, name, answer) or shut.get(name):
                         log.warning("%s/%s: %s, not released: %s", name.namespace, name, why, kept)
                         notes[name] = f"{why}, not released: {kept}"
                     else:
@@ -115,6 +127,31 @@ def _why_kept(run: Run, name: TagName, answer: Answer | None) -> str | None:
     return f"the registry has {answer.image.digest}, and {rule}" if rule else None
 
 
+def _shut(run: Run, chosen: Sequence[Chosen], guard: Guard, newer: Mapping[TagName, Answer]) -> Mapping[TagName, str]:
+    """Why gates keep holds that are due: by itself the server would import what no gate has judged."""
+    from job.run.gates import Candidate, judge_all
+
+    shut: dict[TagName, str] = {}
+    candidates: list[Candidate] = []
+    for stream, choices in chosen:
+        for choice in choices:
+            name, hold = TagName(stream.namespace, stream.name, choice.tag.name), hold_of(choice.tag)
+            answer, policy = newer.get(name), guard.policies.get(name)
+            if choice.skip is not Skip.HELD or hold is None or _why_due(run, hold, answer) is None:
+                continue
+            if name in guard.errors:
+                shut[name] = guard.errors[name]
+            elif policy and answer and answer.image is None:
+                shut[name] = f"what the registry has cannot be judged: {answer.message}"
+            elif policy and answer and answer.image and answer.image.digest != hold.image:
+                source = source_before(choice.tag)
+                candidates.append(Candidate(name, source[0] if source else "", answer.image, policy))
+    for name, verdicts in judge_all(guard, candidates).items():
+        if refusal := first_refusal(verdicts):
+            shut[name] = f"gate {refusal.gate} holds {refusal.digest} back: {refusal.message}"
+    return shut
+
+
 def _what_registry_has(hold: Hold, answer: Answer) -> str:
     if answer.image is None:
         return f"what the registry has could not be found out: {answer.message}"
@@ -126,17 +163,18 @@ def _what_registry_has(hold: Hold, answer: Answer) -> str:
     return f"the registry has something newer: {answer.image.digest}{revision}"
 
 
-def _newer(run: Run, chosen: Sequence[Chosen]) -> Mapping[TagName, Answer]:
+def _newer(run: Run, chosen: Sequence[Chosen], guard: Guard | None) -> Mapping[TagName, Answer]:
     """What the registry has for held tags: a plan looks up all, a run those for which it decides on the release."""
     questions: dict[TagName, Question] = {}
     for stream, choices in chosen:
         for choice in choices:
             hold = hold_of(choice.tag) if choice.skip is Skip.HELD else None
-            blocks = bool(run.rules.get(stream.namespace, NONE).blocked)
+            name = TagName(stream.namespace, stream.name, choice.tag.name)
+            blocks = bool(run.rules.get(stream.namespace, NONE).blocked) or (guard is not None and guard.guards(name))
             ends = hold and (hold.until_newer or (blocks and hold.until and hold.until <= run.started))
             if hold and (run.dry_run or ends) and (before := source_before(choice.tag)):
                 question = Question(stream.namespace, stream.name, *before, tag=choice.tag.name)
-                questions[TagName(stream.namespace, stream.name, choice.tag.name)] = question
+                questions[name] = question
     if not questions:
         return {}
     answers = run.look_up(list(questions.values()))

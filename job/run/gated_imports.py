@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Mapping, Sequence
 
-from job.domain.model import By, Reason, Result, Skip, Stream, Tag, TagName, TagResult, Verdict
+from job.domain.model import By, GateVerdict, Reason, Result, Skip, Stream, Tag, TagName, TagResult, Verdict
 from job.domain.planned import departure
 from job.domain.records import dataclass, replace
 from job.domain.verdicts import first_refusal
@@ -121,6 +121,10 @@ def _judge(guard: Guard, asked: Sequence[TagResult]) -> _Judged:
         refusal = first_refusal(result.gates)
         if refusal is None:
             passed[name] = result
+        elif guard.run.stopping() and refusal.verdict is GateVerdict.INCONCLUSIVE:
+            # The next run judges it: nothing is known of it, and it is no failure of the tag.
+            untried = replace(result, gates=(), attempts=0)
+            held.append(_refused(untried, Reason.ABORTED, None, "stopped before the new image was judged"))
         else:
             log.info("%s/%s: held back by gate %s: %s", name.namespace, name, refusal.gate, refusal.message)
             held.append(_refused(result, refusal.reason or Skip.UNPROVEN, refusal.by, _message(result.gates)))

@@ -14,6 +14,7 @@ from job.domain.gates import Policy, PolicyError, has_gate_annotations, policy_o
 from job.domain.model import Command, Gate, GateVerdict, Image, Reason, Skip, TagName, Verdict
 from job.domain.planned import Planned
 from job.domain.records import dataclass, field
+from job.domain.text import clean
 from job.imagestreams.listing import Chosen
 from job.journal.records import Journal
 from job.run.context import Run
@@ -101,7 +102,7 @@ GATES: tuple[GateRecord, ...] = (
 
 
 def guard_of(run: Run, chosen: Sequence[Chosen], journals: Mapping[str, Journal]) -> Guard | None:
-    """What guards the chosen tags; None where no gate is on and no plan is followed.
+    """What guards the chosen tags, and held ones that may be released; None without gates and without a plan.
 
     A person who releases a tag has decided, so that only runs and plans have gates.
     """
@@ -112,12 +113,14 @@ def guard_of(run: Run, chosen: Sequence[Chosen], journals: Mapping[str, Journal]
     for stream, choices in chosen:
         for choice in choices:
             name = TagName(stream.namespace, stream.name, choice.tag.name)
-            if choice.skip is not None or not (run.settings.gates.gates or has_gate_annotations(stream, choice.tag)):
+            if choice.skip not in (None, Skip.HELD) or not (
+                run.settings.gates.gates or has_gate_annotations(stream, choice.tag)
+            ):
                 continue
             try:
                 policy = policy_of(run.settings.gates, stream, choice.tag)
             except PolicyError as error:
-                errors[name] = str(error)
+                errors[name] = clean(str(error), 1000)
                 continue
             if policy.gates:
                 policies[name] = policy

@@ -13,6 +13,8 @@ import io
 import json
 import math
 import os
+import re
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +28,11 @@ from job.cluster import CRON_JOBS, DEPLOYMENT_CONFIGS, DEPLOYMENTS, STATEFUL_SET
 from job.cluster.api import _parsed
 from job.cluster.headers import retry_after, unix_time
 from job.cluster.oc.output import answers, refusal
+from job.config.settings import Settings
 from job.domain.errors import ClusterError, ImportImagesError, UsageError
+from job.domain.gates import Policy, PolicyError, policy_of
 from job.domain.holds import hold_of, is_over, without_annotation
-from job.domain.model import BadRollout, ImageFacts, TriggerKind
+from job.domain.model import BadRollout, Gate, GateVerdict, ImageFacts, Stream, Tag, TriggerKind
 from job.domain.repositories import revision_commit, web_address
 from job.domain.scope import Scope, Shard
 from job.domain.selection import Wanted, choose
@@ -47,6 +51,7 @@ from job.journal.records import (
     shares_group,
     start_run,
 )
+from job.journal.waiting import Waiting, first_seen, wait_of
 from job.promote.commits import parse_log
 from job.promote.config_file import config_from
 from job.promote.forge import github_checks, gitlab_checks, release_note
@@ -55,6 +60,7 @@ from job.publish.gateway_answer import AnswerError, past_from
 from job.publish.metric_families import BY_NAME
 from job.publish.push import past_of
 from job.run.lease import _seen
+from job.run.plan_file import read_plan, settings_for
 from job.workloads.cronjob import cron_job_from
 from job.workloads.health import health
 from job.workloads.kinds import workload_from
@@ -137,6 +143,50 @@ def test_answers_of_imports(data: dict[str, Any], count: int) -> None:
         assert len(answer.images) == count
         for image in answer.images:
             clean(str(image))
+
+
+PLAN = {
+    "kind": "Report",
+    "version": 1,
+    "run": {"command": "plan", "deployment": "prod", "server": "https://api:6443", "namespaces": ["n"]},
+    "tags": [
+        {
+            "namespace": "n",
+            "stream": "app",
+            "tag": "prod",
+            "source": "quay.io/app:prod",
+            "result": result,
+            "before": {"digest": "sha256:" + "a" * 64},
+            "after": {"digest": "sha256:" + "b" * 64},
+        }
+        for result in ("updated", "unchanged", "skipped")
+    ],
+}
+
+
+@fuzzed
+@given(mutated([PLAN]) | ANYTHING)
+def test_plans(value: object) -> None:
+    with tempfile.NamedTemporaryFile("w") as file:
+        json.dump(value, file)
+        file.flush()
+        with contextlib.suppress(UsageError):
+            plan = read_plan(file.name)
+            assert all(re.fullmatch(r"[\w.-]+", f"{name.namespace}{name.stream}{name.tag}") for name in plan.tags)
+            assert all(tag.after.startswith("sha256:") for tag in plan.tags.values())
+            with contextlib.suppress(UsageError):
+                settings_for(plan, Settings())
+
+
+@fuzzed
+@given(TEXTS, TEXTS, TEXTS, TEXTS)
+def test_annotations_of_gates(min_age: str, proven_in: str, proven_for: str, rehearse: str) -> None:
+    prefix = "import-images.dev/"
+    texts = {"min-age": min_age, "proven-in": proven_in, "proven-for": proven_for, "rehearse": rehearse}
+    annotations = {prefix + name: text for name, text in texts.items()}
+    tag = Tag("prod", None, False, None, None, annotations, None)
+    with contextlib.suppress(PolicyError):
+        assert policy_of(Policy(), Stream("n", "app", "1", {}, (tag,)), tag).min_age >= 0
 
 
 @fuzzed
@@ -235,6 +285,7 @@ WHOLE = Journal(
     pushed={"import-images": ({"stream_namespace": "n", "deployment": "prod"},)},
     bad_rollouts=(BadRollout("n", "Deployment", "web", {("app", "prod"): DIGEST}),),
     notified=("failed n/app:prod",),
+    waiting={("app", "prod"): Waiting(DIGEST, Gate.PROVEN, GateVerdict.HELD, 1.7e9, 1.7e9, 1.8e9, "stg/app:stg", "no")},
 )
 JOURNAL = json.loads(encode(WHOLE)["data"][PLAIN_KEY])
 
@@ -256,6 +307,9 @@ def test_journals(value: object, packed: bool) -> None:
     begun, _ = start_run(journal, mine, Scope("prod"))
     shares_group(begun, mine)
     past_of(begun, "n", "prod", None)
+    for image in begun.waiting.values():
+        wait_of(image, WHEN)
+        first_seen(begun.waiting, image.digest)
     for run in begun.runs:
         is_superseded(begun, run)
     again = decode(encode(begun))

@@ -304,3 +304,19 @@ def test_without_gates_the_requests_are_the_same(place: Place) -> None:
         "POST imagestreamimports": 2,
         "PUT configmaps/import-images-journal": 1,
     }
+
+
+def test_a_hold_that_has_ended_lasts_until_the_gate_lets_the_image_through(place: Place) -> None:
+    """Once a tag is released the server imports by itself what nobody has judged."""
+    old = place.imported("web", "old")
+    new = place.push("web", "new", created=ago(hours=3))
+    place.sandbox.import_tag(place.namespace, "web", "prod")
+    place.roll_back("web", old, until=ago(hours=1))
+    done = place.run(MIN_AGE="1d")
+    assert (done.results, place.current("web")) == ({"web:prod": "skipped held"}, old)
+    message = done.tags["web:prod"]["message"]
+    assert "not released: gate min_age holds" in message
+    assert new in message
+    assert place.run("plan", MIN_AGE="1d").tags["web:prod"]["message"] == message
+    released = place.run(MIN_AGE="1h")
+    assert (released.results, place.current("web")) == ({"web:prod": "updated"}, new)

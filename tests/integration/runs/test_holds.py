@@ -175,7 +175,7 @@ def test_what_somebody_retagged_by_hand_is_left_as_it_is(held: Held) -> None:
     assert place.current("app") == held.bad
     resumed = held.run("resume", "app", "--yes")
     assert resumed.status == 2
-    assert "is not held: a hold was on it and is over" in resumed.stderr
+    assert "is not held: its hold is over" in resumed.stderr
     done = held.run()
     assert (done.status, done.results) == (0, {"app:prod": "skipped pinned"})
     assert place.current("app") == held.bad
