@@ -11,8 +11,9 @@ VERSION = re.compile(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}(rc[1-9][0-9]*)?")
 PLACES = {
     "pyproject.toml": r'^version = "',
     "job/__init__.py": r'^VERSION = "',
-    "manifests/base/kustomization.yaml": r"^ *newTag: ",
+    "manifests/base/kustomization.yaml": r"^ *(?:newTag|app.kubernetes.io/version): ",
     "README.md": r"^ *newTag: ",
+    "docs/install.md": r"(?:\?ref=v|^ *newTag: )",
     "examples/argo-cd/application.yaml": r"^ *targetRevision: v",
     "examples/flux/import-images.yaml": r"^ *tag: v",
 }
@@ -25,7 +26,7 @@ def problems(root: Path, version: str) -> Iterator[str]:
         return
     for name, before in PLACES.items():
         written = re.findall(before + r"([0-9][0-9A-Za-z.]*)", (root / name).read_text(encoding="utf-8"), re.MULTILINE)
-        if written != [version]:
+        if set(written) != {version}:
             yield f"{name}: the version is {', '.join(written) or 'missing'}, not {version}"
     if not notes(root, version):
         yield f"CHANGELOG.md: no section '## [{version}] - DATE' with anything in it"

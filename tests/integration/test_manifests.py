@@ -9,6 +9,9 @@ import ipaddress
 import itertools
 import json
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -304,7 +307,8 @@ def test_a_combination_is_valid_and_whole(combination: tuple[str, ...]) -> None:
     for found in built.objects:
         validate(found)
         labels = found["metadata"]["labels"]
-        assert "import-images" in (labels["app.kubernetes.io/name"], labels.get("app.kubernetes.io/part-of"))
+        assert labels["app.kubernetes.io/name"] in ("import-images", "prometheus-pushgateway")
+        assert labels["app.kubernetes.io/part-of"] == "import-images"
     assert violations(built.job["template"]["spec"]) == []
     assert dangling(built) == []
     assert settings_of(built).wanted.deployment == combination[0]
@@ -493,6 +497,26 @@ def test_the_image_is_that_of_this_version() -> None:
     assert image.endswith(f"/import-images:{VERSION}")
     own = {"images": [{"name": image.rpartition(":")[0], "newName": "registry.example/mine", "newTag": "x"}]}
     assert build_with(own, "prod").container["image"] == "registry.example/mine:x"
+
+
+def test_what_the_base_installs_names_its_version() -> None:
+    assert {found["metadata"]["labels"]["app.kubernetes.io/version"] for found in build("prod").objects} == {VERSION}
+
+
+@pytest.mark.parametrize("overlay", OVERLAYS)
+def test_an_overlay_can_be_named_in_a_remote_repository(overlay: str, tmp_path: Path) -> None:
+    repository = tmp_path / "remote.git"
+    checkout = tmp_path / "checkout"
+    shutil.copytree(MANIFESTS, checkout / "manifests", ignore=shutil.ignore_patterns("__pycache__"))
+    git = ["git", "-c", "user.name=n", "-c", "user.email=e@example.com", "-C", str(checkout)]
+    for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"], ["tag", f"v{VERSION}"]):
+        subprocess.run([*git, *command], check=True)
+    subprocess.run(["git", "clone", "-q", "--bare", checkout, repository], check=True)
+    url = f"file://{repository}//manifests/overlays/{overlay}?ref=v{VERSION}"
+    kubectl = Path(sys.executable).with_name("kubectl")
+    done = subprocess.run([kubectl, "kustomize", url], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert tuple(yaml.safe_load_all(done.stdout)) == build(overlay).objects
 
 
 def test_an_overlay_may_name_one_build_of_the_image() -> None:
