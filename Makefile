@@ -106,9 +106,9 @@ image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME
 		$${BASE:+--build-arg "BASE=$$BASE"} --build-arg "VERSION=$$version" --build-arg "REVISION=$$revision" \
 		--build-arg "SOURCE=$$source" $${ARGS:-} .
 
-image-check: $(VENV)/.tests packages ## build the image on a Debian base of its own and run it there as a pod would (as root)
+image-check: $(VENV)/.tests $(VENV)/.release packages ## build the image on a Debian base of its own and run it there as a pod would (as root)
 	@tests/support/install-packages buildah=buildah debootstrap=debootstrap
-	@$(WITH_ARGS) $(BIN)/python -m pytest -m image tests/integration/image/test_image.py ARGS
+	@$(WITH_ARGS) $(BIN)/python -m pytest -m image tests/integration/image ARGS
 
 requirements: $(VENV)/.image ## the exact versions of the image's packages; newer ones: make requirements ARGS=--upgrade
 	@$(WITH_ARGS) $(BIN)/$(LOCK) ARGS --extra notify --output-file requirements.txt pyproject.toml
