@@ -43,12 +43,18 @@ class Images:
     def close(self) -> None:
         self._registry.close()
 
-    def source(self, name: str, tag: str = "prod") -> str:
+    def source(self, name: str) -> str:
         """Where `push` puts an image, as the cluster names it."""
-        return f"{self._host}/{self._place}/{name}:{tag}"
+        return f"{self._host}/{self._place}/{name}:prod"
 
     def push(
-        self, name: str, content: str, behaviour: Behaviour = Behaviour.READY, tag: str = "prod", revision: str = ""
+        self,
+        name: str,
+        content: str,
+        behaviour: Behaviour = Behaviour.READY,
+        *,
+        revision: str = "",
+        created: str = CREATED,
     ) -> str:
         """Push an image that differs by its content; gives its digest."""
         files: dict[str, bytes] = {"/content": f"{self._place} {content}".encode()}
@@ -65,11 +71,11 @@ class Images:
         config: dict[str, Any] = {
             "architecture": ARCHITECTURES.get(platform.machine(), platform.machine()),
             "os": "linux",
-            "created": CREATED,
+            "created": created,
             "config": {"Labels": labels, "Cmd": command, "User": "1001"},
             "rootfs": {"type": "layers", "diff_ids": [uncompressed for _, uncompressed in layers]},
         }
-        return self._registry.push_image(f"{self._place}/{name}", tag, config, [packed for packed, _ in layers])
+        return self._registry.push_image(f"{self._place}/{name}", "prod", config, [packed for packed, _ in layers])
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from datetime import UTC, datetime
 
 import pytest
 
@@ -25,6 +26,22 @@ def test_frozen(make_place: MakePlace) -> None:
     assert (done.status, "an audit" in done.stderr, place.current("web")) == (2, True, first), done.stderr
     thawed = place.person("thaw")
     assert thawed.status == 0, thawed.stderr
+    assert place.run().status == 0
+    assert place.current("web") == second
+
+
+@on_sandbox(slow("integration/runs gates the same as whole runs"))
+def test_young_and_blocked_images_stay_out(make_place: MakePlace) -> None:
+    place = make_place("rollback")
+    first = place.imported("web")
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    second = place.images.push("web", "second", created=now)
+    young = place.run(MIN_AGE="1h")
+    assert (young.status, young.results) == (0, {"web:prod": "skipped young"}), young.stderr
+    assert place.person("block", second, "--reason", "leaks").status == 0
+    blocked = place.run()
+    assert (blocked.results, place.current("web")) == ({"web:prod": "skipped blocked"}, first), blocked.stderr
+    assert place.person("unblock", second).status == 0
     assert place.run().status == 0
     assert place.current("web") == second
 
