@@ -23,6 +23,7 @@ from job.domain.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from job.domain.schedule import Window
+    from job.domain.verification import Query
 
 T = TypeVar("T")
 
@@ -58,6 +59,27 @@ class NotifySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifySettings:
+    """Queries that must stay true after rollouts, and the Prometheus that answers them.
+
+    Attributes:
+        queries: what is asked.
+        seconds: for how long each must be true.
+        url: of the Prometheus, without `/api/v1`; its parameters are sent along.
+        token: bearer token.
+        token_file: file with the token, read for each request.
+        ca_file: file of certificates to verify it with.
+    """
+
+    queries: tuple[Query, ...]
+    seconds: float
+    url: str
+    token: str | None = field(default=None, repr=False)
+    token_file: str | None = None
+    ca_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
     """All settings of a run, checked. Durations are in seconds."""
 
@@ -88,6 +110,7 @@ class Settings:
     on_bad_rollout: OnBadRollout = table.ON_BAD_ROLLOUT.fallback
     check_horizon: bool = table.CHECK_HORIZON.fallback
     gates: Policy = field(default_factory=Policy)
+    verify: VerifySettings | None = None
     freeze: tuple[Window, ...] = ()
     time_zone: str | None = None
     ignore_freeze: bool = table.IGNORE_FREEZE.fallback

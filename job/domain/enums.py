@@ -288,6 +288,11 @@ class RolloutResult(Explained):
         "will_not_redeploy",
         "The image trigger cannot fire: `paused` as a string, a wrong `fieldPath`, and so on. Exit status 5.",
     )
+    UNVERIFIED = (
+        "unverified",
+        "The pods are ready, and a query of `VERIFY` has no clear answer. Nothing is rolled back for that. "
+        "Exit status 5.",
+    )
     PAUSED = "paused", "The image trigger is switched off on purpose (`paused: true`)."
     ABORTED = (
         "aborted",

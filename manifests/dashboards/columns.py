@@ -38,6 +38,7 @@ HEALTHY = {1: Word("yes", Colour.GOOD), 0: Word("no", Colour.BAD)}
 ROLLOUTS: Mapping[str, Colour] = {
     RolloutResult.HEALTHY: Colour.GOOD,
     RolloutResult.PAUSED: Colour.PLAIN,
+    RolloutResult.UNVERIFIED: Colour.WARNING,
     RolloutResult.WAITING: Colour.WARNING,
     RolloutResult.ABORTED: Colour.WARNING,
     RolloutResult.WILL_NOT_REDEPLOY: Colour.WARNING,
