@@ -248,6 +248,43 @@ PROVEN_FOR = Setting(
     metavar="DURATION",
 )
 
+REHEARSE = Setting(
+    "REHEARSE",
+    "import only images of which nodes could make a container that runs nothing",
+    parsers.boolean,
+    default="false",
+    flag="--rehearse",
+)
+VERIFY = Setting(
+    "VERIFY",
+    "queries NAME: PROMQL, separated by semicolons, that must be true after healthy rollouts",
+    parsers.queries,
+    flag="--verify",
+    metavar="QUERIES",
+)
+VERIFY_FOR = Setting(
+    "VERIFY_FOR",
+    "for how long the queries of VERIFY must be true",
+    parsers.seconds,
+    default="10m",
+    flag="--verify-for",
+    metavar="DURATION",
+)
+PROMETHEUS_URL = Setting(
+    "PROMETHEUS_URL",
+    "URL of the Prometheus that VERIFY asks",
+    optional(parsers.prometheus_url),
+    flag="--prometheus",
+    metavar="URL",
+)
+PROMETHEUS_TOKEN = Setting("PROMETHEUS_TOKEN", "bearer token for the Prometheus", optional(parsers.secret))
+PROMETHEUS_TOKEN_FILE = Setting(
+    "PROMETHEUS_TOKEN_FILE", "file with the bearer token for the Prometheus", optional(parsers.file)
+)
+PROMETHEUS_CA_FILE = Setting(
+    "PROMETHEUS_CA_FILE", "file of certificates to verify the Prometheus with", optional(parsers.file)
+)
+
 NOTIFY = Setting(
     "NOTIFY",
     "where a message of a run goes: URLs as apprise writes them, or of webhooks, separated by spaces",
@@ -281,7 +318,9 @@ METRICS = (
 MESSAGES = (NOTIFY, NOTIFY_ON, NOTIFY_KEY)
 REQUESTS = (CONCURRENCY, RETRIES, IMPORT_TIMEOUT, DEADLINE)
 ROLLOUTS = (WATCH_ROLLOUTS, ROLLOUT_TIMEOUT, ROLLOUT_STABLE, ON_BAD_ROLLOUT, CHECK_HORIZON)
-GATES = (MIN_AGE, PROVEN_IN, PROVEN_FOR)
+PROMETHEUS = (PROMETHEUS_URL, PROMETHEUS_TOKEN, PROMETHEUS_TOKEN_FILE, PROMETHEUS_CA_FILE)
+GATES = (MIN_AGE, PROVEN_IN, PROVEN_FOR, REHEARSE)
+VERIFICATION = (VERIFY, VERIFY_FOR, *PROMETHEUS)
 SCHEDULE = (FREEZE, TIME_ZONE, IGNORE_FREEZE)
 
 # Under these headings, in this order, `--help` and the documentation list the settings.
@@ -291,7 +330,7 @@ SECTIONS: dict[str, tuple[Setting[object], ...]] = {
     "metrics": METRICS,
     "messages": MESSAGES,
     "requests": REQUESTS,
-    "gates": GATES,
+    "gates": (*GATES, *VERIFICATION),
     "rollouts": ROLLOUTS,
     "schedule": SCHEDULE,
 }

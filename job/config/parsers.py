@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from job.domain.model import Client, GatewayKind, NotifyOn, OnBadRollout
     from job.domain.schedule import Window
     from job.domain.selection import Pattern
+    from job.domain.verification import Query
 
     E = TypeVar("E", bound=StrEnum)
 
@@ -164,6 +165,13 @@ def proof(text: str) -> Proof:
     return Proof.parse(text)
 
 
+def queries(text: str) -> tuple[Query, ...]:
+    """`NAME: PROMQL; NAME: PROMQL`."""
+    from job.domain.verification import parse_queries
+
+    return parse_queries(text)
+
+
 def label_selector(text: str) -> str:
     """A label selector, which the API checks further."""
     if not re.fullmatch(r"[\w./,=!() -]+", text, re.ASCII):
@@ -227,6 +235,17 @@ def api_address(text: str) -> str:
 def gateway_address(text: str) -> Address:
     """The URL of a Pushgateway, which may carry a login; http where no scheme is given."""
     return _address(text, "http")
+
+
+def prometheus_url(text: str) -> str:
+    """The URL of a Prometheus, which may have parameters (`?namespace=NAME`); https where no scheme is given."""
+    url, mark, parameters = text.partition("?")
+    address = _address(url, "https")
+    if address.username:
+        raise ValueError("holds a login; set PROMETHEUS_TOKEN instead")
+    if not re.fullmatch(r"[\w.~%&=+-]*", parameters, re.ASCII):
+        raise ValueError("not a URL such as https://host:port?namespace=NAME")
+    return address.url + mark + parameters
 
 
 def _address(text: str, scheme: str) -> Address:

@@ -110,7 +110,7 @@ class Settings:
     on_bad_rollout: OnBadRollout = table.ON_BAD_ROLLOUT.fallback
     check_horizon: bool = table.CHECK_HORIZON.fallback
     gates: Policy = field(default_factory=Policy)
-    verify: VerifySettings | None = None
+    verification: VerifySettings | None = None
     freeze: tuple[Window, ...] = ()
     time_zone: str | None = None
     ignore_freeze: bool = table.IGNORE_FREEZE.fallback
@@ -203,6 +203,7 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
         reader.error(table.AS_GROUPS, "given without --as; the API impersonates groups only along with a user")
     client = read(table.CLIENT)
     on_bad_rollout = read(table.ON_BAD_ROLLOUT)
+    verification = _verification(reader)
     narrowed = bool(patterns) or reader.has_flag(table.SELECTOR) or reader.has_flag(table.EXCLUDE)
     return Settings(
         namespaces=namespaces,
@@ -226,12 +227,15 @@ def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:
         retries=read(table.RETRIES),
         import_timeout=read(table.IMPORT_TIMEOUT),
         deadline=read(table.DEADLINE),
-        watch_rollouts=read(table.WATCH_ROLLOUTS) or on_bad_rollout is OnBadRollout.ROLLBACK,
+        watch_rollouts=read(table.WATCH_ROLLOUTS)
+        or on_bad_rollout is OnBadRollout.ROLLBACK
+        or (verification is not None),
         rollout_timeout=read(table.ROLLOUT_TIMEOUT),
         rollout_stable=read(table.ROLLOUT_STABLE),
         on_bad_rollout=on_bad_rollout,
         check_horizon=read(table.CHECK_HORIZON),
-        gates=Policy(read(table.MIN_AGE) or 0.0, read(table.PROVEN_IN), read(table.PROVEN_FOR)),
+        gates=_gates(reader),
+        verification=verification,
         freeze=read(table.FREEZE),
         time_zone=read(table.TIME_ZONE),
         ignore_freeze=read(table.IGNORE_FREEZE),
@@ -311,3 +315,21 @@ def _gateway(reader: _Reader) -> GatewaySettings | None:
 def _notify(reader: _Reader) -> NotifySettings | None:
     urls, key = reader.read(table.NOTIFY), reader.read(table.NOTIFY_KEY)
     return NotifySettings(urls, reader.read(table.NOTIFY_ON), key) if urls else None
+
+
+def _gates(reader: _Reader) -> Policy:
+    read = reader.read
+    return Policy(read(table.MIN_AGE) or 0.0, read(table.PROVEN_IN), read(table.PROVEN_FOR), read(table.REHEARSE))
+
+
+def _verification(reader: _Reader) -> VerifySettings | None:
+    queries, seconds, url = reader.read(table.VERIFY), reader.read(table.VERIFY_FOR), reader.read(table.PROMETHEUS_URL)
+    token, token_file = reader.read(table.PROMETHEUS_TOKEN), reader.read(table.PROMETHEUS_TOKEN_FILE)
+    ca_file = reader.read(table.PROMETHEUS_CA_FILE)
+    if token and token_file:
+        reader.error(table.PROMETHEUS_TOKEN_FILE, "set together with PROMETHEUS_TOKEN; choose one of them")
+    if not queries:
+        return None
+    if url is None and not reader.text(table.PROMETHEUS_URL):
+        reader.error(table.VERIFY, "set without PROMETHEUS_URL, which says whom to ask")
+    return VerifySettings(queries, seconds, url, token, token_file, ca_file) if url else None

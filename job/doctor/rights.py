@@ -19,6 +19,7 @@ class Component(StrEnum):
     BASE = "base"
     ROLLOUTS = "rollouts"
     ROLLBACK = "rollback"
+    GATES = "gates"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,7 @@ RULES: Mapping[Component, tuple[Right, ...]] = {
         *_rights("", "pods", "delete"),
         *_WORKLOADS,
     ),
+    Component.GATES: (*_rights("", "pods", "create delete"), *_WORKLOADS),
 }
 # For NAMESPACE_SELECTOR, in the whole cluster.
 FLEET = _rights("", "namespaces", "list")
@@ -79,11 +81,13 @@ COMMANDS: Mapping[Component, str] = {
     Component.BASE: "run",
     Component.ROLLOUTS: "run --watch-rollouts",
     Component.ROLLBACK: "rollback, resume, freeze, thaw, block, unblock, run --on-bad-rollout rollback",
+    Component.GATES: "run --rehearse",
 }
 NAMES: Mapping[Component, str] = {
     Component.BASE: "import-images",
     Component.ROLLOUTS: "import-images-rollouts",
     Component.ROLLBACK: "import-images-rollback",
+    Component.GATES: "import-images-gates",
 }
 
 

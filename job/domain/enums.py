@@ -227,6 +227,11 @@ class Skip(Explained):
         "unproven",
         "The new image, or its revision, has not been for `PROVEN_FOR` where `PROVEN_IN` says, with healthy followers.",
     )
+    UNREHEARSED = (
+        "unrehearsed",
+        "Whether nodes can use the new image could not be found out: a quota, no room, a node or a missing right. That "
+        "says nothing of the image, and a later run tries again.",
+    )
 
 
 class By(StrEnum):
@@ -251,6 +256,7 @@ class GateVerdict(Explained):
 
     PASSED = "passed", "The gate lets the image through."
     HELD = "held", "The gate holds the image back."
+    NOT_ASKED = "not_asked", "A plan asks every gate but `rehearse`, since it creates no pods."
     INCONCLUSIVE = "inconclusive", "The gate could not judge the image, which counts as held back."
 
 

@@ -5,11 +5,11 @@ Times are timezone-aware and in UTC, durations are seconds, digests are written 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from job.domain.costs import Identity, Tally
 from job.domain.enums import (
     Blame,
     By,
@@ -36,9 +36,13 @@ from job.domain.rules import Rules
 from job.domain.scope import Shard
 from job.domain.verdicts import Verdict
 
+if TYPE_CHECKING:
+    from job.domain.verification import CheckedQuery
+
 __all__ = (
-    "Blame", "By", "Client", "Command", "Explained", "Gate", "GateVerdict", "GatewayKind", "NotifyOn", "OnBadRollout",
-    "Outcome", "Reason", "Result", "RetryClass", "RolloutResult", "Skip", "Stage", "TriggerKind", "Verdict", "member",
+    "Blame", "By", "Client", "Command", "Explained", "Gate", "GateVerdict", "GatewayKind", "Identity", "NotifyOn",
+    "OnBadRollout", "Outcome", "Reason", "Result", "RetryClass", "RolloutResult", "Skip", "Stage", "Tally",
+    "TriggerKind", "Verdict", "member",
 )  # fmt: skip
 
 # The ConfigMap that keeps what runs leave for later ones.
@@ -106,8 +110,8 @@ class ImageFacts:
 class Image:
     """An image as a tag held it.
 
-    `platforms` are those of an index (`linux/amd64`), as far as they are known. `repository_url` is the page of its
-    source code's repository.
+    `platforms` are those of an index (`linux/amd64`), as far as they are known; `architecture` is that of an image
+    without an index. `repository_url` is the page of its source code's repository.
     """
 
     digest: str
@@ -117,6 +121,7 @@ class Image:
     version: str | None
     platforms: tuple[str, ...] = field(default=(), compare=False)
     repository_url: str | None = field(default=None, compare=False)
+    architecture: str | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,33 +274,6 @@ class RunError:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
-    """What a run cost in one namespace: requests by HTTP status, more tries by reason."""
-
-    requests: Counter[str] = field(default_factory=Counter)
-    retries: Counter[str] = field(default_factory=Counter)
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who works on which cluster.
-
-    Attributes:
-        server: the address of the API, without a login.
-        context: the kubeconfig's context, if the login comes from one.
-        user: the name that the API knows the login by; None where it is not known.
-    """
-
-    server: str
-    context: str | None = None
-    user: str | None = None
-
-    def __str__(self) -> str:
-        context = f" (context {self.context})" if self.context else ""
-        return f"{self.server}{context}" + (f" as {self.user}" if self.user else "")
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """The single source of every output about a run."""
 
@@ -320,6 +298,7 @@ class Report:
     next_run: datetime | None = None
     rollouts: tuple[Rollout, ...] = ()
     identity: Identity | None = None
+    queries: tuple[CheckedQuery, ...] = ()
     # Workloads (namespace, kind, name) whose rollout was bad and that are gone, or follow none of its tags any more.
     gone_workloads: tuple[tuple[str, str, str], ...] = ()
     # By namespace, those in force when the run began; a namespace whose rules were not read is not there.

@@ -32,7 +32,7 @@ class Obstacle(Explained):
 
     GONE = "gone", "The registry has no such image any more."
     REFUSED = "refused", "The registry refuses the pull secrets of the workload."
-    NO_PULL_SECRET = "no_pull_secret", "The registry asks for a login, and the workload has no pull secret."
+    NO_LOGIN = "no_login", "The registry asks for a login, and the workload has no pull secret."
     POLICY = "policy", "A policy of the cluster refuses the image, such as one that requires signatures."
     ARCHITECTURE = "architecture", "The image has nothing for the architecture of the node."
     UNFIT = "unfit", "The node cannot pull the image, or make a container of it, for another reason that it names."

@@ -36,8 +36,8 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether the gate lets the image through."""
-        return self.verdict is GateVerdict.PASSED
+        """Whether the gate lets the image through; one that a plan does not ask does not decide."""
+        return self.verdict in (GateVerdict.PASSED, GateVerdict.NOT_ASKED)
 
 
 def first_refusal(verdicts: tuple[Verdict, ...]) -> Verdict | None:

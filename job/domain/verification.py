@@ -116,10 +116,13 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class CheckedQuery:
-    """What became of one query after one wave; `seconds` is how long it was asked, `wave` counts from 0."""
+    """What became of one query after one wave, and how many seconds it was asked.
+
+    `wave` counts from 0; it is None where an earlier run moved the tags.
+    """
 
     query: Query
-    wave: int
+    wave: int | None
     result: QueryResult
     message: str
     readings: tuple[Reading, ...] = ()
@@ -198,7 +201,7 @@ class Course:
             return QueryResult.PASSED
         return QueryResult.INCONCLUSIVE if now - self._begun >= PATIENCE * self._seconds else None
 
-    def finish(self, result: QueryResult, wave: int, now: float, why: str = "") -> CheckedQuery:
+    def finish(self, result: QueryResult, wave: int | None, now: float, why: str = "") -> CheckedQuery:
         """What became of the query; `why` is what ended it before it had a result."""
         last = self.readings[-1] if self.readings else None
         values = describe_samples(last) if last else ""

@@ -197,6 +197,7 @@ def image_of(item: Item, facts: ImageFacts | None) -> Image:
         version=facts.version,
         platforms=facts.platforms,
         repository_url=facts.repository_url,
+        architecture=None if facts.manifest or facts.platforms else facts.architecture,
     )
 
 

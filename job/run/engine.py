@@ -95,7 +95,14 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
     from job.run.earlier_rollouts import recheck
 
     rechecked = recheck(run, admission.journals, imported.tags, imported.rollouts, survey)
-    imported = replace(imported, rollouts=(*imported.rollouts, *rechecked.rollouts))
+    again, queries = rechecked.rollouts, imported.queries
+    if again and run.settings.verification is not None:
+        from job.run.verification import verify
+
+        # What was bad by a query is good again only by that query.
+        verified = verify(run, again, None)
+        again, queries = verified.rollouts, (*queries, *verified.queries)
+    imported = replace(imported, rollouts=(*imported.rollouts, *again), queries=queries)
     return _sum_up(run, admission.frozen, selection, errors, imported, rechecked.gone)
 
 
@@ -154,7 +161,11 @@ def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Su
     if run.planned is not None or is_gated(run.settings.gates, chosen):
         from job.run.gates import guard_of
 
-        guard = guard_of(run, chosen, admission.journals)
+        guard = guard_of(run, chosen, admission.journals, survey.workloads if survey else None)
+        if guard and not run.dry_run and any(policy.rehearse for policy in guard.policies.values()):
+            from job.run.rehearsals import tidy
+
+            tidy(run)
     if any(ANNOTATION in choice.tag.annotations for _, choices in chosen for choice in choices):
         from job.run.expired_holds import release
 
@@ -201,7 +212,8 @@ def _sum_up(
         matched=selection.matched,
         outcome=overall(list(outcomes.values())),
     )
-    return report_of(run, tags, errors, outcomes, status, rollouts, gone_workloads)
+    report = report_of(run, tags, errors, outcomes, status, rollouts, gone_workloads)
+    return replace(report, queries=imported.queries)
 
 
 def _list(run: Run, namespaces: Sequence[str]) -> list[Listing]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from job.domain.errors import ClusterError
 from job.domain.gates import Policy, PolicyError, has_gate_annotations, policy_of
@@ -18,6 +19,9 @@ from job.domain.text import clean
 from job.imagestreams.listing import Chosen
 from job.journal.records import Journal
 from job.run.context import Run
+
+if TYPE_CHECKING:
+    from job.workloads.image_triggers import Workload
 
 log = logging.getLogger(__name__)
 
@@ -30,12 +34,14 @@ class Candidate:
         name: of the tag.
         source: the pull spec that the tag follows.
         image: what the registry has there.
+        before: what the tag has now; None where it has nothing.
         policy: the tag's gates.
     """
 
     name: TagName
     source: str
     image: Image
+    before: Image | None
     policy: Policy
 
 
@@ -49,6 +55,8 @@ class Guard:
         errors: why the gates of a tag are not known, so that it must not move.
         journals: by namespace, what runs remember; a plan reads them where a gate needs them.
         planned: by tag, what a reviewed plan says; None where the run follows no plan.
+        chosen: the streams with the tags chosen in them.
+        workloads: those that may follow the tags; None where the run has not listed them.
     """
 
     run: Run
@@ -56,6 +64,8 @@ class Guard:
     errors: Mapping[TagName, str] = field(default_factory=dict)
     journals: Mapping[str, Journal] = field(default_factory=dict)
     planned: Mapping[TagName, Planned] | None = None
+    chosen: Sequence[Chosen] = ()
+    workloads: Sequence[Workload] | None = None
 
     def guards(self, name: TagName) -> bool:
         """Whether the tag's image is asked for and judged before it is imported."""
@@ -73,6 +83,12 @@ def _min_age(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, 
 
 def _proven(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Verdict]:
     from job.run.proven import judge
+
+    return judge(guard, candidates)
+
+
+def _rehearse(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Verdict]:
+    from job.run.rehearsals import judge
 
     return judge(guard, candidates)
 
@@ -98,10 +114,16 @@ class GateRecord:
 GATES: tuple[GateRecord, ...] = (
     GateRecord(Gate.MIN_AGE, _min_age, Skip.YOUNG),
     GateRecord(Gate.PROVEN, _proven, Skip.UNPROVEN),
+    GateRecord(Gate.REHEARSE, _rehearse, Skip.UNREHEARSED, is_costly=True),
 )
 
 
-def guard_of(run: Run, chosen: Sequence[Chosen], journals: Mapping[str, Journal]) -> Guard | None:
+def guard_of(
+    run: Run,
+    chosen: Sequence[Chosen],
+    journals: Mapping[str, Journal],
+    workloads: Sequence[Workload] | None = None,
+) -> Guard | None:
     """What guards the chosen tags, and held ones that may be released; None without gates and without a plan.
 
     A person who releases a tag has decided, so that only runs and plans have gates.
@@ -126,7 +148,7 @@ def guard_of(run: Run, chosen: Sequence[Chosen], journals: Mapping[str, Journal]
                 policies[name] = policy
     if not policies and not errors and run.planned is None:
         return None
-    return Guard(run, policies, errors, journals, run.planned)
+    return Guard(run, policies, errors, journals, run.planned, chosen, workloads)
 
 
 def judge_all(guard: Guard, candidates: Sequence[Candidate]) -> dict[TagName, tuple[Verdict, ...]]:
@@ -145,14 +167,17 @@ def judge_all(guard: Guard, candidates: Sequence[Candidate]) -> dict[TagName, tu
 def _judged(record: GateRecord, guard: Guard, candidates: Sequence[Candidate]) -> dict[TagName, Verdict]:
     guard.run.progress.begin(f"judging new images: {record.gate}")
     answers: Mapping[TagName, Verdict] = {}
-    message = "stopped before it was judged" if guard.run.stopping() else "it was not judged"
+    message = "it was not judged"
     try:
         answers = record.judge(guard, candidates)
     except ClusterError as error:
         message = str(error)
         log.warning("gate %s: %s", record.gate, error)
+    reason = record.reason
+    if guard.run.stopping():
+        message, reason = "the run was stopped before it was judged", Reason.ABORTED
     return {
         candidate.name: answers.get(candidate.name)
-        or Verdict(record.gate, GateVerdict.INCONCLUSIVE, candidate.image.digest, message, reason=record.reason)
+        or Verdict(record.gate, GateVerdict.INCONCLUSIVE, candidate.image.digest, message, reason=reason)
         for candidate in candidates
     }

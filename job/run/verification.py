@@ -9,13 +9,29 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from job.domain.model import Blame, Rollout, RolloutResult
+from job.domain.model import (
+    Blame,
+    Gate,
+    GateVerdict,
+    OnBadRollout,
+    Result,
+    Rollout,
+    RolloutResult,
+    TagName,
+    TagResult,
+    Verdict,
+)
 from job.domain.records import dataclass, replace
 from job.domain.verification import CheckedQuery, Course, QueryResult, describe_samples, interval
 from job.run.context import Run
 from job.run.prometheus import Prometheus
 from job.runtime.clock import SYSTEM, Clock
+
+if TYPE_CHECKING:
+    from job.run.waves import Imported
+    from job.workloads.image_triggers import Workload
 
 log = logging.getLogger(__name__)
 
@@ -28,16 +44,16 @@ class Verified:
     queries: tuple[CheckedQuery, ...] = ()
 
 
-def verify(run: Run, rollouts: Sequence[Rollout], wave: int, clock: Clock = SYSTEM) -> Verified:
+def verify(run: Run, rollouts: Sequence[Rollout], wave: int | None, clock: Clock = SYSTEM) -> Verified:
     """Ask the queries of VERIFY until each has a result, if any of the rollouts is healthy.
 
     Args:
         run: the run.
         rollouts: of one wave.
-        wave: its number, from 0, for the report.
+        wave: its number, from 0; None where an earlier run moved the tags.
         clock: measures for how long they are true.
     """
-    settings = run.settings.verify
+    settings = run.settings.verification
     if settings is None or not any(rollout.result is RolloutResult.HEALTHY for rollout in rollouts):
         return Verified(tuple(rollouts))
     run.progress.begin("verifying", settings.seconds)
@@ -66,7 +82,9 @@ def verify(run: Run, rollouts: Sequence[Rollout], wave: int, clock: Clock = SYST
         if course not in results:
             results[course] = course.finish(QueryResult.INCONCLUSIVE, wave, clock.monotonic(), why)
     queries = tuple(results[course] for course in courses)
-    return Verified(judged(rollouts, queries), queries)
+    # As a rollout that is no longer watched, what a stopped run could not verify makes it an aborted one.
+    unclear = RolloutResult.ABORTED if run.stopping() else RolloutResult.UNVERIFIED
+    return Verified(judged(rollouts, queries, unclear), queries)
 
 
 _LEVELS = {
@@ -76,7 +94,7 @@ _LEVELS = {
 }
 
 
-def _step(run: Run, prometheus: Prometheus, course: Course, wave: int, clock: Clock) -> CheckedQuery | None:
+def _step(run: Run, prometheus: Prometheus, course: Course, wave: int | None, clock: Clock) -> CheckedQuery | None:
     reading = prometheus.ask(course.query)
     shown = reading.problem or describe_samples(reading)
     run.progress.detail(course.query.name, shown)
@@ -86,20 +104,68 @@ def _step(run: Run, prometheus: Prometheus, course: Course, wave: int, clock: Cl
     return course.finish(result, wave, now) if result else None
 
 
-def judged(rollouts: Sequence[Rollout], queries: Sequence[CheckedQuery]) -> tuple[Rollout, ...]:
-    """The rollouts, where healthy ones are as the queries say: bad, unverified, or still healthy."""
+def judged(
+    rollouts: Sequence[Rollout], queries: Sequence[CheckedQuery], inconclusive: RolloutResult
+) -> tuple[Rollout, ...]:
+    """The rollouts, where healthy ones are as the queries say: bad, `inconclusive`, or still healthy."""
     false = [query for query in queries if query.result is QueryResult.FAILED]
     unclear = [query for query in queries if query.result is QueryResult.INCONCLUSIVE]
     if not false and not unclear:
         return tuple(rollouts)
     message = "; ".join(f"query {query.query.name} {query.message}" for query in false or unclear)
-    after = []
-    for rollout in rollouts:
-        if rollout.result is RolloutResult.HEALTHY and false:
-            message_of = f"its pods are ready, but {message}"
-            rollout = replace(rollout, result=RolloutResult.FAILED, message=message_of, blame=Blame.IMAGE)
-        elif rollout.result is RolloutResult.HEALTHY:
-            message_of = f"its pods are ready, but {message}"
-            rollout = replace(rollout, result=RolloutResult.UNVERIFIED, message=message_of, blame=Blame.UNKNOWN)
-        after.append(rollout)
-    return tuple(after)
+    result, blame = (RolloutResult.FAILED, Blame.IMAGE) if false else (inconclusive, Blame.UNKNOWN)
+    return tuple(
+        replace(rollout, result=result, message=f"its pods are ready, but {message}", blame=blame)
+        if rollout.result is RolloutResult.HEALTHY
+        else rollout
+        for rollout in rollouts
+    )
+
+
+def verify_wave(run: Run, wave: int, imported: Imported, workloads: Sequence[Workload]) -> Imported:
+    """A wave as it is after the queries: with their verdict on each image that it moved, and what was rolled back.
+
+    Args:
+        run: the run.
+        wave: its number, from 0.
+        imported: what became of it.
+        workloads: those that may follow its tags.
+    """
+    moved = {name for result in imported.tags if result.result is Result.UPDATED for name in _names(result)}
+    own = [rollout for rollout in imported.rollouts if not moved.isdisjoint(rollout.tags)]
+    verified = verify(run, own, wave)
+    if not verified.queries:
+        return imported
+    after = dict(zip(map(id, own), verified.rollouts, strict=True))
+    rollouts = tuple(after.get(id(rollout), rollout) for rollout in imported.rollouts)
+    judged_tags = {name for rollout in own if rollout.result is RolloutResult.HEALTHY for name in rollout.tags}
+    tags: Sequence[TagResult] = [
+        replace(result, gates=(*result.gates, verdict_of(result.after.digest, verified.queries)))
+        if result.result is Result.UPDATED and result.after and not judged_tags.isdisjoint(_names(result))
+        else result
+        for result in imported.tags
+    ]
+    if run.settings.on_bad_rollout is OnBadRollout.ROLLBACK and not run.stop:
+        from job.run.bad_rollouts import roll_back_bad
+
+        changed = [new for old, new in zip(own, verified.rollouts, strict=True) if new.result is not old.result]
+        tags, again = roll_back_bad(run, workloads, tags, changed)
+        rollouts = (*rollouts, *again)
+    return replace(imported, tags=tuple(tags), rollouts=rollouts, queries=verified.queries)
+
+
+def _names(result: TagResult) -> tuple[TagName, ...]:
+    """The tags that moved with a result."""
+    return tuple(TagName(result.namespace, result.stream, tag) for tag in (result.tag, *result.moved_with))
+
+
+def verdict_of(digest: str, queries: Sequence[CheckedQuery]) -> Verdict:
+    """The verdict of VERIFY on an image, of all queries together."""
+    verdicts = {
+        QueryResult.FAILED: GateVerdict.HELD,
+        QueryResult.INCONCLUSIVE: GateVerdict.INCONCLUSIVE,
+        QueryResult.PASSED: GateVerdict.PASSED,
+    }
+    worst = next(result for result in verdicts if any(query.result is result for query in queries))
+    message = "; ".join(f"{query.query.name}: {query.message}" for query in queries if query.result is worst)
+    return Verdict(Gate.VERIFY, verdicts[worst], digest, message)

@@ -28,6 +28,7 @@ from job.runtime.pool import Throttle
 from job.runtime.progress import Progress
 
 if TYPE_CHECKING:
+    from job.domain.verification import CheckedQuery
     from job.run.gates import Guard
     from job.workloads.image_triggers import Workload
 
@@ -39,10 +40,11 @@ GRACE_AT_ONCE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of tags, and of the rollouts that followed them."""
+    """What became of tags, of the rollouts that followed them, and of the queries that were asked then."""
 
     tags: tuple[TagResult, ...] = ()
     rollouts: tuple[Rollout, ...] = ()
+    queries: tuple[CheckedQuery, ...] = ()
 
 
 def waves_of(chosen: Sequence[Chosen]) -> tuple[tuple[Chosen, ...], ...]:
@@ -97,6 +99,7 @@ def import_waves(
     waves = waves_of(chosen) if workloads is not None else (tuple(chosen),)
     results: dict[TagName, TagResult] = {}
     rollouts: list[Rollout] = []
+    queries: list[CheckedQuery] = []
     bad = False
     for number, wave in enumerate(waves):
         if bad:
@@ -106,18 +109,24 @@ def import_waves(
         run.progress.begin(_title(run, number, len(waves)))
         count.show()
         imported = _import_wave(run, wave, importing, workloads, guard)
+        if run.settings.verification is not None and workloads is not None:
+            from job.run.verification import verify_wave
+
+            imported = verify_wave(run, number, imported, workloads)
         results |= {
             TagName(result.namespace, result.stream, result.tag): replace(result, wave=number)
             for result in imported.tags
         }
         rollouts += imported.rollouts
+        queries += imported.queries
         if not bad and number + 1 < len(waves):
             bad = _is_bad(run, imported)
             if bad:
                 log.error("wave %d of %d was bad: the waves after it are not imported", number + 1, len(waves))
     results = _with_aliases(results)
     names = [TagName(stream.namespace, stream.name, c.tag.name) for stream, choices in chosen for c in choices]
-    return Imported(tuple(_noted(results[name], (notes or {}).get(name)) for name in names), tuple(rollouts))
+    tags = tuple(_noted(results[name], (notes or {}).get(name)) for name in names)
+    return Imported(tags, tuple(rollouts), tuple(queries))
 
 
 def _importing(run: Run, count: _Count, journals: Collection[Journal]) -> ImportContext:

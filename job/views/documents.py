@@ -110,6 +110,14 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
+def _queries(report: Report) -> list[dict[str, Any]]:
+    if not report.queries:
+        return []
+    from job.views.queries_document import query_document
+
+    return [query_document(query) for query in report.queries]
+
+
 def _errors(report: Report) -> list[dict[str, Any]]:
     return [
         {"namespace": e.namespace, "stage": e.stage, "reason": e.reason, "message": e.message} for e in report.errors
@@ -122,6 +130,7 @@ def as_document(report: Report) -> dict[str, Any]:
         "run": _run(report),
         "tags": [_tag(tag) for tag in report.tags],
         "rollouts": [_rollout(rollout) for rollout in report.rollouts],
+        "queries": _queries(report),
         "errors": _errors(report),
     }
 
@@ -132,7 +141,8 @@ def json_lines(report: Report) -> Iterator[str]:
     for number, tag in enumerate(report.tags):
         yield f"{',' if number else ''}\n  {json.dumps(_tag(tag))}"
     rollouts = json.dumps([_rollout(rollout) for rollout in report.rollouts])
-    yield f'],\n "rollouts": {rollouts},\n "errors": {json.dumps(_errors(report))}}}\n'
+    queries, errors = json.dumps(_queries(report)), json.dumps(_errors(report))
+    yield f'],\n "rollouts": {rollouts},\n "queries": {queries},\n "errors": {errors}}}\n'
 
 
 def summary(report: Report) -> str:

@@ -21,6 +21,7 @@ from job.domain.model import (
 )
 from job.domain.states import Problem, Severity, State
 from job.views.promote_schemas import ARRIVALS, MOVES, NOTES, PROMOTE_STATUS
+from job.views.queries_document import QUERY
 from job.views.rules_schema import NAMESPACE_RULES, RULES
 from job.views.schema_parts import (
     BOOLEAN,
@@ -120,7 +121,13 @@ ROLLOUT = object_of(
     seconds=NUMBER_OR_NULL,
 )
 ERROR = object_of(namespace=TEXT, stage=one_of(Stage), reason=one_of(Reason), message=TEXT)
-REPORT = {"run": RUN, "tags": list_of(TAG_RESULT), "rollouts": list_of(ROLLOUT), "errors": list_of(ERROR)}
+REPORT = {
+    "run": RUN,
+    "tags": list_of(TAG_RESULT),
+    "rollouts": list_of(ROLLOUT),
+    "queries": list_of(QUERY),
+    "errors": list_of(ERROR),
+}
 WHOLE_RUN = {"run_id": TEXT, "left_alone": list_of(object_of(namespace=TEXT, tag=TEXT, why=TEXT))}
 STATUS = object_of(
     at=TIME,

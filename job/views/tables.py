@@ -71,7 +71,8 @@ def _why(tag: TagResult) -> str:
     if tag.reason is Skip.HELD and tag.hold and tag.hold.reason:
         return f"held: {tag.hold.reason}"
     if tag.gates and tag.reason is None:
-        return f"passed {', '.join(verdict.gate for verdict in tag.gates)}"
+        refused = [f"{verdict.verdict} by {verdict.gate}" for verdict in tag.gates if not verdict.passed]
+        return ", ".join(refused) or f"passed {', '.join(verdict.gate for verdict in tag.gates)}"
     return str(tag.reason or "")
 
 
@@ -128,7 +129,12 @@ def _rollouts(report: Report, width: int) -> Table:
     return table_of(columns, [(row, ROLLOUT_STYLES.get(row.result, "bold red")) for row in rows], width)
 
 
-GATE_STYLES = {GateVerdict.PASSED: "green", GateVerdict.HELD: "yellow", GateVerdict.INCONCLUSIVE: "bold red"}
+GATE_STYLES = {
+    GateVerdict.PASSED: "green",
+    GateVerdict.HELD: "yellow",
+    GateVerdict.INCONCLUSIVE: "bold red",
+    GateVerdict.NOT_ASKED: "dim",
+}
 
 
 def _gates(report: Report, width: int) -> Table:

@@ -235,7 +235,7 @@ def _judge(stage: Stage, pod: _Pod, data: Mapping[str, Any] | None) -> None:
 
 def _result(stage: Stage, pod: _Pod, obstacle: Obstacle | None, message: str) -> Rehearsed:
     result = obstacle.result if obstacle else Rehearsal.PASSED
-    if pod.candidate.is_from_source and obstacle in (Obstacle.REFUSED, Obstacle.NO_PULL_SECRET):
+    if pod.candidate.is_from_source and obstacle in (Obstacle.REFUSED, Obstacle.NO_LOGIN):
         result = Rehearsal.INCONCLUSIVE
         message += "; it would pull through the integrated registry, which serves no image that a tag does not have yet"
     seconds = stage.clock.monotonic() - pod.begun if pod.begun else 0.0

@@ -218,6 +218,8 @@ def _of_trouble(pod: Json, entry: Json, trouble: Trouble, *, refuses_root: bool)
     # What may pass is worth no longer wait: the tag is judged again by the next run.
     decides = trouble.decides if trouble.decides is None else min(trouble.decides, PATIENCE_SECONDS)
     obstacle = _obstacle_of(pod, trouble, message)
+    if obstacle is Obstacle.NO_LOGIN:
+        words = f"neither the workload nor its service account has a pull secret; {words}"
     return Sight(trouble.group, obstacle, words, decides, trouble.is_vague)
 
 
@@ -225,7 +227,7 @@ def _obstacle_of(pod: Json, trouble: Trouble, message: str) -> Obstacle:
     if trouble.group == "pull" and trouble.blame is Blame.CONFIGURATION:
         # Admission has added the pull secrets of the service account by now.
         has_secret = bool(objects_in(object_in(pod, "spec"), "imagePullSecrets"))
-        return Obstacle.REFUSED if has_secret else Obstacle.NO_PULL_SECRET
+        return Obstacle.REFUSED if has_secret else Obstacle.NO_LOGIN
     if trouble.blame is not Blame.IMAGE:
         return Obstacle.NODE
     is_gone = trouble.group == "pull" and re.search(_GONE, message)

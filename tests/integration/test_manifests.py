@@ -74,8 +74,8 @@ CLUSTER_WIDE = {"ClusterRole"}
 GIVEN_BY_KUBERNETES = {"POD_NAME", "POD_NAMESPACE", "JOB_NAME"}
 # Keys of the Secret.
 SECRET = {"PUSHGATEWAY_USERNAME", "PUSHGATEWAY_PASSWORD", "PUSHGATEWAY_TOKEN"}
-# Those that the component notify adds.
-SECRET_OF_NOTIFY = {"NOTIFY", "NOTIFY_KEY"}
+# Those that the components notify and gates add.
+SECRET_OF_COMPONENTS = {"NOTIFY", "NOTIFY_KEY", "PROMETHEUS_TOKEN"}
 MI = 2**20
 
 # Kinds that are not Kubernetes' own: the documented fields of their definitions, as far as they are used here.
@@ -331,7 +331,7 @@ def settings_of(built: Built) -> Settings:
     """What the job makes of the settings it is given; all of them are known to it."""
     variables = built.container["env"]
     given = {each["name"] for each in variables if "value" not in each}
-    assert given - SECRET_OF_NOTIFY == GIVEN_BY_KUBERNETES | SECRET
+    assert given - SECRET_OF_COMPONENTS == GIVEN_BY_KUBERNETES | SECRET
     assert built.environment.keys() <= {setting.name for setting in SETTINGS}
     index = {"JOB_COMPLETION_INDEX": "0"} if built.job.get("completionMode") == "Indexed" else {}
     return read_settings({}, [], {**built.environment, **index})
@@ -534,12 +534,12 @@ def test_of_the_secret_only_named_keys_reach_the_pod() -> None:
         if "secretKeyRef" in each.get("valueFrom", {})
     }
     assert references == {
-        name: {"name": "import-images", "key": name, "optional": True} for name in SECRET | SECRET_OF_NOTIFY
+        name: {"name": "import-images", "key": name, "optional": True} for name in SECRET | SECRET_OF_COMPONENTS
     }
     # A pod has its service account's token.
     assert {setting.name for setting in SETTINGS if is_secret(setting)} == SECRET - {
         "PUSHGATEWAY_USERNAME"
-    } | SECRET_OF_NOTIFY | {"TOKEN"}
+    } | SECRET_OF_COMPONENTS | {"TOKEN"}
 
 
 def is_secret(setting: Setting[object]) -> bool:
@@ -617,6 +617,10 @@ def test_a_rollback_may_do_all_that_watching_roll_outs_may() -> None:
         ("", "configmaps", "get", ("import-images-rules",)),
         ("", "configmaps", "update", ("import-images-rules",)),
     }
+    assert rights(built, "Role", "import-images-gates") - watching == {
+        ("", "pods", "create", ()),
+        ("", "pods", "delete", ()),
+    }
 
 
 def test_a_fleet_may_do_in_other_namespaces_what_a_run_may_at_home() -> None:
@@ -625,8 +629,8 @@ def test_a_fleet_may_do_in_other_namespaces_what_a_run_may_at_home() -> None:
     of_the_job_itself = {right for right in home if right[0] == "batch"}
     assert rights(built, "ClusterRole") == home - of_the_job_itself
     assert rights(built, "ClusterRole", "import-images-namespaces") == {("", "namespaces", "list", ())}
-    whole = build("prod", "fleet", "rollouts", "rollback")
-    for name in ("import-images-rollouts", "import-images-rollback"):
+    whole = build("prod", "fleet", "rollouts", "rollback", "gates")
+    for name in ("import-images-rollouts", "import-images-rollback", "import-images-gates"):
         assert rights(whole, "ClusterRole", name) == rights(whole, "Role", name)
 
 

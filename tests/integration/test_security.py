@@ -446,7 +446,7 @@ def explained() -> set[tuple[str, str]]:
 
 
 def test_every_right_that_is_shipped_is_explained_and_no_other() -> None:
-    files = ["base/role.yaml", *(f"components/{name}/role.yaml" for name in ("rollouts", "rollback"))]
+    files = ["base/role.yaml", *(f"components/{name}/role.yaml" for name in ("rollouts", "rollback", "gates"))]
     files += ["components/fleet/cluster-roles.yaml", "components/gates/proven.yaml"]
     assert explained() == set().union(*map(rights, files))
 
@@ -461,6 +461,7 @@ def test_all_roles_that_are_shipped_are_known() -> None:
         "base/role.yaml",
         "components/rollouts/role.yaml",
         "components/rollback/role.yaml",
+        "components/gates/role.yaml",
         "components/fleet/cluster-roles.yaml",
         "components/gates/proven.yaml",
     }

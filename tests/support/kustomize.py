@@ -19,7 +19,7 @@ from tests.support.paths import MANIFESTS, ROOT
 
 OVERLAYS = ("prod", "stg")
 COMPONENTS = (
-    *("rollouts", "rollback", "monitoring", "notify", "sharded", "fleet", "pushgateway", "build"),
+    *("rollouts", "rollback", "gates", "monitoring", "notify", "sharded", "fleet", "pushgateway", "build"),
     *("grafana-operator", "api-addresses", "small"),
 )
 # The dashboard of the one is that of the other.

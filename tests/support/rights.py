@@ -20,6 +20,7 @@ RUN = _rules("base/role.yaml")
 WATCH = (*RUN, *_rules("components/rollouts/role.yaml"))
 PROVEN = _rules("components/gates/proven.yaml")
 ROLL_BACK = (*RUN, *_rules("components/rollback/role.yaml"))
+GATES = (*RUN, *_rules("components/gates/role.yaml"))
 
 
 def without(resource: str, verb: str, rules: Rules = RUN) -> list[dict[str, Any]]:

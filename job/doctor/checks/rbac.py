@@ -29,12 +29,14 @@ class Use:
         is_job: whether it is the account that imports, for a CronJob or by hand.
         watches: why it watches rollouts, if it does.
         goes_back: why it moves tags, if it does.
+        rehearses: why it creates pods, if it does.
     """
 
     user: str | None
     is_job: bool = True
     watches: str | None = None
     goes_back: str | None = None
+    rehearses: str | None = None
 
 
 def check(facts: Facts) -> list[Finding]:
@@ -72,8 +74,10 @@ def uses_of(facts: Facts) -> dict[tuple[str, str | None], Use]:
                 rollback = any(setting.on_bad_rollout is OnBadRollout.ROLLBACK for setting in settings)
                 goes_back = "ON_BAD_ROLLOUT is rollback" if rollback else None
                 watches = "WATCH_ROLLOUTS is set" if any(setting.watch_rollouts for setting in settings) else None
+                rehearses = "REHEARSE is set" if any(setting.gates.rehearse for setting in settings) else None
                 is_importer = is_job or user != facts.me
-                uses[namespace, user] = Use(user, is_importer, goes_back or watches or in_waves, goes_back or ending)
+                watches = goes_back or watches or in_waves
+                uses[namespace, user] = Use(user, is_importer, watches, goes_back or ending, rehearses)
     return uses
 
 
@@ -126,7 +130,9 @@ def _severity(use: Use, component: Component, lacking: Collection[Right]) -> tup
         return Severity.NOTE, ""
     if component is Component.BASE:
         return (Severity.ERROR if any(right in ESSENTIAL for right in lacking) else Severity.WARNING), ""
-    why = use.watches if component is Component.ROLLOUTS else use.goes_back
+    why = {Component.ROLLOUTS: use.watches, Component.ROLLBACK: use.goes_back, Component.GATES: use.rehearses}[
+        component
+    ]
     return (Severity.ERROR, f"; needed because {why}") if why else (Severity.NOTE, "")
 
 

@@ -21,6 +21,7 @@ ROLES = {
     Component.BASE: "base/role.yaml",
     Component.ROLLOUTS: "components/rollouts/role.yaml",
     Component.ROLLBACK: "components/rollback/role.yaml",
+    Component.GATES: "components/gates/role.yaml",
 }
 
 

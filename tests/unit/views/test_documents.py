@@ -76,7 +76,7 @@ class TestJson:
 
     def test_it_has_exactly_its_fields(self) -> None:
         found = document(unlisted(tags=(tag_result(),)))
-        assert found.keys() == {"kind", "version", "run", "tags", "rollouts", "errors"}
+        assert found.keys() == {"kind", "version", "run", "tags", "rollouts", "queries", "errors"}
         assert found["tags"][0].keys() == TAG_FIELDS
         assert found["tags"][0]["before"].keys() == found["tags"][0]["after"].keys() == IMAGE_FIELDS
         assert found["errors"][0].keys() == {"namespace", "stage", "reason", "message"}
@@ -216,7 +216,7 @@ def test_the_termination_message_tells_of_what_was_put_back_and_of_what_was_left
 
 def test_the_document_of_one_tag_tells_of_errors_too() -> None:
     found = as_document(unlisted())
-    assert found.keys() == {"run", "tags", "rollouts", "errors"}
+    assert found.keys() == {"run", "tags", "rollouts", "queries", "errors"}
     assert found["errors"] == document(unlisted())["errors"]
 
 

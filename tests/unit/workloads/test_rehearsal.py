@@ -164,7 +164,7 @@ def test_the_cause_of_a_failed_pull_is_kept_while_the_kubelet_only_waits() -> No
             node.put(PODS, NAMESPACE, pod)
 
     [found] = rehearse(stage(node, ManualClock(wait)), [candidate("sha256:x")])
-    assert (found.result, found.obstacle) == (Rehearsal.UNUSABLE, Obstacle.NO_PULL_SECRET)
+    assert (found.result, found.obstacle) == (Rehearsal.UNUSABLE, Obstacle.NO_LOGIN)
 
 
 def test_a_wait_without_a_cause_does_not_decide_soon() -> None:
@@ -177,7 +177,7 @@ def test_a_refusal_by_the_source_says_nothing_where_the_workload_pulls_another_w
     node = node_with({"sha256:x": {"waiting": {"reason": "ImagePullBackOff", "message": "Err: unauthorized: no"}}})
     found = candidates_of([workload()], {TAG: NewImage("quay.io/packit/web@sha256:x", is_from_source=True)})
     [result] = rehearse(stage(node), found)
-    assert (result.result, result.obstacle) == (Rehearsal.INCONCLUSIVE, Obstacle.NO_PULL_SECRET)
+    assert (result.result, result.obstacle) == (Rehearsal.INCONCLUSIVE, Obstacle.NO_LOGIN)
     assert "integrated registry" in str(result.message)
 
 

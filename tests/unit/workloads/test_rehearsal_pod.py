@@ -187,7 +187,7 @@ UNAUTHORIZED = (
 @pytest.mark.parametrize(
     ("pod", "obstacle"),
     [
-        (waits("ImagePullBackOff", UNAUTHORIZED), Obstacle.NO_PULL_SECRET),
+        (waits("ImagePullBackOff", UNAUTHORIZED), Obstacle.NO_LOGIN),
         (waits("ImagePullBackOff", UNAUTHORIZED, imagePullSecrets=[{"name": "quay"}]), Obstacle.REFUSED),
         (waits("SignatureValidationFailed", "A signature was required, but no signature exists"), Obstacle.POLICY),
         (
