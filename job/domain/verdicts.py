@@ -41,5 +41,8 @@ class Verdict:
 
 
 def first_refusal(verdicts: tuple[Verdict, ...]) -> Verdict | None:
-    """The verdict that decides what becomes of the tag: the first one that is not `passed`."""
-    return next((verdict for verdict in verdicts if not verdict.passed), None)
+    """The verdict that decides what becomes of the tag: the first one that is not `passed`.
+
+    That of VERIFY is no such: it comes after the import, and its rollouts decide.
+    """
+    return next((verdict for verdict in verdicts if not verdict.passed and verdict.gate is not Gate.VERIFY), None)

@@ -145,7 +145,7 @@ def _candidate(guard: Guard, result: TagResult) -> Candidate | None:
     policy = guard.policies.get(_name_of(result))
     if policy is None or result.after is None:
         return None
-    return Candidate(_name_of(result), result.source or "", result.after, result.before, policy)
+    return Candidate(_name_of(result), result.source or "", result.after, policy, result.before)
 
 
 def _message(verdicts: Sequence[Verdict]) -> str:

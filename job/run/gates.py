@@ -34,15 +34,15 @@ class Candidate:
         name: of the tag.
         source: the pull spec that the tag follows.
         image: what the registry has there.
-        before: what the tag has now; None where it has nothing.
         policy: the tag's gates.
+        before: what the tag has now; None where it has nothing, or that is not known.
     """
 
     name: TagName
     source: str
     image: Image
-    before: Image | None
     policy: Policy
+    before: Image | None = None
 
 
 @dataclass(frozen=True, slots=True)

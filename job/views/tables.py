@@ -60,9 +60,11 @@ def span(seconds: float) -> str:
 
 def short_digest(image: Image | None) -> str:
     """The digest of an image as tables show it: its first digits, or all of it with `--output wide`."""
-    if image is None:
-        return "-"
-    return image.digest if is_wide() else image.digest.removeprefix("sha256:")[:12]
+    return "-" if image is None else _short(image.digest)
+
+
+def _short(digest: str) -> str:
+    return digest if is_wide() else digest.removeprefix("sha256:")[:12]
 
 
 def _why(tag: TagResult) -> str:
@@ -144,7 +146,7 @@ def _gates(report: Report, width: int) -> Table:
         Column("TAG", lambda row: f"{row[0].stream}:{row[0].tag}", least=14, is_name=True),
         Column("GATE", lambda row: row[1].gate, least=8),
         Column("VERDICT", lambda row: row[1].verdict, least=7),
-        Column("IMAGE", lambda row: short_digest(row[0].candidate or row[0].after), rank=2, least=12),
+        Column("IMAGE", lambda row: _short(row[1].digest), rank=2, least=12),
         Column("WHY", lambda row: row[1].message or "", rank=1, least=14, is_text=True),
     )
     return table_of(columns, [(row, GATE_STYLES[row[1].verdict]) for row in rows], width)

@@ -53,6 +53,7 @@ POLL_SECONDS = 1.0
 # For the answers to requests that create pods, once the run is to stop.
 REMOVAL_GRACE_SECONDS = 10.0
 _REMOVAL_RETRIES = 2
+_NAME = "import-images-rehearsal"
 _SCOPE_ANNOTATION = f"{ANNOTATION_PREFIX}scope"
 _WORKLOAD_ANNOTATION = f"{ANNOTATION_PREFIX}rehearses"
 
@@ -126,7 +127,7 @@ class _Pod:
 def rehearse(stage: Stage, candidates: Sequence[Candidate]) -> tuple[Rehearsed, ...]:
     """Rehearse each candidate, a few at a time; the results are in the order given, and no pod is left."""
     clock, stopping = stage.clock, stage.retrier.stopping
-    pods = [_Pod(candidate, f"import-images-rehearsal-{os.urandom(5).hex()}", 0.0) for candidate in candidates]
+    pods = [_Pod(candidate, f"{_NAME}-{os.urandom(5).hex()}", 0.0) for candidate in candidates]
     waiting, current = list(pods), list[_Pod]()
     try:
         while (waiting or current) and not stopping():
@@ -238,6 +239,8 @@ def _result(stage: Stage, pod: _Pod, obstacle: Obstacle | None, message: str) ->
     if pod.candidate.is_from_source and obstacle in (Obstacle.REFUSED, Obstacle.NO_LOGIN):
         result = Rehearsal.INCONCLUSIVE
         message += "; it would pull through the integrated registry, which serves no image that a tag does not have yet"
+    # A name that differs from run to run would make each message another one.
+    message = message.replace(pod.name, _NAME)
     seconds = stage.clock.monotonic() - pod.begun if pod.begun else 0.0
     return Rehearsed(pod.candidate, result, obstacle, clean(message), pod.node, seconds)
 

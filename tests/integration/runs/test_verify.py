@@ -19,7 +19,9 @@ from tests.sandbox.status import Json
 from tests.support.place import Ended, Place, ended
 from tests.support.rights import ROLL_BACK
 from tests.support.servers import Answered, Asked, Server, serving
+from tests.support.tiers import slow
 
+ONE_GATES = slow("each is a whole run; one of its kind gates")
 TOKEN = "planted-prometheus-token-7c1e"
 
 
@@ -147,11 +149,11 @@ def test_what_is_false_stays_bad_until_it_is_true(place: Place, metrics: Prometh
     ("changes", "words"),
     [
         ({}, "no data"),
-        ({"VERIFY": "good: vector(0)/vector(0)"}, "a value is not a number"),
+        pytest.param({"VERIFY": "good: vector(0)/vector(0)"}, "a value is not a number", marks=ONE_GATES),
         ({"VERIFY": "good: sum("}, "HTTP 400"),
-        ({"VERIFY": 'good: "text"'}, "the query returns a string"),
+        pytest.param({"VERIFY": 'good: "text"'}, "the query returns a string", marks=ONE_GATES),
         ({"PROMETHEUS_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9: Connection refused"),
-        ({"PROMETHEUS_URL": "{gateway}"}, "is it the address of a Prometheus?"),
+        pytest.param({"PROMETHEUS_URL": "{gateway}"}, "is it the address of a Prometheus?", marks=ONE_GATES),
     ],
 )
 def test_no_clear_answer_is_never_good(place: Place, metrics: Prometheus, changes: dict[str, str], words: str) -> None:
@@ -167,6 +169,7 @@ def test_no_clear_answer_is_never_good(place: Place, metrics: Prometheus, change
     assert (place.current("web"), place.current("later")) == (new, later)
 
 
+@ONE_GATES
 def test_a_wave_that_breaks_the_query_stops_the_later_ones(place: Place, metrics: Prometheus) -> None:
     follower(place, "first", wave=0)
     old, _ = follower(place, wave=1)
@@ -221,7 +224,10 @@ def thanos(metrics: Prometheus, folder: Path) -> Iterator[tuple[Server, Path]]:
         yield server, pair.file
 
 
-@pytest.mark.parametrize("how", ["token", "file", "wrong", "untrusted", "another namespace"])
+@pytest.mark.parametrize(
+    "how",
+    ["file", "untrusted", *(pytest.param(each, marks=ONE_GATES) for each in ("token", "wrong", "another namespace"))],
+)
 def test_openshift_s_own_by_token_and_service_ca(place: Place, metrics: Prometheus, tmp_path: Path, how: str) -> None:
     follower(place)
     set_value(place, metrics, 1)
