@@ -11,7 +11,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from job import VERSION
 from job.commands.registry import COMMANDS as OWN_COMMANDS
@@ -21,6 +21,9 @@ from job.config.formats import DOCUMENTS, Format
 from job.domain.exit_status import ExitStatus
 from job.runtime import stdio
 from job.runtime.shutdown import Stop
+
+if TYPE_CHECKING:
+    from job.domain.repositories import Pages
 
 log = logging.getLogger(__name__)
 
@@ -112,7 +115,14 @@ def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:
     choose(form)
     if not settings.verify_tls:
         log.warning("TLS VERIFICATION IS OFF: anyone between here and the API can read the token and forge answers")
-    return command.call(Invocation(options, settings, stop, form.is_table))
+    return command.call(Invocation(options, settings, stop, form.is_table, _pages))
+
+
+def _pages() -> Pages:
+    """What the configuration of `promote` in the current folder knows of repositories."""
+    from job.promote.pages import pages_here
+
+    return pages_here()
 
 
 def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:

@@ -37,7 +37,7 @@ def history_command(call: Invocation) -> int:
     if call.options.runs:
         from job.commands.history_runs import history_runs
 
-        return history_runs(call.settings, call.stop, as_table=call.as_table, limit=limit)
+        return history_runs(call.settings, call.stop, call.pages(), as_table=call.as_table, limit=limit)
     from job.commands.history import history
 
     if not call.settings.wanted.patterns:

@@ -9,8 +9,8 @@ from typing import Any
 from job.config.settings import Settings
 from job.domain.errors import UsageError
 from job.domain.model import Command, Image, Item, TagName
-from job.domain.records import dataclass
-from job.domain.repositories import change_link
+from job.domain.records import dataclass, replace
+from job.domain.repositories import Pages, change_link
 from job.domain.selection import Wanted
 from job.domain.times import iso
 from job.imagestreams.api_types import image_of
@@ -53,14 +53,17 @@ class PastRun:
     moved: tuple[Moved, ...]
 
 
-def history_runs(settings: Settings, stop: Stop, *, as_table: bool, limit: int | None = None) -> int:
-    """Show the `limit` newest runs, newest first; returns the exit status."""
+def history_runs(settings: Settings, stop: Stop, pages: Pages, *, as_table: bool, limit: int | None = None) -> int:
+    """Show the `limit` newest runs, newest first; returns the exit status.
+
+    Commits are linked to the repository that the image's labels name, else to the one that `pages` knows for its tag.
+    """
     with place(settings, stop) as where:
         journals = {name: JournalStore(where.cluster, name).read() for name in namespaces_of(where)}
     known = {name: journal for name, journal in journals.items() if journal is not None}
     if not known:
         raise UsageError([f"the journal of {', '.join(journals)} cannot be read"])
-    runs = past_runs(known, Wanted(None, settings.wanted.patterns))[:limit]
+    runs = past_runs(known, Wanted(None, settings.wanted.patterns), pages)[:limit]
     if as_table:
         from job.commands.history_view import print_runs
 
@@ -70,14 +73,14 @@ def history_runs(settings: Settings, stop: Stop, *, as_table: bool, limit: int |
     return 0 if len(known) == len(journals) else 1
 
 
-def past_runs(journals: Mapping[str, Journal], wanted: Wanted) -> tuple[PastRun, ...]:
+def past_runs(journals: Mapping[str, Journal], wanted: Wanted, pages: Pages) -> tuple[PastRun, ...]:
     """The runs of all journals, newest first, with the tags that were asked for."""
     by_id: dict[str, PastRun] = {}
     for namespace, journal in journals.items():
         for number, record in enumerate(journal.runs):
             later = journal.runs[:number]
             moved = tuple(
-                _moved(namespace, journal, move, later)
+                _moved(namespace, journal, move, later, pages(move.stream, move.tag))
                 for move in record.moves
                 if wanted.includes(move.stream, move.tag)
             )
@@ -87,9 +90,10 @@ def past_runs(journals: Mapping[str, Journal], wanted: Wanted) -> tuple[PastRun,
     return tuple(run for _, run in sorted(by_id.items(), reverse=True) if run.moved or not wanted.patterns)
 
 
-def _moved(namespace: str, journal: Journal, move: Move, later: Sequence[RunRecord]) -> Moved:
+def _moved(namespace: str, journal: Journal, move: Move, later: Sequence[RunRecord], page: str | None) -> Moved:
     def image(digest: str) -> Image:
-        return image_of(Item(digest, None), journal.images.get(digest))
+        known = image_of(Item(digest, None), journal.images.get(digest))
+        return replace(known, repository_url=known.repository_url or page)
 
     rolled_back = any(
         (each.stream, each.tag, each.before) == (move.stream, move.tag, move.after)

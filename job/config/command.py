@@ -18,6 +18,7 @@ from job.domain.suggestions import did_you_mean, with_pointer
 
 if TYPE_CHECKING:
     from job.config.settings import Settings
+    from job.domain.repositories import Pages
     from job.runtime.shutdown import Stop
 
 PROGRAM = "import-images"
@@ -40,12 +41,21 @@ class Arguments(NamedTuple):
 
 
 class Invocation(NamedTuple):
-    """What the user asked for: the options of the command line and the checked settings."""
+    """What the user asked for: the options of the command line and the checked settings.
+
+    Attributes:
+        options: the command's own flags and arguments.
+        settings: the checked settings.
+        stop: whether the user or the cluster wants an end.
+        as_table: whether the result is a table, not a document.
+        pages: reads what is known of the repositories that feed tags.
+    """
 
     options: argparse.Namespace
     settings: Settings
     stop: Stop
     as_table: bool
+    pages: Callable[[], Pages]
 
 
 class Command(NamedTuple):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from job.domain.model import Image
 
+# The page of the repository that a stream's tag gets its images from; None where it is not known.
+Pages = Callable[[str, str], str | None]
 # An abbreviated hash has at least this many digits.
 MIN_HASH_LENGTH = 7
 # A label with a revision, and the one that names its repository. They are read in pairs, since an image inherits the

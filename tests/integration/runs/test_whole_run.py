@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -140,6 +141,33 @@ def test_the_runs_link_what_changed(place: Place) -> None:
     assert (newest["from_link"], newest["to_link"]) == tuple(f"{page}/commit/{commit}" for commit in commits)
     assert (first["from_link"], first["compare"]) == (None, f"{page}/commit/{commits[0]}")
     assert newest["compare"] in place.run("history", "--runs", "-o", "table").stdout
+
+
+def test_the_runs_link_what_the_configuration_of_promote_knows(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    commits = ("1a" * 20, "2b" * 20)
+    for number, commit in enumerate(commits):
+        for name in ("web", "shared"):
+            place.push(name, f"{name} {number}", labels={"org.opencontainers.image.revision": commit})
+            if not number:
+                place.stream(name)
+        assert place.run().status == 0
+    table = '[[repository]]\nname = "{0}"\nurl = "https://user:secret@github.com/packit/{0}.git"\nstreams = [{1}]\n'
+    config = tmp_path / "promote.toml"
+    config.write_text(table.format("web", '"web:prod"') + table.format("other", '"web:stg"'))
+    done = place.run("history", "--runs")
+    links = {moved["tag"]: moved["compare"] for moved in done.report["runs"][0]["moved"]}
+    assert links == {
+        "web:prod": f"https://github.com/packit/web/compare/{commits[0]}...{commits[1]}",
+        "shared:prod": None,
+    }
+    assert "secret" not in done.stdout + done.stderr
+    config.write_text("[[repository]]\nnome = 1\n")
+    broken = place.run("history", "--runs")
+    assert (broken.status, {moved["compare"] for moved in broken.report["runs"][0]["moved"]}) == (0, {None})
+    assert "promote.toml is left out, so some commits have no link" in broken.stderr
 
 
 @slow("a minute of rollouts; test_a_tuesday_is_undone and the tests of the rules gate")
