@@ -26,6 +26,11 @@ RIGHTS = {"cluster roles": ("create", "rbac.authorization.k8s.io", "clusterroles
 # What the sandbox runs as a process instead.
 JOB_IMAGE = "registry.example.com/import-images:e2e"
 
+ABSENT = {
+    "pods": "needs the job in pods (E2E_PODS=false)",
+    "workloads": "needs workloads whose pods run (E2E_PODS=false, E2E_WORKLOADS=false)",
+    "Pushgateway": "needs a Pushgateway (E2E_PUSHGATEWAY, E2E_PUSHGATEWAY_LOCAL)",
+}
 MakePlace = Callable[..., Place]
 
 
@@ -77,16 +82,16 @@ def cluster(given: Settings) -> Cluster:
 @pytest.fixture(autouse=True)
 def _needed(request: pytest.FixtureRequest) -> None:
     """Leave out a scene whose needs this cluster or this login does not meet; the end says how many, and why."""
+    settings: Settings = request.getfixturevalue("settings")
+    there = {"pods": settings.pods, "workloads": settings.workloads, "Pushgateway": bool(settings.pushgateway_local)}
     for mark in request.node.iter_markers("needs"):
         for name in mark.args:
-            if name == "pods":
-                if not request.getfixturevalue("settings").pods:
-                    pytest.skip(f"{LEFT_OUT}needs pods (E2E_PODS=false)")
-            elif name == "Pushgateway":
-                if not request.getfixturevalue("settings").pushgateway_local:
-                    pytest.skip(f"{LEFT_OUT}needs a Pushgateway (E2E_PUSHGATEWAY, E2E_PUSHGATEWAY_LOCAL)")
-            elif not request.getfixturevalue("cluster").may(*RIGHTS[name]):
-                pytest.skip(f"{LEFT_OUT}needs the right to {RIGHTS[name][0]} {RIGHTS[name][2]}")
+            if name in RIGHTS:
+                verb, _, resource = RIGHTS[name]
+                if not request.getfixturevalue("cluster").may(*RIGHTS[name]):
+                    pytest.skip(f"{LEFT_OUT}needs the right to {verb} {resource}")
+            elif not there[name]:
+                pytest.skip(f"{LEFT_OUT}{ABSENT[name]}")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -53,8 +53,9 @@ class Place:
                 self.cluster.create(found["kind"], self.namespace, self._adapted(found))
         cron_job = self.cluster.get("CronJob", self.namespace, JOB)
         self.template: Json = cron_job["spec"]["jobTemplate"]["spec"]
-        owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": JOB, "uid": cron_job["metadata"]["uid"]}
-        self.owner = {**owner, "controller": True, "blockOwnerDeletion": True}
+        uid = cron_job["metadata"]["uid"]
+        # Like kubectl without blockOwnerDeletion, which takes a right of its own.
+        self.owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": JOB, "uid": uid, "controller": True}
 
     def _adapted(self, found: Json) -> Json:
         """The object with what differs between clusters."""
@@ -239,13 +240,11 @@ class Place:
 
     def versions(self) -> dict[tuple[str, str], str]:
         """The resourceVersion of everything that a run may write."""
-        return {
-            (kind, found["metadata"]["name"]): found["metadata"]["resourceVersion"]
-            for kind in ("ImageStream", "ConfigMap", "Lease", "Event")
-            for found in self.cluster.items(kind, self.namespace)
-            # A cluster has events of its own.
-            if kind != "Event" or found["involvedObject"]["kind"] in ("ImageStream", "CronJob")
-        }
+        objects = [(kind, item) for kind in ("ImageStream", "ConfigMap", "Lease")
+                   for item in self.cluster.items(kind, self.namespace)]  # fmt: skip
+        # A cluster has events of its own.
+        objects += [("Event", event) for event in self.events()]
+        return {(kind, item["metadata"]["name"]): item["metadata"]["resourceVersion"] for kind, item in objects}
 
     def journal(self) -> Journal:
         try:

@@ -29,7 +29,8 @@ class Settings:
         image: the job's image.
         pushgateway: HOST:PORT as the job sees it.
         pushgateway_local: its URL as the tests see it.
-        pods: whether the cluster has nodes that run pods.
+        pods: whether the job runs in pods.
+        workloads: whether the pods of workloads come up: false on a cluster without a node.
         run_as_user: of the pods, where no security context constraint gives one.
         stable: ROLLOUT_STABLE of the runs.
     """
@@ -44,6 +45,7 @@ class Settings:
     pushgateway: str = ""
     pushgateway_local: str = ""
     pods: bool = True
+    workloads: bool = True
     run_as_user: int | None = None
     stable: str = STABLE
 
@@ -82,12 +84,13 @@ def read(environment: Mapping[str, str] | None = None) -> tuple[Settings | None,
         pushgateway=values["PUSHGATEWAY"],
         pushgateway_local=values["PUSHGATEWAY_LOCAL"].rstrip("/"),
         pods=flags["PODS"],
+        workloads=flags["PODS"] or flags["WORKLOADS"],
         run_as_user=int(values["RUN_AS_USER"]) if values["RUN_AS_USER"] else None,
         stable=values["STABLE"] or STABLE,
     ), []
 
 
-_FLAGS = {"REGISTRY_INSECURE": False, "PODS": True}
+_FLAGS = {"REGISTRY_INSECURE": False, "PODS": True, "WORKLOADS": False}
 _TEXTS = (
     *("REGISTRY", "REGISTRY_LOGIN", "IMAGE", "PUSHGATEWAY", "PUSHGATEWAY_LOCAL", "RUN_AS_USER", "PREFIX", "STABLE"),
 )

@@ -11,6 +11,7 @@ from tests.e2e.images import Behaviour
 from tests.e2e.place import Place
 from tests.support.tiers import slow
 
+pytestmark = pytest.mark.needs("workloads")
 BAD = [
     Behaviour.CRASHING,
     pytest.param(Behaviour.UNPULLABLE, marks=on_sandbox(slow("one kind of bad image gates"))),

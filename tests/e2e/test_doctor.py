@@ -10,7 +10,7 @@ from tests.e2e.place import JOB, Place
 from tests.e2e.workloads import TRIGGERS, trigger
 from tests.support.tiers import slow
 
-pytestmark = on_sandbox(slow("integration/runs gates the same as whole runs"))
+pytestmark = [pytest.mark.needs("workloads"), on_sandbox(slow("integration/runs gates the same as whole runs"))]
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ WAVE = "import-images.dev/wave"
 pytestmark = on_sandbox(slow("integration/runs gates the same as whole runs"))
 
 
+@pytest.mark.needs("workloads")
 def test_a_bad_rollout_stops_the_waves_after_it(make_place: MakePlace) -> None:
     place = make_place("rollback")
     place.follow("db", annotations={WAVE: "1"})
@@ -31,6 +32,7 @@ def test_a_bad_rollout_stops_the_waves_after_it(make_place: MakePlace) -> None:
     assert done.results["web:prod"].startswith("skipped")
 
 
+@pytest.mark.needs("workloads")
 def test_a_whole_run_is_rolled_back(make_place: MakePlace) -> None:
     place = make_place("rollback")
     before = {"db": place.follow("db", annotations={WAVE: "1"}), "web": place.imported("web")}

@@ -55,6 +55,7 @@ def waiting(make_place: MakePlace) -> Place:
     return place
 
 
+@pytest.mark.needs("workloads")
 def test_locked_then_stopped_by_sigterm(waiting: Place) -> None:
     with waiting.running(ROLLOUT_TIMEOUT="2m") as process:
         _wait_until_imported(waiting)

@@ -49,11 +49,12 @@ def test_as_administrator_and_as_developer(administrator: bool) -> None:
             body = {"metadata": {"name": "developers"}, "roleRef": role, "subjects": [subject]}
             sandbox.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body)
         before = {each["metadata"]["name"] for each in sandbox.items("/api/v1/namespaces")}
-        done = suite(sandbox, token, "-q", "-k", "fleet or report or termination or evicted")
+        done = suite(sandbox, token, "-q", "-k", "fleet or report or termination or evicted or waves")
         assert done.returncode == 0, done.stdout + done.stderr
-        left_out = 2 if administrator else 3
-        assert f"scenes: {4 - left_out} ran, {left_out} left out" in done.stdout
-        assert "1 left out: needs pods (E2E_PODS=false)" in done.stdout
+        left_out = 3 if administrator else 4
+        assert f"scenes: {5 - left_out} ran, {left_out} left out" in done.stdout
+        assert "1 left out: needs the job in pods" in done.stdout
+        assert "1 left out: needs workloads whose pods run" in done.stdout
         assert "1 left out: needs a Pushgateway" in done.stdout
         assert ("1 left out: needs the right to create clusterroles" in done.stdout) is not administrator
         assert {each["metadata"]["name"] for each in sandbox.items("/api/v1/namespaces")} == before

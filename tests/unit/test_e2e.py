@@ -44,7 +44,10 @@ def test_each_mistake_is_one_line(given: dict[str, str], problem: str) -> None:
 
 def test_without_pods_no_image_is_needed() -> None:
     found, problems = settings.read({"E2E_REGISTRY": "localhost:5000", "E2E_PODS": "false"})
-    assert (problems, found is not None and found.pods) == ([], False)
+    assert (problems, found and (found.pods, found.workloads)) == ([], (False, False))
+    found, _ = settings.read({"E2E_REGISTRY": "localhost:5000", "E2E_PODS": "false", "E2E_WORKLOADS": "true"})
+    assert found
+    assert found.workloads
 
 
 @pytest.mark.parametrize("before", ["", '{"level": "info", "message": "starting"}\n', "not JSON\n{broken\n"])

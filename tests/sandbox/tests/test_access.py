@@ -265,3 +265,25 @@ def test_impersonation(sandbox: Sandbox, namespace: str) -> None:
 def test_a_role_of_another_namespace_is_not_meant(sandbox: Sandbox, namespace: str) -> None:
     with pytest.raises(Refused, match='namespaces "nowhere" not found'):
         sandbox.grant("nowhere", "worker", [])
+
+
+def test_who_may_ask_for_a_project_is_its_administrator(sandbox: Sandbox, namespace: str) -> None:
+    token = sandbox.create_account(namespace, "developer")
+    developer = sandbox.as_user(token)
+    path, name = "/apis/project.openshift.io/v1", f"{namespace}-mine"
+    with pytest.raises(Refused, match="cannot create resource"):
+        developer.create(f"{path}/projectrequests", {"metadata": {"name": name}})
+    subject = {"kind": "ServiceAccount", "name": "developer", "namespace": namespace}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "self-provisioner"}
+    body = {"metadata": {"generateName": "developers-"}, "roleRef": role, "subjects": [subject]}
+    sandbox.create("/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body)
+    made = developer.create(f"{path}/projectrequests", {"metadata": {"name": name}})
+    assert (made["kind"], made["metadata"]["name"]) == ("Project", name)
+    policy = {"metadata": {"name": "none"}, "spec": {"podSelector": {}}}
+    developer.create(f"/apis/networking.k8s.io/v1/namespaces/{name}/networkpolicies", policy)
+    with pytest.raises(Refused, match="already exists"):
+        developer.create(f"{path}/projectrequests", {"metadata": {"name": name}})
+    with pytest.raises(Refused, match="cannot delete resource"):
+        developer.delete(f"{path}/projects/{namespace}")
+    developer.delete(f"{path}/projects/{name}")
+    assert name not in [found["metadata"]["name"] for found in sandbox.items("/api/v1/namespaces")]
