@@ -17,14 +17,14 @@ PACKAGES: Mapping[str, str] = {
     "status": "The `status` command: `collect` facts, `assess` them, suggest a command, show tables (their `columns`).",
     "publish": "One report to many sinks (`publisher`, a module per sink): termination message, journal, Events, "
     "stdout, metrics (`metric_families`; the values of a run in `metrics`), messages.",
-    "run": "One run: what started it (`origin`), the `rules`, the lock (`lease`, with its times), waves, rollouts, "
-    "expired holds, the report.",
+    "run": "One run: what started it (`origin`), the `rules`, the lock (`lease`, with its times), waves with "
+    "their `gates`, rollouts and queries (`verification`, `prometheus`), expired holds, the report.",
     "views": "Tables and JSON documents on stdout, for people and scripts.",
     "journal": "What ConfigMaps keep: the memory of earlier runs (`records`, `store`), and the rules (`rules_text`, "
     "`rules_store`).",
     "imagestreams": "Image streams: list, select, import, look up, describe images, move tags (`retag`).",
-    "workloads": "The workloads that follow the tags: image triggers, pods, rollouts, health, and in `kinds` one "
-    "class per kind, which also reads its triggers.",
+    "workloads": "The workloads that follow the tags: image triggers, pods, rollouts, health, rehearsals (`rehearsal`; "
+    "their pods in `rehearsal_pod`), and in `kinds` one class per kind, which also reads its triggers.",
     "cluster": "The API behind one small protocol (with a `Resource` for each kind of object, in `__init__`), and an "
     "adapter per client; `connect` chooses one.",
     "config": "One record per setting (`flags`), the parsers, and the checked values (`settings`).",
@@ -38,6 +38,7 @@ PACKAGES: Mapping[str, str] = {
 OUTSIDE: Mapping[str, str] = {
     "promote": "git",
     "publish": "Pushgateway, Events, messages",
+    "run": "Prometheus",
     "views": "stdout",
     "cluster": "the API (kubernetes, or oc)",
     "config": "flags, environment",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import ssl
+import time
 from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlencode, urlsplit
@@ -14,12 +15,14 @@ from job.domain.addresses import is_overheard
 from job.domain.secrets import SECRETS
 from job.domain.text import clean
 from job.domain.verification import Query, Reading, read_answer
-from job.runtime.http import HttpError, KeptConnections
+from job.runtime.http import HttpError, KeptConnections, Problem
 
 log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
+# For a whole answer, however slowly it comes.
+ANSWER_SECONDS = 20.0
 MOST_BYTES = 1_000_000
 # What the next try is answered with, too, unless somebody changes something.
 _LASTING = (400, 401, 403, 404, 405)
@@ -67,6 +70,7 @@ class Prometheus:
         if token := self._token():
             headers.append(("Authorization", f"Bearer {token}"))
         self._connections = self._connections or KeptConnections(self._tls_context())
+        until = time.monotonic() + ANSWER_SECONDS
         answer = self._connections.request(
             "GET",
             f"{path}/api/v1/query?{parameters}",
@@ -79,6 +83,8 @@ class Prometheus:
             body = bytearray()
             while part := answer.read(65536):
                 body += part
+                if time.monotonic() > until:
+                    raise HttpError(Problem.NO_ANSWER_IN_TIME, f"no whole answer within {ANSWER_SECONDS:g} s")
                 if len(body) > MOST_BYTES:
                     problem = f"the answer is larger than {MOST_BYTES} bytes; aggregate in the query"
                     return Reading(self._now(), problem=problem, is_final=True)

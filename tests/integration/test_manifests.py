@@ -581,6 +581,16 @@ def test_the_network_is_open_to_dns_the_api_and_the_pushgateway_only() -> None:
             assert all(peer["podSelector"]["matchLabels"] for peer in rule["to"])
 
 
+def test_gates_open_the_way_to_the_cluster_s_own_prometheus_and_no_other() -> None:
+    built = build("prod", "gates")
+    policy = built.one("NetworkPolicy", "import-images-gates")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= built.job["template"]["metadata"]["labels"].items()
+    (rule,) = policy["egress"]
+    (peer,) = rule["to"]
+    assert peer == {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "openshift-monitoring"}}}
+    assert rule["ports"] == [{"port": 9092, "protocol": "TCP"}]
+
+
 # Rights
 
 

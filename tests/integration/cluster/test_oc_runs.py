@@ -14,6 +14,7 @@ import yaml
 
 from tests.sandbox.client import Sandbox
 from tests.support.place import PROGRAM, Ended, Place, ended
+from tests.support.rights import GATES
 from tests.support.tiers import slow
 
 WHOLE_RUN = "every request is a process of kubectl, so that a run takes many seconds; one run gates"
@@ -215,3 +216,21 @@ def test_a_hanging_process_does_not_outlive_the_run(place: Place, tmp_path: Path
     place.import_fault("app", hang=True)
     done = interrupted(place, tmp_path, all_of_them=False)
     assert (done.status, done.results) == (6, {"app:prod": "failed aborted"})
+
+
+@slow(WHOLE_RUN)
+def test_a_rehearsal(sandbox: Sandbox, only_kubectl: Path, tmp_path: Path) -> None:
+    place = Place(sandbox, GATES)
+    place.imported("web", "old")
+    sandbox.create_workload(place.namespace, "Deployment", "web", tag="web:prod")
+    new = place.push("web", f"{place.namespace} new")
+    sandbox.image_behaves(new, "unpullable")
+    settings = {"REHEARSE": "true", "ROLLOUT_TIMEOUT": "20s"}
+    done = place.run("run", "--client", "oc", **login(place, tmp_path, **settings))
+    assert done.results == {"web:prod": "failed unusable"}, done.stderr
+    sandbox.image_behaves(new, "ready")
+    done = place.run("run", "--client", "oc", **login(place, tmp_path, **settings))
+    assert done.results == {"web:prod": "updated"}, done.stderr
+    assert not sandbox.items(
+        f"/api/v1/namespaces/{place.namespace}/pods", labelSelector="app.kubernetes.io/component=rehearsal"
+    )

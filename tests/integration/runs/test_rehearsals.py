@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.client import Sandbox, until
+from tests.sandbox.client import Sandbox, rule, until
 from tests.sandbox.status import Json
 from tests.support.place import Ended, Place, ended
-from tests.support.rights import GATES, RUN, without
+from tests.support.rights import GATES, RUN, WATCH, without
 
 SELECTOR = "app.kubernetes.io/component=rehearsal"
 # The kubelet's patience is half of it.
@@ -165,6 +165,30 @@ def test_a_right_that_is_missing_holds_images_back_and_is_named(sandbox: Sandbox
     assert missing[0] in done.tags["web:prod"]["message"]
     assert place.current("web") == old
     assert rehearsals(place) == []
+
+
+def test_a_follower_elsewhere_is_asked_too(place: Place) -> None:
+    """Where the run may not create pods the image is held back, and the right that is missing is named."""
+    old = place.imported("web", "old")
+    other = place.sandbox.create_namespace()
+    place.sandbox.create_workload(other, "Deployment", "web", tag=f"{place.namespace}/web:prod")
+    place.push("web", f"{place.namespace} new")
+    may_see = rule("", ["namespaces"], ["get"])
+    place.sandbox.grant(other, "import-images", [*WATCH, may_see], of=place.namespace)
+    done = place.run(**QUICK)
+    assert done.results == {"web:prod": "skipped unrehearsed"}, done.stderr
+    assert f"grant create and delete on pods in {other}" in done.tags["web:prod"]["message"]
+    assert place.current("web") == old
+    place.sandbox.grant(other, "import-images", [*GATES, may_see], of=place.namespace)
+    assert place.run(**QUICK).results == {"web:prod": "updated"}
+
+
+def test_a_pod_is_removed_although_the_api_fails(place: Place) -> None:
+    follower(place, "web")
+    place.fault("pods/", "DELETE", times=1, status={"code": 503})
+    place.fault("pods$", "POST", times=1, reset="after")
+    done = place.run(**QUICK)
+    assert done.results == {"web:prod": "updated"}, done.stderr
 
 
 def test_a_plan_creates_no_pods(place: Place) -> None:

@@ -20,6 +20,7 @@ SECRETS = {
     "TOKEN": "token-word-1",
     "PUSHGATEWAY_TOKEN": "token-word-2",
     "PUSHGATEWAY_PASSWORD": "pass-word-3",
+    "PROMETHEUS_TOKEN": "token-word-6",
 }
 
 
@@ -154,8 +155,10 @@ def test_secrets_are_in_no_output(place: Place) -> None:
             place.run(PUSHGATEWAY_ADDRESS=login),
             place.run(PUSHGATEWAY_ADDRESS=f"{login}/?token=token-word-5"),
             place.run("--pushgateway", f"ftp://user:url-word-4@{server.address}"),
+            place.run(PROMETHEUS_TOKEN=f"{SECRETS['PROMETHEUS_TOKEN']}\nsecond line"),
+            place.run(PROMETHEUS_URL=login, VERIFY="q: up"),
         ]
-    assert [done.status for done in runs] == [3, 2, 0, 0, 0, 2, 2]
+    assert [done.status for done in runs] == [3, 2, 0, 0, 0, 2, 2, 2, 2]
     for done in runs:
         for word in (*SECRETS.values(), "url-word-4", "token-word-5", "second line", place.token):
             assert word not in done.stdout + done.stderr

@@ -194,6 +194,28 @@ def test_bad_rollouts_are_not_asked_about(place: Place, metrics: Prometheus) -> 
     assert done.report["queries"] == []
 
 
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (Answered(200, b"x" * 2_000_000), "larger than 1000000 bytes"),
+        (Answered(200, b"[" * 100_000), "HTTP 200"),
+        (Answered(302, headers={"Location": "http://127.0.0.1:9/"}), "HTTP 302"),
+        (Answered(503, b'{"status": "error", "error": "\\u001b[31m' + TOKEN.encode() + b'"}'), "HTTP 503: [31m***"),
+    ],
+    ids=["huge", "deep", "elsewhere", "error"],
+)
+def test_a_hostile_one_is_no_more_than_no_answer(
+    place: Place, metrics: Prometheus, answer: Answered, words: str
+) -> None:
+    follower(place)
+    with serving("", lambda asked: answer) as server:
+        given = {"PROMETHEUS_URL": server.url, "PROMETHEUS_TOKEN": TOKEN}
+        done = place.run(**{**settings(place, metrics, "1s"), **given})
+    assert (done.status, rollouts(done)) == (5, ["unverified"]), done.stderr
+    assert words in query(done)["message"]
+    assert "NO TLS" not in done.stderr
+
+
 def test_a_stop_ends_it(place: Place, metrics: Prometheus) -> None:
     follower(place)
     set_value(place, metrics, 1)
