@@ -12,6 +12,8 @@ from job.domain.retries import RetryPolicy
 
 # They are small and written often, so that conflicts are usual and waits are short.
 POLICY = RetryPolicy(retries=5, longest_wait=5.0, patience=5.0)
+# Of one write, sent to the server too. What is recorded there must not delay what the user waits for by minutes.
+WRITE_SECONDS = 15.0
 LABELS = {"app.kubernetes.io/name": "import-images"}
 
 
@@ -40,9 +42,9 @@ def put(cluster: Cluster, namespace: str, content: Mapping[str, Any], *, is_new:
     """
     body = {"apiVersion": CONFIG_MAPS.api_version, "kind": CONFIG_MAPS.kind, **content}
     if is_new:
-        return _version_of(cluster.create(CONFIG_MAPS, namespace, body))
+        return _version_of(cluster.create(CONFIG_MAPS, namespace, body, WRITE_SECONDS))
     try:
-        return _version_of(cluster.replace(CONFIG_MAPS, namespace, body))
+        return _version_of(cluster.replace(CONFIG_MAPS, namespace, body, WRITE_SECONDS))
     except ClusterError as error:
         if error.code != 404:
             raise

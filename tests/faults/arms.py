@@ -32,7 +32,8 @@ JOURNAL_WRITE = ("PUT|POST", "configmaps")
 Moment = tuple[str, str]
 # How long a command may take against an API that answers nothing of one kind. Each request has 60 s (READ_SECONDS), and
 # one that times out is sent once more; the most that a command sends of one kind in turn is three: the journal is read
-# at the beginning, and twice at the end. Beside these it may watch a rollout for 8 s and 10 more.
+# at the beginning, and twice at the end. A write of a ConfigMap has 15 s. Beside these it may watch a rollout for 8 s
+# and 10 more.
 LONGEST_SECONDS = 3 * 60.0 + 18.0 + 42.0
 MOMENT_NAMES = {READ: "read", IMPORT: "import", TAG: "tag", PODS: "pods", JOURNAL_WRITE: "journal"}
 
