@@ -35,12 +35,12 @@ def run(
     With `is_whole_process` the run began when the process started; else it is a step of another command. With
     `plan_file` only the images of that plan are imported.
     """
-    planned = None
+    planned = server = None
     if plan_file is not None:
         from job.run.plan_file import read_plan, settings_for
 
         plan = read_plan(plan_file)
-        settings, planned = settings_for(plan, settings), plan.tags
+        settings, planned, server = settings_for(plan, settings), plan.tags, plan.server
     if settings.gateway is None and command is Command.RUN:
         log.info("PUSHGATEWAY_ADDRESS is not set: no metrics are pushed")
     with place(settings, stop) as where:
@@ -52,6 +52,9 @@ def run(
             progress=where.progress,
             startup=process_age() if is_whole_process else 0.0,
         )
+        if server is not None and server != where.cluster.server:
+            # A pod knows the API by another address than a workstation.
+            log.warning("the plan was made at %s, and this is %s", server, where.cluster.server)
         run = replace(run, planned=planned)
         ruling = rule(run)
         if run.dry_run:

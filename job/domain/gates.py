@@ -234,5 +234,6 @@ def judge_stay(digest: str, where: str, periods: Sequence[Stay], proven_for: flo
         )
         return replace(held, message=message, since=longest.since)
     until = current.since + timedelta(seconds=proven_for)
-    message = f"waits for {describe((until - now).total_seconds())} in {where}"
+    lasted = describe(current.lasted(now))
+    message = f"waits for {describe((until - now).total_seconds())} in {where}, which has had it for {lasted}"
     return replace(held, message=message, since=current.since, until=until)

@@ -103,11 +103,12 @@ def _of_gate(tag: TagResult) -> Event:
     refusal = first_refusal(tag.gates)
     assert refusal is not None
     stream = Involved("image.openshift.io/v1", "ImageStream", tag.namespace, tag.stream)
-    until = f" until {iso(refusal.until)}" if refusal.until else ""
-    # How long still changes with every run, and would make another Event of each.
-    why = (refusal.message or "").partition("; waits for")[0] if refusal.until else refusal.message
-    message = f"{tag.tag}: {tag.reason}: gate {refusal.gate} holds {_named(tag.candidate)} back{until}"
-    return Event(stream, "ImageHeldBack", f"{message}: {why}" if why and not refusal.until else message)
+    held = f"{tag.tag}: {tag.reason}: gate {refusal.gate} holds {_named(tag.candidate)} back"
+    if refusal.until:
+        # How long still changes with every run, which would make another Event of each.
+        where = f" ({refusal.where})" if refusal.where else ""
+        return Event(stream, "ImageHeldBack", f"{held} until {iso(refusal.until)}{where}")
+    return Event(stream, "ImageHeldBack", f"{held}: {refusal.message or refusal.verdict}")
 
 
 def _named(image: Image | None) -> str:

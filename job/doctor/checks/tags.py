@@ -14,12 +14,14 @@ from job.doctor.facts import ChosenStream, Facts, Import
 from job.doctor.rights import Component
 from job.doctor.templates import Available
 from job.domain.errors import ClusterError
+from job.domain.gates import Policy, PolicyError, policy_of
 from job.domain.holds import ANNOTATION, hold_of, is_over
 from job.domain.model import By, Reason, Source, Stream, Tag, TagName
 from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, Choice, wave_of
 from job.domain.shell import command, oc, ours, resuming
 from job.domain.sources import copied_from, explain_skip
 from job.domain.states import Severity
+from job.domain.text import clean
 from job.domain.times import iso
 from job.imagestreams.api_types import login_secret, reference_of, repository_of
 
@@ -180,7 +182,17 @@ def of_spec(
         findings += _of_hold(data, name, tag, now)
         if wave_of(stream, tag) is None:
             findings.append(_of_wave(data, name, stream, tag))
+        findings += _of_gates(name, stream, tag)
     return findings
+
+
+def _of_gates(name: TagName, stream: Stream, tag: Tag) -> list[Finding]:
+    try:
+        policy_of(Policy(), stream, tag)
+    except PolicyError as error:
+        message = f"runs do not import it, since its gates cannot be read: {clean(str(error))}"
+        return [Finding(Severity.ERROR, "gate-cannot-be-read", name.namespace, str(name), message)]
+    return []
 
 
 def _of_hold(data: Mapping[str, Any], name: TagName, tag: Tag, now: datetime) -> list[Finding]:

@@ -73,6 +73,7 @@ def expected_tags(place: Place, faulty: str, digests: dict[str, str]) -> list[Js
     not_found = f'dockerimage.image.openshift.io "{place.source("missing")}" not found'
     refused = f'you may not have access to the container image "{faulty}/unauthorized-json:prod"'
     done: Json = {"reason": None, "by": None, "message": None, "attempts": 1, "moved_with": []}
+    done |= {"gates": [], "candidate": None}
     skipped = {**done, "result": "skipped", "attempts": 0}
     failed = {**done, "result": "failed", "by": "registry", "before": None, "after": None}
     found: list[Json] = [
@@ -109,8 +110,8 @@ def test_six_streams_give_exactly_this_report(place: Place, faulty: str) -> None
     # What is unchanged is described as well, from the answer to its import.
     assert report["tags"] == expected_tags(place, faulty, digests)
     assert (report["kind"], report["version"]) == ("Report", 1)
-    assert (report["rollouts"], report["errors"]) == ([], [])
-    assert set(report) == {"kind", "version", "run", "tags", "rollouts", "errors"}
+    assert (report["rollouts"], report["queries"], report["errors"]) == ([], [], [])
+    assert set(report) == {"kind", "version", "run", "tags", "rollouts", "queries", "errors"}
     run = report["run"]
     assert re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", run.pop("id"))
     started, finished = seconds(run.pop("started_at")), seconds(run.pop("finished_at"))
@@ -120,8 +121,8 @@ def test_six_streams_give_exactly_this_report(place: Place, faulty: str) -> None
     requests = run.pop("requests")
     asked = place.requests()
     assert 0 < requests <= len(asked)
-    run.pop("command", None)
     assert run == {
+        "command": "run",
         "trigger": "local",
         "server": place.sandbox.server,
         "user": f"system:serviceaccount:{place.namespace}:import-images",

@@ -356,6 +356,13 @@ class TestTags:
         assert (found.where, found.fix[0].rpartition(" ")[2]) == ("ImageStream worker", f"{name}=1")
         assert self.of_spec(stream_json(spec_tag("prod", annotations={name: "-3"}))) == []
 
+    def test_gates_that_cannot_be_read(self) -> None:
+        bad = {"import-images.dev/min-age": "a while", "import-images.dev/proven-in": "packit-stg/*:stg"}
+        (found,) = self.of_spec(stream_json(spec_tag("prod", annotations=bad)))
+        assert (found.check, found.severity, found.where) == ("gate-cannot-be-read", Severity.ERROR, "worker:prod")
+        assert "min-age: 'a while'" in found.message
+        assert self.of_spec(stream_json(spec_tag("prod", annotations={**bad, "import-images.dev/min-age": "1h"}))) == []
+
     def test_what_is_left_alone_keeps_its_annotations(self) -> None:
         data = stream_json(spec_tag("prod", annotations={"note": "ours"}))
         (command,) = tags.opt_out(data, TAG)

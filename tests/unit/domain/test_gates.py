@@ -149,7 +149,7 @@ def test_stays_are_apart_and_within_the_history(digests: list[str], wanted: str)
 def test_an_image_that_waits_says_where_and_how_long_still() -> None:
     verdict = judge_stay(DIGEST, "stg/worker:stg", [Stay(NOW - timedelta(hours=44), None)], 3 * 86400, NOW)
     assert (verdict.verdict, verdict.reason) == (GateVerdict.HELD, Skip.UNPROVEN)
-    assert verdict.message == "waits for 1d 4h in stg/worker:stg"
+    assert verdict.message == "waits for 1d 4h in stg/worker:stg, which has had it for 1d 20h"
     assert (verdict.since, verdict.until) == (NOW - timedelta(hours=44), NOW + timedelta(hours=28))
 
 
