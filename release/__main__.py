@@ -59,6 +59,7 @@ def main(arguments: list[str]) -> int:
         print(f"{options.version} cannot be released:", *wrong, sep="\n  ", file=sys.stderr)
         if options.push or not options.anyway:
             return 2
+        print("made anyway, and not to be published:", file=sys.stderr)
     bases = {"amd64": options.base, "arm64": options.base_arm64 or options.base}
     release = Release(
         version=options.version,

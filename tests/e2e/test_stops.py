@@ -46,6 +46,27 @@ def test_young_and_blocked_images_stay_out(make_place: MakePlace) -> None:
     assert place.current("web") == second
 
 
+@pytest.mark.needs("workloads")
+@on_sandbox(slow("integration/runs gates the same as whole runs"))
+def test_an_image_that_no_node_can_run_never_moves_the_tag(make_place: MakePlace) -> None:
+    place = make_place("gates")
+    first = place.follow("web")
+    place.push_bad("web", Behaviour.UNPULLABLE)
+    done = place.run(REHEARSE="true")
+    assert done.results == {"web:prod": "failed unusable"}, done.stderr
+    assert place.current("web") == first
+    # The pods that tried it are gone, and the workload never saw the image.
+    assert place.runs("web") == [(first, True)]
+    assert {pod["metadata"]["labels"].get("app") for pod in place.cluster.items("Pod", place.namespace)} <= {
+        "web",
+        None,
+    }
+    # One that only crashes when it runs passes: nothing of it is run.
+    second = place.images.push("web", "second")
+    assert place.run(REHEARSE="true").results == {"web:prod": "updated"}
+    place.wait_until_runs("web", second)
+
+
 @pytest.fixture
 def waiting(make_place: MakePlace) -> Place:
     """A namespace in which a run waits for an image that never becomes ready."""

@@ -29,5 +29,7 @@ class Cluster:
     tokens: Tokens
     registries: RegistryClient
     where: Where = field(default_factory=Where)
+    # What containers of an image do by its own label, by digest: a node sees it whether or not it was imported.
+    behaviours: dict[str, str] = field(default_factory=dict)
     # The output of the pods that ran as processes, by their uid.
     logs: dict[str, bytes] = field(default_factory=dict)

@@ -23,6 +23,8 @@ from tests.sandbox.stream_validation import validate_import, validate_import_reg
 from tests.sandbox.streams import CHECK_ANNOTATION, Stream
 from tests.sandbox.tokens import ADMIN
 
+# An image of a test says by this label what a container of it does; on a cluster the container does it.
+BEHAVIOUR = "sandbox.behaviour"
 _PLURAL = IMAGE_STREAM_IMPORTS.plural
 
 
@@ -111,7 +113,14 @@ class Imports(Objects):
                 status["repository"] = await fetcher.repository(spec["repository"])
         if results:
             status["images"] = results
+            self._note_behaviours(results)
         return status
+
+    def _note_behaviours(self, results: list[Json]) -> None:
+        for image in (result["image"] for result in results if "image" in result):
+            config = (image.get("dockerImageMetadata") or {}).get("Config") or {}
+            if behaviour := (config.get("Labels") or {}).get(BEHAVIOUR):
+                self.cluster.behaviours[image["metadata"]["name"]] = behaviour
 
     def _record(self, user: User, given: Json, spec: Json, status: Json, entry: Entry | None) -> Json:
         """Write the results into the stream in one go; `entry` is the stream as it was read before the import."""

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tests.sandbox import timestamps
 from tests.sandbox.cluster import Cluster
-from tests.sandbox.image_streams import find_image
 from tests.sandbox.resources import PODS
 from tests.sandbox.status import Json
 from tests.sandbox.store import Entry, Event
@@ -19,8 +18,6 @@ from tests.sandbox.workloads.lives import Pace
 from tests.sandbox.workloads.work import Work
 from tests.sandbox.workloads.writing import write_status
 
-# An image of a test says by this label what a container of it does; on a cluster the container does it.
-BEHAVIOUR = "sandbox.behaviour"
 _KEEPERS = ("ReplicaSet", "StatefulSet", "DaemonSet", "ReplicationController")
 
 
@@ -78,8 +75,8 @@ class Kubelet:
 
     def _behaviour(self, image: str) -> str:
         """What a container of an image does: as the settings have it, else as the image's own label says."""
-        known = find_image(self._cluster, image.rpartition("@")[2])
-        return self._cluster.settings.behaviour_of(image, label_of(known))
+        own = self._cluster.behaviours.get(image.rpartition("@")[2], "")
+        return self._cluster.settings.behaviour_of(image, own)
 
     def _act(self, key: tuple[str, str]) -> None:
         entry, life = self._cluster.store.get(PODS, *key), self._lives.get(key)
@@ -107,9 +104,3 @@ class Kubelet:
         runtime = settings.container_runtime
         status = lone_pods.status_of(entry.object, self._behaviour, life.step, now, before, runtime)
         return status, lone_pods.next_step(life.behaviours, life.step, pace)
-
-
-def label_of(image: Json | None) -> str:
-    """What the label of an Image says; empty without one."""
-    config = ((image or {}).get("dockerImageMetadata") or {}).get("Config") or {}
-    return str((config.get("Labels") or {}).get(BEHAVIOUR, ""))
