@@ -138,7 +138,12 @@ def _by_apprise(url: str) -> Callable[[Message], None] | None:
     separator = "&" if "?" in url else "?"
     limits = f"{separator}cto={CONNECT_SECONDS}&rto={READ_SECONDS}&verify=yes"
     plugin = apprise.Apprise.instantiate(f"{url}{limits}", suppress_exceptions=True)
-    return None if plugin is None else functools.partial(_by_plugin, plugin)
+    if plugin is None:
+        return None
+    if plugin.notify_format == apprise.NotifyFormat.HTML and "format=" not in urlsplit(url).query:
+        # The text that apprise makes of HTML, for readers who see no HTML, has a line for each marked word.
+        plugin.notify_format = apprise.NotifyFormat.TEXT
+    return functools.partial(_by_plugin, plugin)
 
 
 def _by_plugin(plugin: NotifyBase, message: Message) -> None:
@@ -147,10 +152,13 @@ def _by_plugin(plugin: NotifyBase, message: Message) -> None:
     as_text = plugin.notify_format == apprise.NotifyFormat.TEXT
     sender = apprise.Apprise()
     sender.add(plugin)
+    # apprise writes `# ` before the title of a plain Matrix message, which Matrix does not render.
+    has_title = not (as_text and plugin.secure_protocol == "matrixs")
+    plain = message.plain if has_title else f"{message.title}\n\n{message.plain}"
     with _Refusals() as refusals:
         sent = sender.notify(
-            title=message.title,
-            body=message.plain if as_text else message.markdown,
+            title=message.title if has_title else "",
+            body=plain if as_text else message.markdown,
             body_format=apprise.NotifyFormat.TEXT if as_text else apprise.NotifyFormat.MARKDOWN,
             interpret_escapes=False,
         )

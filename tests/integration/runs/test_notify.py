@@ -136,10 +136,27 @@ def test_each_service_gets_each_news_once(place: Place, mailbox: tuple[Mailbox, 
         assert "Rolled back" in rolled_back and "crashes" in rolled_back
         assert f"by system:serviceaccount:{place.namespace}:import-images" in rolled_back
         _check_webhook(webhook, [first, second])
-        assert all("worker:prod" in str(message.get_body(("html", "plain"))) for message in box.messages)
+        _check_lines([message.get_content() for message in box.messages], place)
+        rooms = [asked.json["body"] for asked in matrix.asked if "/send/" in asked.path]
+        _check_lines(rooms, place)
+        assert all(text.startswith("import-images ") for text in rooms)
+        assert [message["Subject"] for message in box.messages] == [text.splitlines()[0] for text in rooms]
         for text in (*(ended.stderr + ended.stdout for ended in outputs), *texts(chat), *map(str, box.messages)):
             for secret in (KEY, CHAT_TOKEN, WEBHOOK_TOKEN, MAIL_PASSWORD, place.token):
                 assert secret not in text
+
+
+def _check_lines(texts: list[str], place: Place) -> None:
+    """Plain texts are read as lines: one for each tag, with its link or the command that helps."""
+    imported, failed, recovered, rolled_back = (
+        [line for line in text.splitlines() if "worker:prod" in line] for text in texts
+    )
+    name = f"- {place.namespace}/worker:prod"
+    assert imported == [f"{name}: none to 1a2b3c4d {PAGE}/commit/1a2b3c4d"]
+    assert len(failed) == 1 and failed[0].startswith(f"{name}: not_found, by the registry: ")
+    assert failed[0].endswith(f". Try: import-images plan worker:prod -n {place.namespace}")
+    assert f"{name}: 1a2b3c4d to 5e6f7a8b {PAGE}/compare/1a2b3c4d...5e6f7a8b" in recovered
+    assert rolled_back[0].endswith(f" crashes. To go on: import-images resume worker:prod -n {place.namespace}")
 
 
 def _check_webhook(webhook: Server, digests: list[str]) -> None:
