@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.sandbox.client import IMAGE, Sandbox, until
-from tests.support.place import Ended, Place, ended, of
+from tests.support.place import HOLD, Ended, Place, ended, of
 from tests.support.rights import PROVEN, ROLL_BACK, RUN, without
 
 
@@ -233,7 +233,8 @@ def test_what_came_in_unjudged_is_put_back_or_reported(sandbox: Sandbox, rules: 
     place = Place(sandbox, rules)
     old = place.imported("web", "old")
     judged = place.push("web", "judged", created=ago(days=3))
-    done, later = moved_between(place, "young", created=ago(hours=1))
+    built = ago(hours=1)
+    done, later = moved_between(place, "young", created=built)
     tag = done.tags["web:prod"]
     assert (done.status, done.results) == (1, {"web:prod": "failed conflict"})
     assert judged in tag["message"]
@@ -244,6 +245,8 @@ def test_what_came_in_unjudged_is_put_back_or_reported(sandbox: Sandbox, rules: 
         assert "grant" in tag["message"]
         return
     assert (place.current("web"), tag["after"]["digest"]) == (old, old)
+    hold = json.loads(place.spec("web")["annotations"][HOLD])
+    assert datetime.fromisoformat(hold["until"]) == datetime.fromisoformat(built) + timedelta(days=1)
     # The hold lasts until the gate would let the image through; until then no run imports it.
     assert place.run(MIN_AGE="1d").results == {"web:prod": "skipped held"}
 
