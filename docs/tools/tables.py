@@ -39,7 +39,9 @@ from job.domain.model import (
     RolloutResult,
     Skip,
 )
+from job.domain.rehearsals import Obstacle, Rehearsal
 from job.domain.states import Problem, State
+from job.domain.text import humanize
 from job.imagestreams.api_types import REVISION_LABELS, VERSION_LABELS
 from job.publish import metric_families
 from manifests.dashboards.expressions import ON_REASON
@@ -120,6 +122,14 @@ def blames() -> str:
     """Everything that may be to blame for a bad rollout."""
     rows = ((_code(blame), blame.meaning, "yes" if blame is Blame.IMAGE else "no") for blame in Blame)
     return table(("To blame", "What that is", "Rolled back"), rows)
+
+
+def obstacles() -> str:
+    """Everything that may keep a rehearsal from passing, and what becomes of the tag."""
+    results = {Rehearsal.UNUSABLE: "`failed: unusable`", Rehearsal.INCONCLUSIVE: "`skipped: unrehearsed`"}
+    # Messages have the words with a space.
+    rows = ((f"`{humanize(obstacle)}`", obstacle.meaning, results[obstacle.result]) for obstacle in Obstacle)
+    return table(("Obstacle", "Meaning", "The tag"), rows)
 
 
 def states() -> str:
@@ -274,6 +284,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "outcomes": partial(_meanings, "Outcome", Outcome),
     "gates": partial(_meanings, "Gate", Gate),
     "verdicts": partial(_meanings, "Verdict", GateVerdict),
+    "obstacles": obstacles,
     "rollouts": partial(_meanings, "Result", RolloutResult),
     "blames": blames,
     "states": states,

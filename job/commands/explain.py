@@ -24,7 +24,9 @@ from job.domain.model import (
     RolloutResult,
     Skip,
 )
+from job.domain.rehearsals import Obstacle
 from job.domain.suggestions import did_you_mean
+from job.domain.verification import QueryResult
 from job.publish.metric_families import FAMILIES, PREFIX
 from job.views.output import document, width_of, write
 from job.views.schemas import DOCUMENTS, schema_of
@@ -37,6 +39,8 @@ _KINDS: dict[type[Explained], str] = {
     RolloutResult: "result of a rollout",
     Gate: "gate of a new image",
     GateVerdict: "verdict of a gate",
+    Obstacle: "obstacle of a rehearsal",
+    QueryResult: "result of a query of VERIFY",
 }
 _RETRIED = {RetryClass.NEVER: "Not retried.", RetryClass.ONCE: "Retried once.", RetryClass.BACKOFF: "Retried."}
 SCHEMA = "schema"

@@ -135,6 +135,8 @@ def verify_wave(run: Run, wave: int, imported: Imported, workloads: Sequence[Wor
     own = [rollout for rollout in imported.rollouts if not moved.isdisjoint(rollout.tags)]
     verified = verify(run, own, wave)
     if not verified.queries:
+        if moved:
+            log.warning("wave %d is not verified: nothing that it moved has a healthy rollout", wave + 1)
         return imported
     after = dict(zip(map(id, own), verified.rollouts, strict=True))
     rollouts = tuple(after.get(id(rollout), rollout) for rollout in imported.rollouts)
