@@ -161,7 +161,7 @@ def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Su
     if run.planned is not None or is_gated(run.settings.gates, chosen):
         from job.run.gates import guard_of
 
-        guard = guard_of(run, chosen, admission.journals, survey.workloads if survey else None)
+        guard = guard_of(run, chosen, admission.journals, survey)
         if guard and not run.dry_run and any(policy.rehearse for policy in guard.policies.values()):
             from job.run.rehearsals import tidy
 

@@ -21,7 +21,7 @@ from job.journal.records import Journal
 from job.run.context import Run
 
 if TYPE_CHECKING:
-    from job.workloads.image_triggers import Workload
+    from job.workloads.discovery import Survey
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Guard:
         journals: by namespace, what runs remember; a plan reads them where a gate needs them.
         planned: by tag, what a reviewed plan says; None where the run follows no plan.
         chosen: the streams with the tags chosen in them.
-        workloads: those that may follow the tags; None where the run has not listed them.
+        survey: the workloads that may follow the tags; None where the run has not listed them.
     """
 
     run: Run
@@ -65,7 +65,7 @@ class Guard:
     journals: Mapping[str, Journal] = field(default_factory=dict)
     planned: Mapping[TagName, Planned] | None = None
     chosen: Sequence[Chosen] = ()
-    workloads: Sequence[Workload] | None = None
+    survey: Survey | None = None
 
     def guards(self, name: TagName) -> bool:
         """Whether the tag's image is asked for and judged before it is imported."""
@@ -122,7 +122,7 @@ def guard_of(
     run: Run,
     chosen: Sequence[Chosen],
     journals: Mapping[str, Journal],
-    workloads: Sequence[Workload] | None = None,
+    survey: Survey | None = None,
 ) -> Guard | None:
     """What guards the chosen tags, and held ones that may be released; None without gates and without a plan.
 
@@ -148,7 +148,7 @@ def guard_of(
                 policies[name] = policy
     if not policies and not errors and run.planned is None:
         return None
-    return Guard(run, policies, errors, journals, run.planned, chosen, workloads)
+    return Guard(run, policies, errors, journals, run.planned, chosen, survey)
 
 
 def judge_all(guard: Guard, candidates: Sequence[Candidate]) -> dict[TagName, tuple[Verdict, ...]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from job.cluster import JOBS
-from job.domain.errors import ClusterError
 from job.domain.involved import Involved
 from job.domain.model import By, Gate, GateVerdict, Image, Reason, Skip, Stream, TagName, Verdict
 from job.domain.rehearsals import Obstacle, Rehearsal
@@ -15,18 +14,13 @@ from job.imagestreams.api_types import spelt_repository
 from job.run.context import Run, scope_of
 from job.run.gates import Candidate, Guard
 from job.workloads.candidates import NewImage, candidates_of
-from job.workloads.image_triggers import Workload
 from job.workloads.rehearsal import Rehearsed, Stage, rehearse, remove_leftovers
 
 _LONGEST_MESSAGE = 800
 
 
 def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Verdict]:
-    """The verdicts; see `job.run.gates`. A plan creates no pods.
-
-    Raises:
-        ClusterError: the workloads of a namespace of the run cannot be listed.
-    """
+    """The verdicts; see `job.run.gates`. A plan creates no pods."""
     if guard.run.dry_run:
         message = "a plan creates no pods; a run rehearses it"
         return {candidate.name: _verdict(candidate, GateVerdict.NOT_ASKED, message) for candidate in candidates}
@@ -38,15 +32,20 @@ def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Ver
         followers[candidate.name] = (candidate.name, *_aliases(stream, candidate.name))
         image = f"{spelt_repository(candidate.source)}@{candidate.image.digest}"
         images |= dict.fromkeys(followers[candidate.name], NewImage(image, _is_local(stream, candidate.name)))
-    results = rehearse(_stage(guard.run), candidates_of(_workloads(guard), images))
+    survey = guard.survey or guard.run.survey(guard.run.namespaces)
+    # Who follows a tag is not known where workloads cannot be listed, and no follower would be a pass.
+    unread = {error.namespace: error.message for error in survey.errors}
+    images = {name: image for name, image in images.items() if name.namespace not in unread}
+    results = rehearse(_stage(guard.run), candidates_of(survey.workloads, images))
     verdicts = {}
     for candidate in candidates:
-        tags = set(followers[candidate.name])
+        tags, problem = set(followers[candidate.name]), unread.get(candidate.name.namespace)
         own = [result for result in results if not tags.isdisjoint(result.candidate.tags)]
-        if guard.run.stopping() and any(result.obstacle is Obstacle.LATE for result in own):
+        if guard.run.stopping() and (problem or any(result.obstacle is Obstacle.LATE for result in own)):
             # It was not judged, as any tag that a run did not reach before it was stopped.
             continue
-        verdicts[candidate.name] = _together(candidate, own)
+        unclear = _verdict(candidate, GateVerdict.INCONCLUSIVE, problem) if problem else None
+        verdicts[candidate.name] = unclear or _together(candidate, own)
     return verdicts
 
 
@@ -73,16 +72,6 @@ def _job_of(run: Run) -> Involved | None:
     if trigger.owner is None or not trigger.job or not trigger.job_id or "/" in trigger.job_id:
         return None
     return Involved(JOBS.api_version, JOBS.kind, trigger.owner.namespace, trigger.job, trigger.job_id)
-
-
-def _workloads(guard: Guard) -> Sequence[Workload]:
-    if guard.workloads is not None:
-        return guard.workloads
-    survey = guard.run.survey(guard.run.namespaces)
-    if survey.errors:
-        error = survey.errors[0]
-        raise ClusterError(error.reason, error.message)
-    return survey.workloads
 
 
 def _aliases(stream: Stream | None, name: TagName) -> tuple[TagName, ...]:

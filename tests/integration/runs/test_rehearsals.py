@@ -156,11 +156,14 @@ def test_what_is_not_the_fault_of_the_image_holds_it_and_blames_it_not(
     assert place.run(**QUICK).results == {"web:prod": "updated"}
 
 
+@pytest.mark.parametrize("more", [{}, {"WATCH_ROLLOUTS": "true"}], ids=["", "rollouts are watched"])
 @pytest.mark.parametrize("missing", [("pods", "create"), ("pods", "list"), ("deployments", "list")])
-def test_a_right_that_is_missing_holds_images_back_and_is_named(sandbox: Sandbox, missing: tuple[str, str]) -> None:
+def test_a_right_that_is_missing_holds_images_back_and_is_named(
+    sandbox: Sandbox, missing: tuple[str, str], more: dict[str, str]
+) -> None:
     place = Place(sandbox, without(*missing, rules=GATES))
     old, _ = follower(place, "web")
-    done = place.run(**QUICK)
+    done = place.run(**QUICK, **more)
     assert done.results == {"web:prod": "skipped unrehearsed"}, done.stderr
     assert missing[0] in done.tags["web:prod"]["message"]
     assert place.current("web") == old
