@@ -385,7 +385,7 @@ def test_without_anything_in_the_cluster_but_streams(place: Place) -> None:
     assert (done.status, states(done)) == (0, {"app:prod": "behind"})
     assert (done.report["runs"], done.report["schedules"], done.report["workloads"]) == ([], [], [])
     text = place.run("status", "--output", "table").stdout
-    assert "there is no CronJob import-images" in text and "No run is remembered." in text
+    assert "there is no CronJob of import-images" in text and "The journal has no runs." in text
 
 
 @slow(WHOLE_RUN)
