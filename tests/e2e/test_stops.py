@@ -77,6 +77,7 @@ def waiting(make_place: MakePlace) -> Place:
 
 
 @pytest.mark.needs("workloads")
+@on_sandbox(slow("integration/runs gates the same as whole runs"))
 def test_locked_then_stopped_by_sigterm(waiting: Place) -> None:
     with waiting.running(ROLLOUT_TIMEOUT="2m") as process:
         _wait_until_imported(waiting)

@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from job.doctor.checks import Finding, not_checked
 from job.doctor.facts import Facts
 from job.doctor.rights import COMMANDS, ESSENTIAL, FLEET, NAMES, RULES, Component, Right, account_of, wanted
+from job.domain.gates import Policy, PolicyError, policy_of
 from job.domain.holds import hold_of
 from job.domain.model import OnBadRollout, Reason, Skip
 from job.domain.records import dataclass
@@ -62,7 +63,7 @@ def uses_of(facts: Facts) -> dict[tuple[str, str | None], Use]:
     """What each account needs its rights for, by namespace and account: this login, and those of the CronJobs."""
     waves = {wave_of(stream.stream, tag) for stream in facts.chosen for tag in stream.those(None)}
     in_waves = "there are waves" if len(waves) > 1 else None
-    ending = _hold_with_end(facts)
+    ending, rehearsed = _hold_with_end(facts), _rehearsed_tag(facts)
     users = dict.fromkeys((facts.me, *(job.user for job in facts.cron_jobs)))
     is_job = len(users) == 1 or any(job.user == facts.me for job in facts.cron_jobs)
     uses = {}
@@ -75,6 +76,7 @@ def uses_of(facts: Facts) -> dict[tuple[str, str | None], Use]:
                 goes_back = "ON_BAD_ROLLOUT is rollback" if rollback else None
                 watches = "WATCH_ROLLOUTS is set" if any(setting.watch_rollouts for setting in settings) else None
                 rehearses = "REHEARSE is set" if any(setting.gates.rehearse for setting in settings) else None
+                rehearses = rehearses or rehearsed
                 is_importer = is_job or user != facts.me
                 watches = goes_back or watches or in_waves
                 uses[namespace, user] = Use(user, is_importer, watches, goes_back or ending, rehearses)
@@ -90,6 +92,19 @@ def _hold_with_end(facts: Facts) -> str | None:
     return None
 
 
+def _rehearsed_tag(facts: Facts) -> str | None:
+    for stream in facts.chosen:
+        for tag in stream.those(None):
+            try:
+                policy = policy_of(Policy(), stream.stream, tag)
+            except PolicyError:
+                # A check of its own reports what cannot be read.
+                continue
+            if policy.rehearse:
+                return f"{stream.stream.name}:{tag.name} is to be rehearsed"
+    return None
+
+
 def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> list[Finding]:
     """The missing rights in a namespace, by command.
 
@@ -102,6 +117,9 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
     lacking: set[Right] = set()
     where = f"the rights of {_account(use.user)}"
     for component, rights in RULES.items():
+        # Everyone may want to roll back one day. Pods are created only where REHEARSE says so.
+        if component is Component.GATES and not use.rehearses:
+            continue
         required = {right for source, right in wanted(use.user, namespace) if source is component}
         missing = [
             right for right in rights if right in required and allowed.get(right) is False and right not in lacking

@@ -45,9 +45,11 @@ def with_history(place: Place, name: str, images: int = 3) -> str:
     return digest
 
 
-def apply_cron_job(place: Place) -> None:
-    """The CronJob as the overlay for prod has it, written by kubectl."""
+def apply_cron_job(place: Place, **environment: str) -> None:
+    """The CronJob as the overlay for prod has it, with more settings, written by kubectl."""
     found = copy.deepcopy(build("prod").one("CronJob"))
+    (container,) = found["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+    container["env"] += [{"name": name, "value": value} for name, value in environment.items()]
     config = place.sandbox.kubeconfig(place.sandbox.token, place.namespace)
     command = [str(KUBECTL), "--kubeconfig", str(config), "apply", "-f", "-"]
     subprocess.run(command, input=json.dumps(found), text=True, check=True, capture_output=True, timeout=30)
@@ -166,7 +168,8 @@ class TestWell:
     def test_it_says_what_of_it_matters(self, well: Place) -> None:
         well.sandbox.delete(f"/apis/rbac.authorization.k8s.io/v1/namespaces/{well.namespace}/rolebindings")
         well.sandbox.grant(well.namespace, "import-images", RUN)
-        done = doctor(well, ON_BAD_ROLLOUT="rollback")
+        apply_cron_job(well, ON_BAD_ROLLOUT="rollback")
+        done = doctor(well)
         assert done.status == 1
         assert "needed because ON_BAD_ROLLOUT is rollback" in only(done, "rights-rollback")["message"]
 
@@ -480,6 +483,15 @@ class TestRights:
         assert found["message"] == "run: may not create leases"
         fix(place, found)
         assert told(doctor(place)) == []
+
+    @slow(WHOLE_RUN)
+    def test_those_of_a_rehearsal(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
+        annotation = {"metadata": {"annotations": {"import-images.dev/rehearse": "true"}}}
+        well.sandbox.patch(f"{IMAGE}/namespaces/{well.namespace}/imagestreams/worker", annotation)
+        found = only(doctor(well), "rights-gates")
+        assert found["message"] == "run --rehearse: may not create pods; needed because worker:prod is to be rehearsed"
+        fix(well, found)
+        assert told(doctor(well)) == []
 
     @slow(WHOLE_RUN)
     def test_of_the_account_of_the_job(self, sandbox: Sandbox, well: Place) -> None:

@@ -444,7 +444,7 @@ def fuzzed(place: Bed, setting: Setting[object], value: str, *, by_flag: bool) -
     else:
         environment[setting.name] = value
     done = subprocess.run(
-        [PROGRAM, *arguments],
+        [PROGRAM, "--output", "json", *arguments],
         env=environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,

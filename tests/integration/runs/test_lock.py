@@ -125,6 +125,7 @@ def test_a_killed_holder_is_taken_over_at_once_by_a_pod_of_the_same_job(place: P
     assert lease(place)["holderIdentity"] == ""
 
 
+@slow("twenty seconds of waiting; the tests of whose lock is taken gate")
 def test_a_suspended_holder_does_not_speak_over_the_run_that_took_over(place: Place) -> None:
     """As when its machine stood still for a while."""
     for name in "abc":

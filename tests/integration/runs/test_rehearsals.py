@@ -12,10 +12,15 @@ from tests.sandbox.client import Sandbox, rule, until
 from tests.sandbox.status import Json
 from tests.support.place import Ended, Place, ended
 from tests.support.rights import GATES, RUN, WATCH, without
+from tests.support.tiers import slow
 
 SELECTOR = "app.kubernetes.io/component=rehearsal"
 # The kubelet's patience is half of it.
 QUICK = {"REHEARSE": "true", "ROLLOUT_TIMEOUT": "4s"}
+
+
+# Unit tests hold each of the recorded pods to its result.
+ONE_GATES = slow("each is a whole run; one of its kind gates")
 
 
 @pytest.fixture
@@ -100,9 +105,13 @@ def test_the_pod_is_as_harmless_as_it_can_be(place: Place) -> None:
     ("how", "words"),
     [
         ("unpullable", "gone: ImagePullBackOff"),
-        ("refused", "no login: neither the workload nor its service account has a pull secret; ImagePullBackOff"),
-        ("policy", "policy: a cluster policy refuses the image"),
-        ("wrong-architecture", "architecture: "),
+        pytest.param(
+            "refused",
+            "no login: neither the workload nor its service account has a pull secret; ImagePullBackOff",
+            marks=ONE_GATES,
+        ),
+        pytest.param("policy", "policy: a cluster policy refuses the image", marks=ONE_GATES),
+        pytest.param("wrong-architecture", "architecture: ", marks=ONE_GATES),
     ],
 )
 def test_what_a_node_cannot_use_is_not_imported(place: Place, how: str, words: str) -> None:
@@ -131,8 +140,8 @@ def test_an_image_for_another_architecture_is_not_imported(place: Place) -> None
     ("settings", "words"),
     [
         ({"pod_quota": 1}, "quota: its pod cannot be created: pods"),
-        ({"unschedulable": ""}, "unschedulable: Unschedulable: 0/1 nodes are available"),
-        ({}, "node: ImagePullBackOff"),
+        pytest.param({"unschedulable": ""}, "unschedulable: Unschedulable: 0/1 nodes are available", marks=ONE_GATES),
+        pytest.param({}, "node: ImagePullBackOff", marks=ONE_GATES),
     ],
     ids=["quota", "unschedulable", "unreachable"],
 )
@@ -156,7 +165,9 @@ def test_what_is_not_the_fault_of_the_image_holds_it_and_blames_it_not(
     assert place.run(**QUICK).results == {"web:prod": "updated"}
 
 
-@pytest.mark.parametrize("more", [{}, {"WATCH_ROLLOUTS": "true"}], ids=["", "rollouts are watched"])
+@pytest.mark.parametrize(
+    "more", [{}, pytest.param({"WATCH_ROLLOUTS": "true"}, marks=ONE_GATES)], ids=["", "rollouts are watched"]
+)
 @pytest.mark.parametrize("missing", [("pods", "create"), ("pods", "list"), ("deployments", "list")])
 def test_a_right_that_is_missing_holds_images_back_and_is_named(
     sandbox: Sandbox, missing: tuple[str, str], more: dict[str, str]

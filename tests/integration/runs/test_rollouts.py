@@ -56,6 +56,7 @@ def messages(done: Ended) -> dict[str, str]:
     return {each["name"]: each["message"] for each in done.report["rollouts"]}
 
 
+@slow(WHOLE_RUN)
 def test_every_kind_of_end(place: Place) -> None:
     follow(place, "web")
     follow(place, "queue", "StatefulSet", replicas=2)
@@ -354,6 +355,7 @@ def test_a_signal_while_a_rollback_is_watched(place: Place) -> None:
     assert place.metrics()["tag_held"] == {of("web"): 1}
 
 
+@slow(WHOLE_RUN)
 def test_resume_to_an_image_that_is_bad(place: Place) -> None:
     follow(place, "web", "StatefulSet")
     old = place.current("web")

@@ -97,7 +97,18 @@ def test_none_is_missing() -> None:
     assert missing(Use(ACCOUNT), NAMESPACE, all_but()) == []
 
 
-@pytest.mark.parametrize("right", [right for rights in RULES.values() for right in rights])
+def test_pods_are_created_only_for_rehearsals() -> None:
+    lacking = all_but(Right("", "pods", "create"))
+    assert missing(Use(ACCOUNT), NAMESPACE, lacking) == []
+    (found,) = missing(Use(ACCOUNT, rehearses="REHEARSE is set"), NAMESPACE, lacking)
+    assert found.severity is Severity.ERROR
+    assert found.message == "run --rehearse: may not create pods; needed because REHEARSE is set"
+    assert found.fix == granted(ACCOUNT, NAMESPACE, Component.GATES)
+
+
+@pytest.mark.parametrize(
+    "right", [right for component, rights in RULES.items() if component is not Component.GATES for right in rights]
+)
 def test_each_is_told(right: Right) -> None:
     found = missing(Use(ACCOUNT), NAMESPACE, all_but(right))
     assert found
