@@ -171,14 +171,14 @@ class Run(Context):
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
     begun: float = field(default_factory=time.monotonic)
     startup: float = 0.0
-    suffix: str = field(default_factory=lambda: os.urandom(2).hex())
+    suffix: str = field(default_factory=lambda: os.urandom(1).hex())
     rules: Mapping[str, Rules] = field(default_factory=dict)
     planned: Mapping[TagName, Planned] | None = None
 
     @property
     def id(self) -> str:
-        """UTC start time and a random part; ids sort by time."""
-        return f"{self.started:%Y%m%dT%H%M%SZ}-{self.suffix}"
+        """UTC start time, with 256ths of its second, and a random part; so ids sort by time."""
+        return f"{self.started:%Y%m%dT%H%M%SZ}-{self.started.microsecond * 256 // 1_000_000:02x}{self.suffix}"
 
     def stopping(self) -> bool:
         """Whether nothing new may be begun: a signal came, the lock was lost, or the deadline has passed."""

@@ -22,6 +22,7 @@ from tests.sandbox.programs import Program, start_pushgateway
 from tests.support.place import Place, of
 from tests.support.rights import RUN
 from tests.support.servers import pushgateway
+from tests.support.tiers import slow
 
 HOWS: tuple[How, ...] = ("honored", "overridden")
 EVERY = frozenset(STATES)
@@ -283,7 +284,9 @@ def restarted_empty(program: Program, folder: Path) -> Program:
     return found
 
 
-@pytest.mark.parametrize("shards", [None, 2], ids=["one", "shards"])
+@pytest.mark.parametrize(
+    "shards", [pytest.param(None, marks=slow("shards are the harder case")), 2], ids=["one", "shards"]
+)
 def test_a_pushgateway_that_restarts_empty_is_told_of_and_filled_again(
     sandbox: Sandbox, tmp_path: Path, shards: int | None
 ) -> None:

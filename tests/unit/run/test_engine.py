@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import Counter, deque
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -117,6 +118,16 @@ class TestRuns:
         reports = [perform_on(ScriptedCluster(stream_json(spec_tag("prod")))) for _ in range(2)]
         assert all(re.fullmatch(r"\d{8}T\d{6}Z-[0-9a-f]{4}", report.id) for report in reports)
         assert all(report.id.startswith(f"{report.started_at:%Y%m%dT%H%M%SZ}") for report in reports)
+
+    def test_ids_of_one_second_sort_by_time(self) -> None:
+        second = datetime(2026, 11, 24, 2, tzinfo=UTC)
+        times = [second + timedelta(milliseconds=4 * number) for number in range(251)]
+        cluster = ScriptedCluster(stream_json(spec_tag("prod")))
+        ids = [
+            Run(Settings(), cluster, Counts(), Stop(), namespaces=("a",), command=Command.RUN, started=time).id
+            for time in times
+        ]
+        assert ids == sorted(ids) and len(set(ids)) == len(ids)
 
     def test_the_selector_goes_to_the_server(self) -> None:
         cluster = ScriptedCluster(stream_json(spec_tag("prod")))
