@@ -12,7 +12,7 @@ as-data = $(if $(filter $(2),$(firstword $(origin $(1)))),$(eval export override
 $(foreach name,$(given),$(call as-data,$(name),environment))
 $(foreach name,$(.VARIABLES),$(call as-data,$(name),command))
 VENV ?= .venv
-JOBS ?= 6
+JOBS ?= 5
 SBOM ?= sbom.json
 export JOBS SBOM
 # The folder's name is a part of targets and commands.

@@ -14,8 +14,12 @@ from tests.sandbox.client import Sandbox, until
 from tests.support.place import HOLD, Place
 from tests.support.pods import journal, make_cron_job, scheduled
 from tests.support.rights import ROLL_BACK, without
+from tests.support.tiers import slow
 
 RULES = "import-images-rules"
+
+
+WHOLE_RUN = "a whole run of seconds; one of its kind gates"
 
 
 @pytest.fixture
@@ -82,12 +86,14 @@ def test_one_freeze_for_all(place: Place) -> None:
     assert (resumed.status, place.current("web")) == (0, new), resumed.stderr
 
 
+@slow(WHOLE_RUN)
 def test_a_freeze_that_has_ended_is_over(place: Place) -> None:
     new_image(place, "web")
     write(place, freeze="- reason: old\n  until: 2026-01-01T00:00:00Z\n")
     assert place.run().results == {"web:prod": "updated"}
 
 
+@slow(WHOLE_RUN)
 def test_a_frozen_namespace_does_not_stop_the_others(place: Place) -> None:
     other = Place(place.sandbox, ROLL_BACK)
     for each in (place, other):
@@ -169,6 +175,7 @@ def test_a_blocked_image_is_kept_out_of_every_tag(place: Place) -> None:
     assert (table.status, "import-images rollback web:prod" in table.stdout) == (0, True), table.stdout
 
 
+@slow(WHOLE_RUN)
 def test_an_image_is_blocked_by_the_commit_that_it_was_built_from(place: Place) -> None:
     commit = "1a2b3c4d" * 5
     old, new = new_image(place, "web", labels={"org.opencontainers.image.revision": commit})
@@ -206,6 +213,7 @@ def test_what_is_rolled_back_is_blocked_and_unblocked_by_its_release(place: Plac
     assert old != new
 
 
+@slow(WHOLE_RUN)
 def test_a_rollback_need_not_block(place: Place) -> None:
     new_image(place, "web", "worker")
     assert place.run("run", "web").status == 0
@@ -215,6 +223,7 @@ def test_a_rollback_need_not_block(place: Place) -> None:
     assert place.run().results == {"web:prod": "skipped held", "worker:prod": "updated"}
 
 
+@slow(WHOLE_RUN)
 def test_a_whole_run_blocks_only_when_it_is_asked_to(place: Place) -> None:
     _, new = new_image(place, "web", "worker")
     place.imported("api")
@@ -263,6 +272,7 @@ def test_without_the_right_to_the_rules_nothing_is_imported(sandbox: Sandbox) ->
         assert place.run(*command).status == 3
 
 
+@slow(WHOLE_RUN)
 def test_a_hold_that_ends_does_not_bring_a_blocked_image_back(place: Place) -> None:
     old, new = new_image(place, "web")
     assert place.run().status == 0
@@ -278,6 +288,7 @@ def test_a_hold_that_ends_does_not_bring_a_blocked_image_back(place: Place) -> N
     assert place.run().results == {"web:prod": "updated"}
 
 
+@slow(WHOLE_RUN)
 def test_a_block_ends_with_the_hold_of_its_rollback(place: Place) -> None:
     _, new = new_image(place, "web")
     assert place.run().status == 0

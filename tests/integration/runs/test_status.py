@@ -232,8 +232,9 @@ def test_an_image_that_crashes(place: Place) -> None:
     bad = place.push("worker", "worker 2")
     place.sandbox.image_behaves(bad, "crash")
     assert place.run(WATCH_ROLLOUTS="true", ROLLOUT_TIMEOUT="30s").status == 5
-    done = place.run("status")
-    assert (done.status, problems(done)) == (1, ["StatefulSet/worker rollout"])
+    # Between two crashes the container runs for a moment.
+    done = until(lambda: found if (found := place.run("status")).status == 1 else None)
+    assert problems(done) == ["StatefulSet/worker rollout"]
     (told,) = done.report["attention"]
     assert "CrashLoopBackOff" in told["message"]
     assert told["command"] == f"import-images rollback worker:prod -n {place.namespace}"
