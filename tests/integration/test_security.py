@@ -29,6 +29,7 @@ from tests.support.pods import JOURNAL, journal
 from tests.support.rights import RUN, without
 from tests.support.secrets import WATCH, Watch, secrets_of, watch_processes
 from tests.support.servers import serving
+from tests.support.tiers import slow
 
 BUILTINS = {"eval", "exec", "compile", "__import__", "breakpoint"}
 MODULES = {
@@ -486,6 +487,7 @@ def test_the_narrowest_role_does(sandbox: Sandbox) -> None:
 # Supply chain
 
 
+@slow("makes the whole inventory, which changes only with the packages")
 def test_the_inventory_is_valid_and_complete(tmp_path: Path) -> None:
     made = tmp_path / "sbom.json"
     subprocess.run(

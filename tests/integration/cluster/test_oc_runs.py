@@ -54,6 +54,7 @@ def without_what_varies(place: Place, value: Any) -> Any:
     return value.replace(place.namespace, "NAMESPACE") if isinstance(value, str) else value
 
 
+@slow("the contract tests of both clients gate")
 def test_a_run_tells_the_same_as_by_the_api(sandbox: Sandbox, place: Place, tmp_path: Path) -> None:
     told, results = [], []
     for client in ("api", "oc"):

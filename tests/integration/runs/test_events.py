@@ -10,6 +10,7 @@ from tests.sandbox.client import Sandbox
 from tests.support.place import Place
 from tests.support.pods import events, make_cron_job, make_job, scheduled
 from tests.support.rights import without
+from tests.support.tiers import slow
 
 
 def test_each_updated_or_failed_tag_and_the_run(place: Place) -> None:
@@ -80,6 +81,7 @@ def test_one_event_that_is_refused_does_not_silence_the_others(place: Place) -> 
     assert len(events(place)) == 2
 
 
+@slow("waits for the lock; the tests of the lock gate")
 def test_a_locked_run_is_told_on_its_cron_job(place: Place) -> None:
     place.imported("worker")
     pod = scheduled(place, make_cron_job(place))

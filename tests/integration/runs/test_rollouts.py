@@ -232,6 +232,7 @@ def test_exactly_the_bad_ones_are_put_back(place: Place, tmp_path: Path) -> None
     assert reasons == ["ImageImported", "ImageImported", "ImageRolledBack", *["RolloutNotHealthy"] * 3]
 
 
+@slow("half a minute; unit tests replay who is to blame")
 def test_only_an_image_that_is_to_blame_is_rolled_back(place: Place) -> None:
     sandbox, namespace = place.sandbox, place.namespace
     follow(place, "classic", "DeploymentConfig")
