@@ -96,10 +96,10 @@ def _moved(namespace: str, journal: Journal, move: Move, later: Sequence[RunReco
         return replace(known, repository_url=known.repository_url or page)
 
     rolled_back = any(
-        (each.stream, each.tag, each.before) == (move.stream, move.tag, move.after)
+        (back.stream, back.tag, back.before) == (move.stream, move.tag, move.after)
         for run in later
         if run.command is Command.ROLLBACK
-        for each in run.moves
+        for back in run.moves
     )
     name = TagName(namespace, move.stream, move.tag)
     return Moved(name, move, (image(move.before) if move.before else None, image(move.after)), rolled_back)

@@ -152,7 +152,7 @@ def _with_server_import(where: Place, run: Run, imported: Imported, survey: Surv
 
 def _moved_by_server(where: Place, result: TagResult, before: str) -> tuple[TagResult, dict[TagName, Moved]]:
     """The result by a read of the stream, and the tags that have moved, with their digest."""
-    name = TagName(result.namespace, result.stream, result.tag)
+    name = result.name
     try:
         stream = stream_from(read_stream(where.cluster, name, where.retrier))
     except ClusterError as error:

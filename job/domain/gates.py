@@ -194,20 +194,20 @@ def stays(items: Sequence[Item], is_same: Callable[[Item], bool]) -> tuple[Stay,
         items: the tag's history, newest first; an entry without a time counts for nothing.
         is_same: whether an entry is the image, or one of the same revision.
     """
-    found: list[Stay] = []
+    periods: list[Stay] = []
     until: datetime | None = None
     follows_on = False
     for item in items:
         if item.imported_at is not None and is_same(item):
             if follows_on:
-                found[-1] = replace(found[-1], since=item.imported_at)
+                periods[-1] = replace(periods[-1], since=item.imported_at)
             else:
-                found.append(Stay(item.imported_at, until))
+                periods.append(Stay(item.imported_at, until))
             follows_on = True
         else:
             follows_on = False
         until = item.imported_at or until
-    return tuple(found)
+    return tuple(periods)
 
 
 def judge_stay(digest: str, where: str, periods: Sequence[Stay], proven_for: float, now: datetime) -> Verdict:

@@ -209,6 +209,11 @@ class TagResult:
     candidate: Image | None = None
 
     @property
+    def name(self) -> TagName:
+        """The tag that it is about."""
+        return TagName(self.namespace, self.stream, self.tag)
+
+    @property
     def was_tried(self) -> bool:
         """Whether the run got as far as the tag: a result of one that it did not reach says nothing of the tag."""
         return self.reason is not Skip.WAVE and not (self.reason is Reason.ABORTED and not self.attempts)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from job.cluster import IMAGE_STREAMS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.model import Reason, RunError, Stage, Stream
+from job.domain.model import Reason, RunError, Stage, Stream, TagName
 from job.domain.records import dataclass, replace
 from job.domain.selection import Choice, Wanted, choose, in_share
 from job.domain.text import clean
@@ -33,6 +33,15 @@ class Listing:
     chosen: tuple[Chosen, ...] = ()
     error: RunError | None = None
     nothing_matched: RunError | None = None
+
+
+def narrowed(chosen: Iterable[Chosen], is_kept: Callable[[TagName, Choice], bool]) -> list[Chosen]:
+    """What was chosen, with only some of the tags; streams without one are left out."""
+    kept = [
+        (stream, tuple(c for c in choices if is_kept(TagName(stream.namespace, stream.name, c.tag.name), c)))
+        for stream, choices in chosen
+    ]
+    return [(stream, choices) for stream, choices in kept if choices]
 
 
 def list_chosen(

@@ -100,10 +100,9 @@ def _with_places(journal: Journal) -> dict[str, Any]:
     data = _to_json(journal)
     places = {digest: place for place, digest in enumerate(journal.images)}
     for run in data["runs"]:
-        run["moves"] = [
-            [name, *(digest and places.setdefault(digest, len(places)) for digest in digests), wave]
-            for name, *digests, wave in run.get("moves", ())
-        ]
+        for move in run.get("moves", ()):
+            _, *digests, _ = move
+            move[1:-1] = [digest and places.setdefault(digest, len(places)) for digest in digests]
     return {**data, "digests": list(places)[len(journal.images) :]}
 
 

@@ -47,7 +47,7 @@ def recheck(
         rollouts: those that the run has watched already.
         survey: the workloads that exist.
     """
-    now = {TagName(tag.namespace, tag.stream, tag.tag): tag.after.digest for tag in results if tag.after}
+    now = {tag.name: tag.after.digest for tag in results if tag.after}
     watched = {(rollout.namespace, rollout.kind, rollout.name) for rollout in rollouts}
     existing = {
         (candidate.namespace, candidate.resource.kind, candidate.name): candidate for candidate in survey.workloads

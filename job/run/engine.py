@@ -17,7 +17,7 @@ from job.domain.outcome import exit_status, outcome_of, overall
 from job.domain.records import dataclass, replace
 from job.domain.selection import Choice
 from job.domain.times import iso
-from job.imagestreams.listing import Chosen, Listing, list_chosen, stopped
+from job.imagestreams.listing import Chosen, Listing, list_chosen, narrowed, stopped
 from job.journal.records import start_run
 from job.run.admission import Admission
 from job.run.context import IDENTITY_SECONDS, Context, Run, namespaces_of, report_of, scope_of
@@ -77,11 +77,11 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
     """List, choose and import (for a plan: query the registries) in every namespace where the run may go ahead."""
     selection = _select(run, admission)
     missing: Sequence[TagResult] = ()
-    if run.planned is not None:
-        from job.run.plan_file import gone, only_planned
+    if (planned := run.planned) is not None:
+        from job.run.plan_file import gone
 
-        missing = gone(run.planned, selection.chosen, run.settings.wanted, selection.listed)
-        selection = replace(selection, chosen=only_planned(run.planned, selection.chosen))
+        missing = gone(planned, selection.chosen, run.settings.wanted, selection.listed)
+        selection = replace(selection, chosen=tuple(narrowed(selection.chosen, lambda name, choice: name in planned)))
     _warn_of_killed_runs(run, admission, selection)
     _announce(run, selection)
     for warning in unreadable_waves(selection.chosen):

@@ -1,13 +1,14 @@
 """Imports behind gates: the images of guarded tags are asked for, judged, and only then imported.
 
-The registry's tag may move between the question and the import. So what came in is compared with what was judged; a
-different image is judged once more, and one that does not pass is moved out again, where that is possible.
+The registry's tag may move between the question and the import. So the image that was imported is compared with the
+one that was judged; a different one is judged once more, and if it does not pass, the tag is rolled back where that is
+possible.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from job.domain.model import By, GateVerdict, Reason, Result, Skip, Stream, Tag, TagName, TagResult, Verdict
 from job.domain.planned import departure
@@ -16,7 +17,7 @@ from job.domain.verdicts import first_refusal
 from job.imagestreams.api_types import image_of
 from job.imagestreams.import_context import ImportContext
 from job.imagestreams.importer import run_imports
-from job.imagestreams.listing import Chosen
+from job.imagestreams.listing import Chosen, narrowed
 from job.run.gates import Candidate, Guard, judge_all
 
 log = logging.getLogger(__name__)
@@ -35,43 +36,20 @@ def import_guarded(guard: Guard, wave: Sequence[Chosen], importing: ImportContex
         for choice in choices
         if choice.skip is None and (result := _obstacle(guard, stream, choice.tag, importing))
     ]
-    rest = _without(wave, {_name_of(result) for result in stopped})
+    obstructed = {result.name for result in stopped}
+    rest = narrowed(wave, lambda name, choice: name not in obstructed)
     if run.dry_run:
         judged = _judge(guard, run_imports(rest, importing, run.stopping))
         return [*stopped, *judged.held, *judged.passed.values(), *judged.others]
-    guarded = _guarded(guard, rest)
+    guarded = narrowed(rest, lambda name, choice: choice.skip is None and guard.guards(name))
     asking = replace(importing, options=replace(importing.options, write=False), settled=lambda: None)
     judged = _judge(guard, run_imports(guarded, asking, run.stopping))
     final = [*stopped, *judged.held, *judged.others]
     for _ in final:
         importing.settled()
-    imported = run_imports(_without(rest, {_name_of(result) for result in final}), importing, run.stopping)
+    done = {result.name for result in final}
+    imported = run_imports(narrowed(rest, lambda name, choice: name not in done), importing, run.stopping)
     return [*final, *_check(guard, imported, judged.passed)]
-
-
-def _name_of(result: TagResult) -> TagName:
-    return TagName(result.namespace, result.stream, result.tag)
-
-
-def _without(chosen: Sequence[Chosen], names: Collection[TagName]) -> list[Chosen]:
-    """What was chosen but these tags."""
-    kept = [
-        (stream, tuple(c for c in choices if TagName(stream.namespace, stream.name, c.tag.name) not in names))
-        for stream, choices in chosen
-    ]
-    return [(stream, choices) for stream, choices in kept if choices]
-
-
-def _guarded(guard: Guard, chosen: Sequence[Chosen]) -> list[Chosen]:
-    """Those that are judged before they are imported."""
-    unguarded = {
-        name
-        for stream, choices in chosen
-        for choice in choices
-        if choice.skip is not None or not guard.guards(TagName(stream.namespace, stream.name, choice.tag.name))
-        for name in [TagName(stream.namespace, stream.name, choice.tag.name)]
-    }
-    return _without(chosen, unguarded)
 
 
 def _obstacle(guard: Guard, stream: Stream, tag: Tag, importing: ImportContext) -> TagResult | None:
@@ -101,11 +79,11 @@ class _Judged:
     others: tuple[TagResult, ...]
 
 
-def _judge(guard: Guard, asked: Sequence[TagResult]) -> _Judged:
+def _judge(guard: Guard, looked_up: Sequence[TagResult]) -> _Judged:
     held: list[TagResult] = []
     others: list[TagResult] = []
     new: list[TagResult] = []
-    for result in asked:
+    for result in looked_up:
         why = _departure(guard, result)
         if why is not None:
             held.append(_refused(result, Reason.CONFLICT, By.REGISTRY, f"left alone: {why}"))
@@ -116,7 +94,7 @@ def _judge(guard: Guard, asked: Sequence[TagResult]) -> _Judged:
     verdicts = judge_all(guard, [candidate for result in new if (candidate := _candidate(guard, result))])
     passed: dict[TagName, TagResult] = {}
     for result in new:
-        name = _name_of(result)
+        name = result.name
         result = replace(result, gates=verdicts.get(name, ()))
         refusal = first_refusal(result.gates)
         if refusal is None:
@@ -135,17 +113,17 @@ def _departure(guard: Guard, result: TagResult) -> str | None:
     """How what the registry has differs from the plan that the run follows."""
     if guard.planned is None or result.result not in (Result.UPDATED, Result.UNCHANGED) or result.after is None:
         return None
-    planned = guard.planned.get(_name_of(result))
+    planned = guard.planned.get(result.name)
     if planned is None:
         return "it is not in the plan"
     return departure(planned, result.before.digest if result.before else None, result.source, result.after.digest)
 
 
 def _candidate(guard: Guard, result: TagResult) -> Candidate | None:
-    policy = guard.policies.get(_name_of(result))
+    policy = guard.policies.get(result.name)
     if policy is None or result.after is None:
         return None
-    return Candidate(_name_of(result), result.source or "", result.after, policy, result.before)
+    return Candidate(result.name, result.source or "", result.after, policy, result.before)
 
 
 def _message(verdicts: Sequence[Verdict]) -> str:
@@ -175,7 +153,7 @@ def _check(guard: Guard, imported: Sequence[TagResult], passed: Mapping[TagName,
     checked: list[TagResult] = []
     moved: list[TagResult] = []
     for result in imported:
-        judged = passed.get(_name_of(result))
+        judged = passed.get(result.name)
         if judged is None:
             checked.append(result)
         elif result.result is Result.UPDATED and not _is_judged(result, judged):
@@ -189,13 +167,13 @@ def _check(guard: Guard, imported: Sequence[TagResult], passed: Mapping[TagName,
         log.warning(
             "%s/%s: the registry's image changed before it was imported, and passed the gates too",
             result.namespace,
-            _name_of(result),
+            result.name,
         )
     # Only few runs ever get here.
-    from job.run.put_back import put_back
+    from job.run.restore import restore
 
-    by_name = {_name_of(result): result for result in moved}
+    by_name = {result.name: result for result in moved}
     for refused in again.held:
-        name = _name_of(refused)
-        checked.append(put_back(guard, by_name[name], refused, passed[name]))
+        name = refused.name
+        checked.append(restore(guard, by_name[name], refused, passed[name]))
     return [*checked, *again.passed.values(), *again.others]

@@ -157,7 +157,7 @@ def judge_all(guard: Guard, candidates: Sequence[Candidate]) -> dict[TagName, tu
     for record in GATES:
         own = [candidate for candidate in candidates if record.gate in candidate.policy.gates]
         if record.is_costly:
-            own = [each for each in own if all(verdict.passed for verdict in verdicts[each.name])]
+            own = [candidate for candidate in own if all(verdict.passed for verdict in verdicts[candidate.name])]
         if own:
             for name, verdict in _judged(record, guard, own).items():
                 verdicts[name].append(verdict)

@@ -16,7 +16,7 @@ def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Ver
     """The verdicts; see `job.run.gates`."""
     run, now = guard.run, guard.run.now()
     journals = dict(guard.journals)
-    for namespace in {each.name.namespace for each in candidates if each.image.created is None} - journals.keys():
+    for namespace in {c.name.namespace for c in candidates if c.image.created is None} - journals.keys():
         # A plan takes no part in the journal, but what runs have seen counts for it, too.
         journals[namespace] = JournalStore(run.cluster, namespace).read() or Journal()
     verdicts = {}

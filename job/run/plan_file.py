@@ -125,15 +125,6 @@ def settings_for(plan: PlanFile, settings: Settings) -> Settings:
     return replace(settings, namespaces=namespaces, namespace_selector=None, wanted=wanted, narrowed=True)
 
 
-def only_planned(planned: Mapping[TagName, Planned], chosen: Sequence[Chosen]) -> tuple[Chosen, ...]:
-    """What was chosen, without the tags that are not in the plan."""
-    kept = (
-        (stream, tuple(c for c in choices if TagName(stream.namespace, stream.name, c.tag.name) in planned))
-        for stream, choices in chosen
-    )
-    return tuple((stream, choices) for stream, choices in kept if choices)
-
-
 def gone(
     planned: Mapping[TagName, Planned], chosen: Sequence[Chosen], wanted: Wanted, listed: Collection[str]
 ) -> tuple[TagResult, ...]:

@@ -54,7 +54,7 @@ _Answers = Mapping[_Place, Sequence[_History] | ClusterError]
 def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Verdict]:
     """The verdicts; see `job.run.gates`."""
     run = guard.run
-    answers = _read(run, {_place(proof, each) for each in candidates for proof in each.policy.proven_in})
+    answers = _read(run, {_place(proof, c) for c in candidates for proof in c.policy.proven_in})
     describer = Describer(run.cluster, run.stopping)
     for journal in guard.journals.values():
         for digest, facts in journal.images.items():
@@ -102,17 +102,17 @@ def _read(run: Run, places: set[_Place]) -> _Answers:
 def _histories(run: Run, place: _Place) -> list[_History]:
     namespace, name = place
     if name is None:
-        found = list(run.cluster.list(IMAGE_STREAMS, namespace))
+        streams = list(run.cluster.list(IMAGE_STREAMS, namespace))
     else:
         try:
-            found = [dict(run.cluster.get(IMAGE_STREAMS, namespace, name))]
+            streams = [dict(run.cluster.get(IMAGE_STREAMS, namespace, name))]
         except ClusterError as error:
             if error.code != 404:
                 raise
-            found = []
+            streams = []
     return [
         _History(TagName(namespace, stream.name, tag.name), items_of(data, tag.name))
-        for data in found
+        for data in streams
         for stream in [stream_from(data)]
         for tag in stream.tags
     ]
@@ -126,7 +126,7 @@ def _by_time(
     held = Verdict(Gate.PROVEN, GateVerdict.HELD, digest, where=str(proof), reason=Skip.UNPROVEN)
     if isinstance(answer, ClusterError):
         return replace(held, message=_why_unread(answer, "get and list", "imagestreams", proof.namespace)), None
-    histories = [each for each in answer if proof.includes(each.name.stream, each.name.tag, own)]
+    histories = [history for history in answer if proof.includes(history.name.stream, history.name.tag, own)]
     if not histories:
         stream = proof.stream_for(own) or proof.stream
         return replace(held, message=f"there is no {proof.namespace}/{stream}:{proof.tag}"), None
@@ -149,9 +149,9 @@ def _of_tag(run: Run, describer: Describer, candidate: Candidate, history: _Hist
         message = f"{where} was rolled back from it"
         return Verdict(Gate.PROVEN, GateVerdict.HELD, image.digest, message, where=where, reason=Skip.UNPROVEN)
     by_digest = stays(history.items, lambda item: item.digest == image.digest)
-    found = judge_stay(image.digest, where, by_digest, proven_for, now)
-    if found.passed or not image.revision:
-        return found
+    by_time = judge_stay(image.digest, where, by_digest, proven_for, now)
+    if by_time.passed or not image.revision:
+        return by_time
     newest = history.items[:MOST_DESCRIBED]
     name = history.name
     describer.describe_all(((name.namespace, name.stream, item.digest) for item in newest), run.settings.concurrency)
@@ -161,11 +161,11 @@ def _of_tag(run: Run, describer: Describer, candidate: Candidate, history: _Hist
         same = item.digest == image.digest or (facts is not None and facts.revision == image.revision)
         return same and item.digest not in bad
 
-    found = judge_stay(image.digest, where, stays(newest, is_same), proven_for, now)
-    if not found.passed and describer.is_refused(name.namespace):
+    by_time = judge_stay(image.digest, where, stays(newest, is_same), proven_for, now)
+    if not by_time.passed and describer.is_refused(name.namespace):
         right = f"revisions there are not known: grant get on imagestreamimages in {name.namespace}"
-        return replace(found, message=f"{found.message}; {right}")
-    return found
+        return replace(by_time, message=f"{by_time.message}; {right}")
+    return by_time
 
 
 def _shown(name: TagName) -> str:
@@ -216,11 +216,11 @@ def _health(run: Run, followed: Followed) -> str | None:
     data = run.cluster.get(workload.resource, workload.namespace, workload.name)
     selector = kind_of(workload.resource).selector(data) or None
     pods = [] if workload.resource == CRON_JOBS else run.cluster.list(PODS, workload.namespace, selector)
-    found = verdict(followed, data, [pod_from(pod) for pod in pods])
-    if found.result is RolloutResult.HEALTHY:
+    health = verdict(followed, data, [pod_from(pod) for pod in pods])
+    if health.result is RolloutResult.HEALTHY:
         return None
     metadata = object_in(data, "metadata")
-    return found.message or f"{metadata.get('name')} is not healthy"
+    return health.message or f"{metadata.get('name')} is not healthy"
 
 
 def _with_health(

@@ -13,7 +13,7 @@ from job.domain.text import clean
 from job.imagestreams.api_types import spelt_repository
 from job.run.context import Run, scope_of
 from job.run.gates import Candidate, Guard
-from job.workloads.candidates import NewImage, candidates_of
+from job.workloads.follower_images import NewImage, follower_images_of
 from job.workloads.rehearsal import Rehearsed, Stage, rehearse, remove_leftovers
 
 _LONGEST_MESSAGE = 800
@@ -36,7 +36,7 @@ def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Ver
     # Who follows a tag is not known where workloads cannot be listed, and no follower would be a pass.
     unread = {error.namespace: error.message for error in survey.errors}
     images = {name: image for name, image in images.items() if name.namespace not in unread}
-    results = rehearse(_stage(guard.run), candidates_of(survey.workloads, images))
+    results = rehearse(_stage(guard.run), follower_images_of(survey.workloads, images))
     verdicts = {}
     for candidate in candidates:
         tags, problem = set(followers[candidate.name]), unread.get(candidate.name.namespace)

@@ -113,10 +113,7 @@ def import_waves(
             from job.run.verification import verify_wave
 
             imported = verify_wave(run, number, imported, workloads)
-        results |= {
-            TagName(result.namespace, result.stream, result.tag): replace(result, wave=number)
-            for result in imported.tags
-        }
+        results |= {result.name: replace(result, wave=number) for result in imported.tags}
         rollouts += imported.rollouts
         queries += imported.queries
         if not bad and number + 1 < len(waves):

@@ -71,7 +71,7 @@ def collect(run: Run) -> Facts:
     results = import_waves(run, released.chosen, journals=journals.values(), notes=released.notes).tags
     if run.stop:
         raise StoppedError("stopped before every registry had answered")
-    named = [(TagName(result.namespace, result.stream, result.tag), result) for result in results]
+    named = [(result.name, result) for result in results]
     timetables, of_timetables = _timetables(run)
     workloads, of_workloads = _workloads(run, streams)
     return Facts(

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum
 from urllib.parse import urlsplit
 
-from job.domain.model import Command, Image, Outcome, Report, Result, Rollout, Skip, TagName, TagResult, TriggerKind
+from job.domain.model import Command, Image, Outcome, Report, Result, Rollout, Skip, TagResult, TriggerKind
 from job.domain.news import News, rollout_key, tag_key
 from job.domain.records import dataclass
 from job.domain.repositories import change_link
@@ -152,7 +152,7 @@ def _updated(tag: TagResult, markup: Markup) -> str:
 
 
 def _failed(tag: TagResult, markup: Markup) -> str:
-    command = ours("plan", TagName(tag.namespace, tag.stream, tag.tag))
+    command = ours("plan", tag.name)
     by = f", by the {tag.by}" if tag.by else ""
     reason = f"{markup.quote(_name(tag))}: {tag.reason}{by}"
     return f"{reason}: {markup.quote(tag.message or 'no reason given')}. Try: {markup.quote(command)}"
@@ -161,7 +161,7 @@ def _failed(tag: TagResult, markup: Markup) -> str:
 def _rolled_back(tag: TagResult, markup: Markup) -> str:
     by = f" by {markup.quote(tag.hold.by)}" if tag.hold and tag.hold.by else ""
     why = f": {markup.quote(tag.message)}" if tag.message else ""
-    resume = ours("resume", TagName(tag.namespace, tag.stream, tag.tag))
+    resume = ours("resume", tag.name)
     return f"{markup.quote(_name(tag))} to {markup.quote(_image(tag.after))}{by}{why}. To go on: {markup.quote(resume)}"
 
 

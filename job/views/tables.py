@@ -23,7 +23,6 @@ from job.domain.model import (
     Rollout,
     RolloutResult,
     Skip,
-    TagName,
     TagResult,
     Verdict,
 )
@@ -211,7 +210,7 @@ def _print_message(console: Console, heading: str, result: Result, message: str)
 def _print_rollbacks(console: Console, report: Report) -> None:
     """Write the commands that undo the imports whose rollout is broken."""
     bad = {name for rollout in report.rollouts if rollout.is_broken for name in rollout.tags}
-    tags = [TagName(tag.namespace, tag.stream, tag.tag) for tag in report.tags if tag.result is Result.UPDATED]
+    tags = [tag.name for tag in report.tags if tag.result is Result.UPDATED]
     commands = [ours("rollback", name) for name in tags if name in bad]
     if commands:
         console.print(Text("To roll back:"))

@@ -30,7 +30,7 @@ from job.domain.times import parse_time
 from job.runtime.clock import SYSTEM, Clock
 from job.runtime.pool import gather
 from job.runtime.retry import Retrier, retrier
-from job.workloads.candidates import Candidate
+from job.workloads.follower_images import FollowerImage
 from job.workloads.kinds import kind_of
 from job.workloads.rehearsal_pod import (
     RUN_LABEL,
@@ -62,7 +62,7 @@ _WORKLOAD_ANNOTATION = f"{ANNOTATION_PREFIX}rehearses"
 class Rehearsed:
     """What became of one rehearsal; `obstacle` and `message` say why it did not pass, `node` where the pod was."""
 
-    candidate: Candidate
+    candidate: FollowerImage
     result: Rehearsal
     obstacle: Obstacle | None = None
     message: str | None = None
@@ -107,7 +107,7 @@ class Stage:
 class _Pod:
     """A pod that was asked for, and what is known of it; `since` is when the problem that it has now began."""
 
-    candidate: Candidate
+    candidate: FollowerImage
     name: str
     begun: float
     is_asked_for: bool = False
@@ -124,7 +124,7 @@ class _Pod:
         return self.candidate.workload.namespace
 
 
-def rehearse(stage: Stage, candidates: Sequence[Candidate]) -> tuple[Rehearsed, ...]:
+def rehearse(stage: Stage, candidates: Sequence[FollowerImage]) -> tuple[Rehearsed, ...]:
     """Rehearse each candidate, a few at a time; the results are in the order given, and no pod is left."""
     clock, stopping = stage.clock, stage.retrier.stopping
     pods = [_Pod(candidate, f"{_NAME}-{os.urandom(5).hex()}", 0.0) for candidate in candidates]

@@ -79,19 +79,19 @@ def _restored(name: TagName, image: Available) -> tuple[str, ...]:
     return (oc(name.namespace, "patch", f"imagestream/{name.stream}", "--type=json", "-p", patch),)
 
 
-def of_import(asked: Import) -> Finding | None:
+def of_import(import_: Import) -> Finding | None:
     """Why a run cannot import the tag."""
-    answer, tag = asked.policy, asked.tag
+    answer, tag = import_.policy, import_.tag
     if answer.digest is not None:
         return None
     namespace, where = tag.namespace, str(tag)
     if answer.reason in (Reason.ABORTED, Reason.API_ERROR, Reason.CONFLICT):
-        message = f"whether {asked.source} can be imported is not known: {answer.message}"
+        message = f"whether {import_.source} can be imported is not known: {answer.message}"
         return not_checked(namespace, where, message, ours("plan", tag), severity=Severity.WARNING)
-    message = f"{asked.source} cannot be imported ({answer.reason}): {answer.message}"
+    message = f"{import_.source} cannot be imported ({answer.reason}): {answer.message}"
     severity = Severity.ERROR if answer.reason and answer.reason.is_lasting else Severity.WARNING
-    fix, inspect = _import_fix(asked)
-    cause = f"{answer.reason} by {answer.by}, registry {_registry(asked.source)}"
+    fix, inspect = _import_fix(import_)
+    cause = f"{answer.reason} by {answer.by}, registry {_registry(import_.source)}"
     return Finding(severity, "tag-cannot-be-imported", namespace, where, message, fix, inspect, cause)
 
 

@@ -14,7 +14,7 @@ from job.domain.model import TagName
 from job.domain.rehearsals import Obstacle, Rehearsal
 from job.domain.scope import Scope, Shard
 from job.runtime.retry import retrier
-from job.workloads.candidates import Candidate, NewImage, candidates_of
+from job.workloads.follower_images import FollowerImage, NewImage, follower_images_of
 from job.workloads.image_triggers import Follows, Workload
 from job.workloads.rehearsal import PODS_AT_ONCE, Stage, rehearse, remove_leftovers
 from job.workloads.rehearsal_pod import COMMAND, CONTAINER, LABELS, RUN_LABEL
@@ -50,8 +50,8 @@ def workload(name: str = "web") -> Workload:
     return Workload(DEPLOYMENTS, NAMESPACE, name, (Follows(TAG, "web"),))
 
 
-def candidate(digest: str, name: str = "web") -> Candidate:
-    return Candidate(workload(name), "web", (TAG,), f"quay.io/packit/web@{digest}")
+def candidate(digest: str, name: str = "web") -> FollowerImage:
+    return FollowerImage(workload(name), "web", (TAG,), f"quay.io/packit/web@{digest}")
 
 
 def stage(
@@ -175,7 +175,7 @@ def test_a_wait_without_a_cause_does_not_decide_soon() -> None:
 
 def test_a_refusal_by_the_source_says_nothing_where_the_workload_pulls_another_way() -> None:
     node = node_with({"sha256:x": {"waiting": {"reason": "ImagePullBackOff", "message": "Err: unauthorized: no"}}})
-    found = candidates_of([workload()], {TAG: NewImage("quay.io/packit/web@sha256:x", is_from_source=True)})
+    found = follower_images_of([workload()], {TAG: NewImage("quay.io/packit/web@sha256:x", is_from_source=True)})
     [result] = rehearse(stage(node), found)
     assert (result.result, result.obstacle) == (Rehearsal.INCONCLUSIVE, Obstacle.NO_LOGIN)
     assert "integrated registry" in str(result.message)
@@ -187,9 +187,9 @@ def test_each_workload_is_rehearsed_once_with_each_image() -> None:
     idle = (Follows(TAG, "web", paused=True), Follows(other, "web", problem="it never fires"))
     workloads = [Workload(DEPLOYMENTS, NAMESPACE, "web", follows), Workload(DEPLOYMENTS, NAMESPACE, "idle", idle)]
     images = {TAG: NewImage("quay.io/packit/web@sha256:new"), other: NewImage("quay.io/packit/web@sha256:new")}
-    [found] = candidates_of(workloads, images)
+    [found] = follower_images_of(workloads, images)
     assert (found.workload.name, found.container, found.tags) == ("web", "web", (TAG, other))
-    assert len(candidates_of(workloads, {**images, other: NewImage("quay.io/packit/web@sha256:other")})) == 2
+    assert len(follower_images_of(workloads, {**images, other: NewImage("quay.io/packit/web@sha256:other")})) == 2
 
 
 # What killed runs leave

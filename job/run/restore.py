@@ -1,4 +1,4 @@
-"""An image that came into a tag although no gate has let it through: the tag goes back to the one before."""
+"""Restoring a tag that got an image which no gate has let through: the registry moved before the import."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from job.cluster.whoami import current_user
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import Terms, hold_of
-from job.domain.model import By, Item, Reason, Result, TagName, TagResult
+from job.domain.model import By, Item, Reason, Result, TagResult
 from job.domain.records import replace
 from job.domain.shell import ours
 from job.domain.text import clean
@@ -25,8 +25,8 @@ log = logging.getLogger(__name__)
 HOLD = timedelta(hours=1)
 
 
-def put_back(guard: Guard, imported: TagResult, refused: TagResult, judged: TagResult) -> TagResult:
-    """Move a tag back to the image that it had before the run, and hold it until its gate may let the new one through.
+def restore(guard: Guard, imported: TagResult, refused: TagResult, judged: TagResult) -> TagResult:
+    """Roll a tag back to the image that it had before the run, and hold it until its gate may let the new one through.
 
     Args:
         guard: what guards the tag.
@@ -34,7 +34,7 @@ def put_back(guard: Guard, imported: TagResult, refused: TagResult, judged: TagR
         refused: the same, as the gates judged it.
         judged: the result of the look-up before the import.
     """
-    run, name = guard.run, TagName(imported.namespace, imported.stream, imported.tag)
+    run, name = guard.run, imported.name
     came, expected = (result.after.digest if result.after else "no image" for result in (imported, judged))
     what = f"the registry moved from {expected} to {came} before the import, and that was not let through"
     why = clean(f"{what}: {refused.message}", 1000)
@@ -48,7 +48,7 @@ def put_back(guard: Guard, imported: TagResult, refused: TagResult, judged: TagR
     )
     if imported.before is None or imported.after is None:
         return replace(conflict, message=f"{why}; the tag keeps it, since there is no earlier image")
-    help_ = f"to put it back: {ours('rollback', name)}"
+    help_ = f"to roll it back: {ours('rollback', name)}"
     try:
         tag = roll_back(
             run.cluster,
@@ -56,7 +56,7 @@ def put_back(guard: Guard, imported: TagResult, refused: TagResult, judged: TagR
             Item(imported.before.digest, imported.before.imported_at),
             _terms(run, refused, why),
             bad=imported.after.digest,
-            # It came in against the rules, so only a signal keeps the run from undoing that.
+            # No gate has let it through, so only a signal keeps the run from undoing that.
             retrier=retrier(run.settings.retries, lambda: bool(run.stop)),
             timeout=run.settings.import_timeout,
         )
@@ -66,13 +66,13 @@ def put_back(guard: Guard, imported: TagResult, refused: TagResult, judged: TagR
     except ImportImagesError as error:
         lacks = isinstance(error, ClusterError) and error.lacks_right
         right = " (grant get and update on imagestreamtags, as the component rollback does)" if lacks else ""
-        log.error("%s/%s was not put back: %s", name.namespace, name, error)
-        return replace(conflict, message=f"{why}; not put back: {error}{right}; {help_}")
-    log.error("%s/%s: %s; put back", name.namespace, name, why)
+        log.error("%s/%s was not rolled back: %s", name.namespace, name, error)
+        return replace(conflict, message=f"{why}; not rolled back: {error}{right}; {help_}")
+    log.error("%s/%s: %s; rolled back", name.namespace, name, why)
     hold = hold_of(tag)
     until = f", held until {hold.until:%Y-%m-%d %H:%M} UTC" if hold and hold.until else ""
     after = replace(imported.before, imported_at=tag.current.imported_at if tag.current else None)
-    return replace(conflict, message=f"{why}; put back to {after.digest}{until}", after=after, hold=hold)
+    return replace(conflict, message=f"{why}; rolled back to {after.digest}{until}", after=after, hold=hold)
 
 
 def _terms(run: Run, refused: TagResult, why: str) -> Terms:

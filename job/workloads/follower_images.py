@@ -18,7 +18,7 @@ class NewImage:
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class FollowerImage:
     """An image that a workload would get.
 
     Attributes:
@@ -42,12 +42,12 @@ class Candidate:
         return self.image.partition("@")[2]
 
 
-def candidates_of(workloads: Iterable[Workload], images: Mapping[TagName, NewImage]) -> tuple[Candidate, ...]:
+def follower_images_of(workloads: Iterable[Workload], images: Mapping[TagName, NewImage]) -> tuple[FollowerImage, ...]:
     """Each workload with each image that one of its triggers would bring, once.
 
     A trigger that is paused or cannot fire brings nothing.
     """
-    candidates: dict[tuple[Workload, str], Candidate] = {}
+    candidates: dict[tuple[Workload, str], FollowerImage] = {}
     for workload in workloads:
         for follow in workload.follows:
             new = images.get(follow.tag)
@@ -55,7 +55,7 @@ def candidates_of(workloads: Iterable[Workload], images: Mapping[TagName, NewIma
                 continue
             key = (workload, new.image)
             if key not in candidates:
-                candidates[key] = Candidate(workload, follow.container, (), new.image, new.is_from_source)
+                candidates[key] = FollowerImage(workload, follow.container, (), new.image, new.is_from_source)
             tags = candidates[key].tags
             if follow.tag not in tags:
                 candidates[key] = replace(candidates[key], tags=(*tags, follow.tag))
