@@ -15,6 +15,8 @@ VENV ?= .venv
 JOBS ?= 5
 SBOM ?= sbom.json
 export JOBS SBOM
+# The tests start thousands of processes, which are slow where each compiles its modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # The folder's name is a part of targets and commands.
 unquoted := ; & | < > ( ) { } [ ] ` ' " \ $$ * ? ! ~ \#
 $(foreach mark,$(unquoted),$(if $(findstring $(mark),$(VENV)),$(error VENV: a name with $(mark) cannot be used)))
@@ -40,10 +42,10 @@ run: $(VENV)/.tests packages ## the job on the sandbox: runs, the metrics in the
 	@$(BIN)/python -m tests.sandbox.demo
 
 test: $(VENV)/.tests packages ## the tests, but for those that take minutes
-	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --maxschedchunk 8 -m 'not image and not slow' ARGS
+	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --dist worksteal -m 'not image and not slow' ARGS
 
 test-all: $(VENV)/.tests $(VENV)/.image packages ## every test but the image, and the job on each Python: PYTHONS='3.11 3.13'
-	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --maxschedchunk 8 -m 'not image' ARGS
+	@$(WITH_ARGS) $(BIN)/python -m pytest -n "$$JOBS" --dist worksteal -m 'not image' ARGS
 	@set -f; $(BIN)/python -m tests.support.compatibility --jobs "$$JOBS" $${PYTHONS:-}
 
 attacks: $(VENV)/.tests packages ## every attack of tests/attacks; FUZZ_EXAMPLES=3000 for longer fuzzing
