@@ -25,6 +25,7 @@ from job.domain.model import (
     Skip,
 )
 from job.domain.rehearsals import Obstacle
+from job.domain.states import Problem, State
 from job.domain.suggestions import did_you_mean
 from job.domain.verification import QueryResult
 from job.publish.metric_families import FAMILIES, PREFIX
@@ -41,6 +42,8 @@ _KINDS: dict[type[Explained], str] = {
     GateVerdict: "verdict of a gate",
     Obstacle: "obstacle of a rehearsal",
     QueryResult: "result of a query of VERIFY",
+    State: "state of a tag in status",
+    Problem: "problem that status reports",
 }
 _RETRIED = {RetryClass.NEVER: "Not retried.", RetryClass.ONCE: "Retried once.", RetryClass.BACKOFF: "Retried."}
 SCHEMA = "schema"

@@ -46,3 +46,8 @@ def first_refusal(verdicts: tuple[Verdict, ...]) -> Verdict | None:
     That of VERIFY is no such: it comes after the import, and its rollouts decide.
     """
     return next((verdict for verdict in verdicts if not verdict.passed and verdict.gate is not Gate.VERIFY), None)
+
+
+def refusals(verdicts: tuple[Verdict, ...]) -> str:
+    """What the gates that refuse an image say: the message of its tag. Empty where all let it through."""
+    return "; ".join(verdict.message or str(verdict.gate) for verdict in verdicts if not verdict.passed)

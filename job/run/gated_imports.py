@@ -10,10 +10,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from job.domain.model import By, GateVerdict, Reason, Result, Skip, Stream, Tag, TagName, TagResult, Verdict
+from job.domain.model import By, GateVerdict, Reason, Result, Skip, Stream, Tag, TagName, TagResult
 from job.domain.planned import departure
 from job.domain.records import dataclass, replace
-from job.domain.verdicts import first_refusal
+from job.domain.verdicts import first_refusal, refusals
 from job.imagestreams.api_types import image_of
 from job.imagestreams.import_context import ImportContext
 from job.imagestreams.importer import run_imports
@@ -105,7 +105,7 @@ def _judge(guard: Guard, looked_up: Sequence[TagResult]) -> _Judged:
             held.append(_refused(untried, Reason.ABORTED, None, "stopped before the new image was judged"))
         else:
             log.info("%s/%s: held back by gate %s: %s", name.namespace, name, refusal.gate, refusal.message)
-            held.append(_refused(result, refusal.reason or Skip.UNPROVEN, refusal.by, _message(result.gates)))
+            held.append(_refused(result, refusal.reason or Skip.UNPROVEN, refusal.by, refusals(result.gates)))
     return _Judged(tuple(held), passed, tuple(others))
 
 
@@ -124,10 +124,6 @@ def _candidate(guard: Guard, result: TagResult) -> Candidate | None:
     if policy is None or result.after is None:
         return None
     return Candidate(result.name, result.source or "", result.after, policy, result.before)
-
-
-def _message(verdicts: Sequence[Verdict]) -> str:
-    return "; ".join(verdict.message or str(verdict.gate) for verdict in verdicts if not verdict.passed)
 
 
 def _refused(result: TagResult, reason: Reason | Skip, by: By | None, message: str) -> TagResult:

@@ -30,6 +30,7 @@ from job.domain.natural import natural
 from job.domain.shell import ours
 from job.domain.text import clean, humanize
 from job.domain.times import iso
+from job.domain.verdicts import refusals
 from job.views.columns import Column, table_of
 from job.views.documents import summary
 from job.views.output import MOST_WIDTH, is_wide, width_of
@@ -80,12 +81,12 @@ def _why(tag: TagResult) -> str:
 def _tag_columns(report: Report) -> tuple[Column[TagResult], ...]:
     return (
         Column("TAG", lambda tag: f"{tag.stream}:{tag.tag}", least=14, is_name=True),
-        Column("RESULT", lambda tag: _result(report, tag), least=9),
+        Column("RESULT", lambda tag: _result(report, tag), least=12),
         Column("BEFORE", lambda tag: short_digest(tag.before), rank=4, least=12),
         Column("AFTER", lambda tag: short_digest(tag.after), rank=3, least=12),
         Column("BUILT", lambda tag: age(_shown(tag).created, report.finished_at), rank=2, is_number=True),
         Column("REVISION", lambda tag: (_shown(tag).revision or "-")[:9], rank=5, least=9),
-        Column("WHY", _why, rank=1, least=12, most=40, is_text=True),
+        Column("WHY", _why, rank=1, least=8, most=40, is_text=True),
     )
 
 
@@ -130,6 +131,7 @@ def _rollouts(report: Report, width: int) -> Table:
     return table_of(columns, [(row, ROLLOUT_STYLES.get(row.result, "bold red")) for row in rows], width)
 
 
+_GATE_REASON = "WHY"
 GATE_STYLES = {
     GateVerdict.PASSED: "green",
     GateVerdict.HELD: "yellow",
@@ -146,7 +148,7 @@ def _gates(report: Report, width: int) -> Table:
         Column("GATE", lambda row: row[1].gate, least=8),
         Column("VERDICT", lambda row: row[1].verdict, least=7),
         Column("IMAGE", lambda row: _short(row[1].digest), rank=2, least=12),
-        Column("WHY", lambda row: row[1].message or "", rank=1, least=14, is_text=True),
+        Column(_GATE_REASON, lambda row: row[1].message or "", rank=1, least=14, is_text=True),
     )
     return table_of(columns, [(row, GATE_STYLES[row[1].verdict]) for row in rows], width)
 
@@ -175,25 +177,35 @@ def print_report(report: Report, file: TextIO) -> None:
             console.print(Text(namespace, style="bold underline"))
         console.print(_table(report, namespace, width))
         console.print()
-    if any(tag.gates for tag in report.tags):
-        console.print(_gates(report, width))
+    gates = _gates(report, width) if any(tag.gates for tag in report.tags) else None
+    if gates is not None:
+        console.print(gates)
         console.print()
     if report.rollouts:
         console.print(_rollouts(report, width))
         console.print()
-    _print_messages(console, report)
+    # A narrow terminal has no room for that column.
+    has_reasons = gates is not None and any(column.header == _GATE_REASON for column in gates.columns)
+    _print_messages(console, report, with_refusals=not has_reasons)
     console.print(Text(summary(report), style="bold"))
     _print_rollbacks(console, report)
 
 
-def _print_messages(console: Console, report: Report) -> None:
-    """Write the messages of single tags; those that the run did not get to share one line for each message."""
+def _print_messages(console: Console, report: Report, *, with_refusals: bool) -> None:
+    """Write the messages of single tags; those that the run did not get to share one line for each message.
+
+    Args:
+        console: where to.
+        report: of the run.
+        with_refusals: whether to repeat what gates say.
+    """
     never_begun: dict[str, list[TagResult]] = {}
     for tag in report.tags:
         if tag.message and not tag.was_tried:
             never_begun.setdefault(tag.message, []).append(tag)
-        elif tag.message:
-            result = f"{humanize(tag.result)} ({tag.reason}, by {tag.by})" if tag.by else humanize(tag.result)
+        elif tag.message and (with_refusals or tag.message != refusals(tag.gates)):
+            details = ", ".join(filter(None, (str(tag.reason or ""), f"by {tag.by}" if tag.by else "")))
+            result = f"{humanize(tag.result)} ({details})" if details else humanize(tag.result)
             _print_message(console, f"{tag.stream}:{tag.tag} {result}", tag.result, tag.message)
     for message, tags in never_begun.items():
         first = tags[0]

@@ -15,7 +15,19 @@ from rich.cells import cell_len
 from job.domain.model import Blame, Command, Outcome, Reason, Report, Result, Rollout, RolloutResult, Skip, TagName
 from job.views.columns import shorten_all
 from job.views.tables import age, print_report
-from tests.unit.reports import NAMESPACE, NEW, STARTED, TEXT, failed, held, report_of, reports, tag_result, unlisted
+from tests.unit.reports import (
+    NAMESPACE,
+    NEW,
+    STARTED,
+    TEXT,
+    failed,
+    gated,
+    held,
+    report_of,
+    reports,
+    tag_result,
+    unlisted,
+)
 
 CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]")
 
@@ -54,13 +66,22 @@ def test_a_failure_is_told_in_full_below() -> None:
     assert " ".join(text.split()).count("no no") >= 29
 
 
+@pytest.mark.parametrize("columns", ["40", "60", "100"])
+def test_what_a_gate_says_is_there_once(columns: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    waiting = gated(message="patience")
+    text = shown(report_of(tag_result(), waiting, command=Command.PLAN), Terminal())
+    assert text.count("patience") == 1, text
+    assert "would update" in text
+
+
 def test_tags_that_were_never_begun_share_one_line() -> None:
     never_begun = failed(reason=Reason.ABORTED, by=None, attempts=0, message="stopped before the import was begun")
     under_way = failed(reason=Reason.ABORTED, by=None, attempts=1, message="stopped between two tries")
     text = shown(report_of(*(replace(never_begun, stream=f"s{number}") for number in range(21)), under_way))
     assert "\n21 tags failed:\n    stopped before the import was begun\n" in text
     assert text.count("stopped before the import was begun") == 1
-    assert "packit-service:prod failed:\n    stopped between two tries\n" in text
+    assert "packit-service:prod failed (aborted):\n    stopped between two tries\n" in text
 
 
 def test_a_skip_says_why() -> None:
