@@ -17,7 +17,7 @@ from job import VERSION
 from job.commands.registry import COMMANDS as OWN_COMMANDS
 from job.config.command import PROGRAM, Arguments, Command, Invocation, described_statuses
 from job.config.flags import SETTINGS
-from job.config.formats import DOCUMENTS, Format
+from job.config.formats import Format
 from job.domain.exit_status import ExitStatus
 from job.runtime import stdio
 from job.runtime.shutdown import Stop
@@ -52,7 +52,6 @@ PROMOTE = Command(
     settings=SETTINGS,
     arguments=Arguments("names of repositories", metavar="COMMAND [REPO]"),
     statuses=dict.fromkeys(ExitStatus, ""),
-    formats=DOCUMENTS,
 )
 COMMANDS = {command.name: command for command in (*OWN_COMMANDS, PROMOTE)}
 

@@ -156,7 +156,7 @@ def notify_command(call: Invocation) -> int:
     """Run `notify`; returns the exit status."""
     from job.commands.notify import notify
 
-    return notify(call.settings, test=call.options.test)
+    return notify(call.settings, test=call.options.test, as_table=call.as_table)
 
 
 def explain_command(call: Invocation) -> int:

@@ -23,7 +23,7 @@ from job.config.flags import (
     SETTINGS,
     TIME_ZONE,
 )
-from job.config.formats import DOCUMENTS, Format
+from job.config.formats import Format
 from job.config.setting import Flag
 from job.domain.exit_status import ExitStatus
 
@@ -268,7 +268,6 @@ COMMANDS = (
         settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *METRICS, *REQUESTS, TIME_ZONE),
         arguments=_GLOBS,
         examples=("import-images doctor --deployment prod -n packit-prod",),
-        formats=DOCUMENTS,
         statuses={
             ExitStatus.SUCCESS: "There are at most notes.",
             ExitStatus.ATTENTION: "There is an error or a warning.",
@@ -300,7 +299,6 @@ COMMANDS = (
             "import-images explain ROLLOUT_STABLE 5",
             "import-images explain schema report",
         ),
-        formats=(Format.TABLE, Format.JSON, Format.YAML),
         statuses={
             ExitStatus.SUCCESS: "The words are explained.",
             ExitStatus.USAGE: "A word is not known.",

@@ -18,7 +18,3 @@ class Format(StrEnum):
     def is_table(self) -> bool:
         """Whether it is for people."""
         return self in (Format.TABLE, Format.WIDE)
-
-
-# The formats of documents without tags to name.
-DOCUMENTS = (Format.TABLE, Format.WIDE, Format.JSON, Format.YAML)

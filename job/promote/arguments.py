@@ -11,6 +11,7 @@ from job.config.command import PROGRAM, Arguments, Command, Invocation, describe
 from job.config.flags import CLUSTER, PLACE, RETRIES, SETTINGS, TIME_ZONE
 from job.config.setting import Flag
 from job.domain.exit_status import ExitStatus
+from job.domain.suggestions import did_you_mean, with_pointer
 
 NAME = "promote"
 _STATUSES = {
@@ -142,8 +143,8 @@ def parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
         raise SystemExit(ExitStatus.SUCCESS)
     if first not in COMMANDS:
         problem = f"{first!r} is not a command of promote" if first else "promote needs a command"
-        names = ", ".join(COMMANDS)
-        sys.stderr.write(f"{PROGRAM} {NAME}: error: {problem}: {names}; see: {PROGRAM} {NAME} --help\n")
+        hint = did_you_mean(first, COMMANDS) or ": " + ", ".join(COMMANDS)
+        sys.stderr.write(f"{PROGRAM} {NAME}: error: {with_pointer(problem + hint, f'{PROGRAM} {NAME} --help')}\n")
         raise SystemExit(ExitStatus.USAGE)
     command = COMMANDS[first]
     options = command.parse(arguments[1:])

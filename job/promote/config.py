@@ -8,6 +8,7 @@ from pathlib import Path
 from job.domain.errors import UsageError
 from job.domain.records import dataclass, field
 from job.domain.repositories import web_address
+from job.domain.suggestions import did_you_mean
 
 FILE = "promote.toml"
 DEFAULT_MESSAGE = "Move {names} to stable"
@@ -111,7 +112,9 @@ class Config:
         """
         known = [repository.name for repository in self.repositories]
         errors = [
-            f"{name!r} is not a repository in {FILE}; known: {', '.join(known)}" for name in names if name not in known
+            f"{name!r} is not a repository in {FILE}{did_you_mean(name, known) or '; known: ' + ', '.join(known)}"
+            for name in names
+            if name not in known
         ]
         if errors:
             raise UsageError(errors)

@@ -5,7 +5,6 @@ All mistakes are reported at once, by table and key. No message repeats a URL, s
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from job.domain.durations import duration
 from job.domain.errors import UsageError
+from job.domain.suggestions import did_you_mean
 from job.promote.config import DEFAULT_MESSAGE, FILE, Config, Feed, Gate, Monorepo, Repository
 from job.promote.remote import parse_remote
 
@@ -113,9 +113,8 @@ class _TableReader:
     def allow(self, known: Sequence[str]) -> None:
         for key in self._data:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known keys: {', '.join(known)}"
-                self.error(key, f"unknown key; {hint}")
+                hint = did_you_mean(key, known) or f"; known keys: {', '.join(known)}"
+                self.error(key, f"unknown key{hint}")
 
     def string(self, key: str, default: str, expression: re.Pattern[str] | None = None, what: str = "") -> str:
         if key not in self._data:
@@ -287,9 +286,8 @@ def _conflicts(repositories: Sequence[Repository]) -> list[str]:
             if other == repository.name:
                 errors.append(f"repository {repository.name}: after: names the repository itself")
             elif other not in names:
-                near = difflib.get_close_matches(other, names, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
-                errors.append(f"repository {repository.name}: after: there is no repository {other!r}; {hint}")
+                hint = did_you_mean(other, names) or f"; known: {', '.join(names)}"
+                errors.append(f"repository {repository.name}: after: there is no repository {other!r}{hint}")
         for feed in repository.feeds:
             if (first := fed.setdefault(feed, repository.name)) != repository.name:
                 name = ":".join(filter(None, (feed.stream, feed.tag)))

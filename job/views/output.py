@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from job.config.formats import Format
 from job.domain.secrets import SECRETS
-from job.domain.text import clean
 
 if TYPE_CHECKING:
     from job.domain.model import Report
@@ -55,7 +54,7 @@ def show(report: Report, *, as_table: bool) -> int:
 
 
 def document(kind: str, content: Mapping[str, Any], version: int = 1) -> None:
-    """Write one document as JSON, as YAML, or as the names of its tags.
+    """Write one document as JSON, as YAML, or as the names of what it is about.
 
     Args:
         kind: what it is, for the reader.
@@ -68,9 +67,9 @@ def document(kind: str, content: Mapping[str, Any], version: int = 1) -> None:
 
 def _text(content: Mapping[str, Any]) -> str:
     if _format is Format.NAME:
-        # As `oc get -o name` writes them.
-        names = (f"{tag['stream']}:{tag['tag']}" for tag in content.get("tags", ()))
-        return "".join(f"imagestreamtag.image.openshift.io/{clean(name)}\n" for name in names)
+        from job.views.names import names_of
+
+        return "".join(f"{name}\n" for name in names_of(content))
     if _format is Format.YAML:
         import yaml
 

@@ -299,6 +299,7 @@ ROLLBACK = {
     "blocked": list_of(TEXT),
     **WHOLE_RUN,
 }
+NOTIFY = object_of(services=list_of(object_of(name=TEXT, sent=or_null(BOOLEAN), message=TEXT_OR_NULL)))
 EXPLAIN = object_of(words=list_of(object_of(word=TEXT, what=TEXT, meaning=TEXT)))
 
 # By the document's kind: the commands that print it, its version and its content.
@@ -311,6 +312,7 @@ DOCUMENTS: dict[str, tuple[str, int, Schema]] = {
     "Runs": ("history --runs", 1, RUNS),
     "Rules": ("freeze, thaw, block, unblock", 1, RULES),
     "Doctor": ("doctor", 2, DOCTOR),
+    "Notify": ("notify", 1, NOTIFY),
     "Explain": ("explain", 1, EXPLAIN),
     "PromoteStatus": ("promote status", 1, PROMOTE_STATUS),
     "Moves": ("promote move", 1, MOVES),

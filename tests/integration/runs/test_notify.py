@@ -228,6 +228,9 @@ def test_without_apprise_it_says_what_to_install(place: Place, tmp_path: Path) -
 
 def test_a_test_message(place: Place) -> None:
     with serving(instead=_took) as chat:
-        ended = place.run("notify", "--test", NOTIFY=f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}")
+        service = f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}"
+        ended = place.run("notify", "--test", "-o", "table", NOTIFY=service)
+        listed = json.loads(place.run("notify", "-o", "json", NOTIFY=service).stdout)
     assert (ended.status, ended.stdout) == (0, "1 (mmost): sent\n")
-    assert "This is a test" in texts(chat)[0]
+    assert "This is a test" in texts(chat)[0] and len(chat.asked) == 1
+    assert listed["services"] == [{"name": "1 (mmost)", "sent": None, "message": None}]

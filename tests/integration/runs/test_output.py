@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.support.place import PROGRAM, Place, started
+from tests.support.rights import ROLL_BACK
 
 NAMES = ["imagestreamtag.image.openshift.io/app-2:prod", "imagestreamtag.image.openshift.io/app-10:prod"]
 
@@ -47,7 +48,21 @@ def test_a_table_is_the_default_also_in_a_pipe_and_json_in_a_pod(place: Place) -
 def test_a_mistyped_form_and_one_that_the_command_does_not_have(place: Place) -> None:
     wrong = place.run("plan", "-o", "jsn")
     assert wrong.status == 2 and "did you mean json?" in wrong.stderr
-    assert place.run("doctor", "-o", "name").status == 2
+    assert place.run("completion", "bash", "-o", "name").status == 2
+
+
+def test_names_of_what_has_no_tags(place: Place) -> None:
+    place.imported("app")
+    place.push("app", "two")
+    assert place.run("run").status == 0
+    (run,) = json.loads(place.run("history", "--runs", "-o", "json").stdout)["runs"]
+    for words, names in (
+        (("history", "--runs"), [run["id"]]),
+        (("explain", "pinned", "Pinned"), ["pinned"]),
+    ):
+        assert place.run(*words, "-o", "name").stdout.splitlines() == names
+    place.sandbox.grant(place.namespace, "import-images", ROLL_BACK)
+    assert place.run("freeze", "--reason", "holidays", "-o", "name").stdout == f"{place.namespace}\n"
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120, 200])

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from job.config.flags import SETTINGS
+from job.domain.errors import UsageError
 from job.promote.arguments import parse
+from job.promote.config import Config, Repository
 from job.promote.moves import parse_targets
 from job.promote.tables import print_rows
 
@@ -44,6 +47,17 @@ def test_bad_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> 
         parse(arguments)
     assert caught.value.code == 2
     assert capsys.readouterr().err
+
+
+def test_a_mistyped_word_is_corrected(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["mvoe"])
+    assert "'mvoe' is not a command of promote; did you mean move? See: " in capsys.readouterr().err
+    worker = Repository("worker", "https://git.example.com/worker")
+    with pytest.raises(UsageError, match=r"'wroker' is not a repository in promote\.toml; did you mean worker\?"):
+        Config(Path(), None, "origin", (worker,)).select(["wroker"])
+    with pytest.raises(UsageError, match=r"'zzz' is not a repository in promote\.toml; known: worker"):
+        Config(Path(), None, "origin", (worker,)).select(["zzz"])
 
 
 def test_names_anywhere() -> None:

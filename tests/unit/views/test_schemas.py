@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from job.cli import main
 from job.views.documents import json_lines
+from job.views.names import NAMES, names_of
 from job.views.schemas import DOCUMENTS, schema_of
 from tests.support.documents import check_document
 from tests.unit.reports import failed, held, report_of, tag_result, unlisted
@@ -71,3 +72,12 @@ def test_what_is_explained_is_a_document_too(capsys: pytest.CaptureFixture[str])
     out = capsys.readouterr().out
     check_document(out)
     assert [each["what"] for each in json.loads(out)["words"]] == ["reason for which a tag is skipped", "alert"]
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_a_document_of_each_kind_has_names(kind: str) -> None:
+    key, _ = NAMES[kind]
+    entry = {"stream": "worker", "tag": "prod", **dict.fromkeys(("id", "namespace", "where", "name", "word"), "x")}
+    document = {"kind": kind, key: [{**entry, "repository": "x"}] * 2}
+    assert key in schema_of(kind)["properties"]
+    assert names_of(document) in (["x"], ["imagestreamtag.image.openshift.io/worker:prod"])
