@@ -48,16 +48,13 @@ ROLLOUTS: Mapping[str, Colour] = {
 # As the alerts judge: a second failure, 15 days without success, a hold of 14 days, fewer than two images.
 FAILED_RUNS = ((0, Colour.PLAIN), (1, Colour.WARNING), (2, Colour.BAD))
 STALE = ((0, Colour.PLAIN), (7 * DAY, Colour.WARNING), (15 * DAY, Colour.BAD))
-GATED = ((0, Colour.PLAIN), (7 * DAY, Colour.WARNING))
 HELD = ((0, Colour.PLAIN), (14 * DAY, Colour.WARNING))
 TARGETS = ((0, Colour.BAD), (1, Colour.WARNING), (2, Colour.PLAIN))
 NONE_IS_GOOD = ((0, Colour.GOOD), (1, Colour.BAD))
 GROUP_COLUMNS = (("stream_namespace", "Namespace"), ("deployment", "Deployment"))
 COMMAND = ("command", "Command")
 REASON = ("result", "Why")
-RESUME = "import-images resume -n $1 $2:$3"
-PLAN = "import-images plan -n $1 $2:$3"
-THAW = "import-images thaw -n $1"
+WHY = ("why", "Why")
 TAG_COLUMNS = (*GROUP_COLUMNS, ("stream", "Stream"), ("tag", "Tag"))
 NAMED = "{{stream_namespace}} {{deployment}}"
 BAD = f"({over('min', WORKLOAD, selected('rollout_healthy'))} == 0)"

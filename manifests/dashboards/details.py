@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from manifests.dashboards.columns import (
-    COMMAND,
     GROUP_COLUMNS,
     HEALTHY,
     HELD,
     NAMED,
     RESULTS,
-    RESUME,
     STALE,
     TAG_COLUMNS,
     TARGETS,
 )
 from manifests.dashboards.expressions import (
     GROUP,
-    ROW,
     SELECTION,
     SHARD,
     TAG,
@@ -26,7 +23,6 @@ from manifests.dashboards.expressions import (
     over,
     selected,
     since,
-    with_command,
 )
 from manifests.dashboards.model import (
     Graph,
@@ -128,37 +124,11 @@ TAGS = Row(
             height=12,
         ),
         Table(
-            "Tags held by rollbacks",
-            "Held tags get no updates. The command releases one.",
-            (*TAG_COLUMNS, COMMAND),
-            (
-                Value(
-                    "Held for",
-                    with_command(
-                        f"({since('tag_hold_start_timestamp_seconds', TAG)} or 0 * {greatest('tag_held', TAG)})",
-                        ROW,
-                        RESUME,
-                    ),
-                    Unit.DAYS,
-                    steps=HELD,
-                ),
-                Value(
-                    "Ends in",
-                    with_command(f"({greatest('tag_hold_end_timestamp_seconds', TAG)} - time())", ROW, RESUME),
-                    Unit.DAYS,
-                ),
-            ),
-            sort="Held for",
-            descending=True,
-            width=14,
-        ),
-        Table(
             "Earlier images left in the registry",
             "How many images a rollback can choose from; fewest first. Needs CHECK_HORIZON.",
             TAG_COLUMNS,
             (Value("Earlier images", over("min", TAG, selected("tag_rollback_targets")), steps=TARGETS),),
             sort="Earlier images",
-            width=10,
         ),
     ),
 )

@@ -158,3 +158,53 @@ def of_failed(value: str) -> str:
 def of_tag(value: str) -> str:
     """A value of a tag, as a column next to its result, image and reason."""
     return joined(value, TAG, KNOWN_LABELS, KNOWN)
+
+
+# What is held back, by what makes up a row: the tags of a namespace, or a namespace that is frozen.
+_HELD, _BLOCKED = greatest("tag_held", TAG), greatest("tag_blocked", TAG)
+_FROZEN = f"({greatest('frozen', GROUP)} == 1)"
+HELD_BACK = f"({_HELD} or {_BLOCKED} or {over('max', TAG, GATE_HOLDS)} or {_FROZEN})"
+_RESUME = "import-images resume -n $1 $2:$3"
+_PLAN = "import-images plan -n $1 $2:$3"
+_THAW = "import-images thaw -n $1"
+
+
+def _because(base: str, why: str) -> str:
+    return f'label_replace({base}, "why", "{why}", "stream_namespace", ".*")'
+
+
+def _of_freeze(value: str) -> str:
+    base = f"({value} and on ({', '.join(GROUP)}) {_FROZEN})"
+    return with_command(_because(base, "frozen by a rule"), GROUP[:1], _THAW)
+
+
+def _of_hold(value: str) -> str:
+    return with_command(_because(value, "held by a rollback"), ROW, _RESUME)
+
+
+def _of_block() -> str:
+    """Since the tag was last as the registry has it: no metric has when the blocked image was first seen."""
+    last_success = f"({since('tag_last_success_timestamp_seconds', TAG)} and on ({', '.join(TAG)}) {_BLOCKED})"
+    return with_command(_because(last_success, "blocked image"), ROW, _PLAN)
+
+
+def _of_gate() -> str:
+    base = f'label_join({joined(GATE_HOLDS, TAG, (), since(GATE_START, TAG))}, "why", ": ", "gate", "verdict")'
+    why = f'label_replace({base}, "why", "gate $1", "why", "(.*)")'
+    return with_command(over("max", (*TAG, "why"), why), ROW, _PLAN)
+
+
+HELD_BACK_SINCE = " or ".join(
+    (
+        _of_freeze(since("freeze_start_timestamp_seconds", GROUP)),
+        _of_hold(f"({since('tag_hold_start_timestamp_seconds', TAG)} or 0 * {_HELD})"),
+        _of_block(),
+        _of_gate(),
+    )
+)
+HELD_BACK_UNTIL = " or ".join(
+    (
+        _of_freeze(f"({greatest('freeze_end_timestamp_seconds', GROUP)} - time())"),
+        _of_hold(f"({greatest('tag_hold_end_timestamp_seconds', TAG)} - time())"),
+    )
+)

@@ -203,7 +203,8 @@ def _table(panel: Table) -> Json:
     for i, value in enumerate(panel.values, 1):
         column = {"name": f"value #{i}" if many else "value", "header": _titled(value), "align": "right"}
         if value.title == panel.sort:
-            column |= {"enableSorting": True, "sort": "desc" if panel.descending else "asc"}
+            # The arrow takes room from the title.
+            column |= {"enableSorting": True, "sort": "desc" if panel.descending else "asc", "width": 130}
         columns.append(column)
     columns.append({"name": "timestamp", "hide": True})
     cells = [

@@ -32,26 +32,23 @@ SUCCEEDED = EVERY - {"failure", "bad"}
 # Each query of a panel, by its title and its number, and the states in which it gives something; in all others nothing.
 GIVES: dict[str, set[str] | frozenset[str]] = {
     "Last outcome A": EVERY,
-    "Ended ago A": EVERY,
     "Failed tags A": EVERY,
     "Failing since A": {"partial"},
     "Bad rollouts A": EVERY,
-    "Held tags A": EVERY,
+    "Held back A": EVERY,
     "Next run in A": SCHEDULED,
     "Last runs A": EVERY,
     "Last runs B": SUCCEEDED,
     "Last runs C": EVERY,
     "Last runs D": SCHEDULED,
-    "Last runs E": SCHEDULED,
+    # Whose reports have no rules cannot count them.
+    "Last runs E": EVERY - {"late", "refused"},
     "What failed, since when, and what to do A": {"partial", "failure"},
     # What never came in has no last time.
     "What failed, since when, and what to do B": {"partial"},
-    "Frozen namespaces A": {"frozen", "ruled"},
-    "Frozen namespaces B": {"frozen"},
-    "Tags kept back from a blocked image A": {"ruled"},
-    "Tags kept back from a blocked image B": {"ruled"},
-    "Tags held back by gates A": {"late"},
     "Workloads that are not healthy A": {"bad"},
+    "Held back, and why A": {"frozen", "ruled", "partial", "late"},
+    "Held back, and why B": {"frozen", "late"},
     "Outcomes A": EVERY,
     "Tags by result A": EVERY,
     "Failures by reason A": {"partial", "failure"},
@@ -67,8 +64,6 @@ GIVES: dict[str, set[str] | frozenset[str]] = {
     "Tags C": EVERY - {"failure"},
     "Tags D": EVERY - {"failure"},
     "Tags E": {"partial", "late"},
-    "Tags held by rollbacks A": {"partial", "late"},
-    "Tags held by rollbacks B": {"late"},
     "Earlier images left in the registry A": {"late"},
     "Rollouts of the last run A": {"bad"},
     "Rollouts of the last run B": {"bad"},
@@ -82,7 +77,7 @@ OUTCOMES = {"good": 0, "frozen": 1, "ruled": 1, "partial": 3, "bad": 5, "failure
 COUNTS = {
     "Failed tags A": {"partial": 1, "failure": 1},
     "Bad rollouts A": {"bad": 1},
-    "Held tags A": {"partial": 1, "late": 1},
+    "Held back A": {"partial": 1, "frozen": 1, "ruled": 2, "late": 2},
     "Last outcome A": OUTCOMES,
 }
 ALERTS = {

@@ -15,6 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from job.domain.model import (
     By,
+    Gate,
+    GateVerdict,
     Hold,
     Image,
     Outcome,
@@ -27,6 +29,7 @@ from job.domain.model import (
     TagName,
     TagResult,
     Tally,
+    Verdict,
 )
 from job.publish.metric_families import BY_NAME, PREFIX, Past
 from job.publish.metrics import exposition
@@ -139,6 +142,9 @@ def _tag(group: Group, due: datetime, index: int, left: int, stream: str) -> Tag
         hold = Hold(due - (3 - left) * DAY, due + (left + 5) * DAY, "jane", "loses tokens", current.digest)
         after = _image(stream, due - (9 - left) * DAY, 3, 2)
         return replace(base, result=Result.SKIPPED, reason=Skip.HELD, seconds=None, after=after, hold=hold)
+    if bad and stream == "hardly" and left < 2:
+        waits = Verdict(Gate.MIN_AGE, GateVerdict.HELD, _image(stream, due, 1, 0).digest, "waits", reason=Skip.YOUNG)
+        return replace(base, result=Result.SKIPPED, reason=Skip.YOUNG, seconds=None, gates=(waits,))
     failures = {"packit-dashboard": (2, Reason.NOT_FOUND), "sandcastle": (0, Reason.RATE_LIMITED)}
     runs, reason = failures.get(stream, (-1, Reason.TIMEOUT))
     if bad and left <= runs:
