@@ -10,7 +10,7 @@ import gc
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from job import VERSION
@@ -44,6 +44,12 @@ def _promote(call: Invocation) -> int:
     return promote(call.options, call.settings, call.stop, as_table=call.as_table)
 
 
+def _promote_commands() -> Mapping[str, Command]:
+    from job.promote.arguments import COMMANDS
+
+    return COMMANDS
+
+
 PROMOTE = Command(
     "promote",
     "before an import: move stable git branches, wait for their images, write release notes",
@@ -65,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "_ARGCOMPLETE" in os.environ:
         from job.commands.completion import complete
 
-        complete(COMMANDS)
+        complete(COMMANDS, {PROMOTE.name: _promote_commands})
     stop = Stop()
     stop.listen()
     stdio.set_up()

@@ -6,7 +6,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from job.config.command import PROGRAM, Command
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from job.config.settings import Settings
 
 Query = Callable[["Cluster", "Settings"], list[str]]
+Commands = Callable[[], Mapping[str, Command]]
 
 SHELLS = ("bash", "zsh", "fish")
 # Set by the shell's function, to the number of words before those of the program.
@@ -41,26 +42,44 @@ def print_code(shells: list[str]) -> int:
     return ExitStatus.SUCCESS
 
 
-def complete(commands: Mapping[str, Command]) -> None:
-    """Answer the shell's request and end the process; returns where argcomplete is not installed."""
+def complete(commands: Mapping[str, Command], groups: Mapping[str, Commands]) -> None:
+    """Answer the shell's request and end the process; returns where argcomplete is not installed.
+
+    Args:
+        commands: by name.
+        groups: the commands of a command that has its own, by its name.
+    """
     try:
         from argcomplete import autocomplete
     except ImportError:
         return
     logging.getLogger("job").addHandler(logging.NullHandler())
     logging.getLogger("job").propagate = False
-    words = os.environ.get("COMP_LINE", "")[: int(os.environ.get("COMP_POINT", "0") or 0)].split()
-    complete_first = len(words) < 2 or (len(words) == 2 and not os.environ["COMP_LINE"].endswith(" "))
-    command = None if complete_first else commands.get(words[1])
+    line = os.environ.get("COMP_LINE", "")[: int(os.environ.get("COMP_POINT", "0") or 0)]
+    words = line.split()
+    typed = words if line.endswith(" ") else words[:-1]
+    command, offered, depth = _command_of(typed, commands, groups)
+    # The names of commands count as words before those of the program.
+    os.environ[REQUESTED] = str(depth)
     if command is None:
         parser = argparse.ArgumentParser(prog=PROGRAM)
-        parser.add_argument("command", choices=list(commands))
+        parser.add_argument("command", choices=list(offered))
     else:
-        # The command's name counts as a word before those of the program.
-        os.environ[REQUESTED] = "2"
         parser = command.parser()
         _add_completers(parser, command)
     autocomplete(parser, always_complete_options="long")
+
+
+def _command_of(
+    typed: Sequence[str], commands: Mapping[str, Command], groups: Mapping[str, Commands]
+) -> tuple[Command | None, Mapping[str, Command], int]:
+    """The command of a line, or None with the commands that may follow; and how many words name program and command."""
+    name = typed[1] if len(typed) > 1 else ""
+    if name not in groups:
+        return commands.get(name), commands, 2 if name in commands else 1
+    own = groups[name]()
+    second = typed[2] if len(typed) > 2 else ""
+    return own.get(second), own, 3 if second in own else 2
 
 
 def _add_completers(parser: argparse.ArgumentParser, command: Command) -> None:
@@ -71,9 +90,19 @@ def _add_completers(parser: argparse.ArgumentParser, command: Command) -> None:
     completers["output"] = lambda **_: [str(form) for form in command.formats]
     if command.takes_tags:
         completers["patterns"] = _with_cluster(command, _tags)
+    elif command.arguments and command.arguments.words:
+        words = command.arguments.words
+        completers["patterns"] = lambda parsed_args, **_: words(parsed_args)
     for action in parser._actions:
-        if action.dest in completers:
-            action.completer = completers[action.dest]  # type: ignore[attr-defined]
+        completer = completers.get(action.dest) or _literal(action.metavar)
+        if completer:
+            action.completer = completer  # type: ignore[attr-defined]
+
+
+def _literal(metavar: str | tuple[str, ...] | None) -> Callable[..., list[str]] | None:
+    """Offers the values that a help text names: `last` of `ID|last`; capitals stand for any value."""
+    values = [word for word in str(metavar or "").split("|") if word.islower()]
+    return (lambda **_: values) if values else None
 
 
 def _with_cluster(command: Command, query: Query) -> Callable[..., list[str]]:

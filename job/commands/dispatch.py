@@ -166,6 +166,20 @@ def explain_command(call: Invocation) -> int:
     return explain(call.options.patterns, as_table=call.as_table)
 
 
+def explained_words(options: argparse.Namespace) -> list[str]:
+    """The words that `explain` knows, or after `schema` the documents."""
+    from job.commands.explain import words_after
+
+    return words_after(options.patterns or [])
+
+
+def shells(options: argparse.Namespace) -> list[str]:
+    """The shells that `completion` knows."""
+    from job.commands.completion import SHELLS
+
+    return list(SHELLS)
+
+
 def completion_command(call: Invocation) -> int:
     """Run `completion`; returns the exit status."""
     from job.commands.completion import print_code

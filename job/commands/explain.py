@@ -82,6 +82,13 @@ def explain(words: list[str], *, as_table: bool) -> int:
     return ExitStatus.SUCCESS
 
 
+def words_after(words: list[str]) -> list[str]:
+    """What may follow these words of a command line, for completion."""
+    if words and words[0].lower() == SCHEMA:
+        return [kind.lower() for kind in DOCUMENTS]
+    return [SCHEMA, *dict.fromkeys(entry.word for entry in all_entries())]
+
+
 def _schema(words: list[str]) -> int:
     """Write the JSON Schema of a document, named by its kind or by the command that prints it."""
     kinds = {kind.lower(): kind for kind in DOCUMENTS}

@@ -293,7 +293,11 @@ COMMANDS = (
         "say what a reason, result, outcome, exit status, setting, metric or alert means",
         "Without a word: list all of them. `schema NAME`: the JSON Schema of a document.",
         dispatch.explain_command,
-        arguments=Arguments("words of reports, settings, metrics and alerts; schema NAME", metavar="WORD"),
+        arguments=Arguments(
+            "words of reports, settings, metrics and alerts; schema NAME",
+            metavar="WORD",
+            words=dispatch.explained_words,
+        ),
         examples=(
             "import-images explain pinned",
             "import-images explain ROLLOUT_STABLE 5",
@@ -309,7 +313,7 @@ COMMANDS = (
         "print the completion script of a shell: commands, flags, namespaces, streams, tags",
         "It takes argcomplete: pip install 'import-images[completion]'.",
         dispatch.completion_command,
-        arguments=Arguments("bash, zsh or fish", metavar="SHELL", nargs=1),
+        arguments=Arguments("bash, zsh or fish", metavar="SHELL", nargs=1, words=dispatch.shells),
         examples=(
             'eval "$(import-images completion bash)"',
             "import-images completion fish > ~/.config/fish/completions/import-images.fish",

@@ -33,11 +33,14 @@ class Arguments(NamedTuple):
         help: what they name.
         metavar: how the usage line shows them.
         nargs: how many, as argparse counts them: `*`, `+` or a number.
+        words: what they may be, from the options and arguments typed so far, for completion; None where the
+            program alone does not know.
     """
 
     help: str
     metavar: str = "STREAM[:TAG]"
     nargs: str | int = "*"
+    words: Callable[[argparse.Namespace], list[str]] | None = None
 
 
 class Invocation(NamedTuple):

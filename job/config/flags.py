@@ -112,7 +112,7 @@ CLIENT = Setting(
     parsers.client,
     default="api",
     flag="--client",
-    metavar="NAME",
+    metavar="api|oc",
 )
 PUSHGATEWAY_ADDRESS = Setting(
     "PUSHGATEWAY_ADDRESS",
@@ -133,7 +133,7 @@ GATEWAY = Setting(
     parsers.gateway_kind,
     default="pushgateway",
     flag="--gateway",
-    metavar="KIND",
+    metavar="pushgateway|aggregation",
 )
 CONCURRENCY = Setting(
     "CONCURRENCY",
@@ -196,7 +196,7 @@ ON_BAD_ROLLOUT = Setting(
     parsers.on_bad_rollout,
     default="report",
     flag="--on-bad-rollout",
-    metavar="ACTION",
+    metavar="report|rollback",
 )
 CHECK_HORIZON = Setting(
     "CHECK_HORIZON",
@@ -296,7 +296,7 @@ NOTIFY_ON = Setting(
     parsers.notify_on,
     default="change",
     flag="--notify-on",
-    metavar="WHICH",
+    metavar="change|always|problem",
 )
 NOTIFY_KEY = Setting("NOTIFY_KEY", "webhooks are signed with it (HMAC with SHA-256)", optional(parsers.secret))
 

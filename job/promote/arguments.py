@@ -45,7 +45,20 @@ examples:
 
 For a command's flags: import-images promote COMMAND --help
 """
-_REPOSITORIES = Arguments("names in promote.toml (default: all)", metavar="REPO")
+
+
+def _names(options: argparse.Namespace) -> list[str]:
+    """The repositories of the configuration; none where it cannot be read."""
+    from job.domain.errors import UsageError
+    from job.promote.config_file import read_config
+
+    try:
+        return [repository.name for repository in read_config(options.config).repositories]
+    except UsageError:
+        return []
+
+
+_REPOSITORIES = Arguments("names in promote.toml (default: all)", metavar="REPO", words=_names)
 _CONFIG = Flag("--config", "use this file instead of promote.toml in the current folder", "FILE")
 _WAIT = (
     Flag("--run", "then import them and watch the rollouts, as import-images run does"),

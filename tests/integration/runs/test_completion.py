@@ -26,5 +26,30 @@ def test_the_shell_is_offered_commands_flags_and_tags(place: Place, tmp_path: Pa
     assert offered("import-images plan --dep", tmp_path, here) == {"--deployment"}
     assert offered("import-images rollback wo", tmp_path, here) == {"worker", "worker:prod"}
     assert offered("import-images plan --output y", tmp_path, here) == {"yaml"}
+    assert offered("import-images run --on-bad-rollout r", tmp_path, here) == {"report", "rollback"}
+    assert offered("import-images rollback --run l", tmp_path, here) == {"last"}
     nowhere = {"PATH": os.environ["PATH"], "HOST": "http://127.0.0.1:1", "TOKEN": "x", "NAMESPACE": "x"}
     assert offered("import-images rollback wo", tmp_path, nowhere) == set()
+
+
+def test_the_shell_is_offered_what_the_program_itself_knows(tmp_path: Path) -> None:
+    here = {"PATH": os.environ["PATH"]}
+    assert offered("import-images explain rate", tmp_path, here) == {"rate_limited"}
+    assert offered("import-images explain pinned ImportImagesTagF", tmp_path, here) == {"ImportImagesTagFailing"}
+    assert offered("import-images explain ROLLOUT_S", tmp_path, here) == {"ROLLOUT_STABLE"}
+    assert offered("import-images explain schem", tmp_path, here) == {"schema"}
+    assert offered("import-images explain schema hist", tmp_path, here) == {"history"}
+    assert offered("import-images completion ", tmp_path, here) >= {"bash", "fish", "zsh"}
+    assert offered("import-images promote mo", tmp_path, here) == {"move"}
+    assert offered("import-images promote move --dry", tmp_path, here) == {"--dry-run"}
+    assert offered("import-images promote st", tmp_path, here) == {"status"}
+
+
+def test_the_shell_is_offered_the_repositories_of_the_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "own.toml"
+    config.write_text(
+        "".join(f'[[repository]]\nname = "{name}"\nurl = "https://x.org/{name}"\n' for name in ("one", "two"))
+    )
+    here = {"PATH": os.environ["PATH"]}
+    assert offered(f"import-images promote move --config {config} t", tmp_path, here) == {"two"}
+    assert offered("import-images promote move t", tmp_path, here) == set()
