@@ -196,7 +196,7 @@ def _read_journals(
         changes += changes_of(namespace, matching, tags)
     names = ", ".join(namespaces_of(where))
     if not readable:
-        raise NoJournalError(f"cannot read the journal of runs in {names}; is `get` on its ConfigMap allowed?")
+        raise NoJournalError(f"no notes: the journal of runs in {names} cannot be read; see the warning above")
     if without_run == readable:
         of = f" of {deployment}" if deployment else ""
         raise UsageError([f"--since: the journal of {names} has no run {since.run}{of}"])
