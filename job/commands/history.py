@@ -104,13 +104,13 @@ def _document(shown: TagHistory, now: datetime) -> dict[str, Any]:
 
 
 def _entry(entry: Entry, now: datetime) -> dict[str, Any]:
-    came, until = entry.tenure.item.imported_at, entry.tenure.until or now
+    imported_at, until = entry.tenure.item.imported_at, entry.tenure.until or now
     return {
         "digest": entry.image.digest,
         "pull_spec": entry.tenure.item.pull_spec,
-        "imported_at": iso(came),
+        "imported_at": iso(imported_at),
         "until": iso(entry.tenure.until),
-        "seconds": None if came is None else round((until - came).total_seconds()),
+        "seconds": None if imported_at is None else round((until - imported_at).total_seconds()),
         "current": entry.tenure.is_current,
         "held": entry.held,
         "put_back": entry.tenure.restored,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from job.domain.errors import UsageError
-from job.domain.history import NoSuchImageError, came_first, image_to_go_to, tenures_of
+from job.domain.history import NoSuchImageError, first_imported_at, image_to_go_to, tenures_of
 from job.domain.holds import hold_of
 from job.domain.model import Hold, Image, Item, Skip, TagName
 from job.domain.records import dataclass, replace
@@ -131,7 +131,7 @@ def plan_of(
     describer.describe_all([(name.namespace, name.stream, digest) for digest in digests], 2)
     answer = _in_registry(where, selected, target)
     if isinstance(target, Item):
-        image = image_of(Item(target.digest, came_first(items, target.digest)), describer.facts(target.digest))
+        image = image_of(Item(target.digest, first_imported_at(items, target.digest)), describer.facts(target.digest))
     elif answer is not None and answer.image is not None:
         image = answer.image
     else:

@@ -79,18 +79,20 @@ def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item
         for index, item in enumerate(items)
         if first[item.digest] == index and item.digest != current and item.digest not in bad
     ]
-    came = hold.came if hold else None
+    first_imported = hold.first_imported if hold else None
     if hold is None or first[current] > 0:
         # Where the history was pruned, the hold may record an earlier time.
         by_place = tuple(item for item in older if first[item.digest] > first[current])
-        return tuple(item for item in by_place if not (came and item.imported_at and item.imported_at > came))
+        return tuple(
+            item for item in by_place if not (first_imported and item.imported_at and item.imported_at > first_imported)
+        )
     # Only the item that the rollback added is left of the current image.
-    if came is None:
+    if first_imported is None:
         return tuple(item for item in older if item.digest != hold.bad)
-    return tuple(item for item in older if item.imported_at is not None and item.imported_at < came)
+    return tuple(item for item in older if item.imported_at is not None and item.imported_at < first_imported)
 
 
-def came_first(items: Sequence[Item], digest: str) -> datetime | None:
+def first_imported_at(items: Sequence[Item], digest: str) -> datetime | None:
     """When the tag first had an image."""
     return next((item.imported_at for item in reversed(items) if item.digest == digest), None)
 

@@ -58,7 +58,7 @@ def hold_of(tag: Tag) -> Hold | None:
         image=tag.current.digest,
         until_newer=value.get("until_newer") is True,
         bad=_text(value.get("bad")),
-        came=parse_time(value.get("came")),
+        first_imported=parse_time(value.get("came")),
     )
 
 
@@ -115,7 +115,7 @@ def held_reference(
     *,
     held: bool,
     bad: str | None,
-    came: datetime | None,
+    first_imported: datetime | None,
 ) -> dict[str, Any]:
     """The spec tag that holds an image.
 
@@ -126,7 +126,7 @@ def held_reference(
         terms: who, when, why, until when.
         held: whether the tag is already held; the first hold's original is then kept.
         bad: the image that the first of several rollbacks rolled back from.
-        came: when the tag first had `image`.
+        first_imported: when the tag first had `image`.
     """
     kept = original_of(reference) if held else None
     original = dict(kept) if kept is not None else without_annotation(reference)
@@ -141,7 +141,7 @@ def held_reference(
         "from": set_to,
         "image": image,
         "bad": bad,
-        "came": iso(came),
+        "came": iso(first_imported),
         "original": original,
     }
     text = json.dumps({key: item for key, item in value.items() if item is not None}, ensure_ascii=False)

@@ -169,7 +169,7 @@ class Hold:
     """What a rollback left on a tag, so that no run undoes it.
 
     `bad` is the image that it was rolled back from; with `until_newer` the hold lasts only while the registry still has
-    that one. `came` is when `image` first came into the tag, which a pruned history no longer shows.
+    that one. `first_imported` is when the tag first had `image`, which a pruned history no longer shows.
     """
 
     at: datetime | None
@@ -179,7 +179,7 @@ class Hold:
     image: str
     until_newer: bool = False
     bad: str | None = None
-    came: datetime | None = None
+    first_imported: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,8 +84,8 @@ def _older(before: Item, after: Item, known: tuple[ImageFacts, ImageFacts], past
     built_before, built_after = known[0].created, known[1].created
     if built_before and built_after and built_after < built_before:
         reasons.append(f"built {iso(built_after)}, the one before {iso(built_before)}")
-    # The last place of an image in a history that begins with the newest is where it first came.
-    came = {digest: place for place, digest in enumerate(past)}
-    if before.digest in came and came.get(after.digest, -1) > came[before.digest]:
+    # The last place of an image in a history that begins with the newest is where the tag first had it.
+    first_places = {digest: place for place, digest in enumerate(past)}
+    if before.digest in first_places and first_places.get(after.digest, -1) > first_places[before.digest]:
         reasons.append("the tag had it before that one")
     return f"this image is older than the one before: {'; '.join(reasons)}" if reasons else None

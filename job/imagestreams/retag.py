@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from job.cluster import IMAGE_STREAM_IMPORTS, Cluster
 from job.domain.errors import ClusterError
-from job.domain.history import came_first
+from job.domain.history import first_imported_at
 from job.domain.holds import (
     ANNOTATION,
     Terms,
@@ -168,19 +168,21 @@ def _held(data: Json, stream: Stream, tag: Tag, target: Item | str, terms: Terms
         if tag.source == source:
             # The server looks only at what changed, here the spelling.
             source = Source("ImageStreamImage", target.digest)
-        digest, came = target.digest, came_first(items_of(data, tag.name), target.digest)
-        if hold and hold.image == digest and hold.came:
-            came = hold.came
+        digest, first_imported = target.digest, first_imported_at(items_of(data, tag.name), target.digest)
+        if hold and hold.image == digest and hold.first_imported:
+            first_imported = hold.first_imported
     else:
         pullable = source_in_registry(reference, tag, target)
         if pullable is None:
             raise NotThereError(
                 f"{stream.name}:{tag.name} does not come from a registry, and its history has no {target}"
             )
-        source, digest, came = pullable, target, None
+        source, digest, first_imported = pullable, target, None
     # What the registry's tag has is still the image that the first of several rollbacks came from.
     first = (hold.bad if hold else None) or bad
-    return held_reference(reference, source, digest, terms, held=hold is not None, bad=first, came=came)
+    return held_reference(
+        reference, source, digest, terms, held=hold is not None, bad=first, first_imported=first_imported
+    )
 
 
 def source_in_registry(reference: Json, tag: Tag, digest: str) -> Source | None:

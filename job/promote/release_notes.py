@@ -30,7 +30,7 @@ class Section:
 
     Attributes:
         change: the tags, and the commits before and after.
-        commits: what came, newest first.
+        commits: new ones, newest first.
         removed: what went, newest first.
         message: why commits are missing, or a remark.
         failed: the repository could not be read.

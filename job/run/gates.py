@@ -1,4 +1,4 @@
-"""The gates of a run: which tags they guard, and what each says of the images that would come in.
+"""The gates of a run: which tags they guard, and what each says of the images that would be imported.
 
 A gate is a function in `GATES`. It gets all images that it has to judge at once, so that it can ask for what it needs
 in parallel, and returns a verdict for each; one that it leaves out counts as inconclusive, which is never a pass.

@@ -24,7 +24,7 @@ READ_SECONDS = 10.0
 # For a whole answer, however slowly it comes.
 ANSWER_SECONDS = 20.0
 MOST_BYTES = 1_000_000
-# What the next try is answered with, too, unless somebody changes something.
+# The next try gets the same answer, unless the set-up changes.
 _LASTING = (400, 401, 403, 404, 405)
 
 

@@ -35,8 +35,8 @@ def restore(guard: Guard, imported: TagResult, refused: TagResult, judged: TagRe
         judged: the result of the look-up before the import.
     """
     run, name = guard.run, imported.name
-    came, expected = (result.after.digest if result.after else "no image" for result in (imported, judged))
-    what = f"the registry moved from {expected} to {came} before the import, and that was not let through"
+    actual, expected = (result.after.digest if result.after else "no image" for result in (imported, judged))
+    what = f"the registry moved from {expected} to {actual} before the import, and no gate has passed that image"
     why = clean(f"{what}: {refused.message}", 1000)
     conflict = replace(
         refused,

@@ -141,7 +141,7 @@ GATE_STYLES = {
 
 
 def _gates(report: Report, width: int) -> Table:
-    """What each gate says of the images that would come in, or came."""
+    """What each gate says of the images that would be, or were, imported."""
     rows = [(tag, verdict) for tag in report.tags for verdict in tag.gates]
     columns: tuple[Column[tuple[TagResult, Verdict]], ...] = (
         Column("TAG", lambda row: f"{row[0].stream}:{row[0].tag}", least=14, is_name=True),

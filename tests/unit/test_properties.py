@@ -372,7 +372,7 @@ REASONS = st.none() | ANY
 
 def _held(reference: Mapping[str, Any], source: Source, reason: str | None, *, held: bool = False) -> dict[str, Any]:
     terms = Terms(datetime(2026, 11, 24, tzinfo=UTC), "jane", reason)
-    return held_reference(reference, source, "sha256:old", terms, held=held, bad="sha256:bad", came=None)
+    return held_reference(reference, source, "sha256:old", terms, held=held, bad="sha256:bad", first_imported=None)
 
 
 def _through_the_api(reference: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.domain.history import NoSuchImageError, came_first, earlier_than_current, image_to_go_to, tenures_of
+from job.domain.history import NoSuchImageError, earlier_than_current, first_imported_at, image_to_go_to, tenures_of
 from job.domain.model import Hold, Item
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
@@ -26,8 +26,8 @@ def steps(names: str) -> tuple[Item, ...]:
 
 def hold(names: str, image: str, bad: str, *, came: bool = True) -> Hold:
     """The hold on the last image of a history."""
-    first = came_first(steps(names), digest(image)) if came else None
-    return Hold(NOW, None, None, None, digest(image), bad=digest(bad), came=first)
+    first = first_imported_at(steps(names), digest(image)) if came else None
+    return Hold(NOW, None, None, None, digest(image), bad=digest(bad), first_imported=first)
 
 
 def names_of(found: tuple[Item, ...]) -> str:
@@ -98,7 +98,7 @@ def test_step_by_step_one_comes_to_an_end(history: str, data: st.DataObject) -> 
             return
         there, now = earlier[0].digest, left[0]
         assert there != digest(history[-1])
-        held = Hold(NOW, None, None, None, there, bad=now.digest, came=came_first(left, there))
+        held = Hold(NOW, None, None, None, there, bad=now.digest, first_imported=first_imported_at(left, there))
         left = (Item(there, NOW + timedelta(days=1, hours=number), ""), *left)
     raise AssertionError("it goes round in a circle")
 

@@ -136,7 +136,7 @@ REFERENCE: dict[str, Any] = {
 
 
 def held(reference: dict[str, Any], source: Source, image: str, **more: Any) -> dict[str, Any]:
-    told = {"held": False, "bad": "sha256:bad", "came": None, **more}
+    told = {"held": False, "bad": "sha256:bad", "first_imported": None, **more}
     return held_reference(reference, source, image, Terms(NOW, "jane", "crashes"), **told)
 
 
