@@ -22,6 +22,7 @@ from job.config.flags import (
     SELECTION,
     SETTINGS,
     TIME_ZONE,
+    VERIFICATION,
 )
 from job.config.formats import Format
 from job.config.setting import Flag
@@ -265,7 +266,7 @@ COMMANDS = (
         "find what will go wrong: triggers that never fire, rights that are missing, ...",
         "Writes nothing. Each finding comes with a command that fixes it, where there is one.",
         dispatch.doctor_command,
-        settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *METRICS, *REQUESTS, TIME_ZONE),
+        settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *METRICS, *GATES, *VERIFICATION, *REQUESTS, TIME_ZONE),
         arguments=_GLOBS,
         examples=("import-images doctor --deployment prod -n packit-prod",),
         statuses={

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 
 from job.cluster.whoami import current_user
 from job.doctor.access_reviews import Review, allowed
+from job.doctor.checks.gates import proven_uses
 from job.doctor.checks.image_triggers import pulls_wanted, without_follower
 from job.doctor.checks.rbac import uses_of
 from job.doctor.facts import ChosenStream, Facts, Part, Pull
@@ -22,7 +23,7 @@ from job.doctor.readers import (
     read_streams,
     why_whole,
 )
-from job.doctor.rights import Right, wanted
+from job.doctor.rights import PROVEN, Right, wanted
 from job.doctor.templates import Available, KnownTags
 from job.domain.errors import ClusterError
 from job.domain.model import Command, Reason, Skip, TagName
@@ -197,6 +198,25 @@ def _rules(where: Context, facts: Facts) -> Facts:
     return facts
 
 
+def _gates(where: Context, facts: Facts) -> Facts:
+    """What the accounts may read where images prove themselves, and what the queries of VERIFY say now."""
+    reviews = {
+        (use.namespace, use.user): {
+            right: Review(use.namespace, right, None if use.user == facts.me else use.user) for right in PROVEN
+        }
+        for use in proven_uses(facts)
+    }
+    answers = allowed(where, [review for of_user in reviews.values() for review in of_user.values()]) if reviews else {}
+    rights = {key: {right: answers[review] for right, review in of_user.items()} for key, of_user in reviews.items()}
+    facts = replace(facts, proven_rights=rights)
+    verification = where.settings.verification
+    if verification is None:
+        return facts
+    from job.doctor.query_probe import ask
+
+    return replace(facts, queries=ask(verification, where.stopping))
+
+
 def _gateway(where: Context, facts: Facts) -> Facts:
     settings = where.settings.gateway
     if settings is None:
@@ -219,6 +239,7 @@ COLLECTORS: Mapping[Part, Callable[[Context, Facts], Facts]] = {
     Part.TRIGGERS: _triggers,
     Part.BUILDS: _builds,
     Part.RULES: _rules,
+    Part.GATES: _gates,
     Part.GATEWAY: _gateway,
     Part.CLOCK: _clock,
 }

@@ -15,6 +15,7 @@ from job.domain.model import By, Reason, RunError, Skip, Stream, Tag, TagName
 from job.domain.records import dataclass, field
 from job.domain.rules import BlockRule, Rules
 from job.domain.selection import Choice
+from job.domain.verification import Query, Reading
 from job.workloads.cronjob import CronJob
 from job.workloads.image_triggers import Workload
 
@@ -31,6 +32,7 @@ class Part(StrEnum):
     TRIGGERS = "triggers"
     BUILDS = "builds"
     RULES = "rules"
+    GATES = "gates"
     GATEWAY = "Pushgateway"
     CLOCK = "clock"
 
@@ -192,6 +194,8 @@ class Facts:
         bad_rules: namespace and line of rules that cannot be read.
         unread_rules: namespaces whose rules the API refuses, and why.
         blocked: tags that have a blocked image, and the rule.
+        proven_rights: what each account may do in each namespace that PROVEN_IN names, as `rights`.
+        queries: those of VERIFY with the answers of now; a query that was not asked is missing.
         clock_skew: by how many seconds the server's clock is ahead of this one; None where that is not known.
     """
 
@@ -223,6 +227,8 @@ class Facts:
     bad_rules: tuple[tuple[str, str], ...] = ()
     unread_rules: tuple[tuple[str, str], ...] = ()
     blocked: tuple[tuple[TagName, BlockRule], ...] = ()
+    proven_rights: Mapping[tuple[str, str | None], Mapping[Right, bool | None]] = field(default_factory=dict)
+    queries: tuple[tuple[Query, Reading], ...] = ()
     clock_skew: float | None = None
 
     @property

@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from job.doctor.checks import Finding, clock, cronjob, gateway, image_triggers, rbac, rollback_targets, rules, tags
+from job.doctor.checks import (
+    Finding,
+    clock,
+    cronjob,
+    gates,
+    gateway,
+    image_triggers,
+    rbac,
+    rollback_targets,
+    rules,
+    tags,
+)
 from job.doctor.facts import Facts, Part
 from job.domain.records import dataclass
 
@@ -80,6 +91,7 @@ CHECKS: tuple[Check, ...] = (
             "rights-base": "A right that `run` needs is missing, yours or that of the job's account",
             "rights-rollouts": "The same for watching rollouts",
             "rights-rollback": "The same for `rollback` and `resume`",
+            "rights-gates": "The same for `REHEARSE`, where it is set: to create and delete pods",
             "rights-fleet": "The namespaces of `NAMESPACE_SELECTOR` cannot be listed",
         },
     ),
@@ -108,6 +120,20 @@ CHECKS: tuple[Check, ...] = (
             "rule-cannot-be-read": "A rule of the namespace cannot be read, and stops every run",
             "rule-freezes": "A rule freezes the namespace",
             "blocked-image-runs": "A tag has an image that a rule blocks",
+        },
+    ),
+    Check(
+        "Gates",
+        frozenset({Part.STREAMS, Part.CRON_JOBS, Part.GATES}),
+        gates.check,
+        {
+            "gate-cannot-read": "An account may not read the namespace that `PROVEN_IN` names, so that nothing is "
+            "proven there",
+            "gate-prometheus-unreachable": "The Prometheus of `VERIFY` cannot be asked",
+            "gate-prometheus-refuses": "It requires a login, or another one",
+            "gate-query-invalid": "A query of `VERIFY` is not PromQL, or returns neither a scalar nor a vector",
+            "gate-query-no-answer": "A query is neither true nor false: no data, or a value that is not a number",
+            "gate-query-false": "A query is false before anything was imported",
         },
     ),
     Check(

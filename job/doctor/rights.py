@@ -75,6 +75,14 @@ RULES: Mapping[Component, tuple[Right, ...]] = {
     ),
     Component.GATES: (*_rights("", "pods", "create delete"), *_WORKLOADS),
 }
+# For PROVEN_IN, in the namespace that it names.
+_PROVEN_STREAMS = _rights("image.openshift.io", "imagestreams", "get list")
+# Without it only the same image counts, not another one of the same revision.
+PROVEN_REVISIONS = Right("image.openshift.io", "imagestreamimages", "get")
+PROVEN = (*_PROVEN_STREAMS, PROVEN_REVISIONS, *_WORKLOADS)
+# Only where PROVEN_IN means several streams.
+PROVEN_SEVERAL = Right("image.openshift.io", "imagestreams", "list")
+PROVEN_NAME = "import-images-proven"
 # For NAMESPACE_SELECTOR, in the whole cluster.
 FLEET = _rights("", "namespaces", "list")
 COMMANDS: Mapping[Component, str] = {

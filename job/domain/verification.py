@@ -104,6 +104,7 @@ class Reading:
         is_true: None where it is neither true nor false.
         problem: why it is neither.
         is_final: whether asking again cannot help, such as after an error in the query.
+        status: of the HTTP answer; 0 where there was none.
     """
 
     at: datetime
@@ -112,6 +113,7 @@ class Reading:
     is_true: bool | None = None
     problem: str | None = None
     is_final: bool = field(default=False, compare=False)
+    status: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

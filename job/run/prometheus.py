@@ -12,6 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 from job.config.settings import VerifySettings
 from job.domain.addresses import is_overheard
+from job.domain.records import replace
 from job.domain.secrets import SECRETS
 from job.domain.text import clean
 from job.domain.verification import Query, Reading, read_answer
@@ -87,7 +88,7 @@ class Prometheus:
                     raise HttpError(Problem.NO_ANSWER_IN_TIME, f"no whole answer within {ANSWER_SECONDS:g} s")
                 if len(body) > MOST_BYTES:
                     problem = f"the answer is larger than {MOST_BYTES} bytes; aggregate in the query"
-                    return Reading(self._now(), problem=problem, is_final=True)
+                    return Reading(self._now(), problem=problem, is_final=True, status=answer.status)
         finally:
             answer.close()
         return self._reading(answer.status, bytes(body))
@@ -98,7 +99,7 @@ class Prometheus:
         except (ValueError, RecursionError):
             data = None
         if status == 200 and isinstance(data, dict) and data.get("status") == "success":
-            return read_answer(data, self._now())
+            return replace(read_answer(data, self._now()), status=status)
         said = data.get("error") if isinstance(data, dict) else body[:2000].decode(errors="replace")
         hints = {
             401: "set PROMETHEUS_TOKEN or PROMETHEUS_TOKEN_FILE",
@@ -107,7 +108,8 @@ class Prometheus:
         }
         words = ": ".join(part for part in (f"HTTP {status}", clean(str(said or ""), 200)) if part)
         hint = f" ({hints[status]})" if status in hints else ""
-        return Reading(self._now(), problem=f"{self.address}: {words}{hint}", is_final=status in _LASTING)
+        problem = f"{self.address}: {words}{hint}"
+        return Reading(self._now(), problem=problem, is_final=status in _LASTING, status=status)
 
     def _token(self) -> str | None:
         """The token; that of a file is read each time, since Kubernetes renews it."""

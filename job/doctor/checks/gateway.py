@@ -21,11 +21,11 @@ def check(facts: Facts) -> list[Finding]:
         return findings(facts.probed, job, settings)
     url = job.settings.gateway.url
     message = f"{job} pushes to {url}, which was not probed: name it by --pushgateway"
-    fix = command("import-images", "doctor", *_scope(facts), "--pushgateway", url)
+    fix = command("import-images", "doctor", *scope(facts), "--pushgateway", url)
     return [not_checked("", "gateway", message, fix)]
 
 
-def _scope(facts: Facts) -> list[str]:
+def scope(facts: Facts) -> list[str]:
     """The flags by which doctor examines the same again, wherever it runs."""
     labels, deployment = facts.settings.namespace_selector, facts.deployment
     words = ["--namespace-selector", labels] if labels else ["-n", ",".join(facts.namespaces)]

@@ -8,7 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 
 from job.doctor.checks import Finding, not_checked
 from job.doctor.facts import Facts
-from job.doctor.rights import COMMANDS, ESSENTIAL, FLEET, NAMES, RULES, Component, Right, account_of, wanted
+from job.doctor.rights import (
+    COMMANDS,
+    ESSENTIAL,
+    FLEET,
+    NAMES,
+    PROVEN,
+    PROVEN_NAME,
+    RULES,
+    Component,
+    Right,
+    account_of,
+    wanted,
+)
 from job.domain.gates import Policy, PolicyError, policy_of
 from job.domain.holds import hold_of
 from job.domain.model import OnBadRollout, Reason, Skip
@@ -115,7 +127,7 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
     """
     problems = []
     lacking: set[Right] = set()
-    where = f"the rights of {_account(use.user)}"
+    where = f"the rights of {account_name(use.user)}"
     for component, rights in RULES.items():
         # Everyone may want to roll back one day. Pods are created only where REHEARSE says so.
         if component is Component.GATES and not use.rehearses:
@@ -129,7 +141,7 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
         if component is not Component.ROLLOUTS:
             lacking.update(missing)
         severity, why = _severity(use, component, missing)
-        message = f"{COMMANDS[component]}: may not {_listed(missing)}{why}"
+        message = f"{COMMANDS[component]}: may not {listed(missing)}{why}"
         check = f"rights-{component}"
         problems.append(Finding(severity, check, namespace, where, message, granted(use.user, namespace, component)))
     if any(answer is None for answer in allowed.values()):
@@ -138,7 +150,8 @@ def missing(use: Use, namespace: str, allowed: Mapping[Right, bool | None]) -> l
     return problems
 
 
-def _account(user: str | None) -> str:
+def account_name(user: str | None) -> str:
+    """An account as findings name it."""
     namespace, name = account_of(user or "")
     return f"account {namespace}:{name}" if name else user or "this login"
 
@@ -154,7 +167,7 @@ def _severity(use: Use, component: Component, lacking: Collection[Right]) -> tup
     return (Severity.ERROR, f"; needed because {why}") if why else (Severity.NOTE, "")
 
 
-def _listed(rights: Sequence[Right]) -> str:
+def listed(rights: Sequence[Right]) -> str:
     """The rights in a sentence: the verbs of each resource, and resources with the same verbs together."""
     verbs: dict[str, list[str]] = {}
     for right in rights:
@@ -173,12 +186,25 @@ def granted(user: str | None, namespace: str, component: Component) -> tuple[str
     """The commands that grant a component's rights in a namespace, to that user only. They can be repeated."""
     home, account = account_of(user or "")
     role = NAMES[component]
-    who = f"--serviceaccount={home}:{account}" if account else f"--user={user or 'USER'}"
     is_own = (home, account) == (namespace, "import-images")
     name = role if is_own else f"{role}-{account or _in_name(user)}"
+    return _bound(user, namespace, role, RULES[component], name)
+
+
+def granted_where_proven(user: str | None, namespace: str) -> tuple[str, ...]:
+    """The commands that let an account read the namespace that PROVEN_IN names. They can be repeated."""
+    # Jobs of several namespaces may read it, by accounts of the same name.
+    name = f"{PROVEN_NAME}-{account_of(user or '')[0] or _in_name(user)}"
+    return _bound(user, namespace, PROVEN_NAME, PROVEN, name)
+
+
+def _bound(user: str | None, namespace: str, role: str, rights: Sequence[Right], name: str) -> tuple[str, ...]:
+    """The commands that make a Role, and a binding of that name for one user."""
+    home, account = account_of(user or "")
+    who = f"--serviceaccount={home}:{account}" if account else f"--user={user or 'USER'}"
     apply = oc(namespace, "apply", "-f", "-")
     binding = ("create", "rolebinding", name, f"--role={role}", who, *DRY_RUN)
-    return (piped(command("echo", _role(role, RULES[component])), apply), piped(oc(namespace, *binding), apply))
+    return (piped(command("echo", _role(role, rights)), apply), piped(oc(namespace, *binding), apply))
 
 
 def _role(name: str, rights: Sequence[Right]) -> str:
@@ -215,12 +241,12 @@ def fleet(user: str | None, why: str) -> Finding:
     create_role = ("create", "clusterrole", role, "--verb=list", "--resource=namespaces", *DRY_RUN)
     bind = ("create", "clusterrolebinding", name, f"--clusterrole={role}", who, *DRY_RUN)
     fix = tuple(piped(command("oc", *words), command("oc", "apply", "-f", "-")) for words in (create_role, bind))
-    message = f"run with NAMESPACE_SELECTOR: may not {_listed(FLEET)}, so nothing was checked: {why}"
-    return Finding(Severity.ERROR, "rights-fleet", "", f"the rights of {_account(user)}", message, fix)
+    message = f"run with NAMESPACE_SELECTOR: may not {listed(FLEET)}, so nothing was checked: {why}"
+    return Finding(Severity.ERROR, "rights-fleet", "", f"the rights of {account_name(user)}", message, fix)
 
 
 def unasked(user: str, namespace: str) -> Finding:
     """Finding: this login may not check what the job's account may do."""
     message = "this login may not ask what the account may do (create localsubjectaccessreviews)"
     inspect = oc(namespace, "auth", "can-i", "--list", f"--as={user}")
-    return not_checked(namespace, f"the rights of {_account(user)}", message, inspect)
+    return not_checked(namespace, f"the rights of {account_name(user)}", message, inspect)

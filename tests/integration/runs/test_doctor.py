@@ -647,3 +647,24 @@ class TestAsEverywhere:
         assert "CronJob import-images  cron-job-suspended" in lines[lines.index("WARNINGS") :]
         assert lines[-2] == "1 error, 1 warning; checked 2 tags, 3 workloads, 1 CronJob"
         assert not [line for line in lines if len(line) > 100 and "image.openshift.io/triggers=" not in line]
+
+
+class TestGates:
+    def test_rights_that_gates_need(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
+        staging = well.sandbox.create_namespace()
+        well.sandbox.create_stream(staging, "worker", {"stg": well.source("worker")})
+        apply_cron_job(well, PROVEN_IN=f"{staging}/*:stg", REHEARSE="true")
+        # By an administrator, who may ask what the account of the CronJob may do.
+        done = doctor(well, TOKEN=well.sandbox.token)
+        account = f"the rights of account {well.namespace}:import-images"
+        assert sorted(told(done)) == [("gate-cannot-read", account), ("rights-gates", account)], done.stdout
+        assert done.status == 1
+        assert "may not create pods; needed because REHEARSE is set" in only(done, "rights-gates")["message"]
+        found = only(done, "gate-cannot-read")
+        assert (found["namespace"], found["severity"]) == (staging, "error")
+        fix(well, only(done, "rights-gates"))
+        fix(well, found)
+        done = doctor(well, TOKEN=well.sandbox.token)
+        assert (done.status, told(done)) == (0, []), done.stdout
+        # The account itself finds the same.
+        assert told(doctor(well, PROVEN_IN=f"{staging}/*:stg", REHEARSE="true")) == []

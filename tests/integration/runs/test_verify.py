@@ -277,6 +277,34 @@ def test_openshift_s_own_by_token_and_service_ca(place: Place, metrics: Promethe
         assert (done.status, rollouts(done)) == (0, ["healthy"]), done.stderr
 
 
+def test_doctor_asks_them_once(place: Place, metrics: Prometheus, tmp_path: Path) -> None:
+    place.imported("web")
+    set_value(place, metrics, 1)
+    good = expression(place)
+    queries = {
+        "true": (good, None),
+        "false": (f"{good} > bool 2", "gate-query-false"),
+        "silent": (f"{good} > 2", "gate-query-no-answer"),
+        "nan": ("0 / 0", "gate-query-no-answer"),
+        "broken": (f"{good} > (", "gate-query-invalid"),
+        "range": (f"{good}[5m]", "gate-query-invalid"),
+        "text": ('"good"', "gate-query-invalid"),
+    }
+
+    def findings(**changes: str) -> dict[str, str]:
+        done = place.run("doctor", **{**settings(place, metrics), **changes})
+        assert TOKEN not in done.stdout + done.stderr
+        return {each["where"]: each["check"] for each in done.report["findings"] if each["check"].startswith("gate-")}
+
+    text = "; ".join(f"{name}: {query}" for name, (query, _) in queries.items())
+    assert findings(VERIFY=text) == {f"query {name}": check for name, (_, check) in queries.items() if check}
+    with thanos(metrics, tmp_path) as (server, authority):
+        url, whom = f"https://{server.address}?namespace=shop", f"Prometheus https://{server.address}"
+        refused = findings(PROMETHEUS_URL=url, PROMETHEUS_CA_FILE=str(authority), PROMETHEUS_TOKEN="planted-but-wrong")
+        assert refused == {whom: "gate-prometheus-refuses"}
+        assert findings(PROMETHEUS_URL=url, PROMETHEUS_TOKEN=TOKEN) == {whom: "gate-prometheus-unreachable"}
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [

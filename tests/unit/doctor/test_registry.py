@@ -9,6 +9,7 @@ import pytest
 
 from job.doctor.checks import Finding
 from job.doctor.registry import CHECKS, NOT_CHECKED
+from job.doctor.rights import Component
 from job.doctor.table import print_findings
 from job.domain.states import Severity
 from tests.support.paths import ROOT
@@ -23,7 +24,7 @@ def test_it_names_what_the_checks_report() -> None:
     named = [problem for check in CHECKS for problem in check.problems]
     assert len(named) == len(set(named))
     # By component of the manifests.
-    by_component = {"rights-base", "rights-rollouts", "rights-rollback"}
+    by_component = {f"rights-{component}" for component in Component}
     assert {*named, *NOT_CHECKED} == {*NAME.findall(sources), *by_component}
 
 
