@@ -154,20 +154,27 @@ def _boolean(text: str) -> bool:
     return text == "true"
 
 
+def is_believable(created: datetime | None, now: datetime) -> bool:
+    """Whether an image's build time is known; one that is yet to come is that of a wrong clock."""
+    return created is not None and created <= now
+
+
 def judge_age(digest: str, created: datetime | None, seen: datetime, min_age: float, now: datetime) -> Verdict:
     """The verdict of MIN_AGE.
 
     Args:
         digest: of the image.
-        created: when it was built, as far as it says.
+        created: when it was built, as far as it says; see `is_believable`.
         seen: when a run first saw it; now, where none has.
         min_age: seconds.
         now: the time of the judgement.
     """
-    since = created or seen
+    built = created if is_believable(created, now) else None
+    since = built or seen
     until = since + timedelta(seconds=min_age)
     age = (now - since).total_seconds()
-    what = "built" if created else "its build time is not known, first seen"
+    known = "is not known" if created is None else "is in the future"
+    what = "built" if built else f"its build time {known}, first seen"
     ago = f"{what} {describe(age)} ago" if age > 0 else what
     if until <= now:
         return Verdict(Gate.MIN_AGE, GateVerdict.PASSED, digest, ago, since, until)

@@ -143,7 +143,7 @@ def read_answer(data: Mapping[str, Any], at: datetime) -> Reading:
     elif kind != "vector":
         problem = f"the query returns a {clean(str(kind or 'nothing'), 20)}, not a scalar or a vector"
         return Reading(at, problem=problem, is_final=kind in ("matrix", "string"))
-    samples = [sample for entry in result if (sample := _sample_of(entry))] if isinstance(result, list) else []
+    samples = [_sample_of(entry) for entry in result] if isinstance(result, list) else []
     if not samples:
         return Reading(at, problem="no data")
     samples.sort(key=lambda sample: sample.value != 0)
@@ -155,7 +155,8 @@ def read_answer(data: Mapping[str, Any], at: datetime) -> Reading:
     return Reading(at, shown, len(samples), True)
 
 
-def _sample_of(entry: object) -> Sample | None:
+def _sample_of(entry: object) -> Sample:
+    """A series and its value: not a number where it has another kind of value, such as a histogram."""
     try:
         metric, (_, value) = entry["metric"], entry["value"]  # type: ignore[index]
         labels = [
@@ -164,7 +165,7 @@ def _sample_of(entry: object) -> Sample | None:
         name = clean(str(metric.get("__name__", "")), 100)
         return Sample(f"{name}{{{','.join(labels[:_MOST_LABELS])}}}" if labels else name, float(value))
     except (KeyError, TypeError, ValueError, AttributeError):
-        return None
+        return Sample("", math.nan)
 
 
 def interval(seconds: float) -> float:

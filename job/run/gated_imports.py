@@ -18,7 +18,7 @@ from job.imagestreams.api_types import image_of
 from job.imagestreams.import_context import ImportContext
 from job.imagestreams.importer import run_imports
 from job.imagestreams.listing import Chosen, narrowed
-from job.run.gates import Candidate, Guard, judge_all
+from job.run.gates import LEFT_ALONE, Candidate, Guard, judge_all
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,7 @@ def _judge(guard: Guard, looked_up: Sequence[TagResult]) -> _Judged:
     for result in looked_up:
         why = _departure(guard, result)
         if why is not None:
-            held.append(_refused(result, Reason.CONFLICT, By.REGISTRY, f"left alone: {why}"))
+            held.append(_refused(result, Reason.CONFLICT, By.REGISTRY, LEFT_ALONE + why))
         elif result.result is Result.UPDATED:
             new.append(result)
         else:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# How the message of a tag begins that differs from the plan of the run.
+LEFT_ALONE = "left alone: "
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from job.domain.gates import judge_age
+from job.domain.gates import is_believable, judge_age
 from job.domain.model import TagName, Verdict
 from job.journal.records import Journal
 from job.journal.store import JournalStore
@@ -16,13 +16,14 @@ def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Ver
     """The verdicts; see `job.run.gates`."""
     run, now = guard.run, guard.run.now()
     journals = dict(guard.journals)
-    for namespace in {c.name.namespace for c in candidates if c.image.created is None} - journals.keys():
+    undated = [candidate for candidate in candidates if not is_believable(candidate.image.created, now)]
+    for namespace in {candidate.name.namespace for candidate in undated} - journals.keys():
         # A plan takes no part in the journal, but what runs have seen counts for it, too.
         journals[namespace] = JournalStore(run.cluster, namespace).read() or Journal()
     verdicts = {}
     for candidate in candidates:
         digest, created = candidate.image.digest, candidate.image.created
         journal = journals.get(candidate.name.namespace)
-        seen = first_seen(journal.waiting, digest) if journal and created is None else None
+        seen = first_seen(journal.waiting, digest) if journal and not is_believable(created, now) else None
         verdicts[candidate.name] = judge_age(digest, created, seen or now, candidate.policy.min_age, now)
     return verdicts

@@ -72,10 +72,12 @@ def _plan(data: object) -> PlanFile:
     run = data["run"]
     if run.get("command") != Command.PLAN:
         raise ValueError(f"it is the report of {str(run.get('command') or 'a run')[:20]!r}")
-    tags = {}
+    tags: dict[TagName, Planned] = {}
     for entry in data["tags"]:
         if entry["result"] in (Result.UPDATED, Result.UNCHANGED):
             name = TagName(_name(entry["namespace"]), _name(entry["stream"]), _name(entry["tag"]))
+            if name in tags:
+                raise ValueError(f"it has {name.namespace}/{name} twice")
             before = entry.get("before")
             tags[name] = Planned(
                 None if before is None else _digest(before["digest"]),

@@ -66,7 +66,9 @@ class Prometheus:
 
     def _ask(self, query: Query) -> Reading:
         path, _, parameters = self._settings.url.partition("?")
-        parameters = "&".join(part for part in (parameters, urlencode({"query": query.expression})) if part)
+        # Thanos would leave out what it cannot reach, and a sum of errors be too small. A Prometheus ignores it.
+        whole = "" if "partial_response=" in parameters else "partial_response=false"
+        parameters = "&".join(filter(None, (parameters, whole, urlencode({"query": query.expression}))))
         headers = [("Accept", "application/json")]
         if token := self._token():
             headers.append(("Authorization", f"Bearer {token}"))

@@ -16,7 +16,7 @@ from job.domain.verdicts import first_refusal
 from job.imagestreams.retag import roll_back
 from job.imagestreams.rewrite import UncertainError
 from job.run.context import Run
-from job.run.gates import Guard
+from job.run.gates import LEFT_ALONE, Guard
 from job.runtime.retry import retrier
 
 log = logging.getLogger(__name__)
@@ -37,7 +37,7 @@ def restore(guard: Guard, imported: TagResult, refused: TagResult, judged: TagRe
     run, name = guard.run, imported.name
     actual, expected = (result.after.digest if result.after else "no image" for result in (imported, judged))
     what = f"the registry moved from {expected} to {actual} before the import, and no gate has passed that image"
-    why = clean(f"{what}: {refused.message}", 1000)
+    why = clean(f"{what}: {(refused.message or '').removeprefix(LEFT_ALONE)}", 1000)
     conflict = replace(
         refused,
         result=Result.FAILED,

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.sandbox.client import IMAGE, Sandbox
-from tests.support.place import PROGRAM, Ended, Place, told
+from tests.sandbox.client import IMAGE, Sandbox, until
+from tests.support.place import PROGRAM, Ended, Place, ended, told
 from tests.support.rights import ROLL_BACK
 
 
@@ -69,6 +69,24 @@ def test_exactly_the_plan_is_imported(place: Place, tmp_path: Path) -> None:
     # The others of the deployment stay as they were in metrics and journal.
     again = place.run("run", "--plan", str(file), "moves", "same")
     assert (again.status, again.results) == (0, {"moves:prod": "unchanged", "same:prod": "unchanged"})
+
+
+def test_what_moves_after_it_was_compared_is_rolled_back(place: Place, tmp_path: Path) -> None:
+    old = place.imported("web", "old")
+    planned = place.push("web", "planned")
+    file = write_plan(place, tmp_path)
+    gate = place.fault("imagestreamimports$", "POST", body='"import": *true', gate=True)
+    with place.running("run", "--plan", str(file)) as process:
+        # The first request was the plan's, the second compares.
+        until(lambda: any(each["ended"] is None for each in place.imports("web")[2:]), told="the import")
+        later = place.push("web", "later")
+        place.sandbox.remove_faults(gate)
+        done = ended(process)
+    message = done.tags["web:prod"]["message"]
+    assert (done.results, place.current("web")) == ({"web:prod": "failed conflict"}, old)
+    assert f"the registry has {later} now, and had {planned} when it was planned" in message
+    assert f"rolled back to {old}" in message
+    assert "left alone" not in message
 
 
 def from_stdin(place: Place, text: str, *arguments: str, **settings: str | None) -> Ended:
@@ -129,6 +147,7 @@ def plan_document(**run: Any) -> dict[str, Any]:
         (json.dumps({**plan_document(), "tags": []}), "no tag that could be imported"),
         (json.dumps(plan_document()), "has tags of ns"),
         (json.dumps(plan_document(deployment="stg")), "deployment stg"),
+        (json.dumps({**plan_document(), "tags": plan_document()["tags"] * 2}), "has ns/web:prod twice"),
         ("[" * 100_000, "is not a plan"),
     ],
 )

@@ -86,9 +86,14 @@ def test_the_verdict_says_how_long_still() -> None:
     assert verdict.message == "built 3h ago; waits for 21h"
     verdict = judge_age(DIGEST, None, NOW, 86400, NOW)
     assert verdict.message == "its build time is not known, first seen; waits for 1d"
-    # The clock of who built it may be wrong.
-    verdict = judge_age(DIGEST, NOW + timedelta(hours=1), NOW, 86400, NOW)
-    assert verdict.message == "built; waits for 1d 1h"
+
+
+@pytest.mark.parametrize("ahead", [timedelta(seconds=20), timedelta(days=3650)])
+def test_a_build_time_that_is_yet_to_come_counts_for_nothing(ahead: timedelta) -> None:
+    seen = NOW - timedelta(hours=20)
+    verdict = judge_age(DIGEST, NOW + ahead, seen, 86400, NOW)
+    assert verdict.message == "its build time is in the future, first seen 20h ago; waits for 4h"
+    assert (verdict.since, verdict.until) == (seen, seen + timedelta(days=1))
 
 
 @pytest.mark.parametrize(

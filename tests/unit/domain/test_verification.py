@@ -68,6 +68,9 @@ def vector(*values: object) -> dict[str, Any]:
     return {"status": "success", "data": {"resultType": "vector", "result": entries}}
 
 
+HISTOGRAM = {"metric": {"__name__": "latency"}, "histogram": [1.5, {"count": "3", "sum": "0", "buckets": []}]}
+
+
 @pytest.mark.parametrize(
     ("data", "is_true", "problem"),
     [
@@ -76,6 +79,11 @@ def vector(*values: object) -> dict[str, Any]:
         (vector(1, 0, "NaN"), False, None),
         (vector(1, "NaN"), None, "a value is not a number"),
         (vector(), None, "no data"),
+        (
+            {"data": {"resultType": "vector", "result": [*vector(1)["data"]["result"], HISTOGRAM]}},
+            None,
+            "a value is not a number",
+        ),
         ({"data": {"resultType": "scalar", "result": [1, "3"]}}, True, None),
         ({"data": {"resultType": "scalar", "result": [1, "0"]}}, False, None),
         (
@@ -87,7 +95,7 @@ def vector(*values: object) -> dict[str, Any]:
         (
             {"data": {"resultType": "vector", "result": [{"metric": 3}, None, {"metric": {}, "value": []}]}},
             None,
-            "no dat",
+            "a value is not a number",
         ),
         ({"data": []}, None, "the query returns a nothing"),
         ({}, None, "the query returns a nothing"),
