@@ -64,7 +64,8 @@ class Built:
         return {each["name"]: each["value"] for each in self.container["env"] if "value" in each}
 
 
-@functools.cache
+# All of thousands would not fit into memory.
+@functools.lru_cache(maxsize=200)
 def build(overlay: str, *components: str) -> Built:
     """Build an overlay with components."""
     return build_with({}, overlay, *components)
