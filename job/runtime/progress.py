@@ -94,15 +94,15 @@ class TerminalProgress:
         # A terminal without cursor movement gets log lines, and one whose user wants quiet gets nothing.
         self._is_terminal = file.isatty() and os.environ.get("TERM") != "dumb" and log.isEnabledFor(logging.INFO)
         self._file = file
-        self._stop = stop
         self._lock = threading.RLock()
         self._work: Work | None = None
         self._line: ProgressLine | None = None
         self._ended = threading.Event()
         self._next_log = time.monotonic() + LOG_EVERY_SECONDS
         if self._is_terminal:
-            if stop:
-                stop.is_notice_shown_elsewhere = is_shown
+            # A stop is false until it is requested.
+            if stop is not None:
+                stop.print_above = above
             _displays.append(self)
             threading.Thread(target=self._draw_until_end, name="progress", daemon=True).start()
 
@@ -164,9 +164,6 @@ class TerminalProgress:
     def _draw_until_end(self) -> None:
         self._ended.wait(MOMENT_SECONDS)
         while not self._ended.is_set():
-            notice = self._stop.take_notice() if self._stop else None
-            if notice and not self.print_above(notice):
-                self._file.write(f"{notice}\n")
             with self._lock:
                 self._draw()
             self._ended.wait(DRAW_SECONDS)

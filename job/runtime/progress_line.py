@@ -17,6 +17,8 @@ from job.runtime.progress import MOST_DETAILS, Work
 
 # Narrower terminals have no room for a bar.
 BAR_FROM_COLUMNS = 80
+# What the terminal adds to the last line by Ctrl-C; if that breaks the line, it cannot be taken away again.
+ECHO = "^C"
 # Before that an estimate is a guess.
 LEAST_SECONDS, LEAST_PART = 3.0, 0.1
 
@@ -99,7 +101,7 @@ class ProgressLine:
         """Show the work as it is now."""
         if self._lines is None or self._work is not work or self._has_bar != bool(work.total):
             self.close()
-            width = shutil.get_terminal_size().columns
+            width = shutil.get_terminal_size().columns - len(ECHO)
             console = Console(file=self._file, width=width, highlight=False, force_terminal=True, markup=False)
             self._lines, self._work, self._has_bar = _Lines(console, work), work, bool(work.total)
             self._lines.start()

@@ -11,13 +11,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from job.domain.exit_status import ExitStatus
 
 # After the second signal.
 LEAVE_SECONDS = 5.0
+# A terminal that takes longer to print a line does not hold up the end.
+PRINT_SECONDS = 0.5
 
 
 class Stop:
@@ -32,12 +34,12 @@ class Stop:
         self.at_once = False
         # What a first Ctrl-C leaves to be done; it is printed at the terminal.
         self.what_ends = ""
-        # Whether something else on the terminal shows the notice.
-        self.is_notice_shown_elsewhere: Callable[[], bool] = lambda: False
+        # Prints a line above what is drawn on the terminal; False where nothing is drawn, and the line not printed.
+        self.print_above: Callable[[str], bool] = lambda text: False
         # Whether a first Ctrl-C is the usual end, which needs no words.
         self.is_quiet = False
         self._before_exit: list[Callable[[], None]] = []
-        self._notice: str | None = None
+        self._announced: threading.Thread | None = None
         self._signals = 0
 
     def __bool__(self) -> bool:
@@ -67,11 +69,6 @@ class Stop:
             self._before_exit.remove(action)
             self.what_ends = before
 
-    def take_notice(self) -> str | None:
-        """What is still to be shown at the terminal, once."""
-        notice, self._notice = self._notice, None
-        return notice
-
     def _received(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
         if self._signals == 1:
@@ -82,16 +79,18 @@ class Stop:
             self._announce(number, "stopping at once: releasing the lock; press Ctrl-C again to leave it behind")
             threading.Thread(target=self._leave, name="leave", daemon=True).start()
         else:
-            os._exit(ExitStatus.ABORTED)
+            self._exit()
 
     def _announce(self, number: int, text: str) -> None:
         if number != signal.SIGINT or self.is_quiet or not os.isatty(2):
             return
-        if self.is_notice_shown_elsewhere():
-            self._notice = f"import-images: {text}"
-        else:
-            # Unbuffered, since the signal may have come in the middle of another write.
-            os.write(2, f"\r\x1b[Kimport-images: {text}\n".encode())
+        # Not in the signal's handler, which may have come in the middle of another line.
+        self._announced = threading.Thread(target=self._print, args=(f"import-images: {text}",), daemon=True)
+        self._announced.start()
+
+    def _print(self, line: str) -> None:
+        if not self.print_above(line):
+            os.write(2, f"\r\x1b[K{line}\n".encode())
 
     def _leave(self) -> None:
         for action in list(self._before_exit):
@@ -99,4 +98,13 @@ class Stop:
             thread = threading.Thread(target=action, name="before exit", daemon=True)
             thread.start()
             thread.join(LEAVE_SECONDS)
+        if self._announced is not None:
+            self._announced.join(PRINT_SECONDS)
+        self._exit()
+
+    def _exit(self) -> None:
+        if self._announced is not None:
+            # The shell's prompt follows, and progress that was drawn stays.
+            with suppress(OSError):
+                os.write(2, b"\n")
         os._exit(ExitStatus.ABORTED)

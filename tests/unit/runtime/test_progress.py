@@ -14,6 +14,7 @@ import pytest
 from job.runtime import progress
 from job.runtime.progress import TerminalProgress, Work
 from job.runtime.progress_line import times_of
+from tests.support.screen import rows_of
 
 PROGRAM = """
 import logging, sys, time
@@ -35,8 +36,32 @@ shown.end()
 print("the table")
 """
 
+INTERRUPTED = """
+import os, signal, sys, time
+from job.runtime.progress import TerminalProgress
+from job.runtime.logs import set_up
+from job.runtime.shutdown import Stop
+set_up()
+stop = Stop()
+stop.listen()
+shown = TerminalProgress(sys.stderr, stop)
+shown.begin("importing")
+for name in ("web", "worker"):
+    shown.detail(name, "request under way " + "x" * 300)
+with stop.leaving(lambda: None, "requests may take 30 s to end; "):
+    time.sleep(0.7)
+    # What the terminal adds for the person who presses it.
+    os.write(2, b"^C")
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.7)
+    SECOND
+shown.end()
+print("the table")
+"""
+SECOND = "os.kill(os.getpid(), signal.SIGINT); time.sleep(5)"
 
-def on_terminal(text: str, columns: int, **environment: str) -> str:
+
+def on_terminal(text: str, columns: int, status: int = 0, **environment: str) -> str:
     terminal, side = os.openpty()
     variables = {**os.environ, "TERM": "xterm", "COLUMNS": str(columns), **environment}
     with subprocess.Popen([sys.executable, "-c", text], stdout=side, stderr=side, env=variables) as process:
@@ -49,7 +74,7 @@ def on_terminal(text: str, columns: int, **environment: str) -> str:
                 break
             seen += data
         os.close(terminal)
-        assert process.wait(10) == 0, seen.decode()
+        assert process.wait(10) == status, seen.decode()
     return seen.decode()
 
 
@@ -72,6 +97,15 @@ def test_lines_fit_and_log_lines_never_run_into_them(columns: int) -> None:
     # The last thing on the screen is not the progress, and the cursor is there.
     assert lines[-1] == "the table"
     assert seen.rfind("\x1b[?25h") > seen.rfind("\x1b[?25l")
+
+
+@pytest.mark.parametrize("columns", [40, 100])
+def test_what_ctrl_c_does_stays_on_the_screen(columns: int) -> None:
+    rows = rows_of(on_terminal(INTERRUPTED.replace("SECOND", ""), columns), columns)
+    ends = "requests may take 30 s to end; press Ctrl-C again to release the lock and stop at once"
+    assert "".join(rows) == f"import-images: stopping: {ends}the table"
+    rows = rows_of(on_terminal(INTERRUPTED.replace("SECOND", SECOND), columns, status=6), columns)
+    assert "stopping at once: releasing the lock; press Ctrl-C again to leave it behind" in "".join(rows)
 
 
 def test_what_is_quick_draws_nothing_and_loads_nothing() -> None:
