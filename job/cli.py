@@ -5,7 +5,6 @@ Nothing slow is imported at the top, so that `--help` is quick and signals are h
 
 from __future__ import annotations
 
-import argparse
 import gc
 import logging
 import os
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from job import VERSION
 from job.commands.registry import COMMANDS as OWN_COMMANDS
-from job.config.command import PROGRAM, Arguments, Command, Invocation, described_statuses
+from job.config.command import PROGRAM, Arguments, Command, Invocation, Options
 from job.config.flags import SETTINGS
 from job.config.formats import Format
 from job.domain.exit_status import ExitStatus
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from job.domain.repositories import Pages
 
 log = logging.getLogger(__name__)
+
+_OBJECTS_PER_COLLECTION = 20_000
 
 _OVERVIEW = """usage: import-images COMMAND [OPTIONS] [STREAM[:TAG]...]
 
@@ -72,6 +73,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from job.commands.completion import complete
 
         complete(COMMANDS, {PROMOTE.name: _promote_commands})
+    # What is loaded is never garbage, and a run makes little.
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
     stop = Stop()
     stop.listen()
     stdio.set_up()
@@ -104,7 +107,7 @@ def _advice(error: Exception) -> str:
     return "; does the namespace exist, and may this login read it? see: oc projects" if is_refused else ""
 
 
-def _call(command: Command, options: argparse.Namespace, stop: Stop) -> int:
+def _call(command: Command, options: Options, stop: Stop) -> int:
     from job.config.settings import read_settings
     from job.domain.shell import name_login
     from job.runtime.logs import in_container
@@ -130,7 +133,7 @@ def _pages() -> Pages:
     return pages_here()
 
 
-def _parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
+def _parse(arguments: Sequence[str]) -> tuple[Command, Options]:
     """The command and its options.
 
     Raises:
@@ -193,6 +196,8 @@ def _refuse(problem: str) -> NoReturn:
 
 def overview() -> str:
     """The help of the program as a whole."""
+    from job.config.parser import described_statuses
+
     commands = "\n".join(f"  {command.name:12}{command.summary}" for command in COMMANDS.values())
     statuses = described_statuses({status: status.meaning for status in ExitStatus})
     return f"{_OVERVIEW}\ncommands:\n{commands}\n\n{statuses}\n"

@@ -89,7 +89,7 @@ def _load_service_account(configuration: client.Configuration) -> tuple[str, Ren
 
     try:
         renew()
-        return (login.SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip(), renew
+        return login.read_text(f"{login.SERVICE_ACCOUNT}/namespace"), renew
     except (config.ConfigException, OSError) as error:
         raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
 

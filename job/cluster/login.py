@@ -12,7 +12,6 @@ import os
 import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from job.config.settings import Settings
@@ -25,7 +24,7 @@ from job.runtime.http import Connections, KeptConnections
 
 log = logging.getLogger(__name__)
 
-SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
 # The kubelet replaces the token file when 80 % of the token's life is over, so that a minute's delay is harmless.
 TOKEN_AGE_SECONDS = 60.0
 
@@ -89,24 +88,35 @@ def _host_and_token(settings: Settings) -> Login:
 
 def _service_account(settings: Settings) -> Login:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT", "")
-    ca_file = SERVICE_ACCOUNT / "ca.crt"
+    ca_file = f"{SERVICE_ACCOUNT}/ca.crt"
     try:
         if not host or not port:
             raise ValueError("KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is empty")
-        token = _TokenFile(SERVICE_ACCOUNT / "token")
-        namespace = (SERVICE_ACCOUNT / "namespace").read_text(encoding="utf-8").strip()
+        token = _TokenFile(f"{SERVICE_ACCOUNT}/token")
+        namespace = read_text(f"{SERVICE_ACCOUNT}/namespace")
         server = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-        connections = _connections(settings, server, str(ca_file))
+        connections = _connections(settings, server, ca_file)
     except (OSError, ValueError) as error:
         raise UsageError([f"in a pod, but its service account cannot be read: {clean(str(error))}"]) from error
     advice = "see whether the pod's service account still exists"
     return Login(server, namespace, connections, token.authorization, token.read, advice=advice)
 
 
+def read_text(path: str) -> str:
+    """The content of a small file.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not UTF-8.
+    """
+    with open(path, encoding="utf-8") as file:  # noqa: PTH123 - pathlib is slow to load
+        return file.read().strip()
+
+
 class _TokenFile:
     """A service account's token, which the kubelet renews on disk."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
         self.read()
 
@@ -117,7 +127,7 @@ class _TokenFile:
             OSError: there is no such file.
             ValueError: it is empty.
         """
-        token = self._path.read_text(encoding="utf-8").strip()
+        token = read_text(self._path)
         if not token:
             raise ValueError(f"{self._path} is empty")
         self._token, self._read_at = token, time.monotonic()

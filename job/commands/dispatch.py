@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
+from typing import TYPE_CHECKING
 
-from job.config.command import Invocation
+from job.config.command import Invocation, Options
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def run_command(call: Invocation) -> int:
@@ -78,7 +81,7 @@ def rollback_command(call: Invocation) -> int:
     return rollback(call.settings, request, call.stop, as_table=call.as_table)
 
 
-def _block(options: argparse.Namespace) -> bool | None:
+def _block(options: Options) -> bool | None:
     """Whether the image is to be blocked; None where that depends on how much is rolled back."""
     if options.block and options.no_block:
         from job.domain.errors import UsageError

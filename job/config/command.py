@@ -5,28 +5,32 @@ Records name the function to call, which imports what it needs when it is called
 
 from __future__ import annotations
 
-import argparse
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
-from job.config.flags import SECTIONS
 from job.config.formats import Format
 from job.config.setting import Flag, Setting
 from job.domain.exit_status import ExitStatus
-from job.domain.suggestions import did_you_mean, with_pointer
+from job.domain.records import dataclass
 
 if TYPE_CHECKING:
+    import argparse
+
     from job.config.settings import Settings
     from job.domain.repositories import Pages
     from job.runtime.shutdown import Stop
 
 PROGRAM = "import-images"
-# The width of help texts, in columns.
-WIDTH = 80
+_TAGS = "STREAM[:TAG]"
 
 
-class Arguments(NamedTuple):
+class Options(SimpleNamespace):
+    """The options of a command line, as argparse gives them: one attribute each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Arguments:
     """The arguments of a command, which may be mixed with its options.
 
     Attributes:
@@ -38,12 +42,13 @@ class Arguments(NamedTuple):
     """
 
     help: str
-    metavar: str = "STREAM[:TAG]"
+    metavar: str = _TAGS
     nargs: str | int = "*"
     words: Callable[[argparse.Namespace], list[str]] | None = None
 
 
-class Invocation(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Invocation:
     """What the user asked for: the options of the command line and the checked settings.
 
     Attributes:
@@ -54,14 +59,15 @@ class Invocation(NamedTuple):
         pages: reads what is known of the repositories that feed tags.
     """
 
-    options: argparse.Namespace
+    options: Options
     settings: Settings
     stop: Stop
     as_table: bool
     pages: Callable[[], Pages]
 
 
-class Command(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Command:
     """One command.
 
     Attributes:
@@ -91,46 +97,33 @@ class Command(NamedTuple):
     @property
     def takes_tags(self) -> bool:
         """Whether its arguments are globs of streams and tags."""
-        return self.arguments is not None and self.arguments.metavar == Arguments._field_defaults["metavar"]
+        return self.arguments is not None and self.arguments.metavar == _TAGS
 
-    def parse(self, words: Sequence[str]) -> argparse.Namespace:
+    def parse(self, words: Sequence[str]) -> Options:
         """The options; arguments are its attribute `patterns`.
 
         Raises:
             SystemExit: for `--help` and usage errors, as argparse does.
         """
-        options = self.parser().parse_intermixed_args(words)
+        if not words and (self.arguments is None or self.arguments.nargs == "*"):
+            # As a CronJob starts it. A parser takes longer than an import.
+            return self._defaults()
+        options = self.parser().parse_intermixed_args(words, Options())
         if self.arguments is None:
             options.patterns = []
         return options
 
+    def _defaults(self) -> Options:
+        """What its parser makes of no words."""
+        settings = {setting.name: None for setting in self.settings if setting.flag}
+        flags = {flag.attribute: flag.initial for flag in self.flags}
+        return Options(patterns=[], output=None, verbose=False, quiet=False, **flags, **settings)
+
     def parser(self) -> argparse.ArgumentParser:
         """The parser of its arguments, flags and settings."""
-        about = self.arguments
-        usage = f"{PROGRAM} {self.name} [OPTIONS]" + (f" {_usage(about)}" if about else "")
-        parser = Parser(
-            prog=f"{PROGRAM} {self.name}",
-            usage=usage,
-            description=textwrap.fill(f"{sentence(self.summary)}. {self.description}", WIDTH),
-            epilog=f"{self._examples()}\n\n{self._statuses()}",
-            formatter_class=_Formatter,
-            allow_abbrev=False,
-        )
-        if about:
-            parser.add_argument("patterns", nargs=about.nargs, metavar=about.metavar, help=about.help)
-        formats = ", ".join(self.formats)
-        parser.add_argument("-o", "--output", metavar="FORMAT", help=f"{formats} (default table; in a pod json)")
-        amount = parser.add_mutually_exclusive_group()
-        amount.add_argument("-v", "--verbose", action="store_true", help="log more: each change of a rollout, defects")
-        amount.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors; no progress")
-        for flag in self.flags:
-            flag.add(parser)
-        for title, section in SECTIONS.items():
-            group = parser.add_argument_group(title)
-            for setting in section:
-                if setting in self.settings:
-                    setting.add(group)
-        return parser
+        from job.config.parser import parser_of
+
+        return parser_of(self)
 
     def environment(self, environment: Mapping[str, str]) -> dict[str, str]:
         """The environment variables that apply to it."""
@@ -143,48 +136,6 @@ class Command(NamedTuple):
     def meaning(self, status: ExitStatus) -> str:
         """What an exit status of this command means."""
         return self.statuses[status] or status.meaning
-
-    def _examples(self) -> str:
-        return "\n  ".join(["examples:", *self.examples])
-
-    def _statuses(self) -> str:
-        return described_statuses({status: self.meaning(status) for status in self.statuses})
-
-
-def described_statuses(statuses: Mapping[ExitStatus, str]) -> str:
-    """Exit statuses with their meanings, for the end of a help text."""
-    lines = ["exit status:"]
-    for status, meaning in statuses.items():
-        wrapped = textwrap.wrap(meaning.replace("`", ""), WIDTH - 5)
-        lines += [f"  {status:d}  {wrapped[0]}", *(f"     {line}" for line in wrapped[1:])]
-    return "\n".join(lines)
-
-
-def _usage(arguments: Arguments) -> str:
-    several = {"*": f"[{arguments.metavar}...]", "+": f"{arguments.metavar}..."}
-    return several.get(str(arguments.nargs), arguments.metavar)
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    """Help texts of one width on every terminal, with room for the names of flags."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=30, width=WIDTH)
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a usage error on one line, with the command that shows the help."""
-
-    def error(self, message: str) -> NoReturn:
-        """Print what is wrong and exit."""
-        prefix = "unrecognized arguments: "
-        if message.startswith(prefix):
-            word = message.removeprefix(prefix).split()[0].partition("=")[0]
-            # Their dashes would make any two of them alike.
-            names = [flag[2:] for action in self._actions for flag in action.option_strings if flag.startswith("--")]
-            hint = did_you_mean(word.lstrip("-"), names).replace("mean ", "mean --")
-            message = f"{word} is not a flag of this command{hint}"
-        self.exit(ExitStatus.USAGE, f"{self.prog}: error: {with_pointer(message, f'{self.prog} --help')}\n")
 
 
 def sentence(text: str) -> str:

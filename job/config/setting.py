@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from job.domain.records import dataclass
 
 if TYPE_CHECKING:
     import argparse
@@ -11,7 +13,8 @@ if TYPE_CHECKING:
 V_co = TypeVar("V_co", covariant=True)
 
 
-class Setting(NamedTuple, Generic[V_co]):
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting(Generic[V_co]):
     """One setting.
 
     Attributes:
@@ -55,7 +58,8 @@ class Setting(NamedTuple, Generic[V_co]):
             parser.add_argument(*names, dest=self.name, metavar=self.metavar, help=text)
 
 
-class Flag(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False)
+class Flag:
     """A flag of one command, which no environment variable sets."""
 
     flag: str
@@ -63,6 +67,16 @@ class Flag(NamedTuple):
     metavar: str | None = None
     default: str | None = None
     repeated: bool = False
+
+    @property
+    def attribute(self) -> str:
+        """Its name among the options."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def initial(self) -> object:
+        """Its value where it is not given."""
+        return [] if self.repeated else False if self.metavar is None else self.default
 
     def add(self, parser: argparse.ArgumentParser) -> None:
         """Add it to a parser; a repeated flag gives a list."""

@@ -55,9 +55,11 @@ def _dataclass(*, slots: bool, frozen: bool = False, eq: bool = True, order: boo
     assert slots
 
     def decorate(cls: C) -> C:
-        made, own = _with_slots(cls)
-        fields = list(getattr(made, _FIELDS).values())
-        methods: dict[str, Method | None] = {"__init__": _init(made, fields), "__repr__": _repr(fields)}
+        fields, namespace = _fields_of(cls)
+        # A slot's own setter also serves where assignment is refused; there is none before the class.
+        setters: list[Method] = []
+        initialize = _init(cls.__qualname__, fields, setters)
+        methods: dict[str, Method | None] = {"__init__": initialize, "__repr__": _repr(fields)}
         if frozen:
             methods |= {"__setattr__": _refuse_to_assign, "__delattr__": _refuse_to_assign}
         if eq:
@@ -65,21 +67,20 @@ def _dataclass(*, slots: bool, frozen: bool = False, eq: bool = True, order: boo
         if order:
             compared = (operator.lt, operator.le, operator.gt, operator.ge)
             methods |= {f"__{compare.__name__}__": _comparison(compare, fields) for compare in compared}
-        for name, method in methods.items():
-            if name not in own:
-                setattr(made, name, method)
+        # Given to the class when it is made: each method that is added later makes Python go through its slots again.
+        made = type(cls)(cls.__name__, cls.__bases__, methods | namespace)
+        setters += [getattr(made, field.name).__set__ for field in fields]
         return made
 
     return decorate
 
 
-def _with_slots(cls: C) -> tuple[C, set[str]]:
-    """The class made again with its fields as slots, and the names of what it has itself."""
+def _fields_of(cls: type) -> tuple[list[_Field], dict[str, Any]]:
+    """The fields of a class, and what else it is to be made of, with its own fields as slots."""
     inherited: dict[str, _Field] = {}
     for base in reversed(cls.__mro__[1:]):
         inherited |= base.__dict__.get(_FIELDS, {})
     namespace = {name: value for name, value in cls.__dict__.items() if name not in ("__dict__", "__weakref__")}
-    own = set(namespace)
     fields = dict(inherited)
     for name in cls.__annotations__:
         given = namespace.pop(name, _MISSING)
@@ -88,16 +89,14 @@ def _with_slots(cls: C) -> tuple[C, set[str]]:
     # What can only be given by name comes last.
     fields = dict(sorted(fields.items(), key=lambda item: item[1].kw_only))
     namespace |= {_FIELDS: fields, "__slots__": tuple(name for name in fields if name not in inherited)}
-    return type(cls)(cls.__name__, cls.__bases__, namespace), own
+    return list(fields.values()), namespace
 
 
-def _init(made: type, fields: Sequence[_Field]) -> Method:
-    # A slot's own setter also serves where assignment is refused.
-    setters = [getattr(made, field.name).__set__ for field in fields]
-    complete = _completer(made, fields)
+def _init(qualname: str, fields: Sequence[_Field], setters: Sequence[Method]) -> Method:
+    complete, count = _completer(qualname, fields), len(fields)
 
     def initialize(self: object, *values: object, **named: object) -> None:
-        filled = complete(values, named) if named or len(values) != len(setters) else values
+        filled = complete(values, named) if named or len(values) != count else values
         for set_value, value in zip(setters, filled, strict=True):
             set_value(self, value)
 
@@ -105,7 +104,7 @@ def _init(made: type, fields: Sequence[_Field]) -> Method:
 
 
 def _completer(
-    made: type, fields: Sequence[_Field]
+    qualname: str, fields: Sequence[_Field]
 ) -> Callable[[Sequence[object], dict[str, object]], Sequence[object]]:
     """The function from the arguments of a class to the values of all its fields, in order."""
     positions = {field.name: number for number, field in enumerate(fields)}
@@ -114,16 +113,16 @@ def _completer(
 
     def complete(values: Sequence[object], named: dict[str, object]) -> Sequence[object]:
         if len(values) > len(fields):
-            raise TypeError(f"{made.__qualname__}() takes {len(fields)} arguments, and {len(values)} were given")
+            raise TypeError(f"{qualname}() takes {len(fields)} arguments, and {len(values)} were given")
         filled = [*values, *defaults[len(values) :]]
         for name, value in named.items():
             if positions.get(name, -1) < len(values):
-                raise TypeError(f"{made.__qualname__}() has no argument {name!r}, or was given it twice")
+                raise TypeError(f"{qualname}() has no argument {name!r}, or was given it twice")
             filled[positions[name]] = value
         for number, field in without:
             if filled[number] is _MISSING:
                 if field.default_factory is None:
-                    raise TypeError(f"{made.__qualname__}() lacks the argument {field.name!r}")
+                    raise TypeError(f"{qualname}() lacks the argument {field.name!r}")
                 filled[number] = field.default_factory()
         return filled
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
-from job.config.command import PROGRAM, Arguments, Command, Invocation, described_statuses
+from job.config.command import PROGRAM, Arguments, Command, Invocation, Options
 from job.config.flags import CLUSTER, PLACE, RETRIES, SETTINGS, TIME_ZONE
 from job.config.setting import Flag
 from job.domain.exit_status import ExitStatus
 from job.domain.suggestions import did_you_mean, with_pointer
+
+if TYPE_CHECKING:
+    import argparse
 
 NAME = "promote"
 _STATUSES = {
@@ -144,7 +147,7 @@ COMMANDS = {
 }
 
 
-def parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
+def parse(arguments: Sequence[str]) -> tuple[Command, Options]:
     """The sub-command and its options; its name is their attribute `promote`, the repositories `repositories`.
 
     Raises:
@@ -169,5 +172,7 @@ def parse(arguments: Sequence[str]) -> tuple[Command, argparse.Namespace]:
 
 def overview() -> str:
     """The help of `promote` as a whole."""
+    from job.config.parser import described_statuses
+
     commands = "\n".join(f"  {name:8}{command.summary}" for name, command in COMMANDS.items())
     return _OVERVIEW.format(commands=commands, statuses=described_statuses(_RUN_STATUSES))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import logging
 import os
 import sys
@@ -11,6 +10,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
+from job.config.command import Options
 from job.config.settings import Settings
 from job.domain.durations import duration
 from job.domain.errors import UsageError
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 class Session:
     """One call of `promote`: its options, the selected repositories, and the form of its output."""
 
-    options: argparse.Namespace
+    options: Options
     workspace: Workspace
     repositories: Sequence[Repository]
     settings: Settings
@@ -66,7 +66,7 @@ class Session:
         page(text)
 
 
-def promote(options: argparse.Namespace, settings: Settings, stop: Stop, *, as_table: bool) -> int:
+def promote(options: Options, settings: Settings, stop: Stop, *, as_table: bool) -> int:
     """Run a sub-command; returns the exit status.
 
     Raises:
@@ -208,7 +208,7 @@ class _Cluster:
                 document("Arrivals", {"images": [image.as_document() for image in images]})
 
 
-def _times(options: argparse.Namespace, errors: list[str]) -> tuple[float, float]:
+def _times(options: Options, errors: list[str]) -> tuple[float, float]:
     """The timeout and the interval of a wait, in seconds; mistakes are added to `errors`."""
     times = []
     for flag, text in (("--timeout", options.timeout), ("--interval", options.interval)):

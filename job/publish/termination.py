@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from pathlib import Path
+import os
 
 from job.publish.sink import Publication
 from job.views.documents import termination_message
@@ -21,11 +21,12 @@ class TerminationSink:
 
     def publish(self, publication: Publication) -> Publication:
         """See `Sink`."""
-        path = Path(publication.environment.get("TERMINATION_LOG") or TERMINATION_LOG)
+        path = publication.environment.get("TERMINATION_LOG") or TERMINATION_LOG
         # Only a container has the file; it is never created.
-        if path.exists():
+        if os.path.exists(path):  # noqa: PTH110 - pathlib is slow to load
             try:
-                path.write_text(termination_message(publication.report), encoding="utf-8")
+                with open(path, "w", encoding="utf-8") as file:  # noqa: PTH123 - the same
+                    file.write(termination_message(publication.report))
             except OSError as error:
                 log.warning("the termination message was not written: %s", error)
         return publication

@@ -109,7 +109,7 @@ class _Connection(HTTPConnection):
         self.sock = socket.create_connection((name, self.port), self.timeout)  # type: ignore[arg-type]
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._context:
-            self.sock = self._context.wrap_socket(self.sock, server_hostname=self.host)
+            self.sock = self._context.wrap_socket(self.sock, server_hostname=name)
 
     @property
     def is_silent(self) -> bool:

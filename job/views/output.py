@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
@@ -37,7 +36,11 @@ def is_wide() -> bool:
 
 def width_of(file: TextIO) -> int:
     """How many columns a text for people may have: those of the terminal, within reason."""
-    width = shutil.get_terminal_size((WIDTH, 24)).columns if file.isatty() else WIDTH
+    width = WIDTH
+    if file.isatty():
+        import shutil
+
+        width = shutil.get_terminal_size((WIDTH, 24)).columns
     return max(LEAST_WIDTH, min(MOST_WIDTH, width))
 
 

@@ -158,6 +158,8 @@ class Record:
     tags: list[str] = field(default_factory=list)
     sources: list[str] = field(default_factory=list)
     user_agent: str = ""
+    # The client's port, which distinguishes its connections.
+    connection: int = 0
 
 
 class RequestLog:

@@ -128,6 +128,8 @@ class Server:
         watched = query.get("watch") in ("true", "1")
         target = parse_target(method, path, watch=watched)
         record = Record(method, path, query, time.time(), user_agent=request.headers.get("User-Agent", ""))
+        if request.transport is not None:
+            record.connection = request.transport.get_extra_info("peername")[1]
         if target.kind is IMAGE_STREAM_IMPORTS:
             with contextlib.suppress(ValueError):
                 record.stream, record.tags, record.sources = import_of(json.loads(body))

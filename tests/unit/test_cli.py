@@ -117,6 +117,16 @@ def test_a_command_is_never_taken_for_a_stream_to_import(command: str) -> None:
     assert (found.name, options.patterns) == (command, ["worker:prod"])
 
 
+@pytest.mark.parametrize("command", OWN, ids=lambda command: command.name)
+def test_no_words_mean_what_the_parser_makes_of_none(command: Command) -> None:
+    if command.arguments and command.arguments.nargs != "*":
+        with pytest.raises(SystemExit):
+            command.parse([])
+        return
+    parsed = vars(command.parser().parse_intermixed_args([]))
+    assert vars(command.parse([])) == {"patterns": [], **parsed}
+
+
 def test_promote_takes_no_streams(capsys: pytest.CaptureFixture[str]) -> None:
     assert ends_with("promote", "worker:prod") == 2
     assert "import-images promote: error: " in capsys.readouterr().err

@@ -6,7 +6,7 @@ from pathlib import Path
 import job.cluster.login
 
 folder = Path(os.environ["SERVICE_ACCOUNT_FOLDER"])
-job.cluster.login.SERVICE_ACCOUNT = folder
+job.cluster.login.SERVICE_ACCOUNT = str(folder)
 if job.cluster.login._has_proxy():
     from kubernetes.config import incluster_config
 

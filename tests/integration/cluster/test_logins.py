@@ -61,7 +61,7 @@ class Way:
         self.patch.setenv("KUBERNETES_SERVICE_PORT", str(address.port))
         for name, text in (("token", token), ("namespace", self.namespace), ("ca.crt", ca_file.read_text())):
             (self.folder / name).write_text(text)
-        self.patch.setattr(login, "SERVICE_ACCOUNT", self.folder)
+        self.patch.setattr(login, "SERVICE_ACCOUNT", str(self.folder))
         self.patch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(self.folder / "token"))
         self.patch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(self.folder / "ca.crt"))
 

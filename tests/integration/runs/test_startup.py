@@ -9,7 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.place import Place
+from tests.support.place import PROGRAM, Place
+from tests.support.servers import Sums, serving
+
+# Modules of the standard library that take long, and that no run needs whose settings come from the environment.
+DEAR = {
+    "argparse",
+    "dataclasses",
+    "encodings.idna",
+    "http.server",
+    "inspect",
+    "pathlib",
+    "shutil",
+    "subprocess",
+    "urllib.request",
+    "zoneinfo",
+}
 
 # Prints the packages from outside the standard library that are loaded at the first request and at the end.
 WATCHED_RUN = """
@@ -79,13 +94,22 @@ def test_until_the_first_request_only_what_it_needs_is_loaded(place: Place, comm
     assert found["end"] == []
 
 
-def test_a_gateway_brings_its_libraries_after_the_first_request(place: Place) -> None:
+def test_a_pushgateway_brings_no_package_once_the_journal_knows_its_metrics(place: Place) -> None:
     place.push("worker", "one")
     place.stream("worker")
     found = watched(place, "run", "--output", "json")
     assert found["first request"] == []
     # A first push also reads the gateway, since the journal knows nothing yet.
-    assert set(found["end"]) - {"ijson"} == {"prometheus_client"}
+    assert set(found["end"]) <= {"ijson"}
+
+
+def test_a_gateway_that_sums_brings_the_client_of_prometheus_after_the_first_request(place: Place) -> None:
+    place.push("worker", "one")
+    place.stream("worker")
+    with serving("", Sums()) as gateway:
+        found = watched(place, "run", "--output", "json", PUSHGATEWAY_ADDRESS=gateway.url, GATEWAY="aggregation")
+    assert found["first request"] == []
+    assert found["end"] == ["prometheus_client"]
 
 
 def test_a_kubeconfig_brings_the_kubernetes_package(place: Place) -> None:
@@ -94,3 +118,15 @@ def test_a_kubeconfig_brings_the_kubernetes_package(place: Place) -> None:
     config = place.sandbox.kubeconfig(place.sandbox.token, place.namespace)
     found = watched(place, "plan", "--output", "json", HOST="", TOKEN="", KUBECONFIG=str(config))
     assert "kubernetes" in found["first request"]
+
+
+@pytest.mark.parametrize("command", ["run", "plan", "status"])
+def test_a_command_without_flags_loads_no_dear_module(place: Place, command: str) -> None:
+    place.imported("worker")
+    # In a pod the result is JSON. The first push of a namespace reads the gateway, which takes more.
+    pod = {"KUBERNETES_SERVICE_HOST": "10.0.0.1", "PUSHGATEWAY_ADDRESS": ""}
+    environment = {**place.environment(**pod), "PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run([PROGRAM, command], env=environment, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time:")}
+    assert "job.cluster.api" in loaded
+    assert sorted(loaded & DEAR) == []

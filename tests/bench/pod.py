@@ -1,0 +1,173 @@
+"""The job as its pod has it: `python -m tests.bench.pod`.
+
+Installed as in the image (nothing else in its virtual environment, bytecode that is not checked), started by a Job of
+the shipped CronJob, and logged in by the files of its service account over TLS.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tests.bench.measuring import Cost, Failed, measure, middle
+from tests.bench.registry import MadeUpRegistry, made_up_registry
+from tests.sandbox.client import Sandbox, start
+from tests.sandbox.status import Json
+from tests.support import rights
+from tests.support.kustomize import recorded_cron_jobs
+from tests.support.paths import ROOT
+
+COMMANDS = ("run", "plan", "status")
+STREAMS = 8
+_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
+_START = "#!{python}\nimport sys\nfrom job.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A program of its own, which reads its service account from another folder than a pod's."""
+
+    program: Path
+    account: Path
+
+
+def install(folder: Path) -> Installation:
+    """Install the job as the image does."""
+    python, account, program = (folder / name for name in ("bin/python", "account", "bin/import-images"))
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    (site,) = (folder / "lib").glob("python3.*/site-packages")
+    shutil.copytree(ROOT / "job", site / "job", ignore=shutil.ignore_patterns("__pycache__"))
+    login = site / "job" / "cluster" / "login.py"
+    text = login.read_text(encoding="utf-8")
+    if text.count(_ACCOUNT) != 1:
+        raise Failed(f"{login.name} does not name {_ACCOUNT} once")
+    account.mkdir()
+    login.write_text(text.replace(_ACCOUNT, str(account)), encoding="utf-8")
+    # Without the start-up files that the tools of development bring along.
+    (site / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
+    unchecked = ["--invalidation-mode", "unchecked-hash"]
+    subprocess.run([python, "-m", "compileall", "-q", *unchecked, site], check=True)
+    program.write_text(_START.format(python=python), encoding="utf-8")
+    program.chmod(0o755)
+    return Installation(program, account)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command cost, how often it asked the API, and by how many connections."""
+
+    cost: Cost
+    requests: int
+    connections: int
+
+
+class Pod:
+    """A namespace with streams, in which the CronJob has just started a Job."""
+
+    def __init__(
+        self, sandbox: Sandbox, registry: MadeUpRegistry, folder: Path, installed: Installation, streams: int = STREAMS
+    ) -> None:
+        self._sandbox, self._registry, self._folder, self._installed = sandbox, registry, folder, installed
+        self.namespace = sandbox.create_namespace()
+        self._streams = streams
+        for number in range(streams):
+            name = f"app-{number:05}"
+            sandbox.create_stream(self.namespace, name, {"prod": f"{registry.address}/{self.namespace}/{name}:prod"})
+        self._log_in()
+        self._job = self._started_job()
+
+    def measured(self, command: str) -> Asked:
+        """Run a command; every image is new to it.
+
+        Raises:
+            Failed: it ended badly, or not every tag has the result that a new image has.
+        """
+        self._registry.change()
+        self._sandbox.clear_log()
+        cost, output = measure([self._installed.program, command], self._environment(), self._folder)
+        if command != "status":
+            results = Counter(tag["result"] for tag in json.loads(output)["tags"])
+            if results != {"updated": self._streams}:
+                raise Failed(f"the results of {command} are {dict(results)}")
+        requests = self._sandbox.requests(user=f"^system:serviceaccount:{self.namespace}:")
+        return Asked(cost, len(requests), len({request["connection"] for request in requests}))
+
+    def help(self) -> Cost:
+        """The cost of `--help`."""
+        return measure([self._installed.program, "--help"], self._environment(), self._folder)[0]
+
+    def _log_in(self) -> None:
+        token = self._sandbox.create_account(self.namespace, "import-images", rights.RUN)
+        authority = self._sandbox.ca_file.read_text(encoding="utf-8")
+        for name, text in (("token", token), ("namespace", self.namespace), ("ca.crt", authority)):
+            (self._installed.account / name).write_text(text, encoding="utf-8")
+
+    def _started_job(self) -> str:
+        """A Job as the controller of CronJobs makes it, whose pods the sandbox leaves to us."""
+        batch = f"/apis/batch/v1/namespaces/{self.namespace}"
+        cron_job = self._sandbox.create(f"{batch}/cronjobs", recorded_cron_jobs()["prod"])
+        owner = {
+            "apiVersion": "batch/v1",
+            "kind": "CronJob",
+            "name": cron_job["metadata"]["name"],
+            "uid": cron_job["metadata"]["uid"],
+            "controller": True,
+        }
+        metadata: Json = {
+            "name": f"{owner['name']}-29395320",
+            "annotations": {"batch.kubernetes.io/cronjob-scheduled-timestamp": "2026-11-24T02:00:00Z"},
+            "ownerReferences": [owner],
+        }
+        spec = cron_job["spec"]["jobTemplate"]["spec"]
+        return str(self._sandbox.create(f"{batch}/jobs", {"metadata": metadata, "spec": spec})["metadata"]["name"])
+
+    def _environment(self) -> dict[str, str]:
+        address = urlsplit(self._sandbox.secure_server)
+        return {
+            "KUBERNETES_SERVICE_HOST": str(address.hostname),
+            "KUBERNETES_SERVICE_PORT": str(address.port),
+            "POD_NAME": f"{self._job}-abcde",
+            "POD_NAMESPACE": self.namespace,
+            "JOB_NAME": self._job,
+            "DEPLOYMENT": "prod",
+            "PUSHGATEWAY_ADDRESS": self._sandbox.pushgateway,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+
+def main() -> int:
+    """Measure each command, and print what was found."""
+    rounds = 15
+    with (
+        tempfile.TemporaryDirectory(prefix="import-images-pod-") as name,
+        made_up_registry() as registry,
+        start("--registry", registry.address) as sandbox,
+    ):
+        folder = Path(name)
+        pod = Pod(sandbox, registry, folder, install(folder / "installed"))
+        pod.measured("run")
+        for command in COMMANDS:
+            asked = [pod.measured(command) for _ in range(rounds)]
+            costs = [each.cost for each in asked]
+            cost = middle(costs)
+            print(
+                command,
+                f"least {min(c.cpu for c in costs):.3f} middle {cost.cpu:.3f} MiB {cost.peak:.0f} wall {cost.wall:.2f}",
+                asked[-1].requests,
+                {a.connections for a in asked},
+            )
+        costs = [pod.help() for _ in range(rounds)]
+        print("help", f"least {min(c.cpu for c in costs):.3f} middle {middle(costs).cpu:.3f}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
