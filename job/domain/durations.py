@@ -27,6 +27,12 @@ def duration(text: str) -> float:
     return seconds
 
 
+def as_setting(seconds: float) -> str:
+    """A length of time as settings have it, without loss: `90s`, `1d4h`."""
+    short = describe(seconds).replace(" ", "")
+    return short if seconds >= 1 and duration(short) == seconds else f"{seconds:.15g}s"
+
+
 def describe(seconds: float) -> str:
     """A length of time in its two largest units: `48s`, `9m 12s`, `3d 4h`."""
     remaining = max(0, int(seconds))

@@ -170,6 +170,7 @@ def _schedule(schedule: Punctuality) -> dict[str, Any]:
         "schedule": table.text,
         "time_zone": table.zone,
         "suspended": table.suspended,
+        "gates": list(cron_job.settings.gates.gates),
         "next_due": iso(schedule.next_due),
         "missed": iso(schedule.missed),
         "last_run": schedule.run.id if schedule.run else None,

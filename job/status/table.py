@@ -23,6 +23,7 @@ from job.status.model import Attention, PastRun, StatusReport, counts, verdict
 from job.status.punctuality import Punctuality, delay_of
 from job.views.columns import shown, table_of
 from job.views.tables import age, console_for, describe_hold, lines_of, span
+from job.workloads.cronjob import planning
 
 # One screen; the document has each of ten thousand tags.
 MOST_TAGS = 40
@@ -139,6 +140,11 @@ def _print_tags(console: Console, namespace: str, report: StatusReport, most: in
 def _print_runs(console: Console, report: StatusReport, most: int, *, several: bool) -> None:
     for schedule in report.schedules:
         _print_wrapped(console, _describe_schedule(schedule, report.now, several=several), "  ")
+        cron_job = schedule.timetable.cron_job
+        if plan := planning(cron_job):
+            gates = ", ".join(cron_job.settings.gates.gates)
+            _print_wrapped(console, f"It has gates: {gates}. What they say of the next run:", "  ")
+            _print_command(console, plan)
     silent = {unread.namespace for unread in report.unknown if unread.part == "schedule"}
     cron_jobs = [schedule.timetable.cron_job for schedule in report.schedules]
     covered = {name for name in report.namespaces if any(cron_job.imports(name) for cron_job in cron_jobs)}

@@ -182,6 +182,7 @@ STATUS = object_of(
             schedule=TEXT,
             time_zone=TEXT_OR_NULL,
             suspended=BOOLEAN,
+            gates=list_of(one_of(Gate)),
             next_due=TIME_OR_NULL,
             missed=TIME_OR_NULL,
             last_run=TEXT_OR_NULL,

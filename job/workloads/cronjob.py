@@ -8,7 +8,9 @@ from typing import Any
 from job.cluster import CRON_JOBS
 from job.cluster.unstructured import object_in, objects_in
 from job.config.settings import Settings, as_far_as_known
+from job.domain.durations import as_setting
 from job.domain.records import dataclass, field
+from job.domain.shell import command
 from job.workloads.kinds import pod_spec_of
 
 NAME = "import-images"
@@ -57,6 +59,23 @@ class CronJob:
         """Whether it imports that deployment's tags (None: any) in that namespace; what labels choose may be any."""
         is_there = namespace in self.namespaces or not self.namespaces
         return is_there and (self.deployment is None or deployment in (None, self.deployment))
+
+
+def planning(cron_job: CronJob) -> str | None:
+    """The command that shows what the gates of a CronJob say of new images; None where it has none.
+
+    A plan by hand has the settings of the user who asks. Without those of the CronJob it shows an import that the
+    CronJob would hold back.
+    """
+    policy, labels = cron_job.settings.gates, cron_job.settings.namespace_selector
+    if not policy.gates:
+        return None
+    words = ["--namespace-selector", labels] if labels else ["-n", ",".join(cron_job.namespaces)]
+    words += ["--deployment", cron_job.deployment] if cron_job.deployment else []
+    words += ["--min-age", as_setting(policy.min_age)] if policy.min_age else []
+    if policy.proven_in:
+        words += ["--proven-in", ",".join(map(str, policy.proven_in)), "--proven-for", as_setting(policy.proven_for)]
+    return command("import-images", "plan", *words, *(["--rehearse"] if policy.rehearse else []))
 
 
 def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,14 +31,14 @@ def ago(**parts: float) -> str:
     return f"{datetime.now(UTC) - timedelta(**parts):%Y-%m-%dT%H:%M:%SZ}"
 
 
-def cron_job(place: Place, **spec: object) -> Json:
+def cron_job(place: Place, **settings: str) -> Json:
     """The CronJob, for the deployment prod."""
     container = {
         **TEMPLATE["spec"]["template"]["spec"]["containers"][0],
-        "env": [{"name": "DEPLOYMENT", "value": "prod"}],
+        "env": [{"name": name, "value": value} for name, value in {"DEPLOYMENT": "prod", **settings}.items()],
     }
     template = {"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [container]}}}}
-    return make_cron_job(place, jobTemplate=template, **spec)
+    return make_cron_job(place, jobTemplate=template)
 
 
 def change_cron_job(place: Place, change: Json) -> None:
@@ -291,6 +292,19 @@ def test_a_cron_job_that_is_suspended(place: Place) -> None:
     done = place.run("status")
     assert (done.status, problems(done)) == (1, ["CronJob import-images suspended"])
     assert done.report["schedules"][0]["next_due"] is None
+
+
+def test_the_gates_of_the_cron_job_are_named_with_the_plan_that_asks_them(place: Place) -> None:
+    cron_job(place, MIN_AGE="1000d")
+    place.imported("web", "old")
+    place.push("web", "new", created=ago(days=3))
+    assert place.run("status").report["schedules"][0]["gates"] == ["min_age"]
+    lines = place.run("status", "--output", "table").stdout.splitlines()
+    at = lines.index("It has gates: min_age. What they say of the next run:")
+    assert place.run("plan").results == {"web:prod": "updated"}
+    words = shlex.split(lines[at + 1])
+    assert words[0] == "import-images"
+    assert place.run(*words[1:]).results == {"web:prod": "skipped young"}
 
 
 def test_a_run_that_did_not_come(place: Place) -> None:
