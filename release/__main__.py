@@ -36,6 +36,7 @@ class Release:
         name: the image's, without a tag.
         bases: of the image, by architecture.
         digest: of the image's manifest list, once it is made.
+        base_digests: of the bases, by architecture, once images are made from them.
         left_out: what could not be made, and why.
         started: when this began.
     """
@@ -48,6 +49,7 @@ class Release:
     name: str
     bases: dict[str, str]
     digest: str = ""
+    base_digests: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     started: datetime = field(default_factory=lambda: datetime.now(UTC))
 
@@ -122,7 +124,7 @@ def _make(release: Release, storage: Path, *, push: bool) -> None:
             ("image", lambda: architectures.extend(_images(release, builder, context, push))),
             ("manifests", lambda: _manifests(release, context)),
             ("SBOM", lambda: _sbom(release)),
-            ("notes", lambda: (release.folder / "notes.md").write_text(checks.notes(ROOT, release.version))),
+            ("notes", lambda: _notes(release)),
             ("provenance", lambda: _provenance(release)),
         ]
         for name, step in steps:
@@ -156,6 +158,7 @@ def _images(release: Release, builder: image.Builder, context: Path, push: bool)
     if not shutil.which("buildah"):
         raise Failed("missing: buildah, which makes the image")
     architectures = builder.build(context)
+    release.base_digests = builder.bases
     layout = release.folder / "image"
     release.digest = builder.push(architectures, f"oci:{layout}:{release.version}")
     if push:
@@ -205,6 +208,12 @@ def _sbom(release: Release) -> None:
     )  # fmt: skip
 
 
+def _notes(release: Release) -> None:
+    """The section of the changelog, whose links lead to the files of the release wherever it is shown."""
+    text = checks.absolute(checks.notes(ROOT, release.version), f"{release.source}/blob/v{release.version}")
+    (release.folder / "notes.md").write_text(text, encoding="utf-8")
+
+
 def digest_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -223,6 +232,10 @@ def _provenance(release: Release) -> None:
         source=release.source,
         revision=release.revision,
         materials={name: digest_of(ROOT / name) for name in (*image.REQUIREMENTS, "Containerfile")},
+        bases={
+            f"{release.bases[name]} ({name})": digest.removeprefix("sha256:")
+            for name, digest in release.base_digests.items()
+        },
         parameters={"version": release.version, **{f"base-{name}": base for name, base in release.bases.items()}},
         builder=f"{server}/{repository}/.github/workflows/release.yml" if number else "file://local",
         invocation=actions,

@@ -41,3 +41,8 @@ def notes(root: Path, version: str) -> str:
         re.MULTILINE | re.DOTALL,
     )
     return section[1].strip() + "\n" if section and section[1].strip() else ""
+
+
+def absolute(text: str, address: str) -> str:
+    """A text in Markdown whose links to files of the repository lead to this address."""
+    return re.sub(r"(?<=\]\()(?![a-z]+:|#)", f"{address}/", text)

@@ -54,6 +54,8 @@ class Builder:
     def __init__(self, storage: Path, recipe: Recipe) -> None:
         self._buildah = ("buildah", f"--root={storage}", f"--runroot={storage}/run", "--storage-driver=vfs")
         self._recipe = recipe
+        # The digest of each base, by architecture, once an image is made from it.
+        self.bases: dict[str, str] = {}
 
     def run(self, *arguments: str | Path) -> str:
         return run(*self._buildah, *arguments)
@@ -91,9 +93,17 @@ class Builder:
         container = self.run("from", base)
         code = "import sys; print('%d.%d' % sys.version_info[:2])"
         try:
+            self.bases[NATIVE] = self._base_of(container)
             return self.run("run", "--isolation=chroot", container, "--", "python3", "-c", code)
         finally:
             self.run("rm", container)
+
+    def _base_of(self, container: str) -> str:
+        """The digest of the image that a container was made from."""
+        digest = self.run("inspect", "--type=container", "--format", "{{.FromImageDigest}}", container)
+        if not digest.startswith("sha256:"):
+            raise Failed(f"the base of {container} has no digest")
+        return digest
 
     def _build_native(self, context: Path, base: str) -> None:
         recipe = self._recipe
@@ -111,6 +121,7 @@ class Builder:
         native = self.run("from", "--pull-never", self.name(NATIVE))
         other = self.run("from", f"--arch={architecture}", self._recipe.bases[architecture])
         try:
+            self.bases[architecture] = self._base_of(other)
             root = Path(self.run("mount", native))
             # Beside the original, so that the Python of this machine compiles what was replaced.
             tree = root / "other" / VENV

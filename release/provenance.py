@@ -16,6 +16,7 @@ def statement(
     source: str,
     revision: str,
     materials: Mapping[str, str],
+    bases: Mapping[str, str],
     parameters: Mapping[str, str],
     builder: str,
     invocation: str,
@@ -28,6 +29,7 @@ def statement(
         source: the address of the repository.
         revision: the commit.
         materials: SHA-256 by the name of files that list what else went in.
+        bases: the digest of the base image by its name and architecture.
         parameters: what the release was asked for.
         builder: who built it, as a URI.
         invocation: the run of the builder, as a URI; may be empty.
@@ -35,6 +37,7 @@ def statement(
     """
     commit = {"uri": f"git+{source}@{revision}", "digest": {"gitCommit": revision}}
     files = [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(materials.items())]
+    images = [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(bases.items())]
     metadata = {"startedOn": times[0], "finishedOn": times[1]}
     if invocation:
         metadata["invocationId"] = invocation
@@ -47,7 +50,7 @@ def statement(
                 "buildType": BUILD_TYPE,
                 "externalParameters": dict(parameters),
                 "internalParameters": {},
-                "resolvedDependencies": [commit, *files],
+                "resolvedDependencies": [commit, *images, *files],
             },
             "runDetails": {"builder": {"id": builder}, "metadata": metadata},
         },

@@ -85,12 +85,19 @@ def test_a_base_of_another_shape_is_refused() -> None:
         pinned("resources: []\nimages:\n  - name: a\n    newTag: 1\n  - name: b\n", "a", DIGEST)
 
 
+def test_links_of_the_notes_lead_to_the_files_of_the_release() -> None:
+    text = "[Gates](docs/gates.md#age), [krew](https://krew.example), [below](#fixed)"
+    there = checks.absolute(text, "https://forge.example/blob/v1.2.3")
+    assert there == text.replace("(docs/", "(https://forge.example/blob/v1.2.3/docs/")
+
+
 def test_the_provenance_names_what_was_made_of_what() -> None:
     made = provenance.statement(
         {"a.whl": "1" * 64},
         source="https://forge.example/project",
         revision="abc",
         materials={"requirements.txt": "2" * 64},
+        bases={"registry.example/python (arm64)": "3" * 64},
         parameters={"version": "1.2.3"},
         builder="https://forge.example/workflow",
         invocation="",
@@ -102,7 +109,10 @@ def test_the_provenance_names_what_was_made_of_what() -> None:
         "https://slsa.dev/provenance/v1",
     )
     definition = made["predicate"]["buildDefinition"]
-    assert definition["resolvedDependencies"][0]["digest"] == {"gitCommit": "abc"}
+    commit, image, file = definition["resolvedDependencies"]
+    assert commit["digest"] == {"gitCommit": "abc"}
+    assert image == {"name": "registry.example/python (arm64)", "digest": {"sha256": "3" * 64}}
+    assert file == {"name": "requirements.txt", "digest": {"sha256": "2" * 64}}
     assert definition["externalParameters"] == {"version": "1.2.3"}
 
 

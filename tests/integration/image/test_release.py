@@ -123,6 +123,9 @@ def test_the_images_are_for_both_architectures_and_the_manifests_name_them(made:
     assert setting["digest"] == entry["digest"]
     statement = json.loads((made / "provenance.intoto.json").read_text())
     subjects = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
+    dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
+    bases = [dependency["name"] for dependency in dependencies if "-base:" in dependency.get("name", "")]
+    assert bases == [f"{base.IMAGE} (amd64)", f"{ARM_BASE} (arm64)"]
     assert f"sha256:{subjects[setting['name']]}" == entry["digest"]
 
 
