@@ -20,7 +20,7 @@ PROVEN_IN_ANNOTATION = f"{ANNOTATION_PREFIX}proven-in"
 PROVEN_FOR_ANNOTATION = f"{ANNOTATION_PREFIX}proven-for"
 REHEARSE_ANNOTATION = f"{ANNOTATION_PREFIX}rehearse"
 # Asked of every tag of a run.
-_ANNOTATIONS = frozenset({MIN_AGE_ANNOTATION, PROVEN_IN_ANNOTATION, PROVEN_FOR_ANNOTATION, REHEARSE_ANNOTATION})
+ANNOTATIONS = frozenset({MIN_AGE_ANNOTATION, PROVEN_IN_ANNOTATION, PROVEN_FOR_ANNOTATION, REHEARSE_ANNOTATION})
 # In an annotation: the gate is off for this tag, whatever the setting says.
 OFF = "none"
 DAY = 86400.0
@@ -116,7 +116,7 @@ def policy_of(default: Policy, stream: Stream, tag: Tag) -> Policy:
 
 def has_gate_annotations(stream: Stream, tag: Tag) -> bool:
     """Whether annotations say anything of gates."""
-    return not (_ANNOTATIONS.isdisjoint(stream.annotations) and _ANNOTATIONS.isdisjoint(tag.annotations))
+    return not (ANNOTATIONS.isdisjoint(stream.annotations) and ANNOTATIONS.isdisjoint(tag.annotations))
 
 
 def is_gated(default: Policy, chosen: Iterable[tuple[Stream, Sequence[Choice]]]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -14,18 +14,21 @@ from job.doctor.facts import ChosenStream, Facts, Import
 from job.doctor.rights import Component
 from job.doctor.templates import Available
 from job.domain.errors import ClusterError
+from job.domain.gates import ANNOTATIONS as GATE_ANNOTATIONS
 from job.domain.gates import Policy, PolicyError, policy_of
 from job.domain.holds import ANNOTATION, hold_of, is_over
-from job.domain.model import By, Reason, Source, Stream, Tag, TagName
+from job.domain.model import ANNOTATION_PREFIX, By, Reason, Source, Stream, Tag, TagName
 from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, Choice, wave_of
 from job.domain.shell import command, oc, ours, resuming
 from job.domain.sources import copied_from, explain_skip
 from job.domain.states import Severity
+from job.domain.suggestions import did_you_mean
 from job.domain.text import clean
 from job.domain.times import iso
 from job.imagestreams.api_types import login_secret, reference_of, repository_of
 
 WHOLE = "PreserveOriginal"
+KNOWN_ANNOTATIONS = frozenset({ANNOTATION, SKIP_ANNOTATION, WAVE_ANNOTATION, *GATE_ANNOTATIONS})
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
@@ -183,7 +186,22 @@ def of_spec(
         if wave_of(stream, tag) is None:
             findings.append(_of_wave(data, name, stream, tag))
         findings += _of_gates(name, stream, tag)
+        findings += _of_annotations(name, stream, tag)
     return findings
+
+
+def unknown_annotations(stream: Stream, tag: Tag) -> tuple[str, ...]:
+    """The annotations of a tag and its stream that look like ours, and which nothing reads."""
+    names = {name for name in (*stream.annotations, *tag.annotations) if name.startswith(ANNOTATION_PREFIX)}
+    return tuple(sorted(names - KNOWN_ANNOTATIONS))
+
+
+def _of_annotations(name: TagName, stream: Stream, tag: Tag) -> Iterator[Finding]:
+    for unknown in unknown_annotations(stream, tag):
+        message = f"annotation {clean(unknown, 100)} does nothing{did_you_mean(unknown, KNOWN_ANNOTATIONS)}"
+        where = f"ImageStream {name.stream}" if unknown in stream.annotations else str(name)
+        # Only its author knows which one was meant.
+        yield Finding(Severity.WARNING, "annotation-unknown", name.namespace, where, message)
 
 
 def _of_gates(name: TagName, stream: Stream, tag: Tag) -> list[Finding]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from job.imagestreams.api_types import stream_from
 from job.views.tables import lines_of
 from job.workloads.cronjob import CronJob, cron_job_from
 from tests.support.kustomize import recorded_cron_jobs
-from tests.support.paths import MANIFESTS
+from tests.support.paths import MANIFESTS, ROOT
 from tests.unit.scripted import digest, docker, spec_tag, stream_json
 
 NOW = datetime(2026, 11, 24, 1, 0, tzinfo=UTC)
@@ -52,6 +53,29 @@ def of_job(job: CronJob) -> list[tuple[str, Severity]]:
 
 
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
+
+
+class TestAnnotations:
+    @pytest.mark.parametrize("on_tag", [True, False])
+    def test_one_that_nothing_reads_is_reported_once(self, on_tag: bool) -> None:
+        wrong = {"import-images.dev/min_age": "3d"}
+        others = {"openshift.io/display-name": "Worker", "import-images.dev/wave": "1"}
+        tagged = [
+            spec_tag(name, docker("quay.io/x:1"), annotations={**others, **(wrong if on_tag else {})})
+            for name in ("prod", "stg")
+        ]
+        data = stream_json(*tagged, annotations={} if on_tag else wrong)
+        stream = stream_from(data)
+        found = in_order(tags.of_spec(data, stream, stream.tags[: 1 if on_tag else 2], NOW, None))
+        [finding] = found
+        where = f"{stream.name}:prod" if on_tag else f"ImageStream {stream.name}"
+        assert (finding.check, finding.where, finding.severity) == ("annotation-unknown", where, W)
+        assert "import-images.dev/min_age does nothing; did you mean import-images.dev/min-age?" in finding.message
+
+    def test_every_annotation_that_something_reads_is_known(self) -> None:
+        sources = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "job/domain").glob("*.py"))
+        names = re.findall(r'f"\{ANNOTATION_PREFIX\}([a-z-]+)"', sources)
+        assert {f"import-images.dev/{name}" for name in names} == tags.KNOWN_ANNOTATIONS
 
 
 class TestSchedule:
