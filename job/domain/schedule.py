@@ -6,16 +6,17 @@ inside the gap of spring therefore never comes, and one in the hour that autumn 
 change at midnight or by half an hour, Kubernetes' own search can miss or add a due time on that one day. That is not
 followed here.)
 
-The calendar is walked here, by wall-clock times without a zone. (croniter starts the program `file` when it is
-imported, and with it took a tenth of a short run's CPU time.) Times go in with any zone, never without one; they come
-out in UTC, since Python compares and subtracts times of one zone by their wall clocks.
+croniter only walks the calendar, by wall-clock times without a zone and with fields already read into plain numbers:
+its own reading takes more than a CronJob does, and in a zone it moves what falls into the gap. It takes long to load,
+so it is not loaded before it is needed. Times go in with any zone, never without one; they come out in UTC, since
+Python compares and subtracts times of one zone by their wall clocks.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 
 from job.domain.durations import duration
 from job.domain.records import dataclass
@@ -101,7 +102,7 @@ _FIELDS = (
 
 
 def _read_fields(text: str) -> str:
-    """A schedule as five fields of `*` or ascending numbers.
+    """A schedule as five fields of `*` or ascending numbers, each of which croniter reads just as a CronJob does.
 
     Raises:
         UnsupportedScheduleError: it is an `@every`.
@@ -174,28 +175,17 @@ def _instants(wall: datetime, zone: tzinfo) -> list[datetime]:
 
 def _walk(fields: str, start: datetime, *, forward: bool) -> Iterator[datetime]:
     """The wall-clock times that match after `start`, or before it the latest first; `start` itself is not one."""
-    minutes, hours, *_ = values = [_values(field, text) for field, text in zip(_FIELDS, fields.split(), strict=True)]
-    clock = sorted(((hour, minute) for hour in hours for minute in minutes), reverse=not forward)
-    for day in _days(start.date(), values, by_either="*" not in fields.split()[2::2], forward=forward):
-        for wall in (datetime(day.year, day.month, day.day, *shown) for shown in clock):
-            if wall > start if forward else wall < start:
-                yield wall
+    from croniter import CroniterBadDateError, croniter
 
-
-def _values(field: _Field, text: str) -> frozenset[int]:
-    return frozenset(range(field.least, field.most + 1) if text == "*" else map(int, text.split(",")))
-
-
-def _days(start: date, values: list[frozenset[int]], *, by_either: bool, forward: bool) -> Iterator[date]:
-    """The days that match, from `start` on; `by_either` of day of the month and day of the week, else by both."""
-    days, months, weekdays = values[2:]
-    last = date(min(start.year + _YEARS, 9999), 12, 31) if forward else date(max(start.year - _YEARS, 1), 1, 1)
-    step = 1 if forward else -1
-    for number in range(start.toordinal(), last.toordinal() + step, step):
-        day = date.fromordinal(number)
-        matches = day.day in days, day.isoweekday() % 7 in weekdays
-        if day.month in months and (any(matches) if by_either else all(matches)):
-            yield day
+    calendar = croniter(fields, start, datetime, max_years_between_matches=_YEARS + 1)
+    while True:
+        try:
+            wall: datetime = calendar.get_next() if forward else calendar.get_prev()
+        except CroniterBadDateError:
+            return
+        if abs(wall.year - start.year) > _YEARS:
+            return
+        yield wall
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
-"""Metrics as text: the exposition format of Prometheus.
+"""Metrics as text: the exposition format of Prometheus, written by its client library.
 
-Counters and histograms, for a gateway that sums, are written by Prometheus' client library. It brings an HTTP server
-along, whose loading takes a seventh of a short run's CPU time. So it is not loaded for gauges, which a Pushgateway gets
-after each run: a gauge is one line for each sample. `tests/unit/publish/test_text_format.py` holds both to the same
-format (https://prometheus.io/docs/instrumenting/exposition_formats/).
+The client brings an HTTP server along, whose loading takes a tenth of a short run. So it is loaded when there is
+something to push, which is after the last request for an import.
 """
 
 from __future__ import annotations
@@ -41,11 +39,12 @@ def gauge(name: str, help_text: str, labels: Sequence[str], samples: Samples) ->
         labels: their names.
         samples: values by the values of the labels, which may be any text.
     """
-    lines = [f"# HELP {name} {_escaped(help_text)}", f"# TYPE {name} gauge"]
+    from prometheus_client.core import GaugeMetricFamily
+
+    metric = GaugeMetricFamily(name, help_text, labels=labels)
     for values, number in samples.items():
-        pairs = (f'{label}="{_quoted(value)}"' for label, value in zip(labels, values, strict=True))
-        lines.append(f"{name}{{{','.join(pairs)}}} {_number(number)}" if labels else f"{name} {_number(number)}")
-    return ("\n".join(lines) + "\n").encode()
+        metric.add_metric([_shown(value) for value in values], number)
+    return _text(metric)
 
 
 def counter(name: str, help_text: str, labels: Sequence[str], samples: Samples) -> bytes:
@@ -74,21 +73,6 @@ def histogram(name: str, help_text: str, bounds: Sequence[float], values: Sequen
 
 def _shown(value: str) -> str:
     return SECRETS.redact(writable(value))
-
-
-def _escaped(text: str) -> str:
-    return text.replace("\\", r"\\").replace("\n", r"\n")
-
-
-def _quoted(value: str) -> str:
-    return _escaped(_shown(value)).replace('"', r"\"")
-
-
-def _number(value: float) -> str:
-    value = float(value)
-    if math.isinf(value):
-        return "+Inf" if value > 0 else "-Inf"
-    return "NaN" if math.isnan(value) else repr(value)
 
 
 def _text(metric: Metric) -> bytes:

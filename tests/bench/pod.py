@@ -140,6 +140,8 @@ class Pod:
             "DEPLOYMENT": "prod",
             "PUSHGATEWAY_ADDRESS": self._sandbox.pushgateway,
             "PYTHONDONTWRITEBYTECODE": "1",
+            # As in the image, whose PATH has few programs: croniter starts `file` where there is one.
+            "PATH": str(self._installed.program.parent),
         }
 
 
