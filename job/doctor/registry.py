@@ -110,6 +110,7 @@ CHECKS: tuple[Check, ...] = (
             "cron-jobs-overlap": "Two CronJobs import the same deployment, and share its lock and metrics",
             "cron-job-starting-deadline": "Runs may be missed, or start late",
             "cron-job-active-deadline": "Runs may be killed before they can report",
+            "cron-job-setting": "A setting in its environment cannot be read, so that its runs end at once",
             "cron-job-image": "Its image has no tag of its own",
         },
     ),

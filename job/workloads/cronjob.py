@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from job.cluster import CRON_JOBS
 from job.cluster.unstructured import object_in, objects_in
+from job.config.flags import SETTINGS
 from job.config.settings import Settings, as_far_as_known
 from job.domain.durations import as_setting
 from job.domain.records import dataclass, field
 from job.domain.shell import command
+from job.domain.text import clean
 from job.workloads.kinds import pod_spec_of
 
 NAME = "import-images"
@@ -27,6 +29,7 @@ class CronJob:
         image: that container's.
         settings: by its environment, as far as that is written there.
         account: the service account of its pods.
+        problems: what a run would refuse of its environment, as it would say it.
     """
 
     namespace: str
@@ -36,6 +39,7 @@ class CronJob:
     image: str
     settings: Settings
     account: str
+    problems: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"CronJob {self.name}"
@@ -100,4 +104,19 @@ def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:
         image=str(container.get("image") or ""),
         settings=as_far_as_known(environment),
         account=str(pod.get("serviceAccountName") or "default"),
+        problems=tuple(_problems(environment, container)),
     )
+
+
+def _problems(environment: Mapping[str, str], container: Mapping[str, Any]) -> Iterator[str]:
+    """The settings of an environment that cannot be read, each by itself, since others may come from a Secret."""
+    arguments = [str(word).partition("=")[0] for word in container.get("args") or ()]
+    for setting in SETTINGS:
+        text = environment.get(setting.name, "").strip()
+        # What Kubernetes fills in is not known here, and files are those of the pod. A flag beats the environment.
+        if not text or "$(" in text or setting.name.endswith("_FILE") or setting.flag in arguments:
+            continue
+        try:
+            setting.parse(text)
+        except ValueError as error:
+            yield clean(f"{setting.name}: {error}")

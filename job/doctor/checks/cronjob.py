@@ -56,6 +56,9 @@ def findings(job: CronJob, now: datetime) -> list[Finding]:
         problems.append(
             _found(job, Severity.WARNING, "cron-job-overlaps", message, _patch(job, concurrencyPolicy="Forbid"))
         )
+    for problem in job.problems:
+        message = f"each of its runs ends with 2 at once: {problem}"
+        problems.append(_found(job, Severity.ERROR, "cron-job-setting", message))
     if spec.get("suspend") is True:
         message = "it is suspended: nothing is imported on a schedule"
         problems.append(_found(job, Severity.WARNING, "cron-job-suspended", message, _patch(job, suspend=False)))

@@ -55,6 +55,36 @@ def of_job(job: CronJob) -> list[tuple[str, Severity]]:
 E, W, N = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 
+class TestSettings:
+    @pytest.mark.parametrize(
+        ("name", "text", "words"),
+        [
+            ("MIN_AGE", "1 day", "MIN_AGE: '1 day' is not a duration"),
+            ("VERIFY", "up", "VERIFY: 'up' is not NAME: PROMQL"),
+            ("PROVEN_IN", "packit-stg", "PROVEN_IN: 'packit-stg' is not NAMESPACE/STREAM:TAG"),
+            ("REHEARSE", "yes please", "REHEARSE: "),
+        ],
+    )
+    def test_one_that_every_run_refuses_is_reported(self, name: str, text: str, words: str) -> None:
+        (finding,) = cronjob.findings(with_environment(**{name: text}), NOW)
+        assert (finding.check, finding.severity) == ("cron-job-setting", E)
+        assert finding.message.startswith(f"each of its runs ends with 2 at once: {words}")
+
+    @pytest.mark.parametrize(
+        "environment",
+        [
+            {"MIN_AGE": ""},
+            {"MIN_AGE": "$(AGE)"},
+            {"PROMETHEUS_TOKEN_FILE": "/var/run/secrets/kubernetes.io/serviceaccount/token"},
+            # The user name is in a Secret.
+            {"PUSHGATEWAY_PASSWORD": "planted-word"},
+            {"NOT_OURS": "1 day"},
+        ],
+    )
+    def test_what_is_not_known_here_is_not(self, environment: dict[str, str]) -> None:
+        assert with_environment(**environment).problems == ()
+
+
 class TestAnnotations:
     @pytest.mark.parametrize("on_tag", [True, False])
     def test_one_that_nothing_reads_is_reported_once(self, on_tag: bool) -> None:
