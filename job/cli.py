@@ -37,6 +37,8 @@ examples:
   import-images plan --deployment prod -n packit-prod
   import-images run --deployment prod -n packit-prod
 """
+# The flags that only say how much is logged.
+_AMOUNTS = frozenset(("-v", "--verbose", "-q", "--quiet"))
 
 
 def _promote(call: Invocation) -> int:
@@ -140,7 +142,8 @@ def _parse(arguments: Sequence[str]) -> tuple[Command, Options]:
         SystemExit: for help and usage errors.
     """
     first = arguments[0] if arguments else ""
-    if first in ("-h", "--help") or (not first and _is_at_terminal()):
+    # How much to log does not say what to do either, and -v is the version elsewhere.
+    if first in ("-h", "--help") or (_is_at_terminal() and _AMOUNTS.issuperset(arguments)):
         sys.stdout.write(overview())
         raise SystemExit(ExitStatus.SUCCESS)
     if first == "--version":
@@ -196,8 +199,8 @@ def _refuse(problem: str) -> NoReturn:
 
 def overview() -> str:
     """The help of the program as a whole."""
-    from job.config.parser import described_statuses
+    from job.config.parser import described_statuses, line_of
 
-    commands = "\n".join(f"  {command.name:12}{command.summary}" for command in COMMANDS.values())
+    commands = "\n".join(line_of(command) for command in COMMANDS.values())
     statuses = described_statuses({status: status.meaning for status in ExitStatus})
     return f"{_OVERVIEW}\ncommands:\n{commands}\n\n{statuses}\n"

@@ -179,7 +179,7 @@ class ApiCluster:
             self._compare_clocks(answer.headers.get("Date"), sent, time.time())
             data = _read(answer, until)
         except HttpError as error:
-            raise _unanswered(error, self._login.server, seconds) from error
+            raise _unanswered(error, self._login, seconds) from error
         finally:
             self._count(namespace, code)
         try:
@@ -227,16 +227,19 @@ def _read(answer: Answer, until: float) -> bytes:
         answer.close()
 
 
-def _unanswered(error: HttpError, host: str, seconds: float) -> ClusterError:
+def _unanswered(error: HttpError, login: Login, seconds: float) -> ClusterError:
+    host = login.server
     match error.problem:
         case Problem.UNREACHABLE:
-            return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {error}"))
+            where = "; is its address right, and the network (VPN) there?" if login.context else ""
+            return ClusterError(Reason.UNREACHABLE, clean(f"{host}: {error}{where}"))
         case Problem.UNREACHABLE_IN_TIME:
             return ClusterError(Reason.UNREACHABLE, f"{host}: no connection within {CONNECT_SECONDS:g} s")
         case Problem.NO_ANSWER_IN_TIME:
             return ClusterError(Reason.TIMEOUT, f"{host}: no answer within {seconds:g} s", answered=False)
         case Problem.TLS:
-            return ClusterError(Reason.UNREACHABLE, clean(f"{host}: TLS: {error}"))
+            file = "certificate-authority in the kubeconfig" if login.context else "CA_FILE"
+            return ClusterError(Reason.UNREACHABLE, clean(f"{host}: TLS: {error}; the file of its CA: {file}"))
         case Problem.LOST:
             return ClusterError(Reason.UNREACHABLE, clean(f"{host}: connection lost: {error}"), answered=False)
 

@@ -21,12 +21,14 @@ from job.domain.addresses import split_login
 from job.domain.errors import UsageError
 from job.domain.suggestions import did_you_mean
 from job.domain.text import clean
-from job.runtime.http import Answer, Headers, HttpError, Problem
+from job.runtime.http import Answer, Headers, HttpError, Problem, tls_problem
 
 log = logging.getLogger(__name__)
 
 # How the kubernetes package begins its message about a certificate or key.
 _NO_FILE = "File does not exist: "
+# What it says where no file of KUBECONFIG exists.
+_NO_CONFIG = "No configuration found"
 
 Renewal = Callable[[], None]
 
@@ -113,8 +115,11 @@ def _load_kubeconfig(settings: Settings, configuration: client.Configuration) ->
         if str(error).startswith(_NO_FILE):
             missing = clean(str(error).removeprefix(_NO_FILE))
             raise UsageError([f"the kubeconfig names a file that does not exist: {missing}"]) from error
+        problem = "there is no kubeconfig" if _NO_CONFIG in str(error) else clean(str(error)).rstrip(".")
         advice = "set HOST and TOKEN, or KUBECONFIG, or log in with oc login"
-        raise UsageError([f"no cluster to talk to: {clean(str(error)).rstrip('.')}; {advice}"]) from error
+        raise UsageError([f"no cluster to talk to: {problem}; {advice}"]) from error
+    except (TypeError, AttributeError, LookupError) as error:
+        raise UsageError(["the kubeconfig cannot be read: it does not have the parts of one"]) from error
     except Exception as error:  # The package lets through what a damaged file makes of its parsers.
         raise UsageError([f"the kubeconfig cannot be read: {clean(str(error))}"]) from error
     namespace = active.get("context", {}).get("namespace")
@@ -251,12 +256,12 @@ def _unanswered(error: Exception) -> HttpError:
         cause = cause.reason
     # It is a subclass of ConnectTimeoutError, too.
     if isinstance(cause, urllib3.exceptions.NewConnectionError):
-        text = str(cause).rpartition("] ")[2] or str(cause)
-        return HttpError(Problem.UNREACHABLE, text.rpartition(": ")[2])
+        text = getattr(cause.__cause__, "strerror", None) or str(cause).rpartition(": ")[2]
+        return HttpError(Problem.UNREACHABLE, text)
     if isinstance(cause, urllib3.exceptions.ConnectTimeoutError):
         return HttpError(Problem.UNREACHABLE_IN_TIME, str(cause))
     if isinstance(cause, urllib3.exceptions.TimeoutError | TimeoutError):
         return HttpError(Problem.NO_ANSWER_IN_TIME, str(cause))
     if isinstance(cause, urllib3.exceptions.SSLError):
-        return HttpError(Problem.TLS, str(cause))
+        return HttpError(Problem.TLS, tls_problem(cause.args[0] if isinstance(cause.args[0], OSError) else cause))
     return HttpError(Problem.LOST, str(cause))

@@ -53,6 +53,11 @@ def _statuses(command: Command) -> str:
     return described_statuses({status: command.meaning(status) for status in command.statuses})
 
 
+def line_of(command: Command) -> str:
+    """A command and its summary, for the list of commands."""
+    return textwrap.fill(f"  {command.name:12}{command.summary}", WIDTH, subsequent_indent=" " * 14)
+
+
 def described_statuses(statuses: Mapping[ExitStatus, str]) -> str:
     """Exit statuses with their meanings, for the end of a help text."""
     lines = ["exit status:"]
@@ -82,8 +87,14 @@ class Parser(argparse.ArgumentParser):
         prefix = "unrecognized arguments: "
         if message.startswith(prefix):
             word = message.removeprefix(prefix).split()[0].partition("=")[0]
+            if not word.startswith("-"):
+                takes_some = any(not action.option_strings for action in self._actions)
+                self._refuse(f"{word!r}: this command takes {'no more' if takes_some else 'no'} arguments")
             # Their dashes would make any two of them alike.
             names = [flag[2:] for action in self._actions for flag in action.option_strings if flag.startswith("--")]
             hint = did_you_mean(word.lstrip("-"), names).replace("mean ", "mean --")
             message = f"{word} is not a flag of this command{hint}"
+        self._refuse(message)
+
+    def _refuse(self, message: str) -> NoReturn:
         self.exit(ExitStatus.USAGE, f"{self.prog}: error: {with_pointer(message, f'{self.prog} --help')}\n")

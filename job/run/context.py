@@ -160,6 +160,7 @@ class Run(Context):
         startup: seconds that the process had then taken to start; they are a part of the run.
         suffix: the random part of its id.
         rules: those that are in force, by namespace.
+        unread_rules: why those of a namespace cannot be read; only of a plan, which goes on.
         planned: by tag, what the plan says that it follows; None where it follows none.
     """
 
@@ -173,6 +174,7 @@ class Run(Context):
     startup: float = 0.0
     suffix: str = field(default_factory=lambda: os.urandom(1).hex())
     rules: Mapping[str, Rules] = field(default_factory=dict)
+    unread_rules: Mapping[str, str] = field(default_factory=dict)
     planned: Mapping[TagName, Planned] | None = None
 
     @property

@@ -76,6 +76,9 @@ def start(
 def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B008 - it is immutable
     """List, choose and import (for a plan: query the registries) in every namespace where the run may go ahead."""
     selection = _select(run, admission)
+    for name in selection.listed & run.unread_rules.keys():
+        # Where the streams cannot be listed either, the error says so.
+        log.warning("%s; what they block is shown as if it were not", run.unread_rules[name])
     missing: Sequence[TagResult] = ()
     if (planned := run.planned) is not None:
         from job.run.plan_file import gone

@@ -38,7 +38,7 @@ def require_matches(run: Run) -> None:
     unknown = [name for name in run.namespaces if name in unseen or not answers[name]]
     if unknown and (missing := _missing(run, unknown)):
         raise UsageError(missing)
-    if not unseen and (errors := unmatched(wanted, names, run.namespaces)):
+    if not unseen and (errors := unmatched(wanted, names, run.namespaces, run.settings.selector)):
         raise UsageError(errors)
 
 
@@ -85,13 +85,16 @@ def _names(run: Run, namespace: str) -> frozenset[Name]:
     return frozenset(seen)
 
 
-def unmatched(wanted: Wanted, names: Collection[Name], namespaces: Sequence[str]) -> list[str]:
+def unmatched(
+    wanted: Wanted, names: Collection[Name], namespaces: Sequence[str], selector: str | None = None
+) -> list[str]:
     """A line for each argument that matches none of the names, or for all of them where there is no argument.
 
     Args:
         wanted: the arguments, and DEPLOYMENT.
         names: of all tags there.
         namespaces: where they are.
+        selector: the labels that their streams have.
     """
     where = f"in {', '.join(namespaces[:_MOST_NAMES])}" + (" and others" if len(namespaces) > _MOST_NAMES else "")
     if wanted.patterns:
@@ -101,6 +104,8 @@ def unmatched(wanted: Wanted, names: Collection[Name], namespaces: Sequence[str]
         return [line for line in lines if line]
     if any(wanted.includes(stream, tag) for stream, tag in names):
         return []
+    if not names and selector:
+        return [f"no stream {where} has tags and the labels {selector}; see: oc get imagestreams --show-labels"]
     if not names:
         return [f"there are no image stream tags {where}; see: oc get imagestreams"]
     tags = {tag for _, tag in names}

@@ -53,7 +53,8 @@ def read_plan(path: str) -> PlanFile:
             with Path(path).open("rb") as file:
                 raw = file.read(MOST_BYTES + 1)
     except (OSError, ValueError) as error:
-        raise UsageError([f"--plan: {name} cannot be read: {error}"]) from error
+        problem = getattr(error, "strerror", None) or error
+        raise UsageError([f"--plan: {name} cannot be read: {problem}"]) from error
     if len(raw) > MOST_BYTES:
         raise UsageError([f"--plan: {name} is larger than {MOST_BYTES >> 20} MiB"])
     try:

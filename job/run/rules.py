@@ -80,8 +80,7 @@ def rule(run: Run) -> Ruling:
     run = replace(run, rules=rules)
     errors = {name: answer for name, answer in answers.items() if isinstance(answer, ClusterError)}
     if run.dry_run:
-        for error in errors.values():
-            log.warning("%s; what they block is shown as if it were not", error)
+        run = replace(run, unread_rules={name: str(error) for name, error in errors.items()})
         for name, why in _frozen_by_rules(run).items():
             log.warning("%s: %s; a run imports nothing", name, why)
         return Ruling(run)

@@ -202,7 +202,7 @@ class KeptConnections:
             raise HttpError(Problem.UNREACHABLE_IN_TIME, f"no connection within {seconds:g} s") from error
         except ssl.SSLError as error:
             connection.close()
-            raise HttpError(Problem.TLS, str(error)) from error
+            raise HttpError(Problem.TLS, tls_problem(error)) from error
         except (OSError, UnicodeError) as error:
             connection.close()
             raise HttpError(Problem.UNREACHABLE, getattr(error, "strerror", None) or str(error)) from error
@@ -231,6 +231,15 @@ class KeptConnections:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
+
+
+def tls_problem(error: BaseException) -> str:
+    """What is wrong with a TLS connection, without OpenSSL's names and line numbers."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted: {error.verify_message}"
+    import re
+
+    return re.sub(r"^\[SSL[^]]*\] | \(_ssl\.c:\d+\)$", "", str(error))
 
 
 def _lost(error: Exception) -> HttpError:

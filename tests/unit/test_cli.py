@@ -257,7 +257,31 @@ def test_help_fits_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch, capsys: py
     monkeypatch.setenv("COLUMNS", "80")
     ends_with("--help")
     ends_with("run", "--help")
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 100
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("freeze", "web"), "'web': this command takes no arguments"),
+        (("completion", "bash", "zsh"), "'zsh': this command takes no more arguments"),
+    ],
+)
+def test_an_argument_too_many_is_not_called_a_flag(
+    words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ends_with(*words) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [(), ("-v",), ("--quiet",)], ids=str)
+def test_at_a_terminal_how_much_to_log_is_no_reason_to_run(
+    words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert ends_with(*words) == 0
+    assert capsys.readouterr().out.startswith("usage: import-images COMMAND")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -126,7 +126,43 @@ def test_a_pod_whose_account_is_not_mounted(way: Way, file: str) -> None:
 def test_certificates_are_verified_by_the_pods_own(way: Way, opened: Callable[..., Cluster], foreign_ca: Path) -> None:
     error = refused(opened(ca_file=foreign_ca), way.namespace)
     assert error.reason is Reason.UNREACHABLE
-    assert "certificate" in str(error)
+    said = f"{way.sandbox.secure_server}: TLS: its certificate is not trusted: self-signed certificate; "
+    assert str(error) == f"{said}the file of its CA: CA_FILE"
+
+
+@pytest.mark.parametrize("way", ["kubeconfig", "host"], indirect=True)
+@pytest.mark.parametrize("server", ["https://no-such-host.invalid:6443", "https://127.0.0.1:9"])
+def test_an_address_without_a_server_is_named_in_plain_words(
+    way: Way, server: str, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "secure_server", server)
+    monkeypatch.setattr(sandbox, "server", server)
+    cluster = way.open(token="x")
+    said = str(refused(cluster, way.namespace))
+    cluster.close()
+    problem = "Connection refused" if "127" in server else "Name or service not known"
+    advice = "; is its address right, and the network (VPN) there?" if way.name == "kubeconfig" else ""
+    assert said == f"{server}: {problem}{advice}"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "no cluster to talk to: there is no kubeconfig; set HOST and TOKEN, or KUBECONFIG, or log in with oc"),
+        ("garbage\n", "the kubeconfig cannot be read: it does not have the parts of one"),
+    ],
+    ids=["none", "garbage"],
+)
+def test_a_kubeconfig_that_is_none(
+    content: str | None, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "config"
+    if content:
+        file.write_text(content)
+    monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(file))
+    with pytest.raises(UsageError) as told:
+        connect(Settings(), lambda *_: None)
+    assert said in str(told.value)
 
 
 @pytest.fixture

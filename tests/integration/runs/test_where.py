@@ -84,8 +84,10 @@ def test_an_expired_login_says_where_and_what_to_do(place: Place) -> None:
     with serving("", lambda _: Answered(401, b'{"kind": "Status", "message": "Unauthorized", "code": 401}')) as server:
         done = place.run("plan", HOST=server.url, RETRIES="0")
     assert done.status == 3
-    assert f"{server.url} refuses the login: the token is wrong or has expired" in done.stderr
-    assert "oc whoami -t" in done.stderr
+    # Once, though the rules cannot be read either.
+    (line,) = [line for line in done.stderr.splitlines() if "refuses the login" in line]
+    assert f"{server.url} refuses the login: the token is wrong or has expired" in line
+    assert "oc whoami -t" in line
 
 
 def test_a_namespace_that_is_not_there_is_told_from_one_that_may_not_be_read(place: Place, sandbox: Sandbox) -> None:
@@ -98,6 +100,21 @@ def test_a_namespace_that_is_not_there_is_told_from_one_that_may_not_be_read(pla
     refused = place.run("plan", NAMESPACE=other)
     assert refused.status == 3
     assert "cannot list" in refused.stderr
+
+
+def test_labels_that_no_stream_has_are_named(place: Place) -> None:
+    place.imported("app")
+    done = place.run("plan", "--selector", "app=none", DEPLOYMENT=None)
+    assert done.status == 2
+    assert f"no stream in {place.namespace} has tags and the labels app=none" in done.stderr
+
+
+def test_a_plan_warns_of_rules_that_it_cannot_read(place: Place) -> None:
+    place.imported("app")
+    place.fault("configmaps/import-images-rules$", "GET", status={"code": 403, "message": "not these"})
+    done = place.run("plan")
+    assert done.status == 0
+    assert "not these" in done.stderr and "what they block is shown as if it were not" in done.stderr
 
 
 def test_all_namespaces_are_those_with_such_tags(place: Place, sandbox: Sandbox) -> None:

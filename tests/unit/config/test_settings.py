@@ -88,6 +88,12 @@ def test_a_flag_given_empty_wins_too() -> None:
     assert settings_of({"EXCLUDE": "packit-*"}, {"EXCLUDE": ""}).wanted.exclude == ()
 
 
+@pytest.mark.parametrize("name", ["CONTEXT", "KUBECONFIG", "NAMESPACE", "AS_USER"])
+def test_an_empty_flag_never_means_another_cluster_namespace_or_user(name: str) -> None:
+    (setting,) = [setting for setting in SETTINGS if setting.name == name]
+    assert errors_of({}, {name: " "}) == (f"{setting.flag}: is empty",)
+
+
 @pytest.mark.parametrize("text", ["", " ", "\n"])
 def test_an_empty_variable_is_as_good_as_none(text: str) -> None:
     assert settings_of(dict.fromkeys(NAMES, text)) == settings_of()
