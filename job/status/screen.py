@@ -28,8 +28,10 @@ class Screen:
         """Show a status in place of the last one; `problem` says why it is not newer."""
         console = console_for(self._file)
         with console.capture() as capture:
-            head = f"Every {every:g} s; Ctrl-C ends; {iso(report.now)}; {identity or ''}"
-            console.print(Text(clean(head), style="dim"), no_wrap=True, overflow="ellipsis")
+            console.print(Text(f"Every {every:g} s; Ctrl-C ends; {iso(report.now)}", style="dim"))
+            if identity is not None:
+                # In full, however narrow: a person must see which cluster this is.
+                console.print(Text(clean(str(identity)), style="dim", overflow="fold"))
             if problem:
                 console.print(Text(f"not read again: {clean(problem)}", style="bold red"))
             print_page(console, report, everything=self._everything)

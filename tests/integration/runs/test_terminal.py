@@ -127,7 +127,8 @@ def test_the_status_is_drawn_again_until_ctrl_c(place: Place, columns: int) -> N
     place.imported("app", "old")
     with typed(place, "status", "--watch", columns=columns) as shown:
         shown.until("Every 5 s; Ctrl-C ends")
-        shown.until("1 current")
+        head = shown.until("1 current").replace("\n", "")
+        assert place.sandbox.server in head and f"{place.namespace}:import-images" in head
         place.push("app", "new")
         shown.until("1 behind")
         shown.type(CTRL_C)
