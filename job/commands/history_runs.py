@@ -16,7 +16,8 @@ from job.domain.times import iso
 from job.imagestreams.api_types import image_of
 from job.journal.records import Journal, Move, RunRecord
 from job.journal.store import JournalStore
-from job.run.context import namespaces_of
+from job.run.context import IDENTITY_SECONDS, namespaces_of
+from job.run.matching import unmatched
 from job.run.session import place
 from job.runtime.shutdown import Stop
 from job.views.output import document, write
@@ -60,17 +61,27 @@ def history_runs(settings: Settings, stop: Stop, pages: Pages, *, as_table: bool
     """
     with place(settings, stop) as where:
         journals = {name: JournalStore(where.cluster, name).read() for name in namespaces_of(where)}
+        identity = where.identify(IDENTITY_SECONDS) if as_table else None
     known = {name: journal for name, journal in journals.items() if journal is not None}
     if not known:
         raise UsageError([f"the journal of {', '.join(journals)} cannot be read"])
-    runs = past_runs(known, Wanted(None, settings.wanted.patterns), pages)[:limit]
+    wanted = Wanted(None, settings.wanted.patterns)
+    names = {name for journal in known.values() for name in _names(journal)}
+    if settings.wanted.patterns and (errors := unmatched(wanted, names, tuple(known))):
+        raise UsageError(errors)
+    runs = past_runs(known, wanted, pages)[:limit]
     if as_table:
         from job.commands.history_view import print_runs
 
-        write(lambda: print_runs(runs, datetime.now(UTC)))
+        write(lambda: print_runs(runs, datetime.now(UTC), identity))
     else:
         document("Runs", {"runs": [_document(run) for run in runs]})
     return 0 if len(known) == len(journals) else 1
+
+
+def _names(journal: Journal) -> set[tuple[str, str]]:
+    """The tags that it knows, also those that are gone from the cluster."""
+    return {*journal.tags, *((move.stream, move.tag) for run in journal.runs for move in run.moves)}
 
 
 def past_runs(journals: Mapping[str, Journal], wanted: Wanted, pages: Pages) -> tuple[PastRun, ...]:

@@ -7,14 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from job.commands.history_runs import Moved, PastRun
 from job.domain.history import TagHistory
+from job.domain.model import Identity
 from job.domain.text import clean
 from job.views.columns import new_table
-from job.views.tables import age, console_for, describe_hold, short_digest
+from job.views.tables import age, console_for, describe_hold, print_identity, short_digest
 
 
 def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO | None = None) -> None:
@@ -69,9 +71,12 @@ def _history_table(shown: TagHistory, now: datetime) -> Table:
     return table
 
 
-def print_runs(runs: Sequence[PastRun], now: datetime, file: TextIO | None = None) -> None:
+def print_runs(
+    runs: Sequence[PastRun], now: datetime, identity: Identity | None = None, file: TextIO | None = None
+) -> None:
     """Write the runs, each with the tags that it moved."""
     console = console_for(file or sys.stdout)
+    print_identity(identity, file)
     if not runs:
         console.print(Text("no run yet", style="dim"))
     for run in runs:
@@ -80,10 +85,12 @@ def print_runs(runs: Sequence[PastRun], now: datetime, file: TextIO | None = Non
         started = f"{age(record.started_at, now)} ago" if record.started_at else "unknown"
         text = f"{record.id}  {record.command}  {record.outcome}  {started}  {who}  {', '.join(run.namespaces)}"
         console.print(Text(clean(text), style="bold"))
+        width = max((len(str(moved.name)) for moved in run.moved), default=0)
         for moved in run.moved:
             versions = [revision or short(digest) for revision, digest in _ends(moved)]
             note = "  rolled back since" if moved.rolled_back else ""
-            console.print(Text(clean(f"  {moved.name}  {versions[0]} -> {versions[1]}{note}")))
+            line = clean(f"{moved.name!s:{width}}  {versions[0]} -> {versions[1]}{note}")
+            console.print(Padding(Text(line), (0, 0, 0, 2)))
             if moved.link:
                 # A terminal may fold a long address; a line break of ours would part it.
                 console.print(Text(f"    {clean(moved.link)}", style="dim"), soft_wrap=True)

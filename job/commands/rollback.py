@@ -87,8 +87,8 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False)
         rules = read_beside_freeze(where, [name.namespace], "a release")
         obstacle = obstacle_of(where, selected, rules, yes=yes)
         if obstacle and not yes:
-            question = f"{obstacle.text}. Import it nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
-            confirm(where, question, "to import it nevertheless: --yes")
+            question = f"Import it nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
+            confirm(where, question, "to import it nevertheless: --yes", [obstacle.text])
         survey = where.survey([name.namespace])
         if stop:
             raise StoppedError(STOPPED)
@@ -112,21 +112,23 @@ def import_released(where: Place, begun: CommandRun, chosen: Sequence[Chosen], s
     return _with_server_import(where, begun.run, imported, survey)
 
 
-def confirm(where: Place, question: str, otherwise: str = "add --yes") -> None:
+def confirm(where: Place, question: str, otherwise: str = "add --yes", reasons: Sequence[str] = ()) -> None:
     """Ask the user.
 
     Args:
         where: what the command works with.
         question: ends with the answers that are taken.
         otherwise: what to do where there is no terminal to ask on.
+        reasons: why it is asked, one a line.
 
     Raises:
         UsageError: the answer is no, or there is no terminal.
     """
     where.progress.pause()
     if not is_there():
-        raise UsageError([f"{question.partition(' [')[0].rpartition('. ')[0] or question}; {otherwise}"])
-    if not agreed(Terminal(where.stopping, STOPPED).ask(question)):
+        raise UsageError([f"{'; '.join(reasons) or question.partition(' [')[0]}; {otherwise}"])
+    shown = "".join(f"{reason}\n" for reason in reasons)
+    if not agreed(Terminal(where.stopping, STOPPED).ask(f"{shown}{question}")):
         raise UsageError(["Aborted; nothing was changed."])
 
 

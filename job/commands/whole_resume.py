@@ -48,9 +48,9 @@ def resume_run(settings: Settings, run_id: str, stop: Stop, *, as_table: bool, y
         rules = read_beside_freeze(where, namespaces, "a release")
         obstacles = [obstacle for selected, _ in held if (obstacle := obstacle_of(where, selected, rules, yes=yes))]
         if obstacles and not yes:
-            problems = "; ".join(obstacle.text for obstacle in obstacles)
-            question = f"{problems}. Import nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
-            confirm(where, question, "to import nevertheless: --yes")
+            question = f"Import nevertheless on {where.identify(IDENTITY_SECONDS)}? [y/N] "
+            reasons = [obstacle.text for obstacle in obstacles]
+            confirm(where, question, "to import nevertheless: --yes", reasons)
         survey = where.survey(namespaces)
         if stop:
             raise StoppedError(STOPPED)

@@ -92,8 +92,8 @@ def rollback_run(settings: Settings, request: Request, run_id: str, stop: Stop, 
             raise UsageError([f"nothing of run {past.record.id} can be rolled back; nothing was changed"])
         identity = where.identify(IDENTITY_SECONDS)
         where.progress.pause()
-        for planned in remaining:
-            show_plan(planned.plan, identity, as_table=as_table)
+        for number, planned in enumerate(remaining):
+            show_plan(planned.plan, None if number else identity, as_table=as_table)
         if remaining and not request.yes:
             confirm(where, f"Roll {len(remaining)} tags of run {past.record.id} back on {identity}? [y/N] ")
         if stop:

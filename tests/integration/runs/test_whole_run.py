@@ -140,7 +140,12 @@ def test_the_runs_link_what_changed(place: Place) -> None:
     assert newest["compare"] == f"{page}/compare/{commits[0]}...{commits[1]}"
     assert (newest["from_link"], newest["to_link"]) == tuple(f"{page}/commit/{commit}" for commit in commits)
     assert (first["from_link"], first["compare"]) == (None, f"{page}/commit/{commits[0]}")
-    assert newest["compare"] in place.run("history", "--runs", "-o", "table").stdout
+    table = place.run("history", "--runs", "-o", "table").stdout
+    assert newest["compare"] in table
+    # Which cluster it is, and each tag below its run.
+    assert table.startswith(place.sandbox.server) and "\n  web:prod  1a1a" in table
+    mistyped = place.run("history", "--runs", "wbe")
+    assert (mistyped.status, "did you mean web?" in mistyped.stderr) == (2, True), mistyped.stderr
 
 
 def test_the_runs_link_what_the_configuration_of_promote_knows(
