@@ -31,6 +31,7 @@ class RollbackPlan:
         name: of the tag.
         now: the image that it has.
         to: the image that it is to have.
+        was_current_until: when the tag last had that one; None where it never did.
         aliases: tags of the stream that move along.
         followers: the workloads that follow it, or an alias.
         in_registry: whether the registry has the image; None where it did not answer.
@@ -45,6 +46,7 @@ class RollbackPlan:
     name: TagName
     now: Image
     to: Image
+    was_current_until: datetime | None
     aliases: tuple[str, ...]
     followers: tuple[Followed, ...]
     in_registry: bool | None
@@ -145,7 +147,8 @@ def plan_of(
         warnings.append(f"what follows it in {shown} is not known: no right to look")
     if manager := applied_by(selected.data):
         warnings.append(f"the stream is kept from a manifest ({manager}): the next apply ends the hold")
-    if any(tenure.rolled_back_from and tenure.item.digest == image.digest for tenure in tenures_of(items)):
+    earlier = [tenure for tenure in tenures_of(items) if tenure.item.digest == image.digest]
+    if any(tenure.rolled_back_from for tenure in earlier):
         warnings.append("this image was itself rolled back from before")
     if answer is not None and answer.image is None and isinstance(target, Item):
         gone = "the registry no longer has it: new pods can only start where it is cached or pulled through"
@@ -154,6 +157,7 @@ def plan_of(
         name=name,
         now=image_of(current, describer.facts(current.digest)),
         to=image,
+        was_current_until=max((tenure.until for tenure in earlier if tenure.until), default=None),
         aliases=tuple(sorted(tag_name.tag for tag_name in names if tag_name != name)),
         followers=followers,
         in_registry=answer.is_there if answer else None,

@@ -24,7 +24,8 @@ def print_undoing(plan: RollbackPlan, identity: Identity | None, now: datetime, 
     console.print(Text(clean(f"{name.namespace}/{name}"), style="bold"))
     if plan.hold:
         console.print(Text(clean(describe_hold(plan.hold, now)), style="yellow"))
-    rows = [("from", plan.now.digest), *image_rows(plan.now, now), ("to", plan.to.digest), *image_rows(plan.to, now)]
+    rows = [("from", plan.now.digest), *image_rows(plan.now, now)]
+    rows += [("to", plan.to.digest), *image_rows(plan.to, now, plan.was_current_until)]
     there = {True: "has it", False: "no longer has it", None: "did not say whether it has it"}
     rows.append(("registry", there[plan.in_registry]))
     if plan.aliases:

@@ -264,12 +264,13 @@ def describe_hold(hold: Hold, now: datetime) -> str:
     return f"held for {age(hold.at, now)}{by}{until}{newer}: {hold.reason or 'no reason given'}"
 
 
-def image_rows(image: Image, now: datetime) -> list[tuple[str, str]]:
+def image_rows(image: Image, now: datetime, was_current_until: datetime | None = None) -> list[tuple[str, str]]:
     """A row that describes an image, if anything is known of it."""
     parts = [
         f"built {age(image.created, now)} ago" if image.created else None,
         f"revision {image.revision}" if image.revision else None,
         f"version {image.version}" if image.version else None,
         f"imported {age(image.imported_at, now)} ago" if image.imported_at else None,
+        f"was current until {age(was_current_until, now)} ago" if was_current_until else None,
     ]
     return [("", ", ".join(filter(None, parts)))] if any(parts) else []

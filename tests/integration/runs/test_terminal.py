@@ -103,6 +103,7 @@ def test_a_bad_image_from_plan_to_rollback(sandbox: Sandbox, columns: int) -> No
     assert "rollback" in page
     with typed(place, "rollback", "app:prod", columns=columns) as shown:
         page = shown.until("? [y/N] ")
+        assert "was current until" in " ".join(page.split())
         assert sandbox.server.removeprefix("http://") in page.replace("\n", "")
         shown.type("n\n")
         status, page = shown.end()
