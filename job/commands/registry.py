@@ -209,7 +209,7 @@ COMMANDS = (
     ),
     Command(
         "freeze",
-        "import nothing in a namespace, by any run, until its end or thaw",
+        "stop all imports in a namespace, until the freeze ends or is thawed",
         "Every run ends as inside a window of FREEZE; rollback and resume go on.",
         dispatch.freeze_command,
         settings=(*_RULES_SETTINGS, TIME_ZONE),
@@ -222,7 +222,7 @@ COMMANDS = (
     ),
     Command(
         "thaw",
-        "end every freeze that a rule set in a namespace",
+        "end the freezes of a namespace that `freeze` began",
         "Windows of FREEZE are settings, and stay.",
         dispatch.thaw_command,
         settings=_RULES_SETTINGS,
@@ -249,7 +249,7 @@ COMMANDS = (
     ),
     Command(
         "unblock",
-        "let runs import images again that were blocked",
+        "allow blocked images again",
         "The next run imports them; a held tag stays held.",
         dispatch.unblock_command,
         settings=_RULES_SETTINGS,
@@ -263,7 +263,7 @@ COMMANDS = (
     ),
     Command(
         "doctor",
-        "find what will go wrong: triggers that never fire, rights that are missing, ...",
+        "find what will go wrong: triggers that never fire, missing rights, and more",
         "Writes nothing. Each finding comes with a command that fixes it, where there is one.",
         dispatch.doctor_command,
         settings=(*SELECTION, *EVERYWHERE, *CLUSTER, *METRICS, *GATES, *VERIFICATION, *REQUESTS, TIME_ZONE),
@@ -277,7 +277,7 @@ COMMANDS = (
     ),
     Command(
         "notify",
-        "send a test message to every service of NOTIFY",
+        "send a test message to every service listed in NOTIFY",
         "Runs, rollbacks and resumes send their messages by themselves.",
         dispatch.notify_command,
         settings=MESSAGES,

@@ -22,7 +22,7 @@ class ExitStatus(IntEnum):
         return member
 
     SUCCESS = 0, "All selected tags match the registry, or a scheduled run was frozen."
-    ATTENTION = 1, "Some tag failed, a namespace could not be read, or something needs attention."
+    ATTENTION = 1, "Some tag failed, a namespace could not be read, or (status, doctor) something needs attention."
     USAGE = 2, "Bad usage or settings, nothing matched, or a run by hand was frozen; nothing was changed."
     CLUSTER_UNUSABLE = 3, "The cluster could not be used: unreachable, not allowed, or it refused every import."
     LOCKED = 4, "Another run holds the lock; nothing was changed."
