@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from job.config.settings import Settings
-from job.domain.history import Entry, TagHistory, tenures_of
+from job.domain.history import Entry, TagHistory, Tenure, tenures_of
 from job.domain.holds import hold_of, is_over
 from job.domain.model import Item
 from job.domain.times import iso
@@ -27,7 +28,7 @@ MOST_DESCRIBED = 20
 def history(settings: Settings, stop: Stop, *, as_table: bool, check: bool, limit: int | None = None) -> int:
     """Show the history of the tags that were asked for, the `limit` newest images of each; returns the exit status."""
     with place(settings, stop) as where:
-        histories = [_history(where, selected, check=check, limit=limit) for selected in find(where)]
+        histories = _histories(where, find(where), check=check, limit=limit)
         identity = where.identify(IDENTITY_SECONDS)
     now = datetime.now(UTC)
     if as_table:
@@ -64,30 +65,50 @@ def source_of(selected: SelectedTag) -> str:
     return f"{verb} {name}" + (f" ({', '.join(extras)})" if extras else "")
 
 
-def _history(where: Place, selected: SelectedTag, *, check: bool, limit: int | None) -> TagHistory:
-    name = selected.name
-    tenures = tenures_of(items_of(selected.data, name.tag))[:limit]
+def _histories(where: Place, selected: Sequence[SelectedTag], *, check: bool, limit: int | None) -> list[TagHistory]:
+    """The history of each tag. What has to be asked for is asked for all of them at once."""
+    tenures = {tag.name: tenures_of(items_of(tag.data, tag.name.tag))[:limit] for tag in selected}
     describer = Describer(where.cluster, where.stopping)
-    described = [(name.namespace, name.stream, tenure.item.digest) for tenure in tenures][:MOST_DESCRIBED]
+    described = [
+        (name.namespace, name.stream, tenure.item.digest)
+        for name, of_tag in tenures.items()
+        for tenure in of_tag[:MOST_DESCRIBED]
+    ]
     describer.describe_all(described, where.settings.concurrency)
-    hold = hold_of(selected.tag)
-    questions: dict[str, Question] = {}
-    if check:
-        for tenure in tenures:
-            question = question_of_item(name.namespace, name.stream, tenure.item, selected.tag.import_policy)
-            if question is not None:
-                questions.setdefault(tenure.item.digest, question)
+    questions = {
+        (tag.name, tenure.item.digest): question
+        for tag in selected
+        # Of a digest that was current twice, the newest item counts.
+        for tenure in (reversed(tenures[tag.name]) if check else ())
+        if (question := _question(tag, tenure))
+    }
     answers = where.look_up(list(questions.values())) if questions else {}
-    entries = []
-    for tenure in tenures:
+
+    def entry_of(tag: SelectedTag, tenure: Tenure) -> Entry:
         digest = tenure.item.digest
-        question = questions.get(digest)
-        image = image_of(Item(digest, tenure.item.imported_at), describer.facts(digest))
-        held = tenure.is_current and hold is not None
+        question = questions.get((tag.name, digest))
         answer = answers.get(question) if question else None
-        entries.append(Entry(tenure, image, held, answer.is_there if answer else None))
-    problem = import_problem(selected.data, name.tag)
-    return TagHistory(name, source_of(selected), hold, is_over(selected.tag), problem, tuple(entries), check)
+        image = image_of(Item(digest, tenure.item.imported_at), describer.facts(digest))
+        is_held = tenure.is_current and hold_of(tag.tag) is not None
+        return Entry(tenure, image, is_held, answer.is_there if answer else None)
+
+    return [
+        TagHistory(
+            tag.name,
+            source_of(tag),
+            hold_of(tag.tag),
+            is_over(tag.tag),
+            import_problem(tag.data, tag.name.tag),
+            tuple(entry_of(tag, tenure) for tenure in tenures[tag.name]),
+            check,
+        )
+        for tag in selected
+    ]
+
+
+def _question(tag: SelectedTag, tenure: Tenure) -> Question | None:
+    name = tag.name
+    return question_of_item(name.namespace, name.stream, tenure.item, tag.tag.import_policy)
 
 
 def _document(shown: TagHistory, now: datetime) -> dict[str, Any]:
