@@ -104,7 +104,7 @@ image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
 	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || true); \
 	source=$$(git config --get remote.origin.url | sed 's#//.*@#//#' || true); \
-	set -f; $$engine build --file Containerfile --tag "$${IMAGE:-import-images:$$version}" \
+	set -f; BUILDAH_LAYERS=true $$engine build --file Containerfile --tag "$${IMAGE:-import-images:$$version}" \
 		$${BASE:+--build-arg "BASE=$$BASE"} --build-arg "VERSION=$$version" --build-arg "REVISION=$$revision" \
 		--build-arg "SOURCE=$$source" $${ARGS:-} .
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import tarfile
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +42,17 @@ class Store:
         found = json.loads(self.run("inspect", "--type=image", image))["OCIv1"]["config"]
         assert isinstance(found, dict)
         return found
+
+    def layers(self, image: str) -> list[set[str]]:
+        """The names of the files in each layer, the base's first."""
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            self.run("push", "--quiet", "--disable-compression", image, f"dir:{folder}")
+            manifest = json.loads((Path(folder) / "manifest.json").read_text())
+            found = []
+            for layer in manifest["layers"]:
+                with tarfile.open(Path(folder) / layer["digest"].removeprefix("sha256:")) as archive:
+                    found.append({member.name for member in archive if member.isfile()})
+            return found
 
     @contextmanager
     def mounted(self, image: str) -> Iterator[Path]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from job import VERSION
 from tests.integration.image import base, building, sizes
@@ -81,11 +82,18 @@ def test_the_image_without_its_base(store: Store, root: Path, capsys: pytest.Cap
         found = sizes.measure(root, base_root)
     with capsys.disabled():
         print(f"\n{found}")
-    assert found.unpacked < 120e6
+    assert found.unpacked < 60e6
     assert not list(root.glob("opt/import-images/bin/pip*"))
     assert not list(root.glob(f"{SITE}/setuptools*"))
     assert not (root / "src").exists()
     assert not (root / "build").exists()
+
+
+def test_a_new_version_is_a_small_layer_on_the_packages(store: Store, image: str) -> None:
+    *_, packages, job = store.layers(image)
+    ours = re.compile(rf"{SITE.replace('*', '[0-9]+')}/(job|import_images-[^/]+)/|opt/import-images/bin/")
+    assert [name for name in job if not ours.match(name)] == []
+    assert not [name for name in packages if "site-packages/job/" in name]
 
 
 def test_everything_is_compiled_and_never_checked_again(root: Path) -> None:
@@ -153,6 +161,21 @@ def test_a_scheduled_run_with_the_shipped_manifests(pod: Pod, sandbox: Sandbox) 
     assert len(sandbox.items(f"{core}/events")) == 3
     with urllib.request.urlopen(f"{sandbox.pushgateway}/metrics") as answer:
         assert f'stream_namespace="{namespace}"' in answer.read().decode()
+
+
+def test_a_kubeconfig_needs_nothing_that_the_image_leaves_out(pod: Pod, root: Path, sandbox: Sandbox) -> None:
+    namespace = sandbox.create_namespace()
+    sandbox.registry.push("team/service", "prod", "service")
+    sandbox.create_stream(namespace, "service", {"prod": sandbox.source("team/service:prod")})
+    file = root / "kubeconfig"
+    # Certificates in the file itself would be written to a temporary one, for which this container has no folder.
+    config = yaml.safe_load(sandbox.kubeconfig(sandbox.token, namespace).read_text())
+    config["clusters"][0]["cluster"] = {"server": sandbox.server}
+    file.write_text(yaml.safe_dump(config))
+    file.chmod(0o644)
+    ran = pod.run("plan", "--output", "json", environment={"KUBECONFIG": "/kubeconfig"})
+    assert ran.returncode == 0, ran.stderr
+    assert [tag["stream"] for tag in json.loads(ran.stdout)["tags"]] == ["service"]
 
 
 def scheduled_job(sandbox: Sandbox, namespace: str, built: Built) -> str:
