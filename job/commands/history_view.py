@@ -12,10 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from job.commands.history_runs import Moved, PastRun
-from job.domain.history import TagHistory
+from job.domain.history import Entry, TagHistory
 from job.domain.model import Identity
 from job.domain.text import clean
-from job.views.columns import new_table
+from job.views.columns import Column, table_of
 from job.views.tables import age, console_for, describe_hold, print_identity, short_digest
 
 
@@ -37,38 +37,50 @@ def print_histories(histories: Sequence[TagHistory], now: datetime, file: TextIO
         if not shown.entries:
             console.print(Text("no image yet", style="dim"))
             continue
-        console.print(_history_table(shown, now))
+        console.print(_history_table(shown, now, console.width))
 
 
-def _history_table(shown: TagHistory, now: datetime) -> Table:
-    table = new_table()
-    for column in ("DIGEST", "IMPORTED", "STAYED", "BUILT"):
-        table.add_column(column, no_wrap=True, min_width=5, justify="left" if column == "DIGEST" else "right")
-    table.add_column("REVISION", no_wrap=True, overflow="ellipsis", max_width=12)
-    table.add_column("VERSION", no_wrap=True, overflow="ellipsis", max_width=16)
-    if shown.checked:
-        table.add_column("REGISTRY", no_wrap=True)
-    table.add_column("", min_width=16)
-    for entry in shown.entries:
-        tenure, image = entry.tenure, entry.image
-        note = ["current"] if tenure.is_current else []
-        note += ["held"] if entry.held else []
-        # A hold implies it.
-        note += ["restored by rollback"] if tenure.restored and not entry.held else []
-        note += ["bad: rolled back"] if tenure.rolled_back_from else []
-        cells = [
-            short_digest(image),
-            f"{age(tenure.item.imported_at, now)} ago" if tenure.item.imported_at else "-",
-            age(tenure.item.imported_at, tenure.until or now),
-            f"{age(image.created, now)} ago" if image.created else "-",
-            image.revision or "-",
-            image.version or "-",
-        ]
-        if shown.checked:
-            cells.append({True: "there", False: "gone", None: "?"}[entry.in_registry])
-        style = "bold" if tenure.is_current else "red" if tenure.rolled_back_from else ""
-        table.add_row(*(Text(clean(cell), style=style) for cell in (*cells, ", ".join(note))))
-    return table
+def _history_table(shown: TagHistory, now: datetime, width: int) -> Table:
+    def imported(entry: Entry) -> str:
+        when = entry.tenure.item.imported_at
+        return f"{age(when, now)} ago" if when else "-"
+
+    def built(entry: Entry) -> str:
+        return f"{age(entry.image.created, now)} ago" if entry.image.created else "-"
+
+    registry: Column[Entry] = Column(
+        "REGISTRY", lambda entry: {True: "there", False: "gone", None: "?"}[entry.in_registry], rank=1
+    )
+    columns: tuple[Column[Entry], ...] = (
+        Column("DIGEST", lambda entry: short_digest(entry.image), least=12),
+        Column("IMPORTED", imported, rank=2, least=8, is_number=True),
+        Column(
+            "STAYED",
+            lambda entry: age(entry.tenure.item.imported_at, entry.tenure.until or now),
+            rank=3,
+            is_number=True,
+        ),
+        Column("BUILT", built, rank=4, least=6, is_number=True),
+        Column("REVISION", lambda entry: entry.image.revision or "-", rank=5, least=9, most=12),
+        Column("VERSION", lambda entry: entry.image.version or "-", rank=6, most=16),
+        *((registry,) if shown.checked else ()),
+        Column("NOTE", _note, least=16, is_text=True),
+    )
+    return table_of(columns, [(entry, _style(entry)) for entry in shown.entries], width)
+
+
+def _style(entry: Entry) -> str:
+    return "bold" if entry.tenure.is_current else "red" if entry.tenure.rolled_back_from else ""
+
+
+def _note(entry: Entry) -> str:
+    tenure = entry.tenure
+    note = ["current"] if tenure.is_current else []
+    note += ["held"] if entry.held else []
+    # A hold implies it.
+    note += ["restored by rollback"] if tenure.restored and not entry.held else []
+    note += ["bad: rolled back"] if tenure.rolled_back_from else []
+    return ", ".join(note)
 
 
 def print_runs(

@@ -272,6 +272,9 @@ def parse_windows(text: str) -> tuple[Window, ...]:
     windows, errors = [], []
     for window in filter(None, (part.strip() for part in text.split(";"))):
         *cron, length = window.rsplit(maxsplit=1)
+        if not cron:
+            errors.append(f"{window!r} is not a schedule of a CronJob and a duration, such as 0 16 * * 5 60h")
+            continue
         try:
             seconds = duration(length)
             windows.append(Window(window, _read_fields("".join(cron)), timedelta(seconds=seconds)))

@@ -324,7 +324,8 @@ def test_all_wrong_windows_are_told() -> None:
     with pytest.raises(ValueError) as caught:
         parse_windows(f"0 16 * * 7 60h; {CHRISTMAS}; 0 16 * * 5; 2h; @every 1h 5m; @daily 0s; @daily\n9y")
     told = str(caught.value)
-    for window in ("0 16 * * 7 60h", "0 16 * * 5", "2h", "@every 1h 5m", "@daily 0s", r"@daily\n9y"):
+    assert "'2h' is not a schedule of a CronJob and a duration" in told
+    for window in ("0 16 * * 7 60h", "0 16 * * 5", "@every 1h 5m", "@daily 0s", r"@daily\n9y"):
         assert f"'{window}': " in told
     assert "0 20 12" not in told
     assert "\n" not in told
