@@ -15,6 +15,7 @@ from job.promote.arguments import parse
 from job.promote.config import Config, Repository
 from job.promote.moves import parse_targets
 from job.promote.tables import print_rows
+from job.views import tables
 
 COMMANDS = ("status", "move", "wait", "notes")
 
@@ -92,3 +93,17 @@ def test_tables_fit() -> None:
     assert max(map(len, lines)) <= 100 and len(lines) > 4
     assert "4d5e6f7a8" in lines[1] and "…" in lines[1] and "because" in lines[2]
     assert "\x1b" not in file.getvalue()
+
+
+@pytest.mark.parametrize(("columns", "without"), [(40, {"AGE"}), (80, set()), (200, set())])
+def test_a_narrow_terminal_keeps_branches_and_what_is_behind(
+    columns: int, without: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "width_of", lambda file: columns)
+    file = io.StringIO()
+    head = ("REPOSITORY", "STABLE", "AGE", "ROLLING", "AGE", "BEHIND")
+    print_rows([head, ("packit-service", "1ff74fd03", "6h", "94e38ec9f", "6h", "2, 1 only on stable")], file)
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= columns
+    assert set(head) - set(lines[0].split()) == without
+    assert "1ff74fd03" in lines[1] and "94e38ec9f" in lines[1] and "stable" in file.getvalue()
