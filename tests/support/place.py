@@ -266,9 +266,10 @@ def metrics_of(gateway: str, **group: str) -> dict[str, Series]:
         text = answer.read().decode()
     # Parsing takes long, and a shared Pushgateway has the groups of others.
     wanted = [f'{name}="{value}"' for name, value in group.items()]
-    lines = (line for line in text.splitlines(True) if line.startswith("#") or all(each in line for each in wanted))
+    # Only a line feed ends a line there; a label may contain the other separators.
+    lines = (line for line in text.split("\n") if line.startswith("#") or all(each in line for each in wanted))
     found: dict[str, Series] = {}
-    for family in text_string_to_metric_families("".join(lines)):
+    for family in text_string_to_metric_families("\n".join(lines) + "\n"):
         if not family.name.startswith("import_images_"):
             continue
         for sample in family.samples:
