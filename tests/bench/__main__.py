@@ -298,9 +298,10 @@ fetched. The sandbox, its registry and the Pushgateway share the cores with what
 
 _POD_NOTES = f"""\
 {pod.STREAMS} streams of 1 tag, all images new, with a Pushgateway. The job is installed as in the image, started by a
-Job of the CronJob, and logged in over TLS by the files of its service account. Wall and CPU seconds are the least of
-many runs, since other work on the machine only adds to them. Memory, requests to the API, and the connections they took
-are the most."""
+Job of the CronJob, and logged in over TLS by the files of its service account. Its Python is the distribution's where
+that has the version of the bench's, since many others are built without optimizations. Wall and CPU seconds are the
+least of many runs, since other work on the machine only adds to them. Memory, requests to the API, and the connections
+they took are the most."""
 
 
 _LOAD_NOTES = """\
