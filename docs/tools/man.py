@@ -26,7 +26,7 @@ def _entry(term: str, text: str) -> list[str]:
 
 def _flags(command: Command) -> list[str]:
     lines = [".SH OPTIONS"]
-    lines += _entry("-o, --output FORMAT", f"{', '.join(command.formats)}; default table, in a pod json")
+    lines += _entry("-o, --output FORMAT", f"one of {', '.join(command.formats)}; default table, in a pod json")
     lines += _entry("-v, --verbose", "log more") + _entry("-q, --quiet", "log only warnings and errors")
     for flag in command.flags:
         lines += _entry(f"{flag.flag} {flag.metavar or ''}".strip(), flag.help)

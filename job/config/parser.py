@@ -31,7 +31,7 @@ def parser_of(command: Command) -> argparse.ArgumentParser:
     if about:
         parser.add_argument("patterns", nargs=about.nargs, metavar=about.metavar, help=about.help)
     formats = ", ".join(command.formats)
-    parser.add_argument("-o", "--output", metavar="FORMAT", help=f"{formats} (default table; in a pod json)")
+    parser.add_argument("-o", "--output", metavar="FORMAT", help=f"one of {formats} (default table; in a pod json)")
     amount = parser.add_mutually_exclusive_group()
     amount.add_argument("-v", "--verbose", action="store_true", help="log more: each change of a rollout, defects")
     amount.add_argument("-q", "--quiet", action="store_true", help="log only warnings and errors; no progress")

@@ -318,7 +318,8 @@ class StreamImport:
                 message = "stopped before the API answered"
                 self._settle_by_read(pending, stream, Reason.ABORTED, None, message)
             else:
-                message = "stopped before the import was begun" if not pending.attempts else "stopped between two tries"
+                begun = "stopped between two tries" if pending.attempts else "stopped before its import began"
+                message = begun if pending.attempts or self._context.options.write else "stopped before it was checked"
                 self._settle(pending, Result.FAILED, self._current(pending.tag.name), Reason.ABORTED, None, message)
 
     def results(self) -> list[TagResult]:

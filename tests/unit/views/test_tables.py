@@ -76,11 +76,11 @@ def test_what_a_gate_says_is_there_once(columns: str, monkeypatch: pytest.Monkey
 
 
 def test_tags_that_were_never_begun_share_one_line() -> None:
-    never_begun = failed(reason=Reason.ABORTED, by=None, attempts=0, message="stopped before the import was begun")
+    never_begun = failed(reason=Reason.ABORTED, by=None, attempts=0, message="stopped before its import began")
     under_way = failed(reason=Reason.ABORTED, by=None, attempts=1, message="stopped between two tries")
     text = shown(report_of(*(replace(never_begun, stream=f"s{number}") for number in range(21)), under_way))
-    assert "\n21 tags failed:\n    stopped before the import was begun\n" in text
-    assert text.count("stopped before the import was begun") == 1
+    assert "\n21 tags failed:\n    stopped before its import began\n" in text
+    assert text.count("stopped before its import began") == 1
     assert "packit-service:prod failed (aborted):\n    stopped between two tries\n" in text
 
 
