@@ -268,7 +268,7 @@ def test_openshift_s_own_by_token_and_service_ca(place: Place, metrics: Promethe
         url = f"https://{server.address}?namespace={namespace}"
         done = place.run("-v", **{**settings(place, metrics, "1s"), "PROMETHEUS_URL": url, **login})
     assert TOKEN not in done.stdout + done.stderr
-    expected = {"wrong": "HTTP 401", "another namespace": "HTTP 403", "untrusted": "certificate verify failed"}
+    expected = {"wrong": "HTTP 401", "another namespace": "HTTP 403", "untrusted": "its certificate is not trusted"}
     if how in expected:
         assert (done.status, rollouts(done)) == (5, ["unverified"]), done.stderr
         assert expected[how] in query(done)["message"]
