@@ -93,7 +93,11 @@ def _excused(
 ) -> Mapping[str, bool]:
     """Whether an outcome is explained by a problem that is reported, or by one that is over."""
     problems = {attention.problem for attention in reported if attention.namespace == namespace}
-    is_current = all(tag.state in (State.CURRENT, State.HELD, State.GATED, State.SKIPPED) for tag in own_tags)
+    # What a gate holds back waits, unless the gate found that nodes cannot use it.
+    is_current = all(
+        tag.state in (State.CURRENT, State.HELD, State.SKIPPED) or (tag.state is State.GATED and not tag.failed_runs)
+        for tag in own_tags
+    )
     are_workloads_unknown = any(
         unread.part == "workloads" and unread.namespace == namespace for unread in facts.unknown
     )
@@ -107,14 +111,17 @@ def _problem_of(
     namespace: str, run: RunRecord, facts: Facts, *, is_complete: bool, excused: Mapping[str, bool]
 ) -> Attention | None:
     subject, log = f"run {run.id}", _log_of(run, facts)
+    outcome, failed = run.outcome, run.counts.get(Result.FAILED)
+    if outcome == Outcome.UNHEALTHY and failed and excused.get(outcome, True):
+        # The rollouts are well again; the tags that failed in the same run may not be.
+        outcome = Outcome.PARTIAL
     if run.outcome == RUNNING:
         message = "it started and has not finished: it was killed, or it hangs"
         return Attention(namespace, subject, Problem.RUN_HANGS, message, run.started_at, log)
-    if run.outcome not in (Outcome.FAILURE, Outcome.ABORTED) and excused.get(run.outcome, True):
+    if outcome not in (Outcome.FAILURE, Outcome.ABORTED) and excused.get(outcome, True):
         return None
     what = run.command if is_complete or run.command is not Command.RUN else "partial run"
-    failed = run.counts.get(Result.FAILED)
-    message = f"the last {what} {_ENDED.get(run.outcome, f'ended as {run.outcome}')}"
+    message = f"the last {what} {_ENDED.get(outcome, f'ended as {outcome}')}"
     message += f", with {failed} failed" if failed else ""
     return Attention(namespace, subject, Problem.RUN_FAILED, message, run.finished_at, log)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import textwrap
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TextIO
 
@@ -74,8 +75,15 @@ def _why(tag: TagResult) -> str:
         return f"held: {tag.hold.reason}"
     if tag.gates and tag.reason is None:
         refused = [f"{verdict.verdict} by {verdict.gate}" for verdict in tag.gates if not verdict.passed]
-        return ", ".join(refused) or f"passed {', '.join(verdict.gate for verdict in tag.gates)}"
+        return ", ".join(refused) or _passed(tag.gates)
     return str(tag.reason or "")
+
+
+def _passed(verdicts: Sequence[Verdict]) -> str:
+    passed = [verdict.gate for verdict in verdicts if verdict.verdict is GateVerdict.PASSED]
+    others = [verdict.gate for verdict in verdicts if verdict.verdict is not GateVerdict.PASSED]
+    parts = (f"{what} {', '.join(gates)}" for what, gates in (("passed", passed), ("not asked:", others)) if gates)
+    return "; ".join(parts)
 
 
 def _tag_columns(report: Report) -> tuple[Column[TagResult], ...]:

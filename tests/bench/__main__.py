@@ -189,11 +189,15 @@ class Bench:
             scene = pod.Pod(sandbox, registry, self.folder, installed)
             # The journal is then as it always is.
             scene.measured("run")
+            self._say("a bare Python in the pod")
+            bare = pod.least([scene.bare() for _ in range(self.sizes.runs_in_pod)])
+            self.pods.append(PodRow(f"a bare Python: `{pod.BARE}`", bare))
             for command in pod.COMMANDS:
                 self._say(f"{command} in the pod")
                 asked = pod.least([scene.measured(command) for _ in range(self.sizes.runs_in_pod)])
                 self.pods.append(PodRow(f"`{command}`", asked))
-                self._at_most(f"in the pod, `{command}`: CPU seconds", pod.MOST_CPU[command], asked.cost.cpu)
+                times = asked.cost.cpu / bare.cost.cpu
+                self._at_most(f"in the pod, `{command}`: times the CPU of a bare Python", pod.MOST_CPU[command], times)
         peak = max(row.asked.cost.peak for row in self.pods)
         self._at_most(f"in the pod, {pod.STREAMS} streams: peak memory, MiB", pod.MOST_MEMORY, peak)
 

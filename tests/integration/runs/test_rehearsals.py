@@ -210,6 +210,8 @@ def test_a_plan_creates_no_pods(place: Place) -> None:
     done = place.run("plan", **QUICK)
     assert done.results == {"web:prod": "updated"}
     assert rehearsal(done, "web")["verdict"] == "not_asked"
+    shown = place.run("plan", "-o", "table", **{**QUICK, "MIN_AGE": "0s"}).stdout
+    assert "not asked: rehearse" in shown and "passed rehearse" not in shown
     assert not place.requests("POST", "/pods$")
 
 

@@ -327,6 +327,14 @@ class TestRuns:
         assert problems(stand(current(), of=past, unknown=unseen)) == [Problem.RUN_FAILED]
         assert problems(stand(current(), of=past, workloads=[look(RolloutResult.FAILED)])) == [Problem.ROLLOUT]
 
+    def test_of_an_unhealthy_run_whose_workloads_run_the_failed_tags_count(self) -> None:
+        past = journal(a_run("unhealthy", counts={"failed": 2}))
+        # The registry has an image that the run did not import.
+        behind = current(result=Result.UPDATED)
+        report = stand(behind, of=past)
+        assert [each.message for each in report.attention] == ["the last run failed for some tags, with 2 failed"]
+        assert stand(current(), of=past).is_well
+
     @pytest.mark.parametrize(("minutes", "needed"), [(5, []), (90, [Problem.RUN_HANGS])])
     def test_a_run_that_never_ends(self, minutes: int, needed: list[Problem]) -> None:
         run = RunRecord("r2", NOW - timedelta(minutes=minutes), deployment="prod", job="import-images-2")
