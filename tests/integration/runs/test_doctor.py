@@ -619,7 +619,7 @@ class TestAsEverywhere:
     def test_nothing_matches(self, well: Place) -> None:
         done = well.run("doctor", DEPLOYMENT="staging")
         assert done.status == 2
-        assert "nothing in" in done.stderr
+        assert "no stream in" in done.stderr and "has the tag staging" in done.stderr
 
     def test_no_cluster(self, well: Place) -> None:
         assert well.run("doctor", HOST="http://127.0.0.1:1", RETRIES="0").status == 3

@@ -115,8 +115,9 @@ def test_more_than_500_streams_are_two_pages(place: Place) -> None:
     done = place.run()
     assert done.results == {"zzz:prod": "updated"}
     pages = place.requests("GET", "imagestreams$")
-    assert [each["query"].get("limit") for each in pages] == ["500", "500"]
-    assert ["continue" in each["query"] for each in pages] == [False, True]
+    # Read once to see whether anything matches, and again once the lock is held.
+    assert [each["query"].get("limit") for each in pages] == ["500"] * 4
+    assert ["continue" in each["query"] for each in pages] == [False, True] * 2
 
 
 def test_streams_go_side_by_side_and_the_requests_of_one_in_a_row(place: Place) -> None:
@@ -328,7 +329,7 @@ def test_cluster_that_refuses_every_import_is_status_3(place: Place, code: int, 
     assert done.status == 3, done.stderr
     assert set(done.results.values()) == {f"failed {reason}"}
     assert {tag["by"] for tag in done.tags.values()} == {"api"}
-    assert {tag["message"] for tag in done.tags.values()} == {"no, said the server"}
+    assert all("no, said the server" in tag["message"] for tag in done.tags.values())
     assert done.report["run"]["outcome"] == "failure"
 
 

@@ -161,7 +161,7 @@ def test_a_killed_holder_is_taken_over_after_it_stood_still_for_a_minute(place: 
     done = place.run()
     assert done.status == 0, done.stderr
     assert (datetime.now(UTC) - begun).total_seconds() >= 60
-    assert "is alive" in done.stderr
+    assert "waiting up to 60 s to see whether" in done.stderr
 
 
 def test_it_is_released_after_success_and_after_failure(place: Place) -> None:

@@ -219,7 +219,7 @@ class TestWhatCannotBe:
             "app:live": "follows prod: roll that one back",
             "app:word": "is a reference",
             "app:empty": "has no image yet",
-            "other:prod": "another stream",
+            "other:prod": "copied once from app:prod",
             "app:none": "has no tag none",
             "none": "matches no stream",
             "a*": "globs are not taken",
@@ -234,14 +234,14 @@ class TestWhatCannotBe:
         assert place.versions() == versions
 
     @slow(WHOLE_RUN)
-    def test_a_pushed_tag(self, place: Place) -> None:
+    def test_a_tag_that_is_gone_from_the_spec(self, place: Place) -> None:
         history_of(place, "1", "2")
         stream = place.sandbox.stream(place.namespace, "app")
         stream["spec"]["tags"] = []
         place.sandbox.replace(f"{IMAGE}/namespaces/{place.namespace}/imagestreams/app", stream)
         done = back(place)
         assert done.status == 2
-        assert "its images are pushed" in done.stderr
+        assert "it is gone from spec.tags" in done.stderr
 
     @slow(WHOLE_RUN)
     def test_without_anybody_to_ask_it_wants_to_be_told(self, place: Place) -> None:

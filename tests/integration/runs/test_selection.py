@@ -239,7 +239,7 @@ def test_run_takes_the_same_as_a_plan(place: Place) -> None:
             (("doctor", "wroker"), {}, ("wroker matches no stream", "did you mean worker?")),
             (("history", "web", "wroker"), {}, ("wroker matches no stream", "did you mean worker?")),
             (("rollback", "--yes", "wroker"), {}, ("wroker matches no stream", "did you mean worker?")),
-            ((), {"SELECTOR": "app=nothing"}, ("no image stream tags",)),
+            ((), {"SELECTOR": "app=nothing"}, ("no stream", "labels app=nothing")),
             ((), {"EXCLUDE": "*"}, ("EXCLUDE",)),
         ],
         TAIL,
