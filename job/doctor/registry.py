@@ -69,7 +69,7 @@ CHECKS: tuple[Check, ...] = (
             "tag-scheduled": "OpenShift imports it by itself (`scheduled: true`)",
             "tag-reset-to-legacy": "It takes one architecture of an image that was meant to be imported whole",
             "wave-no-number": "The annotation of its wave is not a whole number",
-            "annotation-unknown": "An annotation begins as those of this program do, and is none of them",
+            "annotation-unknown": "An annotation has the prefix of this program and a name that it does not read",
             "gate-cannot-be-read": "An annotation of a gate cannot be read, so that the tag fails in every run",
             "hold-over": "The annotation of a hold is there, but the tag has moved on",
             "hold-past-its-end": "The hold has expired and no run has released it",
