@@ -318,8 +318,8 @@ class StreamImport:
                 message = "stopped before the API answered"
                 self._settle_by_read(pending, stream, Reason.ABORTED, None, message)
             else:
-                begun = "stopped between two tries" if pending.attempts else "stopped before its import began"
-                message = begun if pending.attempts or self._context.options.write else "stopped before it was checked"
+                first = "its import began" if self._context.options.write else "it was checked"
+                message = "stopped between two tries" if pending.attempts else f"stopped before {first}"
                 self._settle(pending, Result.FAILED, self._current(pending.tag.name), Reason.ABORTED, None, message)
 
     def results(self) -> list[TagResult]:
