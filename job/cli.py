@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OBJECTS_PER_COLLECTION = 20_000
+_OBJECTS_PER_COLLECTION = 100_000
 
 _OVERVIEW = """usage: import-images COMMAND [OPTIONS] [STREAM[:TAG]...]
 

@@ -14,15 +14,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from tests.bench import pod
+from tests.bench import limits, pod
 from tests.bench.measuring import Cost, Failed, middle
-from tests.bench.registry import made_up_registry
+from tests.bench.pod import Installation
+from tests.bench.registry import MadeUpRegistry, made_up_registry
 from tests.bench.scenes import KUBECTL, Load, Scene
 from tests.sandbox.client import Sandbox, start
 
@@ -45,9 +47,20 @@ class Sizes:
     runs: int = 25
     # So many measurements find a moment at which the machine does nothing else.
     runs_in_pod: int = 25
+    limited: tuple[int, ...] = limits.STREAMS
 
 
-QUICK = Sizes(streams=40, streams_of_slow_loop=10, deep=4, deep_of_loop=1, huge=400, rounds=1, runs=2, runs_in_pod=2)
+QUICK = Sizes(
+    streams=40,
+    streams_of_slow_loop=10,
+    deep=4,
+    deep_of_loop=1,
+    huge=400,
+    rounds=1,
+    runs=2,
+    runs_in_pod=2,
+    limited=(2,),
+)
 
 
 @dataclass(slots=True)
@@ -118,10 +131,16 @@ class PodRow:
 
     work: str
     asked: pod.Asked
+    # What to multiply CPU seconds with for those of the machine on which the targets were set.
+    scale: float
+
+    @property
+    def scaled(self) -> float:
+        return self.asked.cost.cpu * self.scale
 
     def cells(self) -> list[str]:
         cost = self.asked.cost
-        cells = [self.work, f"{cost.wall:.2f}", f"{cost.cpu:.3f}", f"{cost.peak:.0f}"]
+        cells = [self.work, f"{cost.wall:.2f}", f"{cost.cpu:.3f}", f"{self.scaled:.3f}", f"{cost.peak:.0f}"]
         return [*cells, *map(str, (self.asked.requests, self.asked.connections))]
 
 
@@ -134,6 +153,7 @@ class Bench:
     rows: list[Row] = field(default_factory=list)
     loads: list[LoadRow] = field(default_factory=list)
     pods: list[PodRow] = field(default_factory=list)
+    limits: list[limits.Row] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 
     def run(self) -> None:
@@ -185,21 +205,40 @@ class Bench:
     def pod(self) -> None:
         """The first users' eight streams, as a pod runs the job on them."""
         installed = pod.install(self.folder / "installed")
+        first = pod.install_first(self.folder / "first")
         with made_up_registry() as registry, start("--registry", registry.address) as sandbox:
             scene = pod.Pod(sandbox, registry, self.folder, installed)
+            first_scene = pod.Pod(sandbox, registry, self.folder, first)
             # The journal is then as it always is.
             scene.measured("run")
-            self._say("a bare Python in the pod")
-            bare = pod.least([scene.bare() for _ in range(self.sizes.runs_in_pod)])
-            self.pods.append(PodRow(f"a bare Python: `{pod.BARE}`", bare))
+            first_scene.measured("run")
+            costs: dict[str, list[pod.Asked]] = defaultdict(list)
+            for turn in range(self.sizes.runs_in_pod):
+                # In turns, since the speed of a machine may change.
+                self._say(f"in the pod: turn {turn + 1} of {self.sizes.runs_in_pod}")
+                costs["0.1.0: `run`"].append(first_scene.measured("run"))
+                costs[f"a bare Python: `{pod.BARE}`"].append(scene.bare())
+                for command in pod.COMMANDS:
+                    costs[f"`{command}`"].append(scene.measured(command))
+            scale = pod.FIRST_CPU / pod.least(costs["0.1.0: `run`"]).cost.cpu
+            self.pods += [PodRow(work, pod.least(asked), scale) for work, asked in costs.items()]
             for command in pod.COMMANDS:
-                self._say(f"{command} in the pod")
-                asked = pod.least([scene.measured(command) for _ in range(self.sizes.runs_in_pod)])
-                self.pods.append(PodRow(f"`{command}`", asked))
-                times = asked.cost.cpu / bare.cost.cpu
-                self._at_most(f"in the pod, `{command}`: times the CPU of a bare Python", pod.MOST_CPU[command], times)
-        peak = max(row.asked.cost.peak for row in self.pods)
-        self._at_most(f"in the pod, {pod.STREAMS} streams: peak memory, MiB", pod.MOST_MEMORY, peak)
+                (row,) = (row for row in self.pods if row.work == f"`{command}`")
+                label = f"in the pod, `{command}`: CPU s where a run of 0.1.0 takes {pod.FIRST_CPU}"
+                self._at_most(label, pod.MOST_CPU[command], row.scaled)
+            peak = max(row.asked.cost.peak for row in self.pods if "0.1.0" not in row.work)
+            self._at_most(f"in the pod, {pod.STREAMS} streams: peak memory, MiB", pod.MOST_MEMORY, peak)
+            self._limited(sandbox, registry, installed)
+
+    def _limited(self, sandbox: Sandbox, registry: MadeUpRegistry, installed: Installation) -> None:
+        """The smallest pod, of the component `small`, against the loop in the same control group."""
+        for streams in self.sizes.limited:
+            self._say(f"{streams} streams with 100m of CPU")
+            scene = pod.Pod(sandbox, registry, self.folder, installed, streams)
+            scene.measured("run")
+            row = limits.within(scene, streams, limits.CPUS[0])
+            self.limits.append(row)
+            self._at_least(f"in the pod with 100m, {streams} streams: times faster than the loop", 5, row.faster)
 
     def _wide(self, scene: Scene, *, slow: bool = False) -> None:
         measured = self.sizes.streams_of_slow_loop if slow else scene.streams
@@ -304,8 +343,15 @@ _POD_NOTES = f"""\
 {pod.STREAMS} streams of 1 tag, all images new, with a Pushgateway. The job is installed as in the image, started by a
 Job of the CronJob, and logged in over TLS by the files of its service account. Its Python is the distribution's where
 that has the version of the bench's, since many others are built without optimizations. Wall and CPU seconds are the
-least of many runs, since other work on the machine only adds to them. Memory, requests to the API, and the connections
-they took are the most."""
+least of many runs, in turns, since other work on the machine only adds to them. Scaled are the CPU seconds of the
+machine on which the targets were set, where a run of 0.1.0 took {pod.FIRST_CPU}. Memory, requests to the API, and the
+connections they took are the most."""
+
+
+_LIMIT_NOTES = """\
+With the memory and the CPU of the component `small`, in one control group after the other. For each stream the loop
+does what one `oc import-image` does: it reads it and sends the import, by two calls of kubectl with a warm discovery
+cache. Wall seconds of the loop are of one round, those of the job the median of three."""
 
 
 _LOAD_NOTES = """\
@@ -349,8 +395,10 @@ def main(arguments: Sequence[str]) -> int:
     if bench.rows:
         print(f"{_table(heads, [row.cells() for row in bench.rows])}\n\n{_notes(sizes)}\n")
     if bench.pods:
-        heads = ["command", "s", "CPU s", "MiB", "requests", "connections"]
+        heads = ["command", "s", "CPU s", "CPU s, scaled", "MiB", "requests", "connections"]
         print(f"{_table(heads, [row.cells() for row in bench.pods])}\n\n{_POD_NOTES}\n")
+    if bench.limits:
+        print(f"{_table(limits.HEADS, [row.cells() for row in bench.limits])}\n\n{_LIMIT_NOTES}\n")
     if bench.loads:
         heads = ["work", "s", "CPU s", "MiB", "requests", "retries", "imports at once", "requests at once"]
         print(f"{_table(heads, [row.cells() for row in bench.loads])}\n\n{_LOAD_NOTES}\n")

@@ -7,11 +7,9 @@ With `--commit` it is another version's, which runs on the packages that are ins
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,7 +20,6 @@ from pathlib import Path
 from tests.bench import pod
 from tests.bench.registry import made_up_registry
 from tests.sandbox.client import start
-from tests.support.paths import ROOT
 
 RUNS = 15
 WIDTH, ROW = 1200.0, 17
@@ -173,12 +170,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--title", default="Loading the modules of a run")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="import-images-flame-") as name:
-        folder, source = Path(name), None
-        if options.commit:
-            source = folder / "source"
-            packed = subprocess.check_output(["git", "archive", options.commit, "job"], cwd=ROOT)
-            with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-                archive.extractall(source, filter="data")
+        folder = Path(name)
+        source = pod.source_of(options.commit, folder / "source") if options.commit else None
         root = measured(source, folder)
     options.output.write_text(draw(root, f"{options.title}: {root.total / 1000:.0f} ms"), encoding="utf-8")
     print(table(root))

@@ -1,7 +1,7 @@
 """The job and the loop within the limits of a pod: `python -m tests.bench.limits`, as root.
 
 They run in a control group of their own, of version 2 or 1, whichever the machine has, on streams whose images are all
-new: with the CPU of the shipped manifests, with other limits, and with none. Ends with 1 when the job does not.
+new: with the CPU of the shipped manifests, with other limits, and with none. Ends with 1 when one of them fails.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.bench.measuring import Failed, middle
+from tests.bench.measuring import Cost, Failed, middle
+from tests.bench.pod import Pod, install
 from tests.bench.registry import made_up_registry
-from tests.bench.scenes import Scene
 from tests.sandbox.client import start
 
 STREAMS = (8, 50)
@@ -76,28 +76,61 @@ def limited(cpu: float | None = 0.1) -> Iterator[Group]:
             folder.rmdir()
 
 
+HEADS = ("streams", "CPU limit", "loop: s", "job: s", "loop: CPU s", "job: CPU s", "job: MiB", "times faster")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the loop and the job took within a limit of CPU; MiB are those of the job's control group."""
+
+    streams: int
+    cpu: float | None
+    loop: Cost
+    job: Cost
+    peak: float
+
+    @property
+    def faster(self) -> float:
+        return self.loop.wall / self.job.wall
+
+    def cells(self) -> list[str]:
+        cells = [str(self.streams), "none" if self.cpu is None else f"{self.cpu * 1000:.0f}m"]
+        cells += [f"{self.loop.wall:.1f}", f"{self.job.wall:.2f}", f"{self.loop.cpu:.2f}", f"{self.job.cpu:.2f}"]
+        return [*cells, f"{self.peak:.0f}", f"{self.faster:.1f}"]
+
+
+def within(pod: Pod, streams: int, cpu: float | None) -> Row:
+    """Measure both: the loop, of many equal steps, once, and the job in the middle of a few runs.
+
+    Raises:
+        Failed: one of them ended badly.
+        OSError: the machine does not let us make a control group.
+    """
+    with limited(cpu) as group:
+        loop = pod.loop(group.enter)
+    with limited(cpu) as group:
+        job = middle([pod.measured("run", group.enter).cost for _ in range(ROUNDS)])
+        peak = int(group.peak.read_text()) / 2**20
+    return Row(streams, cpu, loop, job, peak)
+
+
 def main() -> int:
     """Measure, and print what was found."""
-    print("| streams | CPU limit | loop: s | job: s | job: CPU s | MiB of the group | times faster |")
-    print("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
+    print(f"| {' | '.join(HEADS)} |\n|{' ---: |' * len(HEADS)}")
     try:
         with (
-            tempfile.TemporaryDirectory(prefix="import-images-limits-") as folder,
+            tempfile.TemporaryDirectory(prefix="import-images-limits-") as name,
             made_up_registry() as registry,
             start("--registry", registry.address) as sandbox,
         ):
+            folder = Path(name)
+            installed = install(folder / "installed")
             for streams in STREAMS:
-                scene = Scene(sandbox, registry, Path(folder), f"limits-{streams}", streams)
-                scene.job()
+                pod = Pod(sandbox, registry, folder, installed, streams)
+                # The journal is then as it always is.
+                pod.measured("run")
                 for cpu in CPUS:
-                    with limited(cpu) as group:
-                        loop = scene.loop(streams, enter=group.enter)
-                    with limited(cpu) as group:
-                        job = middle([scene.job(enter=group.enter) for _ in range(ROUNDS)])
-                        peak = int(group.peak.read_text()) / 2**20
-                    cells = [str(streams), "none" if cpu is None else f"{cpu * 1000:.0f}m", f"{loop.wall:.1f}"]
-                    cells += [f"{job.wall:.2f}", f"{job.cpu:.2f}", f"{peak:.0f}", f"{loop.wall / job.wall:.1f}"]
-                    print("| " + " | ".join(cells) + " |", flush=True)
+                    print(f"| {' | '.join(within(pod, streams, cpu).cells())} |", flush=True)
     except (Failed, OSError) as problem:
         print(problem, file=sys.stderr)
         return 1

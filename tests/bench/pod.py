@@ -1,16 +1,19 @@
 """The job as its pod has it; alone: `python -m tests.bench --pod`.
 
 Installed as in the image (nothing else in its virtual environment, bytecode that is not checked), started by a Job of
-the shipped CronJob, and logged in by the files of its service account over TLS.
+the shipped CronJob, and logged in by the files of its service account over TLS. Version 0.1.0 is measured beside it,
+on which the targets were set: CPU seconds of one machine say little on another.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tarfile
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ from urllib.parse import urlsplit
 
 from tests.bench.measuring import Cost, Failed, measure
 from tests.bench.registry import MadeUpRegistry
-from tests.sandbox.client import Sandbox
+from tests.bench.scenes import READING_LOOP, Enter, Loop
+from tests.sandbox.client import Sandbox, image
 from tests.sandbox.status import Json
 from tests.support import rights
 from tests.support.kustomize import recorded_cron_jobs
@@ -27,17 +31,25 @@ from tests.support.paths import ROOT
 
 COMMANDS = ("run", "plan", "status", "--help")
 STREAMS = 8
-# What any Python takes that talks to an API, by which machines are compared: some 0.05 CPU seconds.
+# What any Python takes that talks to an API.
 BARE = "import http.client, json, ssl"
-# The most CPU time of each command, in that of a bare Python. A run also loads croniter and the Prometheus client.
-MOST_CPU = {"run": 6.0, "plan": 4.0, "status": 5.0, "--help": 1.5}
+# The most CPU seconds of each command, on the machine where a run of 0.1.0 took so many of them (0.34 to 0.38).
+MOST_CPU = {"run": 0.20, "plan": 0.20, "status": 0.20, "--help": 0.05}
+FIRST_CPU = 0.34
+FIRST = "736b910"
 # The most MiB of all of them.
 MOST_MEMORY = 40
 # A distribution's interpreter is built with all optimizations, as that of the image; one that was compiled on the
 # machine often is not, which takes a third more. The packages are those of the own interpreter, hence the version.
 _DISTRIBUTION = Path("/usr/bin/python3")
 _ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount"
-_START = "#!{python}\nimport sys\nfrom job.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+_START = "#!{python}\nimport sys\n{more}from job.cli import main\nif __name__ == '__main__':\n    sys.exit(main())\n"
+# 0.1.0 logged in by the kubernetes package, which it loaded anyway.
+_FIRST_LOGIN = """\
+from kubernetes.config import incluster_config as login
+login.SERVICE_TOKEN_FILENAME = {account!r} + "/token"
+login.SERVICE_CERT_FILENAME = {account!r} + "/ca.crt"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +71,37 @@ def interpreter() -> str:
     return sys.executable
 
 
+def source_of(commit: str, folder: Path) -> Path:
+    """The sources of another version, out of the history of this one.
+
+    Raises:
+        Failed: the history has no such commit, as in a clone with `--depth`.
+    """
+    packed = subprocess.run(["git", "archive", commit, "job"], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode != 0:
+        raise Failed(f"commit {commit} is not in this clone (git fetch --unshallow): {packed.stderr.decode().strip()}")
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
 def install(folder: Path) -> Installation:
     """Install the job as the image does."""
+    return _install(folder, ROOT, "cluster/login.py", "")
+
+
+def install_first(folder: Path) -> Installation:
+    """Install version 0.1.0 likewise."""
+    source = source_of(FIRST, folder / "source")
+    return _install(folder, source, "clusters/api.py", _FIRST_LOGIN.format(account=str(folder / "account")))
+
+
+def _install(folder: Path, source: Path, login_module: str, more: str) -> Installation:
     python, account, program = (folder / name for name in ("bin/python", "account", "bin/import-images"))
     subprocess.run([interpreter(), "-m", "venv", "--without-pip", folder], check=True)
     (site,) = (folder / "lib").glob("python3.*/site-packages")
-    shutil.copytree(ROOT / "job", site / "job", ignore=shutil.ignore_patterns("__pycache__"))
-    login = site / "job" / "cluster" / "login.py"
+    shutil.copytree(source / "job", site / "job", ignore=shutil.ignore_patterns("__pycache__"))
+    login = site / "job" / login_module
     text = login.read_text(encoding="utf-8")
     if text.count(_ACCOUNT) != 1:
         raise Failed(f"{login.name} does not name {_ACCOUNT} once")
@@ -75,7 +111,7 @@ def install(folder: Path) -> Installation:
     (site / "packages.pth").write_text(sysconfig.get_path("purelib") + "\n", encoding="utf-8")
     unchecked = ["--invalidation-mode", "unchecked-hash"]
     subprocess.run([python, "-m", "compileall", "-q", *unchecked, site], check=True)
-    program.write_text(_START.format(python=python), encoding="utf-8")
+    program.write_text(_START.format(python=python, more=more), encoding="utf-8")
     program.chmod(0o755)
     return Installation(program, account)
 
@@ -106,10 +142,13 @@ class Pod:
         self._sandbox, self._registry, self._folder, self._installed = sandbox, registry, folder, installed
         self.namespace = sandbox.create_namespace()
         self._streams = streams
-        for number in range(streams):
-            name = f"app-{number:05}"
-            sandbox.create_stream(self.namespace, name, {"prod": f"{registry.address}/{self.namespace}/{name}:prod"})
-        self._log_in()
+        names = [f"app-{number:05}" for number in range(streams)]
+        sources = {name: f"{registry.address}/{self.namespace}/{name}:prod" for name in names}
+        for name, source in sources.items():
+            sandbox.create_stream(self.namespace, name, {"prod": source})
+        token = self._log_in()
+        images = {name: [image(source, "prod")] for name, source in sources.items()}
+        self._loop = Loop(sandbox, folder, self.namespace, token, images)
         self._job = self._started_job()
 
     def bare(self) -> Asked:
@@ -117,7 +156,12 @@ class Pod:
         python = self._installed.program.with_name("python")
         return Asked(measure([python, "-I", "-c", BARE], self.environment(), self._folder)[0], 0, 0)
 
-    def measured(self, command: str) -> Asked:
+    def loop(self, enter: Enter = None) -> Cost:
+        """What a bash job does: for one stream after another read it, and import it; every image is new."""
+        self._registry.change()
+        return self._loop.measured(READING_LOOP, enter=enter)
+
+    def measured(self, command: str, enter: Enter = None) -> Asked:
         """Run a command; every image is new to it.
 
         Raises:
@@ -125,7 +169,7 @@ class Pod:
         """
         self._registry.change()
         self._sandbox.clear_log()
-        cost, output = measure([self._installed.program, command], self.environment(), self._folder)
+        cost, output = measure([self._installed.program, command], self.environment(), self._folder, enter=enter)
         if command in ("run", "plan"):
             results = Counter(tag["result"] for tag in json.loads(output)["tags"])
             if results != {"updated": self._streams}:
@@ -133,11 +177,12 @@ class Pod:
         requests = self._sandbox.requests(user=f"^system:serviceaccount:{self.namespace}:")
         return Asked(cost, len(requests), len({request["connection"] for request in requests}))
 
-    def _log_in(self) -> None:
+    def _log_in(self) -> str:
         token = self._sandbox.create_account(self.namespace, "import-images", rights.RUN)
         authority = self._sandbox.ca_file.read_text(encoding="utf-8")
         for name, text in (("token", token), ("namespace", self.namespace), ("ca.crt", authority)):
             (self._installed.account / name).write_text(text, encoding="utf-8")
+        return token
 
     def _started_job(self) -> str:
         """A Job as the controller of CronJobs makes it, whose pods the sandbox leaves to us."""

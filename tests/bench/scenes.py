@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +19,13 @@ JOB = Path(sys.executable).with_name("import-images")
 KUBECTL = Path(sys.executable).with_name("kubectl")
 # As favourable as a loop can be: the requests are there already, and nothing is read, validated or printed.
 LOOP = 'for file in "$2"/*.json; do "$1" create --validate=false -f "$file" >/dev/null || exit 1; done'
+# What one `oc import-image` does for each stream: it reads the stream, and sends the import.
+READING_LOOP = """
+for file in "$2"/*.json; do
+    "$1" get imagestream "$(basename "$file" .json)" -o json >/dev/null || exit 1
+    "$1" create --validate=false -f "$file" >/dev/null || exit 1
+done
+"""
 # Joins the control group that a process is to run in.
 Enter = Callable[[], None] | None
 
@@ -125,28 +132,49 @@ class Scene:
             Failed: a kubectl ended badly, or not every import was done.
         """
         self.registry.change()
-        files = self.folder / f"{self.namespace}-{streams}"
+        images = {
+            stream: [image(self._source(stream, tag), tag) for tag in self._tag_names()]
+            for stream in self._names()[:streams]
+        }
+        loop = Loop(self.sandbox, self.folder, self.namespace, self._token, images)
+        return loop.measured(LOOP, enter=enter).times(self.streams / streams)
+
+
+@dataclass(slots=True)
+class Loop:
+    """A shell that starts kubectl for one stream after another, with requests from prepared files."""
+
+    sandbox: Sandbox
+    folder: Path
+    namespace: str
+    token: str = field(repr=False)
+    images: Mapping[str, Sequence[Json]]
+
+    def measured(self, script: str, *, enter: Enter = None) -> Cost:
+        """Run it; `script` gets kubectl and the folder of the files.
+
+        Raises:
+            Failed: a kubectl ended badly, or not every import was done.
+        """
+        files = self.folder / f"{self.namespace}-{len(self.images)}"
+        environment = {"KUBECONFIG": str(self.sandbox.kubeconfig(self.token, self.namespace))}
         if not files.exists():
             files.mkdir()
-            for stream in self._names()[:streams]:
+            for stream in self.images:
                 (files / f"{stream}.json").write_text(json.dumps(self._import(stream)))
-        config = self.sandbox.kubeconfig(self._token, self.namespace)
-        environment = {"KUBECONFIG": str(config)}
-        if not (self.folder / ".kube").exists():
             # What kubectl has to find out about an API it then keeps for hours.
             measure([KUBECTL, "create", "--validate=false", "-f", next(files.iterdir())], environment, self.folder)
         self.sandbox.clear_log()
-        cost, _ = measure(["/bin/sh", "-c", LOOP, "loop", KUBECTL, files], environment, self.folder, enter=enter)
+        cost, _ = measure(["/bin/sh", "-c", script, "loop", KUBECTL, files], environment, self.folder, enter=enter)
         statuses = Counter(each["status"] for each in self.sandbox.requests(method="POST", path="imagestreamimports$"))
-        if statuses != {201: streams}:
+        if statuses != {201: len(self.images)}:
             raise Failed(f"the loop's requests were answered {dict(statuses)}")
-        return cost.times(self.streams / streams)
+        return cost
 
     def _import(self, stream: str) -> Json:
-        images = [image(self._source(stream, tag), tag) for tag in self._tag_names()]
         return {
             "kind": "ImageStreamImport",
             "apiVersion": "image.openshift.io/v1",
             "metadata": {"name": stream, "namespace": self.namespace},
-            "spec": {"import": True, "images": images},
+            "spec": {"import": True, "images": self.images[stream]},
         }
