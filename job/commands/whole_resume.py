@@ -105,6 +105,7 @@ def _release(where: Place, begun: CommandRun, held: Sequence[tuple[SelectedTag, 
                 tags.append(_not_released(selected, error))
             else:
                 log.info("%s/%s is released", name.namespace, name)
+                where.stop.what_ends = "some tags are released already; "
                 chosen.append(released_choice(stream, name.tag))
         imported = import_released(where, begun, chosen, survey)
         tags += imported.tags

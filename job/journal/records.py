@@ -7,7 +7,7 @@ images, and the last runs. So a wiped Pushgateway loses nothing, and the next ru
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from job.domain.model import BadRollout, Command, ImageFacts, Outcome, Report, Result, TagResult, TriggerKind
@@ -124,9 +124,22 @@ def start_run(journal: Journal, run: RunRecord, scope: Scope) -> tuple[Journal, 
         and earlier.id != run.id
         and Scope(earlier.deployment, earlier.shard).overlaps(scope)
     )
-    aborted = {earlier.id: replace(earlier, outcome=str(Outcome.ABORTED), exit_status=None) for earlier in killed}
-    runs = tuple(aborted.get(earlier.id, earlier) for earlier in journal.runs if earlier.id != run.id)
+    journal = abort_runs(journal, {earlier.id for earlier in killed})
+    runs = tuple(earlier for earlier in journal.runs if earlier.id != run.id)
     return replace(journal, runs=_bounded((run, *runs))), killed
+
+
+def abort_runs(journal: Journal, ids: Collection[str]) -> Journal:
+    """The journal with those runs as aborted that have not ended."""
+    return replace(
+        journal,
+        runs=tuple(
+            replace(run, outcome=str(Outcome.ABORTED), exit_status=None)
+            if run.id in ids and run.outcome == RUNNING
+            else run
+            for run in journal.runs
+        ),
+    )
 
 
 def finish_run(journal: Journal, report: Report, namespace: str, run: RunRecord, *, narrowed: bool) -> Journal:

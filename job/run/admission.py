@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from job.domain.errors import ClusterError
 from job.domain.model import Reason, RunError, Stage
 from job.domain.records import dataclass, field
-from job.journal.records import Journal, RunRecord, start_run
+from job.journal.records import Journal, RunRecord, abort_runs, start_run
 from job.journal.store import JournalStore
 from job.run.context import Run, record_of, scope_of
 from job.run.lease import Holder, Lock, LockedError
@@ -89,7 +89,14 @@ def locked(run: Run, refused: Sequence[RunError] = (), frozen: Collection[str] =
         started = gather(starting, run.settings.concurrency, run.stopping, grace=2)
         entries = {name: entry for name, entry in started.items() if isinstance(entry, JournalEntry)}
         ending = "requests under way may take 30 s to end, then the lock is released; "
-        with run.stop.leaving(keeper.release, ending):
+
+        def leave() -> None:
+            keeper.release()
+            change = functools.partial(abort_runs, ids={run.id})
+            writes = {name: functools.partial(entry.store.update, change) for name, entry in entries.items()}
+            gather(writes, run.settings.concurrency, lambda: False)
+
+        with run.stop.leaving(leave, ending):
             yield Admission((*refused, *failed), frozenset(frozen), entries, keeper.release)
 
 

@@ -32,7 +32,7 @@ class Stop:
         self.reason: str | None = None
         self.since: float | None = None
         self.at_once = False
-        # What a first Ctrl-C leaves to be done; it is printed at the terminal.
+        # What a first Ctrl-C leaves to be done or cannot prevent any more; it is printed at the terminal.
         self.what_ends = ""
         # Prints a line above what is drawn on the terminal; False where nothing is drawn, and the line not printed.
         self.print_above: Callable[[str], bool] = lambda text: False
@@ -60,7 +60,7 @@ class Stop:
 
     @contextmanager
     def leaving(self, action: Callable[[], None], what_ends: str) -> Iterator[None]:
-        """While active, the first signal prints what is pending, and a second one runs `action` before the exit."""
+        """While active, the first signal prints `what_ends`, and a second one runs `action` before the exit."""
         before, self.what_ends = self.what_ends, what_ends
         self._before_exit.append(action)
         try:

@@ -611,6 +611,17 @@ class TestOnATerminal:
         assert "stopped; nothing was changed" in asked.text
         assert not place.requests("PUT", "imagestreamtags/")
 
+    def test_ctrl_c_says_that_the_tag_was_moved_already(self, place: Place) -> None:
+        old, _ = history_of(place, "old", "bad")
+        place.fault("configmaps", "POST", latency=2.0)
+        asked = Asked(place, "--yes")
+        asked.read_until("and held")
+        asked.process.send_signal(signal.SIGINT)
+        asked.read_until("press Ctrl-C again to stop at once")
+        assert "stopping: app:prod is rolled back already; " in asked.text
+        asked.end()
+        assert place.current("app") == old
+
     def test_a_document_stays_alone_on_stdout(self, place: Place) -> None:
         history_of(place, "old", "bad")
         asked = Asked(place, "--output", "json", output=True)

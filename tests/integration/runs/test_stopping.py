@@ -75,6 +75,21 @@ def test_further_signals_end_it_at_once(place: Place) -> None:
     assert time.monotonic() - begun < 15
 
 
+def test_the_second_signal_frees_the_lock_and_ends_the_run_in_the_journal(place: Place) -> None:
+    place.imported("app", "old")
+    place.import_fault("app", hang=True)
+    with place.running() as process:
+        place.wait_for_import("app")
+        # Of two kinds, since two of a kind may be taken for one.
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 6
+    assert not lease(place).get("holderIdentity")
+    # What was imported is not known, as with a run that was killed.
+    run = journal(place).runs[0]
+    assert (run.outcome, run.exit_status) == ("aborted", None)
+
+
 def test_signal_before_anything_is_done(place: Place) -> None:
     place.imported("app", "old")
     place.push("app", "new")
