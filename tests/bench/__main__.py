@@ -234,11 +234,17 @@ class Bench:
         """The smallest pod, of the component `small`, against the loop in the same control group."""
         for streams in self.sizes.limited:
             self._say(f"{streams} streams with 100m of CPU")
+            label = f"in the pod with 100m, {streams} streams: times faster than the loop"
             scene = pod.Pod(sandbox, registry, self.folder, installed, streams)
             scene.measured("run")
-            row = limits.within(scene, streams, limits.CPUS[0])
+            try:
+                row = limits.within(scene, streams, limits.CPUS[0])
+            except OSError as problem:
+                self._say(f"not measured, since there is no control group (they need root): {problem}")
+                self._at_least(label, 5, 0)
+                continue
             self.limits.append(row)
-            self._at_least(f"in the pod with 100m, {streams} streams: times faster than the loop", 5, row.faster)
+            self._at_least(label, 5, row.faster)
 
     def _wide(self, scene: Scene, *, slow: bool = False) -> None:
         measured = self.sizes.streams_of_slow_loop if slow else scene.streams

@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,9 @@ def limited(cpu: float | None = 0.1) -> Iterator[Group]:
     name = f"import-images-{os.getpid()}"
     quota = None if cpu is None else round(cpu * PERIOD)
     if (CGROUPS / "cgroup.controllers").exists():
+        with suppress(OSError):
+            # A container's own groups may not have them yet.
+            (CGROUPS / "cgroup.subtree_control").write_text("+cpu +memory")
         folder = CGROUPS / name
         folder.mkdir()
         if quota:

@@ -77,7 +77,9 @@ def source_of(commit: str, folder: Path) -> Path:
     Raises:
         Failed: the history has no such commit, as in a clone with `--depth`.
     """
-    packed = subprocess.run(["git", "archive", commit, "job"], cwd=ROOT, capture_output=True, check=False)
+    # In a container the checkout may be another user's.
+    command = ["git", "-c", f"safe.directory={ROOT}", "archive", commit, "job"]
+    packed = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
     if packed.returncode != 0:
         raise Failed(f"commit {commit} is not in this clone (git fetch --unshallow): {packed.stderr.decode().strip()}")
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
