@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.place import PROGRAM, Place
+from tests.support.pods import make_cron_job, scheduled
 
 # Modules of the standard library that take long, and that no run needs whose settings come from the environment.
 DEAR = {
@@ -100,6 +101,14 @@ def test_a_gateway_brings_its_libraries_after_the_first_request(place: Place) ->
     assert found["first request"] == []
     # A first push also reads the gateway, since the journal knows nothing yet.
     assert set(found["end"]) - {"ijson"} == {"prometheus_client"}
+
+
+def test_a_schedule_brings_the_calendar_after_the_first_request(place: Place) -> None:
+    place.imported("worker")
+    found = watched(place, "run", "--output", "json", **scheduled(place, make_cron_job(place)))
+    assert found["first request"] == []
+    assert {"croniter", "dateutil", "prometheus_client"} <= set(found["end"])
+    assert not {"kubernetes", "urllib3"} & set(found["end"])
 
 
 def test_a_kubeconfig_brings_the_kubernetes_package(place: Place) -> None:
