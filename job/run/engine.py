@@ -168,7 +168,7 @@ def _import(run: Run, admission: Admission, chosen: Sequence[Chosen], survey: Su
         if guard and not run.dry_run and any(policy.rehearse for policy in guard.policies.values()):
             from job.run.rehearsals import tidy
 
-            tidy(run)
+            tidy(guard)
     if any(ANNOTATION in choice.tag.annotations for _, choices in chosen for choice in choices):
         from job.run.expired_holds import release
 

@@ -36,7 +36,10 @@ def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Ver
     # Who follows a tag is not known where workloads cannot be listed, and no follower would be a pass.
     unread = {error.namespace: error.message for error in survey.errors}
     images = {name: image for name, image in images.items() if name.namespace not in unread}
-    results = rehearse(_stage(guard.run), follower_images_of(survey.workloads, images))
+    stage, follower_images = _stage(guard), follower_images_of(survey.workloads, images)
+    elsewhere = {candidate.workload.namespace for candidate in follower_images} - stage.namespaces
+    remove_leftovers(stage, sorted(elsewhere))
+    results = rehearse(stage, follower_images)
     verdicts = {}
     for candidate in candidates:
         tags, problem = set(followers[candidate.name]), unread.get(candidate.name.namespace)
@@ -49,17 +52,21 @@ def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Ver
     return verdicts
 
 
-def tidy(run: Run) -> None:
-    """Remove the pods that killed runs have left."""
-    run.progress.begin("looking for pods of killed runs")
-    remove_leftovers(_stage(run), run.namespaces)
+def tidy(guard: Guard) -> None:
+    """Remove the pods that killed runs have left in the namespaces of the tags."""
+    guard.run.progress.begin("looking for pods of killed runs")
+    stage = _stage(guard)
+    remove_leftovers(stage, sorted(stage.namespaces))
 
 
-def _stage(run: Run) -> Stage:
+def _stage(guard: Guard) -> Stage:
+    run = guard.run
     return Stage(
         cluster=run.cluster,
         run=run.id,
         scope=scope_of(run.settings.wanted),
+        # Not those of the run: another one may have the lock of a namespace.
+        namespaces=frozenset(stream.namespace for stream, _ in guard.chosen),
         owner=_job_of(run),
         timeout=run.settings.rollout_timeout,
         retrier=run.retrier,

@@ -82,7 +82,7 @@ class Stage:
     Attributes:
         cluster: the cluster.
         run: the run's id.
-        scope: what the run imports, which says whose leftovers it may remove.
+        scope: what the run imports, and `namespaces` where, which says whose leftovers it may remove: it has the locks.
         owner: the Job of the run, if it has one.
         timeout: seconds that a pod gets.
         retrier: sends a request again where that may help, and knows when to stop.
@@ -92,6 +92,7 @@ class Stage:
     cluster: Cluster
     run: str
     scope: Scope
+    namespaces: frozenset[str]
     owner: Involved | None
     timeout: float
     retrier: Retrier
@@ -171,7 +172,7 @@ def _create_one(stage: Stage, pod: _Pod) -> None:
         namespace=pod.namespace,
         run=stage.run,
         annotations={
-            _SCOPE_ANNOTATION: _written(stage.scope),
+            _SCOPE_ANNOTATION: _written(stage.scope, sorted({tag.namespace for tag in pod.candidate.tags})),
             _WORKLOAD_ANNOTATION: f"{workload.resource.kind}/{workload.name}",
         },
         owner=stage.owner,
@@ -260,7 +261,7 @@ def remove_leftovers(stage: Stage, namespaces: Sequence[str]) -> None:
     """Remove what killed runs have left in some namespaces.
 
     A pod of a run that imports the same is left over, since this run has the lock. One of another run is when the node
-    must have ended it by now.
+    must have ended it by now. Runs of other namespaces have pods here, too, for workloads that follow a tag there.
     """
     calls = {
         namespace: functools.partial(stage.retrier.call, functools.partial(_list, stage.cluster, namespace, SELECTOR))
@@ -288,7 +289,8 @@ def _is_left_over(stage: Stage, data: Mapping[str, Any]) -> bool:
     limit = timedelta(seconds=number(object_in(data, "spec").get("activeDeadlineSeconds"), 3600))
     if created is not None and stage.clock.now() - created > limit:
         return True
-    return _read_scope(object_in(data, "metadata", "annotations").get(_SCOPE_ANNOTATION)).overlaps(stage.scope)
+    scope, namespaces = _read_scope(object_in(data, "metadata", "annotations").get(_SCOPE_ANNOTATION))
+    return scope.overlaps(stage.scope) and (namespaces is None or not stage.namespaces.isdisjoint(namespaces))
 
 
 def _delete(cluster: Cluster, pods: Sequence[tuple[str, str, str | None]]) -> None:
@@ -305,16 +307,19 @@ def _delete(cluster: Cluster, pods: Sequence[tuple[str, str, str | None]]) -> No
             log.warning("pod %s was not removed: %s; %s", name, answer, oc(namespace, "delete", "pod", name))
 
 
-def _written(scope: Scope) -> str:
+def _written(scope: Scope, namespaces: Sequence[str]) -> str:
     shard = [scope.shard.index, scope.shard.count] if scope.shard else None
-    return json.dumps({"deployment": scope.deployment, "shard": shard})
+    return json.dumps({"deployment": scope.deployment, "shard": shard, "namespaces": namespaces})
 
 
-def _read_scope(text: object) -> Scope:
-    """The scope of the run that created a pod; what cannot be read is taken to overlap everything."""
+def _read_scope(text: object) -> tuple[Scope, tuple[str, ...] | None]:
+    """The scope of the run that created a pod, and the namespaces of the tags that it was for.
+
+    What cannot be read is taken to overlap everything (None: any namespace).
+    """
     try:
         written = json.loads(str(text))
         shard = Shard(int(written["shard"][0]), int(written["shard"][1])) if written.get("shard") else None
-        return Scope(written.get("deployment"), shard)
+        return Scope(written.get("deployment"), shard), tuple(map(str, written["namespaces"]))
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError):
-        return Scope()
+        return Scope(), None

@@ -197,6 +197,43 @@ def test_a_follower_elsewhere_is_asked_too(place: Place) -> None:
     assert place.run(**QUICK).results == {"web:prod": "updated"}
 
 
+def follower_elsewhere(sandbox: Sandbox, place: Place) -> Place:
+    """A namespace with a job of its own, where a workload follows a tag of another one whose image cannot be pulled."""
+    other = Place(sandbox, GATES)
+    place.imported("web", "old")
+    sandbox.create_workload(other.namespace, "Deployment", "web", tag=f"{place.namespace}/web:prod")
+    may_see = rule("", ["namespaces"], ["get"])
+    sandbox.grant(other.namespace, "import-images", [*GATES, may_see], of=place.namespace)
+    sandbox.image_behaves(place.push("web", f"{place.namespace} new"), "unreachable")
+    return other
+
+
+def test_the_run_of_another_namespace_leaves_the_pod_of_a_live_run_alone(sandbox: Sandbox, place: Place) -> None:
+    other = follower_elsewhere(sandbox, place)
+    other.imported("app", "old")
+    other.push("app", "new")
+    with place.running(REHEARSE="true") as process:
+        until(lambda: rehearsals(other), told="the pod of a rehearsal")
+        assert other.run(**QUICK).results == {"app:prod": "updated"}
+        assert len(rehearsals(other)) == 1
+        process.send_signal(signal.SIGTERM)
+        ended(process)
+    assert rehearsals(other) == []
+    place.sandbox.change_settings(image_behaviours={})
+
+
+@ONE_GATES
+def test_what_a_killed_run_left_in_another_namespace_is_removed(sandbox: Sandbox, place: Place) -> None:
+    other = follower_elsewhere(sandbox, place)
+    with place.running(REHEARSE="true") as process:
+        until(lambda: rehearsals(other), told="the pod of a rehearsal")
+        process.kill()
+    place.sandbox.change_settings(image_behaviours={})
+    sandbox.delete(f"/apis/coordination.k8s.io/v1/namespaces/{place.namespace}/leases/import-images-prod")
+    assert place.run(**QUICK).results == {"web:prod": "updated"}
+    assert rehearsals(other) == []
+
+
 def test_a_pod_is_removed_although_the_api_fails(place: Place) -> None:
     follower(place, "web")
     place.fault("pods/", "DELETE", times=1, status={"code": 503})

@@ -61,7 +61,8 @@ def stage(
     scope: Scope = Scope("prod"),  # noqa: B008 - it is immutable
 ) -> Stage:
     clock = clock or ManualClock()
-    return Stage(node, RUN, scope, None, 600.0, retrier(1, stopping, clock.clock), clock.clock)
+    namespaces = frozenset({NAMESPACE})
+    return Stage(node, RUN, scope, namespaces, None, 600.0, retrier(1, stopping, clock.clock), clock.clock)
 
 
 def node_with(states: Mapping[str, JSON], *names: str) -> Node:
@@ -213,12 +214,15 @@ def leftover(name: str, run: str, scope: JSON | str, age: float = 60.0) -> JSON:
 
 def test_leftovers_are_removed_and_the_pods_of_live_runs_are_not() -> None:
     node = Node({})
-    prod, stg = {"deployment": "prod", "shard": None}, {"deployment": "stg", "shard": None}
+    own = {"namespaces": ["elsewhere", NAMESPACE]}
+    prod, stg = {"deployment": "prod", "shard": None, **own}, {"deployment": "stg", "shard": None, **own}
     for pod in (
         leftover("killed", "20261124T010003Z-aaaa", prod),
+        # It follows a tag of another namespace, whose run this one's lock does not keep out.
+        leftover("for-tags-elsewhere", "20261124T010003Z-aaaa", {**prod, "namespaces": ["elsewhere"]}),
         leftover("own", RUN, prod),
         leftover("of-another-deployment", "20261124T010003Z-bbbb", stg),
-        leftover("of-another-shard", "20261124T010003Z-bbbb", {"deployment": "prod", "shard": [1, 2]}),
+        leftover("of-another-shard", "20261124T010003Z-bbbb", {**prod, "shard": [1, 2]}),
         leftover("long-ended", "20261123T010003Z-cccc", stg, age=7200),
         leftover("of-any", "20261124T010003Z-dddd", "not JSON"),
         {"metadata": {"name": "web-1", "labels": {"app": "web"}}},
@@ -226,6 +230,7 @@ def test_leftovers_are_removed_and_the_pods_of_live_runs_are_not() -> None:
         node.put(PODS, NAMESPACE, pod)
     remove_leftovers(stage(node, scope=Scope("prod", Shard(0, 2))), [NAMESPACE])
     assert sorted(pod["metadata"]["name"] for pod in node.all(PODS)) == [
+        "for-tags-elsewhere",
         "of-another-deployment",
         "of-another-shard",
         "own",
