@@ -81,7 +81,7 @@ def waiting_after(
     after: dict[TagKey, Waiting] = {}
     for key, image in before.items():
         tag = taken.get(key)
-        if is_kept(key) if tag is None else says_nothing(tag):
+        if is_kept(key) if tag is None else says_nothing(tag) or _failed_to_import(tag, image):
             after[key] = image
     times = {image.digest: image.seen for image in sorted(before.values(), key=lambda image: -image.seen)}
     for key, tag in taken.items():
@@ -106,6 +106,11 @@ def waiting_after(
 def says_nothing(tag: TagResult) -> bool:
     """Whether the registry's image did not become known, so that the one before may still wait."""
     return not tag.was_tried or (tag.result is Result.FAILED and not tag.gates)
+
+
+def _failed_to_import(tag: TagResult, image: Waiting) -> bool:
+    """Whether gates let the image through and its import failed: it must not become young again for the next run."""
+    return tag.result is Result.FAILED and any(verdict.digest == image.digest for verdict in tag.gates)
 
 
 def waiting_to_json(waiting: Mapping[TagKey, Waiting]) -> dict[str, Any]:

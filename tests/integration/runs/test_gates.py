@@ -14,6 +14,7 @@ import pytest
 from tests.sandbox.client import IMAGE, Sandbox, until
 from tests.support.place import HOLD, Ended, Place, ended, of
 from tests.support.rights import PROVEN, ROLL_BACK, RUN, without
+from tests.support.tiers import slow
 
 
 @pytest.fixture
@@ -73,6 +74,18 @@ def test_an_image_without_a_build_time_ages_from_when_a_run_first_saw_it(place: 
     until(lambda: place.run("plan", MIN_AGE="4s").results == {"web:prod": "updated"})
     assert place.run(MIN_AGE="4s").results == {"web:prod": "updated"}
     assert place.current("web") == new
+
+
+@slow("it waits for an image to age; the journal's unit tests hold the rule")
+def test_an_image_that_aged_is_not_young_again_after_its_import_failed(place: Place) -> None:
+    place.imported("web", "old")
+    new = place.push("web", "new", created=EPOCH)
+    assert place.run(MIN_AGE="4s").results == {"web:prod": "skipped young"}
+    until(lambda: place.run("plan", MIN_AGE="4s").results == {"web:prod": "updated"})
+    place.fault("imagestreamimports$", "POST", body='"import": *true', status={"code": 503})
+    assert place.run(MIN_AGE="4s", RETRIES="0").results == {"web:prod": "failed api_error"}
+    place.sandbox.remove_faults()
+    assert (place.run(MIN_AGE="4s").results, place.current("web")) == ({"web:prod": "updated"}, new)
 
 
 def stage(place: Place, *, rules: Any = PROVEN, **tags: str) -> str:

@@ -68,6 +68,16 @@ def test_what_waits_until_the_registry_shows_something_else(became: TagResult, w
     assert (KEY in after(after({}, 100.0, held(A)), 200.0, became)) is waits
 
 
+def test_an_image_that_gates_let_through_is_not_young_again_after_its_import_failed() -> None:
+    passed = Verdict(Gate.MIN_AGE, GateVerdict.PASSED, A)
+    failed = replace(result(Result.FAILED, Reason.UNREACHABLE), gates=(passed,))
+    before = after({}, 100.0, held(A))
+    assert first_seen(after(before, 200.0, failed), A) == datetime.fromtimestamp(100, UTC)
+    # The registry has another one by now.
+    assert after(before, 200.0, replace(failed, gates=(replace(passed, digest=B),))) == {}
+    assert after(before, 200.0, replace(failed, result=Result.UPDATED)) == {}
+
+
 def test_a_tag_that_is_gone_waits_no_longer() -> None:
     before = after({}, 100.0, held(A))
     assert waiting_after(before, [], 200.0, lambda key: False) == {}
