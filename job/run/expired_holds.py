@@ -128,7 +128,7 @@ def _why_kept(run: Run, name: TagName, answer: Answer | None) -> str | None:
 
 
 def _shut(run: Run, chosen: Sequence[Chosen], guard: Guard, newer: Mapping[TagName, Answer]) -> Mapping[TagName, str]:
-    """Why gates keep holds that are due: by itself the server would import what no gate has judged."""
+    """Why holds that are due are kept: by itself the server would import what no gate has judged, or no plan has."""
     from job.run.gates import Candidate, judge_all
 
     shut: dict[TagName, str] = {}
@@ -139,7 +139,9 @@ def _shut(run: Run, chosen: Sequence[Chosen], guard: Guard, newer: Mapping[TagNa
             answer, policy = newer.get(name), guard.policies.get(name)
             if choice.skip is not Skip.HELD or hold is None or _why_due(run, hold, answer) is None:
                 continue
-            if name in guard.errors:
+            if guard.planned is not None:
+                shut[name] = "a run that follows a plan leaves holds alone"
+            elif name in guard.errors:
                 shut[name] = guard.errors[name]
             elif policy and answer and answer.image is None:
                 shut[name] = f"what the registry has cannot be judged: {answer.message}"

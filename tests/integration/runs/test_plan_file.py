@@ -89,6 +89,21 @@ def test_what_moves_after_it_was_compared_is_rolled_back(place: Place, tmp_path:
     assert "left alone" not in message
 
 
+def test_a_hold_that_ends_is_not_released(place: Place, tmp_path: Path) -> None:
+    """Once a tag is released the server imports by itself what the registry has, which the plan does not name."""
+    old = place.imported("web", "old")
+    bad = place.push("web", "planned, and bad")
+    file = write_plan(place, tmp_path)
+    place.sandbox.import_tag(place.namespace, "web", "prod")
+    place.roll_back("web", old, until_newer=True, bad=bad)
+    newer = place.push("web", "newer than the plan")
+    done = place.run("run", "--plan", str(file))
+    assert (done.results, place.current("web")) == ({"web:prod": "skipped held"}, old), done.stderr
+    assert "not released: a run that follows a plan leaves holds alone" in done.tags["web:prod"]["message"]
+    assert "hold" in str(place.spec("web")["annotations"])
+    assert (place.run().results, place.current("web")) == ({"web:prod": "updated"}, newer)
+
+
 def from_stdin(place: Place, text: str, *arguments: str, **settings: str | None) -> Ended:
     done = subprocess.run(
         [PROGRAM, "run", "--plan", "-", *arguments, "--output", "json"],
