@@ -50,12 +50,18 @@ def tenures_of(items: Sequence[Item]) -> tuple[Tenure, ...]:
     return tuple(tenures)
 
 
-def bad_images(items: Sequence[Item]) -> frozenset[str]:
-    """The digests of images that the tag was rolled back from, unless it was moved to them again since."""
+def bad_images(items: Sequence[Item], hold: Hold | None) -> frozenset[str]:
+    """The digests of images that the tag was rolled back from, unless it was moved to them again since.
+
+    Args:
+        items: the history, newest first.
+        hold: the hold on the tag, which names such an image also where the one it holds was not in the history before.
+    """
     newest: dict[str, Tenure] = {}
     for tenure in tenures_of(items):
         newest.setdefault(tenure.item.digest, tenure)
-    return frozenset(digest for digest, tenure in newest.items() if tenure.rolled_back_from)
+    left = {hold.bad} - {items[0].digest} if hold and hold.bad and items else set[str]()
+    return frozenset(digest for digest, tenure in newest.items() if tenure.rolled_back_from or digest in left)
 
 
 def _first(items: Sequence[Item]) -> dict[str, int]:
@@ -73,7 +79,7 @@ def earlier_than_current(items: Sequence[Item], hold: Hold | None) -> tuple[Item
     if not items:
         return ()
     first = _first(items)
-    current, bad = items[0].digest, bad_images(items)
+    current, bad = items[0].digest, bad_images(items, hold)
     older = [
         item
         for index, item in enumerate(items)

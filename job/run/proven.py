@@ -16,7 +16,8 @@ from job.cluster.unstructured import object_in
 from job.domain.errors import ClusterError
 from job.domain.gates import Proof, judge_stay, stays
 from job.domain.history import bad_images
-from job.domain.model import Gate, GateVerdict, Item, Reason, RolloutResult, Skip, TagName, Verdict
+from job.domain.holds import hold_of
+from job.domain.model import Gate, GateVerdict, Hold, Item, Reason, RolloutResult, Skip, TagName, Verdict
 from job.domain.records import dataclass, replace
 from job.domain.text import clean
 from job.imagestreams.api_types import items_of, stream_from
@@ -26,6 +27,7 @@ from job.run.gates import Candidate, Guard
 from job.runtime.pool import gather
 from job.workloads.discovery import survey
 from job.workloads.followers import Followed, Moved, followed_by, verdict
+from job.workloads.health import is_idle
 from job.workloads.kinds import kind_of
 from job.workloads.pods import pod_from
 
@@ -42,10 +44,11 @@ _Place = tuple[str, str | None]
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """A tag in which images prove themselves, and the images that it has had, newest first."""
+    """A tag in which images prove themselves: the images that it has had, newest first, and the hold on it."""
 
     name: TagName
     items: tuple[Item, ...]
+    hold: Hold | None
 
 
 _Answers = Mapping[_Place, Sequence[_History] | ClusterError]
@@ -64,12 +67,15 @@ def judge(guard: Guard, candidates: Sequence[Candidate]) -> Mapping[TagName, Ver
         for candidate in candidates
         for proof in candidate.policy.proven_in
     }
-    proven = {name for verdict, name in by_place.values() if verdict.passed and name}
+    proven = {name for pairs in by_place.values() for verdict, name in pairs if verdict.passed and name}
     unhealthy = _unhealthy(run, proven, answers)
     verdicts: dict[TagName, Verdict] = {}
     for candidate in candidates:
         of_proofs = [by_place[candidate.name, proof] for proof in candidate.policy.proven_in]
-        verdicts[candidate.name] = _together([_with_health(verdict, name, unhealthy) for verdict, name in of_proofs])
+        verdicts[candidate.name] = _together([_best(pairs, unhealthy) for pairs in of_proofs])
+    if run.stopping():
+        # What was not read in time says nothing of the images: only what was proven by then is known.
+        return {name: verdict for name, verdict in verdicts.items() if verdict.passed}
     return verdicts
 
 
@@ -111,7 +117,7 @@ def _histories(run: Run, place: _Place) -> list[_History]:
                 raise
             streams = []
     return [
-        _History(TagName(namespace, stream.name, tag.name), items_of(data, tag.name))
+        _History(TagName(namespace, stream.name, tag.name), items_of(data, tag.name), hold_of(tag))
         for data in streams
         for stream in [stream_from(data)]
         for tag in stream.tags
@@ -120,18 +126,18 @@ def _histories(run: Run, place: _Place) -> list[_History]:
 
 def _by_time(
     run: Run, describer: Describer, candidate: Candidate, proof: Proof, answer: Sequence[_History] | ClusterError
-) -> tuple[Verdict, TagName | None]:
-    """What the time says that the image has been in one place, and the tag that says so."""
+) -> list[tuple[Verdict, TagName | None]]:
+    """What each tag of one place says of the time that it has had the image, the best first."""
     digest, own = candidate.image.digest, candidate.name.stream
     held = Verdict(Gate.PROVEN, GateVerdict.HELD, digest, where=str(proof), reason=Skip.UNPROVEN)
     if isinstance(answer, ClusterError):
-        return replace(held, message=_why_unread(answer, "get and list", "imagestreams", proof.namespace)), None
+        return [(replace(held, message=_why_unread(answer, "get and list", "imagestreams", proof.namespace)), None)]
     histories = [history for history in answer if proof.includes(history.name.stream, history.name.tag, own)]
     if not histories:
         stream = proof.stream_for(own) or proof.stream
-        return replace(held, message=f"there is no {proof.namespace}/{stream}:{proof.tag}"), None
+        return [(replace(held, message=f"there is no {proof.namespace}/{stream}:{proof.tag}"), None)]
     verdicts = [(_of_tag(run, describer, candidate, history), history.name) for history in histories]
-    return min(
+    return sorted(
         verdicts,
         key=lambda pair: (
             not pair[0].passed,
@@ -144,7 +150,7 @@ def _by_time(
 def _of_tag(run: Run, describer: Describer, candidate: Candidate, history: _History) -> Verdict:
     image, where, now = candidate.image, _shown(history.name), run.now()
     proven_for = candidate.policy.proven_for
-    bad = bad_images(history.items)
+    bad = bad_images(history.items, history.hold)
     if image.digest in bad:
         message = f"{where} was rolled back from it"
         return Verdict(Gate.PROVEN, GateVerdict.HELD, image.digest, message, where=where, reason=Skip.UNPROVEN)
@@ -197,7 +203,7 @@ def _unhealthy(run: Run, names: set[TagName], answers: _Answers) -> Mapping[TagN
     verdicts = _all(run, {follower: functools.partial(_health, run, follower) for follower in followed})
     for name in names:
         followers = {one: verdicts[one] for one in followed if name in one.tags}
-        bad = [(one, why) for one, why in followers.items() if why is not None]
+        bad = [(one, why) for one, why in followers.items() if isinstance(why, str | ClusterError)]
         if name.namespace in unread:
             problems[name] = GateVerdict.HELD, f"the health of what follows it is not known: {unread[name.namespace]}"
         elif bad:
@@ -207,20 +213,32 @@ def _unhealthy(run: Run, names: set[TagName], answers: _Answers) -> Mapping[TagN
             problems[name] = GateVerdict.HELD, f"{workload.resource.kind} {workload.name} there is not healthy: {why}"
         elif not followers:
             problems[name] = GateVerdict.INCONCLUSIVE, "nothing follows it there, so nothing shows that it runs"
+        elif not any(followers.values()):
+            workload = next(iter(followers)).workload
+            idle = f"{workload.resource.kind} {workload.name} there is to run nothing now"
+            problems[name] = GateVerdict.INCONCLUSIVE, f"{idle}, so nothing shows that the image runs"
     return problems
 
 
-def _health(run: Run, followed: Followed) -> str | None:
-    """Why a workload is not healthy with what its tags have now; None where it is."""
+def _health(run: Run, followed: Followed) -> str | bool:
+    """Why a workload is not healthy with what its tags have now; where it is, whether it runs anything."""
     workload = followed.workload
     data = run.cluster.get(workload.resource, workload.namespace, workload.name)
     selector = kind_of(workload.resource).selector(data) or None
     pods = [] if workload.resource == CRON_JOBS else run.cluster.list(PODS, workload.namespace, selector)
     health = verdict(followed, data, [pod_from(pod) for pod in pods])
     if health.result is RolloutResult.HEALTHY:
-        return None
+        return not is_idle(workload.resource, data)
     metadata = object_in(data, "metadata")
     return health.message or f"{metadata.get('name')} is not healthy"
+
+
+def _best(
+    pairs: Sequence[tuple[Verdict, TagName | None]], unhealthy: Mapping[TagName, tuple[GateVerdict, str]]
+) -> Verdict:
+    """The verdict of one place, in which one tag is enough; a tag without followers says less than any other."""
+    verdicts = [_with_health(verdict, name, unhealthy) for verdict, name in pairs]
+    return min(verdicts, key=lambda verdict: (not verdict.passed, verdict.verdict is GateVerdict.INCONCLUSIVE))
 
 
 def _with_health(

@@ -64,6 +64,14 @@ def runs(resource: Resource, data: Mapping[str, Any], pods: Sequence[Pod], wante
     return bool(own) and all(pod.runs(_sets(wanted)) for pod in own)
 
 
+def is_idle(resource: Resource, data: Mapping[str, Any]) -> bool:
+    """Whether the workload is to run nothing now, so that its health says nothing of an image."""
+    kind = kind_of(resource)
+    if isinstance(kind, Jobs):
+        return kind.suspension(data) is not None
+    return isinstance(kind, Rolling) and kind.replicas(data) == 0
+
+
 def stuck_pods(
     resource: Resource, data: Mapping[str, Any], pods: Sequence[Pod], wanted: Mapping[str, str], bad: frozenset[str]
 ) -> tuple[Pod, ...]:

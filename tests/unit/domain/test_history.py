@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from job.domain.history import NoSuchImageError, earlier_than_current, first_imported_at, image_to_go_to, tenures_of
+from job.domain.history import (
+    NoSuchImageError,
+    bad_images,
+    earlier_than_current,
+    first_imported_at,
+    image_to_go_to,
+    tenures_of,
+)
 from job.domain.model import Hold, Item
 
 NOW = datetime(2026, 11, 24, 2, tzinfo=UTC)
@@ -111,6 +118,14 @@ def test_to_go_on_to_an_image_that_was_rolled_back_from_is_no_rollback() -> None
         (False, True),
         (False, False),
     ]
+
+
+def test_the_hold_shows_what_was_rolled_back_to_an_image_that_the_tag_never_had() -> None:
+    assert bad_images(steps("ab"), None) == frozenset()
+    assert bad_images(steps("ab"), hold("ab", "b", "a")) == {digest("a")}
+    # It was moved to that one again since.
+    assert bad_images(steps("aba"), hold("aba", "a", "a")) == {digest("b")}
+    assert bad_images((), hold("ab", "b", "a")) == frozenset()
 
 
 def test_how_long_each_stayed() -> None:
