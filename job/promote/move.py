@@ -22,6 +22,7 @@ from job.promote.moves import (
     blocked_by,
     describe_move,
     exit_status,
+    gate_to_pass,
     not_fast_forward,
     plan_rows,
 )
@@ -114,7 +115,7 @@ class Mover:
             move = next((candidate for candidate in plan.moves if candidate.repository is repository), None)
             if move is not None:
                 done[repository.name] = self._push(move, done)
-            done[repository.name] = self._pass_gate(done[repository.name], repository, plan, is_moved=move is not None)
+            done[repository.name] = self._pass_gate(done[repository.name], repository, plan)
         return self._record(record, self._in_order(done))
 
     def _in_order(self, results: Mapping[str, Moved]) -> tuple[Moved, ...]:
@@ -191,7 +192,7 @@ class Mover:
         if not plan.moves and not changed:
             return False
         self.display.say("")
-        self.display.table(plan_rows(plan.moves, plan.results, [repository.name for repository in self.repositories]))
+        self.display.table(plan_rows(plan.moves, plan.results, self.repositories))
         if changed:
             self.display.say(f"and in the monorepo the commits of {', '.join(changed)}")
         if self.options.dry_run:
@@ -243,15 +244,11 @@ class Mover:
             log.info("%s: %s is now at %s", name, repository.stable, new[:9])
         return moved(MoveResult.WOULD_MOVE if dry_run else MoveResult.MOVED)
 
-    def _pass_gate(self, moved: Moved, repository: Repository, plan: Plan, *, is_moved: bool) -> Moved:
-        """Wait until a repository is ready; returns its result after that.
-
-        A repository that was already at its target is asked only for the sake of one that comes after it: an earlier
-        call may have ended at this gate.
-        """
-        gate, commit = repository.ready, moved.new
-        is_needed = is_moved or any(repository.name in move.repository.after for move in plan.moves)
-        if gate is None or commit is None or moved.result not in DONE or not is_needed or self.workspace.stop:
+    def _pass_gate(self, moved: Moved, repository: Repository, plan: Plan) -> Moved:
+        """Wait until a repository is ready; returns its result after that. A dry run starts no program."""
+        gate, commit = gate_to_pass(repository, plan.moves), moved.new
+        is_over = self.options.dry_run or self.workspace.stop
+        if gate is None or commit is None or moved.result not in DONE or is_over:
             return moved
         name = repository.name
         remote = parse_remote(repository.url, self.workspace.config.folder)

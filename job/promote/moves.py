@@ -11,7 +11,7 @@ from job.domain.repositories import compare_link
 from job.domain.states import MoveResult
 from job.domain.text import clean
 from job.promote.commits import SHORT_LENGTH, Commit, authors
-from job.promote.config import Repository
+from job.promote.config import Gate, Repository
 from job.promote.references import delivered, shorten
 from job.views.output import width_of
 
@@ -124,18 +124,33 @@ def not_fast_forward(move: Move) -> str:
     return f"{what}: it has {names}, which {_short(move.new)} does not contain; {fix}"
 
 
-def plan_rows(moves: Sequence[Move], results: Mapping[str, Moved], names: Sequence[str]) -> list[tuple[str, ...]]:
-    """What is about to happen, as the rows of a table: the moves, and the repositories that are not moved and why."""
+def gate_to_pass(repository: Repository, moves: Sequence[Move]) -> Gate | None:
+    """The gate that is asked once a repository is at its target; None where nothing needs it.
+
+    Of a repository that was there already it is asked for the sake of one that comes after it: an earlier call may have
+    ended at this gate.
+    """
+    names = {move.repository.name for move in moves}
+    is_needed = repository.name in names or any(repository.name in move.repository.after for move in moves)
+    return repository.ready if is_needed else None
+
+
+def plan_rows(
+    moves: Sequence[Move], results: Mapping[str, Moved], repositories: Sequence[Repository]
+) -> list[tuple[str, ...]]:
+    """What is about to happen, as the rows of a table: the moves, what is not moved and why, and the gates."""
     by_name = {move.repository.name: move for move in moves}
     rows: list[tuple[str, ...]] = [("REPOSITORY", "FROM", "TO", "COMMITS", "WHY")]
-    for name in names:
+    for repository in repositories:
+        name, gate = repository.name, gate_to_pass(repository, moves)
+        waits = [f"then waits for {gate.command[0]}"] if gate else []
         if (move := by_name.get(name)) is not None:
             notes = [f"loses {plural(move.lost_count, 'commit')}"] if move.lost_count else []
-            notes += [f"then waits for {move.repository.ready.command[0]}"] if move.repository.ready else []
-            rows.append((name, _short(move.old), _short(move.new), f"{move.count:,}", ", ".join(notes)))
+            rows.append((name, _short(move.old), _short(move.new), f"{move.count:,}", ", ".join(notes + waits)))
         else:
             result = results[name]
-            rows.append((name, _short(result.old or "-"), "-", "-", _why(result)))
+            notes = [_why(result), *(waits if result.result in DONE else [])]
+            rows.append((name, _short(result.old or "-"), "-", "-", ", ".join(notes)))
     return rows
 
 

@@ -107,6 +107,23 @@ def test_nothing_is_pushed_by_a_dry_run(two: Folder) -> None:
     assert {name: origin.tip("stable") for name, origin in two.origins.items()} == before
 
 
+def test_the_gate_of_a_repository_that_is_there_is_named_and_starts_only_after_the_yes(two: Folder) -> None:
+    assert two.promote("move", "library", "--yes").status == 0
+    gate = two.folder / "built"
+    gate.write_text("#!/bin/sh\ntouch started\nexit 1\n", encoding="utf-8")
+    gate.chmod(0o755)
+    two.write(two.table("library", 'ready = ["./built"]'), two.table("worker", 'after = ["library"]'))
+    tried = two.promote("move", "--dry-run", "--output", "json")
+    assert (tried.status, results(tried.report)) == (0, {"library": "up_to_date", "worker": "would_move"})
+    assert not (two.folder / "started").exists()
+    done = two.promote("move", "--yes", "--output", "json")
+    assert (done.status, results(done.report)) == (1, {"library": "not_ready", "worker": "behind"})
+    assert (two.folder / "started").exists()
+    # The person who agrees sees which programs that starts.
+    for shown in (tried.stderr, done.stderr):
+        assert "already there, then waits for ./built" in " ".join(shown.split())
+
+
 @slow(WHOLE_RUN)
 def test_one_repository_to_a_given_commit(two: Folder) -> None:
     worker = two.origins["worker"]
