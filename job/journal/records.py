@@ -7,7 +7,7 @@ images, and the last runs. So a wiped Pushgateway loses nothing, and the next ru
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from job.domain.model import BadRollout, Command, ImageFacts, Outcome, Report, Result, TagResult, TriggerKind
@@ -167,10 +167,10 @@ def finish_run(journal: Journal, report: Report, namespace: str, run: RunRecord,
     finished = report.finished_at.timestamp()
     if outcome is Outcome.SUCCESS and not narrowed:
         groups[group_key(report.deployment, report.shard)] = finished
-    keep_all = narrowed or report.unseen(namespace) or shares_group(journal, run)
+    is_gone = gone_after(journal, report, namespace, run, narrowed=narrowed)
 
     def is_kept(key: TagKey) -> bool:
-        return keep_all or not belongs_to(namespace, key, report.deployment, report.shard)
+        return not is_gone(key)
 
     others = {key: tag for key, tag in journal.tags.items() if is_kept(key)}
     return replace(
@@ -184,14 +184,24 @@ def finish_run(journal: Journal, report: Report, namespace: str, run: RunRecord,
     )
 
 
+def gone_after(
+    journal: Journal, report: Report, namespace: str, run: RunRecord, *, narrowed: bool
+) -> Callable[[TagKey], bool]:
+    """Whether a tag of which a run has no result does not exist any more; see `finish_run`."""
+    saw_all = not (narrowed or report.unseen(namespace) or shares_group(journal, run))
+    return lambda key: saw_all and belongs_to(namespace, key, report.deployment, report.shard)
+
+
 def bad_rollouts_after(before: Iterable[BadRollout], report: Report, namespace: str) -> tuple[BadRollout, ...]:
     """The workloads whose last rollout was bad, after a run, as far as they follow tags of the namespace."""
+    own_tags = [tag for tag in report.tags if tag.namespace == namespace]
     digests = {
         (tag.stream, name): tag.after.digest if tag.after else ""
-        for tag in report.tags
-        if tag.namespace == namespace
+        for tag in own_tags
         for name in (tag.tag, *tag.moved_with)
     }
+    # The tag that an alias follows is recorded beside it: it is the one that runs have a result of.
+    owners = {(tag.stream, alias): (tag.stream, tag.tag) for tag in own_tags for alias in tag.moved_with}
     bad = {}
     for earlier in before:
         # A tag that has moved on, as by a rollback, says nothing of that image any more.
@@ -201,9 +211,11 @@ def bad_rollouts_after(before: Iterable[BadRollout], report: Report, namespace: 
     for rollout in report.rollouts:
         key = rollout.namespace, rollout.kind, rollout.name
         tags = [(name.stream, name.tag) for name in rollout.tags if name.namespace == namespace]
-        bad.pop(key, None)
+        previous = bad.pop(key, None)
         if rollout.is_bad and tags:
-            bad[key] = BadRollout(*key, {tag: digests.get(tag, "") for tag in tags})
+            known = previous.digests if previous else {}
+            names = (*tags, *(owners[tag] for tag in tags if tag in owners))
+            bad[key] = BadRollout(*key, {**known, **{name: digests.get(name) or known.get(name, "") for name in names}})
     return tuple(bad.values())[-MOST_BAD_ROLLOUTS:]
 
 

@@ -239,5 +239,6 @@ CARRIED_FAMILIES = frozenset(
         "tag_last_success_timestamp_seconds",
         "tag_failed_runs",
         GATE_START,
+        BAD_ROLLOUT,
     }
 )

@@ -266,8 +266,11 @@ class Gateway:
 
 
 def _lacks_something(past: Past, report: Report, namespace: str) -> bool:
-    """Whether the gateway may know something that neither the journal nor this run does: successes, the schedule."""
-    if report.trigger is TriggerKind.LOCAL and report.next_run is None:
+    """Whether the gateway may know something that neither the journal nor this run does.
+
+    That is a success, the schedule, or since when a workload is not healthy.
+    """
+    if past.bad_rollouts or (report.trigger is TriggerKind.LOCAL and report.next_run is None):
         return True
     if not past.of("last_success_timestamp_seconds") and report.outcomes[namespace] is not Outcome.SUCCESS:
         return True

@@ -9,7 +9,9 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from job.domain.model import BadRollout, Rollout, TagName, TagResult
-from job.domain.records import dataclass
+from job.domain.records import dataclass, replace
+from job.domain.selection import aliases_of
+from job.imagestreams.listing import Chosen
 from job.journal.records import Journal
 from job.run.context import Run
 from job.run.rollout_watch import watch_rollouts
@@ -34,6 +36,7 @@ class Rechecked:
 def recheck(
     run: Run,
     journals: Mapping[str, Journal],
+    chosen: Sequence[Chosen],
     results: Sequence[TagResult],
     rollouts: Sequence[Rollout],
     survey: Survey,
@@ -43,11 +46,12 @@ def recheck(
     Args:
         run: the run.
         journals: by namespace, what they held before the run.
+        chosen: the streams with the run's tags.
         results: of the run's tags.
         rollouts: those that the run has watched already.
         survey: the workloads that exist.
     """
-    now = {tag.name: tag.after.digest for tag in results if tag.after}
+    now = _digests(chosen, results)
     watched = {(rollout.namespace, rollout.kind, rollout.name) for rollout in rollouts}
     existing = {
         (candidate.namespace, candidate.resource.kind, candidate.name): candidate for candidate in survey.workloads
@@ -73,6 +77,17 @@ def recheck(
     keys = {(rollout.namespace, rollout.kind, rollout.name) for rollout in watched_again}
     lost = [key for key in ((w.namespace, w.resource.kind, w.name) for w in again) if key not in keys]
     return Rechecked(watched_again, (*gone, *lost))
+
+
+def _digests(chosen: Sequence[Chosen], results: Sequence[TagResult]) -> dict[TagName, str]:
+    """The images of the run's tags after it, and of the tags that follow them, which have no results of their own."""
+    now = {tag.name: tag.after.digest for tag in results if tag.after}
+    for stream, choices in chosen:
+        for choice in choices:
+            name = TagName(stream.namespace, stream.name, choice.tag.name)
+            if digest := now.get(name):
+                now |= {replace(name, tag=alias): digest for alias in aliases_of(stream, choice.tag.name)}
+    return now
 
 
 def _still_there(bad: BadRollout, namespace: str, now: Mapping[TagName, str]) -> dict[TagName, str]:

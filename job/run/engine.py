@@ -97,7 +97,7 @@ def perform(run: Run, admission: Admission = Admission()) -> Report:  # noqa: B0
         return _sum_up(run, admission.frozen, selection, errors, imported)
     from job.run.earlier_rollouts import recheck
 
-    rechecked = recheck(run, admission.journals, imported.tags, imported.rollouts, survey)
+    rechecked = recheck(run, admission.journals, selection.chosen, imported.tags, imported.rollouts, survey)
     again, queries = rechecked.rollouts, imported.queries
     if again and run.settings.verification is not None:
         from job.run.verification import verify

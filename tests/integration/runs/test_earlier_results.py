@@ -9,7 +9,7 @@ import pytest
 
 from tests.sandbox.client import Sandbox, until
 from tests.support.place import Place, of
-from tests.support.pods import journal
+from tests.support.pods import journal, make_cron_job, manual
 from tests.support.rights import ROLL_BACK
 from tests.support.servers import pushgateway
 
@@ -39,19 +39,44 @@ def bad_rollout(place: Place) -> tuple[str, str]:
 
 def test_a_bad_rollout_stays_bad_until_its_workload_is_healthy(place: Place) -> None:
     _, bad = bad_rollout(place)
-    again = place.run(**WATCHING)
+    since = place.metrics()["rollout_bad_timestamp_seconds"]
+    # As in the cluster, where the journal spares reading the gateway.
+    pod = manual(place, make_cron_job(place))
+    again = place.run(**WATCHING, **pod)
     assert (again.status, again.report["run"]["outcome"]) == (5, "unhealthy"), again.stderr
     assert again.results == {"web:prod": "unchanged"}
     assert [(each["name"], each["result"]) for each in again.report["rollouts"]] == [("web", "failed")]
     assert place.metrics()["rollout_healthy"] == {WEB: 0}
+    assert place.metrics()["rollout_bad_timestamp_seconds"] == since
     # A run that watches nothing does not know better, and keeps the series.
-    assert place.run().status == 0
+    assert place.run(**pod).status == 0
     assert place.metrics()["rollout_healthy"] == {WEB: 0}
+    assert place.metrics()["rollout_bad_timestamp_seconds"] == since
     place.sandbox.image_behaves(bad, "ready")
     until(lambda: place.images("web") == {bad})
     well = place.run(**WATCHING)
     assert well.status == 0, well.stderr
     assert place.metrics()["rollout_healthy"] == {WEB: 1}
+    assert "rollout_bad_timestamp_seconds" not in place.metrics()
+    assert journal(place).bad_rollouts == ()
+    assert place.run(**WATCHING).report["rollouts"] == []
+
+
+def test_a_bad_rollout_of_what_follows_an_alias_stays_bad(place: Place) -> None:
+    place.push("web", f"{place.namespace} old")
+    place.stream("web", {"prod": place.source("web"), "live": {"from": {"kind": "ImageStreamTag", "name": "prod"}}})
+    place.sandbox.import_tag(place.namespace, "web", "prod")
+    place.sandbox.create_workload(place.namespace, "Deployment", "web", tag="web:live")
+    place.sandbox.image_behaves(place.push("web", f"{place.namespace} bad"), "crash")
+    assert place.run(**WATCHING).status == 5
+    again = place.run(**WATCHING)
+    assert (again.status, again.results) == (5, {"web:prod": "unchanged"}), again.stderr
+    assert [(each["name"], each["tags"], each["result"]) for each in again.report["rollouts"]] == [
+        ("web", ["web:live"], "failed")
+    ]
+    assert place.run().status == 0
+    assert place.metrics()["rollout_healthy"] == {WEB: 0}
+    assert place.run("rollback", "web:prod", "--yes", ROLLOUT_TIMEOUT="40s").status == 0
     assert journal(place).bad_rollouts == ()
     assert place.run(**WATCHING).report["rollouts"] == []
 
