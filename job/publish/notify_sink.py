@@ -7,9 +7,9 @@ import logging
 from collections import Counter
 
 from job.domain.model import Outcome
-from job.domain.news import News, news_of
+from job.domain.news import News, TagKey, news_of
 from job.domain.records import replace
-from job.journal.records import Journal
+from job.journal.records import Journal, gone_after
 from job.publish.sink import Publication
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class NotifySink:
             for namespace, entry in publication.entries.items()
             if entry.before is not None
         }
-        news = news_of(report, known)
+        news = news_of(report, known, functools.partial(_is_gone, publication))
         if not news.is_wanted(settings.notify_on, report.outcome):
             return publication
         # Loads apprise, which most runs do not need.
@@ -47,6 +47,14 @@ class NotifySink:
             _remember(publication, news)
         _count(publication, Counter("sent" if problem is None else "failed" for problem in results.values()))
         return publication
+
+
+def _is_gone(publication: Publication, namespace: str, key: TagKey) -> bool:
+    """Whether a tag that a message was about does not exist any more."""
+    run, entry = publication.run, publication.entries[namespace]
+    if entry.before is None:
+        return False
+    return gone_after(entry.before, publication.report, namespace, entry.record, narrowed=run.settings.narrowed)(key)
 
 
 def _remember(publication: Publication, news: News) -> None:

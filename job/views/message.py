@@ -15,6 +15,7 @@ from job.domain.model import Command, Image, Outcome, Report, Result, Rollout, S
 from job.domain.news import News, rollout_key, tag_key
 from job.domain.records import dataclass
 from job.domain.repositories import change_link
+from job.domain.rollbacks import rollbacks_of
 from job.domain.shell import ours
 from job.domain.text import clean, humanize
 from job.domain.verdicts import first_refusal
@@ -109,7 +110,7 @@ def _sections(report: Report, news: News, markup: Markup) -> Iterator[Section]:
     )
     if errors := [f"{markup.quote(error.namespace)}: {markup.quote(error.message)}" for error in report.errors]:
         yield Section("Errors", tuple(errors))
-    if bad := [_rollout(rollout, markup) for rollout in report.rollouts if rollout.is_bad]:
+    if bad := [_rollout(report, rollout, markup) for rollout in report.rollouts if rollout.is_bad]:
         yield Section("Rollouts that are not healthy", tuple(bad))
     for heading, includes, shown in of_tags:
         if entries := [shown(tag, markup) for tag in report.tags if includes(tag)]:
@@ -131,7 +132,13 @@ def _well_again(report: Report, news: News) -> Iterator[str]:
     }
     for namespace, keys in news.ended.items():
         for key in sorted(keys):
-            yield names.get(key) or f"{key.removeprefix('namespace ')} of namespace {namespace}"
+            yield names.get(key) or _without_result(namespace, key)
+
+
+def _without_result(namespace: str, key: str) -> str:
+    """A problem that is over and of which the run has no result."""
+    kind, _, what = key.partition(" ")
+    return f"{what} of namespace {namespace}" if kind == "namespace" else f"{kind} {what} in {namespace}: it is gone"
 
 
 def _name(tag: TagResult) -> str:
@@ -183,8 +190,8 @@ def _held(tag: TagResult, markup: Markup) -> str:
     return f"{markup.quote(_name(tag))}{by}{reason}"
 
 
-def _rollout(rollout: Rollout, markup: Markup) -> str:
+def _rollout(report: Report, rollout: Rollout, markup: Markup) -> str:
     name = markup.quote(f"{rollout.kind} {rollout.name} in {rollout.namespace}")
     why = f": {markup.quote(rollout.message)}" if rollout.message else ""
-    back = "".join(f" Roll back: {markup.quote(ours('rollback', tag))}" for tag in rollout.tags[:1])
+    back = "".join(f" Roll back: {markup.quote(ours('rollback', name))}" for name in rollbacks_of(report, rollout)[:1])
     return f"{name}: {humanize(rollout.result)}{why}.{back}"

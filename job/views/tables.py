@@ -28,6 +28,7 @@ from job.domain.model import (
     Verdict,
 )
 from job.domain.natural import natural
+from job.domain.rollbacks import rollbacks_of
 from job.domain.shell import ours
 from job.domain.text import clean, humanize
 from job.domain.times import iso
@@ -229,9 +230,8 @@ def _print_message(console: Console, heading: str, result: Result, message: str)
 
 def _print_rollbacks(console: Console, report: Report) -> None:
     """Write the commands that undo the imports whose rollout is broken."""
-    bad = {name for rollout in report.rollouts if rollout.is_broken for name in rollout.tags}
-    tags = [tag.name for tag in report.tags if tag.result is Result.UPDATED]
-    commands = [ours("rollback", name) for name in tags if name in bad]
+    names = dict.fromkeys(name for rollout in report.rollouts for name in rollbacks_of(report, rollout))
+    commands = [ours("rollback", tag.name) for tag in report.tags if tag.name in names]
     if commands:
         console.print(Text("To roll back:"))
         for line in (line for command in commands for line in lines_of(command, console.width)):

@@ -15,6 +15,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
+from tests.sandbox.client import IMAGE
 from tests.sandbox.programs import free_port
 from tests.support.place import Ended, Place
 from tests.support.rights import ROLL_BACK
@@ -168,6 +169,64 @@ def _check_webhook(webhook: Server, digests: list[str]) -> None:
     reports = [asked.json["report"]["tags"][0] for asked in webhook.asked]
     assert [tag["result"] for tag in reports] == ["updated", "failed", "updated", "rolled_back"]
     assert [tag["after"]["digest"] for tag in reports if tag["result"] != "failed"] == [*digests, digests[0]]
+
+
+def test_what_is_gone_or_rolled_back_is_no_problem_any_more(place: Place) -> None:
+    one, two = (f"{place.namespace} {content}" for content in ("one", "two"))
+    place.imported("worker", one)
+    alias = {"from": {"kind": "ImageStreamTag", "name": "prod"}}
+    place.sandbox.patch(f"{IMAGE}/namespaces/{place.namespace}/imagestreams/worker", {"spec": {"tags": [
+        place.spec("worker"), {"name": "live", **alias}]}})  # fmt: skip
+    place.sandbox.create_workload(place.namespace, "Deployment", "worker", tag="worker:live", replicas=1)
+    place.stream("away")
+    place.sandbox.image_behaves(place.push("worker", two), "crash")
+    with serving(instead=_took) as chat:
+        settings = {
+            "NOTIFY": f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}",
+            "NOTIFY_ON": "problem",
+            "WATCH_ROLLOUTS": "true",
+            "ROLLOUT_TIMEOUT": "30s",
+        }
+
+        def sent(*arguments: str, **more: str) -> tuple[int, int]:
+            return place.run(*arguments, **settings, **more).status, len(chat.asked)
+
+        assert sent() == (5, 1)
+        # The command works as it is: the alias cannot be rolled back itself.
+        assert f"Roll back: import-images rollback worker:prod -n {place.namespace}" in texts(chat)[-1]
+        place.sandbox.delete(f"{IMAGE}/namespaces/{place.namespace}/imagestreams/away")
+        place.sandbox.delete(f"/apis/apps/v1/namespaces/{place.namespace}/deployments/worker")
+        assert sent() == (0, 2)
+        resolved = texts(chat)[-1].partition("Resolved")[2]
+        assert f"tag away:prod in {place.namespace}: it is gone" in resolved
+        assert f"rollout {place.namespace}/Deployment/worker in {place.namespace}: it is gone" in resolved
+        assert sent() == (0, 2)
+        # What fails again later is new.
+        place.stream("away")
+        assert sent() == (1, 3)
+        place.sandbox.delete(f"{IMAGE}/namespaces/{place.namespace}/imagestreams/away")
+        assert sent() == (0, 4)
+
+
+def test_each_bad_image_that_a_run_rolls_back_is_reported(place: Place) -> None:
+    place.imported("worker", f"{place.namespace} one")
+    place.sandbox.create_workload(place.namespace, "Deployment", "worker", tag="worker:prod", replicas=1)
+    with serving(instead=_took) as chat:
+        settings = {
+            "NOTIFY": f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}",
+            "NOTIFY_ON": "problem",
+            "ON_BAD_ROLLOUT": "rollback",
+            "ROLLOUT_TIMEOUT": "30s",
+        }
+        for number, arguments in enumerate((("run",), ("resume", "worker:prod", "--yes")), 1):
+            place.sandbox.image_behaves(place.push("worker", f"{place.namespace} bad {number}"), "crash")
+            done = place.run(*arguments, **settings)
+            assert (done.status, done.results, len(chat.asked)) == (5, {"worker:prod": "rolled_back"}, number)
+            # It is back on the image before; another rollback would go back too far.
+            assert "Rolled back" in texts(chat)[-1]
+            assert "import-images rollback" not in texts(chat)[-1]
+        assert place.run(**settings).results == {"worker:prod": "skipped held"}
+        assert len(chat.asked) == 2
 
 
 def test_a_service_that_hangs_or_refuses_costs_a_line_and_a_metric(place: Place) -> None:
