@@ -82,6 +82,13 @@ class RunRecord:
     updated: tuple[tuple[str, str | None, str | None], ...] = ()
     moves: tuple[Move, ...] = ()
 
+    @property
+    def cron_job(self) -> str | None:
+        """The CronJob that started it by its schedule; None where a person did, or that is not known."""
+        # The controller appends the due time in minutes.
+        name = self.job.rpartition("-")[0] if self.job and self.trigger is TriggerKind.SCHEDULED else ""
+        return name or None
+
 
 @dataclass(frozen=True, slots=True)
 class Journal:
@@ -306,12 +313,9 @@ def shares_group(journal: Journal, run: RunRecord) -> bool:
     """
     kind = run.deployment, run.shard, Command.RUN, False
     owners = {
-        # The controller appends the due time in minutes.
-        past.job.rpartition("-")[0]
+        past.cron_job
         for past in (run, *journal.runs)
-        if past.job
-        and past.trigger is TriggerKind.SCHEDULED
-        and (past.deployment, past.shard, past.command, past.narrowed) == kind
+        if past.cron_job and (past.deployment, past.shard, past.command, past.narrowed) == kind
     }
     return len(owners) > 1
 

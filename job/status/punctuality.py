@@ -140,6 +140,9 @@ def punctuality(timetable: Timetable, runs: Sequence[RunRecord] | None, now: dat
 
 def _is_of(timetable: Timetable, run: RunRecord) -> bool:
     cron_job = timetable.cron_job
+    if run.cron_job not in (None, cron_job.name):
+        # Of another one, which may split the deployment with it by SELECTOR.
+        return False
     if run.deployment in (None, cron_job.deployment):
         return True
     # Its deployment may come from a ConfigMap or Secret, which is not read here.

@@ -13,6 +13,9 @@ from job.journal.records import RUNNING, Journal, RunRecord, belongs_to
 from job.status.model import Attention, Facts, TagStatus
 from job.status.punctuality import LONGEST_RUN, Punctuality, Timetable, punctuality
 
+# It is a label of the pods, too.
+LONGEST_JOB_NAME = 63
+
 
 def concerns(deployment: str | None, facts: Facts) -> bool:
     """Whether a run or CronJob of that deployment (None: every tag) concerns what `status` was asked for."""
@@ -42,7 +45,8 @@ def problems_of_schedule(schedule: Punctuality) -> list[Attention]:
         message = f"the run that was due at {iso(schedule.missed)} did not happen" + (
             ": its Job was created, but the journal has no run of it" if schedule.made else ""
         )
-        job = f"{cron_job.name}-now-{schedule.missed:%m%d%H%M}"
+        suffix = f"-now-{schedule.missed:%m%d%H%M}"
+        job = cron_job.name[: LONGEST_JOB_NAME - len(suffix)].rstrip("-.") + suffix
         made = command("oc", "create", "job", job, f"--from={name}", "-n", namespace)
         return [Attention(namespace, subject, Problem.RUN_MISSED, message, schedule.missed, made)]
     return []
@@ -139,10 +143,20 @@ def _hangs(run: RunRecord, facts: Facts) -> bool:
     return run.started_at is not None and facts.now - run.started_at > longest
 
 
-def _log_of(run: RunRecord, facts: Facts) -> str:
+def _namespace_of_job(job: str, run: RunRecord, facts: Facts) -> str | None:
+    """Where the Job of a run is; None where that is not known."""
     cron_jobs = [timetable.cron_job for timetable in facts.timetables]
-    where = next((cron_job.namespace for cron_job in cron_jobs if run.job and run.job.startswith(cron_job.name)), None)
-    if run.job and (where or len(facts.namespaces) == 1):
-        return command("oc", "logs", f"job/{run.job}", "-n", where or facts.namespaces[0])
+    of_name = [c for c in cron_jobs if (c.name == run.cron_job if run.cron_job else job.startswith(f"{c.name}-"))]
+    if of_name:
+        return max(of_name, key=lambda cron_job: len(cron_job.name)).namespace
+    is_known = all(unknown.part != "schedule" for unknown in facts.unknown)
+    # One CronJob may import in many namespaces: its Job is where it is, not where it imports.
+    is_elsewhere = run.cron_job is not None and is_known
+    return facts.namespaces[0] if len(facts.namespaces) == 1 and not is_elsewhere else None
+
+
+def _log_of(run: RunRecord, facts: Facts) -> str:
+    if run.job and (where := _namespace_of_job(run.job, run, facts)):
+        return command("oc", "logs", f"job/{run.job}", "-n", where)
     deployment = ("--deployment", run.deployment) if run.deployment else ()
     return command("import-images", "plan", *deployment, "-n", ",".join(facts.namespaces))

@@ -200,12 +200,14 @@ def _stale_before(name: TagName, facts: Facts) -> datetime | None:
     last = next((run for run in whole if run.deployment in (None, name.tag)), None)
     if last is not None and last.outcome == Outcome.FROZEN:
         return None
-    due = [
-        time
-        for timetable in facts.timetables
-        if timetable.cron_job.imports(name.namespace, name.tag) and (time := two_due_times_ago(timetable, facts.now))
-    ]
-    return max(due, default=facts.now - STALE)
+    due: dict[bool, list[datetime]] = {}
+    for timetable in facts.timetables:
+        settings = timetable.cron_job.settings
+        is_its_own = timetable.cron_job.imports(name.namespace) and settings.wanted.includes(name.stream, name.tag)
+        if is_its_own and (time := two_due_times_ago(timetable, facts.now)):
+            due.setdefault(settings.selector is None, []).append(time)
+    # Of CronJobs with a SELECTOR, which may choose other streams, the one that runs least often counts.
+    return max(due.get(True, ()), default=None) or min(due.get(False, ()), default=facts.now - STALE)
 
 
 # The first that applies is reported.

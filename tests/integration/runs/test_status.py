@@ -339,6 +339,49 @@ def test_a_run_that_did_not_come(place: Place) -> None:
     assert told["command"].startswith("oc create job import-images-now-")
 
 
+def test_of_two_cron_jobs_that_split_a_deployment_each_has_its_own_runs(place: Place) -> None:
+    made = healthy(place)
+    # As long as the name of a CronJob may be.
+    other = "import-images-" + "b" * 38
+    due = datetime.now(UTC) - timedelta(minutes=30)
+    spec = {**made["spec"], "schedule": f"{due.minute} {due.hour} * * *", "timeZone": "Etc/UTC"}
+    metadata = {
+        **made["metadata"],
+        "labels": {"app.kubernetes.io/name": "import-images"},
+        "creationTimestamp": ago(days=30),
+    }
+    both = [{**made, "metadata": {**metadata, "name": name}, "spec": spec} for name in (CRON_JOB, other)]
+    content = {"kind": "CronJobList", "apiVersion": "batch/v1", "metadata": {}, "items": both}
+    listed = f"/apis/batch/v1/namespaces/{place.namespace}/cronjobs"
+
+    def instead(asked: Asked) -> Answered | None:
+        is_list = asked.path.partition("?")[0] == listed
+        return Answered(200, json.dumps(content).encode(), {"Content-Type": "application/json"}) if is_list else None
+
+    with serving(place.sandbox.server, instead) as server:
+        done = place.run("status", HOST=server.url)
+    assert (done.status, problems(done)) == (1, [f"CronJob {other} run_missed"])
+    command = shlex.split(done.report["attention"][0]["command"])
+    assert command[:3] == ["oc", "create", "job"] and f"--from=cronjob/{other}" in command
+    # The name of a Job is a label of its pods.
+    assert command[3].startswith("import-images-bb") and len(command[3]) == 63
+
+
+def test_the_log_of_a_job_that_is_elsewhere_is_not_named(place: Place) -> None:
+    # One CronJob for many namespaces is in a namespace of its own.
+    other = place.sandbox.create_namespace()
+    place.sandbox.grant(other, "import-images", ROLL_BACK, of=place.namespace)
+    place.sandbox.create_stream(other, "web", {"prod": place.source("away")})
+    pod = scheduled(place, cron_job(place, NAMESPACE=other), name="import-images-29395320")
+    assert place.run(NAMESPACE=other, **pod).status == 1
+    done = place.run("status", NAMESPACE=other)
+    commands = {attention["problem"]: attention["command"] for attention in done.report["attention"]}
+    assert commands["run_failed"] == f"import-images plan --deployment prod -n {other}"
+    here = place.run("status", NAMESPACE=f"{place.namespace},{other}")
+    commands = {attention["problem"]: attention["command"] for attention in here.report["attention"]}
+    assert commands["run_failed"] == f"oc logs job/import-images-29395320 -n {place.namespace}"
+
+
 @pytest.mark.parametrize(
     ("resource", "verb", "part", "right"),
     representatives(

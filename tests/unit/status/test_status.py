@@ -76,13 +76,20 @@ def a_run(outcome: str = "success", at: datetime = DUE, **values: Any) -> RunRec
     return RunRecord("r1", at + timedelta(seconds=5), outcome, at + timedelta(seconds=20), **told)
 
 
-def cron_job(name: str = "import-images", env: dict[str, str] | None = None, **spec: Any) -> JSON:
+def cron_job(
+    name: str = "import-images", env: dict[str, str] | None = None, labels: dict[str, str] | None = None, **spec: Any
+) -> JSON:
     environment = [
         {"name": key, "value": value} for key, value in ({"DEPLOYMENT": "prod"} if env is None else env).items()
     ]
     template = {"spec": {"template": {"spec": {"containers": [{"name": "job", "env": environment}]}}}}
     return {
-        "metadata": {"name": name, "namespace": NAMESPACE, "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "metadata": {
+            "name": name,
+            "namespace": NAMESPACE,
+            "labels": labels or {},
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+        },
         "spec": {"schedule": "0 2 * * 2", "jobTemplate": template, **spec},
     }
 
@@ -208,6 +215,31 @@ class TestTags:
     def test_a_tag_is_stale_after_two_due_times(self, days: int, result: TagResult, needed: list[Problem]) -> None:
         then = (NOW - timedelta(days=days)).timestamp()
         assert problems(stand(result, of=journal(a_run(), last_success=then), timetables=[table()])) == needed
+
+    @pytest.mark.parametrize(
+        ("weekly", "hourly"),
+        [
+            ({"SELECTOR": "team=a"}, {"SELECTOR": "team=b"}),
+            ({}, {"SELECTOR": "team=b"}),
+            ({}, {"EXCLUDE": "web"}),
+        ],
+    )
+    @pytest.mark.parametrize(("days", "is_stale"), [(6, False), (20, True)])
+    def test_a_cron_job_for_other_streams_makes_no_tag_stale(
+        self, weekly: dict[str, str], hourly: dict[str, str], days: int, is_stale: bool
+    ) -> None:
+        then = (NOW - timedelta(days=days)).timestamp()
+        timetables = [
+            table(env={"DEPLOYMENT": "prod", **weekly}),
+            table(
+                name="hourly",
+                labels={"app.kubernetes.io/name": "import-images"},
+                schedule="0 * * * *",
+                env={"DEPLOYMENT": "prod", **hourly},
+            ),
+        ]
+        found = stand(tag_result("web"), of=journal(a_run(), last_success=then), timetables=timetables)
+        assert (Problem.STALE in problems(found)) is is_stale
 
     def test_without_a_schedule_a_tag_is_stale_after_fifteen_days(self) -> None:
         def report(days: int) -> StatusReport:
