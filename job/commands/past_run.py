@@ -61,9 +61,14 @@ def past_run(where: Place, run_id: str) -> Past:
         if journal
     }
     if run_id == LAST:
-        run_id = max((run.id for runs in records.values() for run in runs if run.moves), default="")
+        deployment = where.settings.wanted.deployment
+        moved = [run for runs in records.values() for run in runs if run.moves]
+        run_id = max(
+            (run.id for run in moved if deployment is None or run.deployment in (None, deployment)), default=""
+        )
         if not run_id:
-            raise UsageError([f"no run that moved a tag is in the journal of {', '.join(stores)}"])
+            of = f" of {deployment}" if deployment else ""
+            raise UsageError([f"no run{of} that moved a tag is in the journal of {', '.join(stores)}"])
     matching = {name: run for name, runs in records.items() for run in runs if run.id == run_id}
     if not matching:
         raise UsageError([f"the journal of {', '.join(stores)} has no run {run_id}; see: import-images history --runs"])

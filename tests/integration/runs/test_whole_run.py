@@ -111,6 +111,23 @@ def test_the_last_run_is_the_last_that_moved_a_tag(place: Place) -> None:
     assert place.current("web") == new
 
 
+def test_the_last_run_is_that_of_the_deployment(place: Place) -> None:
+    old, _ = stream(place, "web", "1")
+    place.push("api", f"{place.namespace} old", "stg")
+    place.stream("api", {"stg": place.source("api", "stg")})
+    place.sandbox.import_tag(place.namespace, "api", "stg")
+    assert place.run().results == {"web:prod": "updated"}
+    newest = place.push("api", f"{place.namespace} new", "stg")
+    assert place.run(DEPLOYMENT="stg").results == {"api:stg": "updated"}
+    assert place.run("rollback", "--run", "last", "--yes").results == {"web:prod": "rolled_back"}
+    assert (place.current("web"), place.current("api", "stg")) == (old, newest)
+    assert place.run("resume", "--run", "last", "--yes").results == {"web:prod": "updated"}
+    none = place.run("rollback", "--run", "last", "--yes", DEPLOYMENT="dev")
+    assert (none.status, "no run of dev that moved a tag" in none.stderr) == (2, True)
+    # Without a deployment it is the last of all.
+    assert place.run("rollback", "--run", "last", "--yes", DEPLOYMENT=None).results == {"api:stg": "rolled_back"}
+
+
 def test_a_release_that_is_refused_does_not_hide_the_others(place: Place) -> None:
     digests = {name: stream(place, name, "1") for name in ("api", "web")}
     assert place.run().status == 0
