@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from job.domain.model import TagName
 from job.domain.records import dataclass, replace
 from job.workloads.image_triggers import Workload
+from job.workloads.kinds import settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,8 @@ def follower_images_of(workloads: Iterable[Workload], images: Mapping[TagName, N
     """
     candidates: dict[tuple[Workload, str], FollowerImage] = {}
     for workload in workloads:
-        for follow in workload.follows:
+        # Tags that get their first images together no longer keep each other's triggers from firing.
+        for follow in settle(workload, workload.unresolved - images.keys()).follows:
             new = images.get(follow.tag)
             if new is None or follow.paused or follow.problem:
                 continue

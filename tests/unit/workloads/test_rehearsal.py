@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from job.cluster import DEPLOYMENTS, PODS
+from job.cluster import DEPLOYMENT_CONFIGS, DEPLOYMENTS, PODS
 from job.domain.model import TagName
 from job.domain.rehearsals import Obstacle, Rehearsal
 from job.domain.scope import Scope, Shard
@@ -191,6 +191,15 @@ def test_each_workload_is_rehearsed_once_with_each_image() -> None:
     [found] = follower_images_of(workloads, images)
     assert (found.workload.name, found.container, found.tags) == ("web", "web", (TAG, other))
     assert len(follower_images_of(workloads, {**images, other: NewImage("quay.io/packit/web@sha256:other")})) == 2
+
+
+def test_tags_that_get_their_first_images_together_do_not_wait_for_each_other() -> None:
+    """As the triggers of a DeploymentConfig do, of which none fires until every tag has an image."""
+    other = TagName(NAMESPACE, "log", "prod")
+    follows = (Follows(TAG, "web"), Follows(other, "log", problem="it waits", is_held_up=True, awaits=TAG))
+    workload = Workload(DEPLOYMENT_CONFIGS, NAMESPACE, "web", follows, unresolved=frozenset({TAG, other}))
+    images = {TAG: NewImage("quay.io/packit/web@sha256:new"), other: NewImage("quay.io/packit/log@sha256:new")}
+    assert {candidate.tags for candidate in follower_images_of([workload], images)} == {(TAG,), (other,)}
 
 
 # What killed runs leave
