@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 
-from job.domain.model import BadRollout, Rollout, TagName, TagResult
+from job.domain.model import BadRollout, Rollout, RolloutResult, TagName, TagResult
 from job.domain.records import dataclass, replace
 from job.domain.selection import aliases_of
 from job.imagestreams.listing import Chosen
@@ -59,6 +59,7 @@ def recheck(
     moved: dict[TagName, Moved] = {}
     again: list[Workload] = []
     gone: list[tuple[str, str, str]] = []
+    unread: list[Rollout] = []
     for namespace, journal in journals.items():
         for bad in journal.bad_rollouts:
             tags = _still_there(bad, namespace, now)
@@ -67,16 +68,23 @@ def recheck(
             if workload := existing.get(bad.key):
                 again.append(workload)
                 moved |= {name: Moved(digest) for name, digest in tags.items()}
-            elif _was_surveyed(survey, bad.namespace):
+            elif bad.namespace in run.namespaces:
+                # Where it could not be read, the run has an error that says so.
+                if bad.namespace not in {error.namespace for error in survey.errors}:
+                    gone.append(bad.key)
+            elif survey.others_known and bad.namespace not in survey.left_out:
                 gone.append(bad.key)
+            else:
+                message = f"it was bad, and the workloads in {bad.namespace} could not be listed to check it again"
+                unread.append(Rollout(*bad.key, tuple(tags), RolloutResult.ABORTED, message))
     if not again:
-        return Rechecked((), tuple(gone))
+        return Rechecked(tuple(unread), tuple(gone))
     log.info("checking %d rollouts again that were bad in an earlier run", len(again))
     watched_again = watch_rollouts(run, again, moved, run.stopping, min(TIMEOUT_SECONDS, run.settings.rollout_timeout))
     # A workload that was deleted meanwhile, or follows the tag no longer, has no result.
     keys = {(rollout.namespace, rollout.kind, rollout.name) for rollout in watched_again}
     lost = [key for key in ((w.namespace, w.resource.kind, w.name) for w in again) if key not in keys]
-    return Rechecked(watched_again, (*gone, *lost))
+    return Rechecked((*watched_again, *unread), (*gone, *lost))
 
 
 def _digests(chosen: Sequence[Chosen], results: Sequence[TagResult]) -> dict[TagName, str]:
@@ -94,7 +102,3 @@ def _still_there(bad: BadRollout, namespace: str, now: Mapping[TagName, str]) ->
     """The tags of this run that still have the image whose rollout was bad, with its digest."""
     names = {TagName(namespace, stream, tag): digest for (stream, tag), digest in bad.digests.items()}
     return {name: now[name] for name, digest in names.items() if name in now and digest in ("", now[name])}
-
-
-def _was_surveyed(survey: Survey, namespace: str) -> bool:
-    return namespace not in survey.left_out and namespace not in {error.namespace for error in survey.errors}

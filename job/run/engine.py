@@ -249,8 +249,6 @@ def _survey(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
     waves = len(waves_of(if_released)) > 1
     if not (waves or run.settings.watch_rollouts):
         return None
-    from job.workloads.discovery import Survey
-
     run.progress.begin("listing the workloads that follow the tags")
     survey = run.survey(run.namespaces)
     if not waves:
@@ -261,7 +259,7 @@ def _survey(run: Run, chosen: Sequence[Chosen]) -> Survey | None:
         # The waves go through all namespaces.
         others = [namespace for namespace in run.namespaces if namespace not in {error.namespace for error in errors}]
         errors += [replace(errors[0], namespace=other) for other in others]
-    return Survey(survey.workloads, tuple(errors), survey.left_out)
+    return replace(survey, errors=tuple(errors))
 
 
 def _warn_of_killed_runs(run: Run, admission: Admission, selection: _Selection) -> None:

@@ -30,11 +30,13 @@ class Survey:
     Attributes:
         errors: one for each namespace that was asked for and could not be read in full.
         left_out: the other namespaces that could not be read in full.
+        others_known: whether it is known which other namespaces there are, so that all of them were read or left out.
     """
 
     workloads: tuple[Workload, ...]
     errors: tuple[RunError, ...] = ()
     left_out: tuple[str, ...] = ()
+    others_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +87,15 @@ def survey(
     workloads: list[Workload] = []
     kinds: Sequence[Resource] = KINDS
     others: Sequence[str] = ()
+    others_known = True
     if everywhere:
         # One list a kind, where that is allowed; else a service account still sees its own projects.
         whole = list_all([(kind, "") for kind in KINDS], WHOLE_LISTS_AT_ONCE)
         workloads += [workload for listing in whole if not listing.is_refused for workload in listing.items]
         kinds = [listing.resource for listing in whole if listing.is_refused]
         if kinds:
-            others = [name for name in _projects(cluster, retrier) if name not in namespaces]
+            projects = _projects(cluster, retrier)
+            others, others_known = [name for name in projects or () if name not in namespaces], projects is not None
     single = list_all([(kind, name) for name in (*namespaces, *others) for kind in kinds], LISTS_AT_ONCE)
     workloads += [workload for listing in single for workload in listing.items]
     refused = {listing.namespace: [one for one in single if one.namespace == listing.namespace] for listing in single}
@@ -104,6 +108,7 @@ def survey(
         ),
         errors=tuple(error for error in errors if error),
         left_out=tuple(sorted(name for name in others if any(one.is_refused for one in refused[name]))),
+        others_known=others_known,
     )
 
 
@@ -168,12 +173,12 @@ def _listing(kind: Resource, namespace: str, answer: tuple[T, ...] | ClusterErro
     return _Listing(kind, namespace, answer)
 
 
-def _projects(cluster: Cluster, retrier: Retrier) -> Sequence[str]:
-    """The names of the projects that this login may see; none where they cannot be listed."""
+def _projects(cluster: Cluster, retrier: Retrier) -> Sequence[str] | None:
+    """The names of the projects that this login may see; None where they cannot be listed."""
     try:
         return retrier.call(lambda: _list(cluster, PROJECTS, "", _name_of))
     except ClusterError:
-        return ()
+        return None
 
 
 def _name_of(data: Mapping[str, Any]) -> str:

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.client import Sandbox, until
+from tests.sandbox.client import Sandbox, rule, until
 from tests.support.place import Place, of
 from tests.support.pods import journal, make_cron_job, manual
-from tests.support.rights import ROLL_BACK
+from tests.support.rights import ROLL_BACK, WATCH
 from tests.support.servers import pushgateway
+from tests.support.tiers import slow
 
 WATCHING = {"WATCH_ROLLOUTS": "true", "ROLLOUT_TIMEOUT": "40s"}
 WEB = (("kind", "Deployment"), ("name", "web"))
@@ -87,6 +88,26 @@ def test_a_bad_rollout_is_over_when_its_workload_is_gone(place: Place) -> None:
     done = place.run(**WATCHING)
     assert (done.status, done.report["rollouts"]) == (0, []), done.stderr
     assert "rollout_healthy" not in place.metrics()
+
+
+@slow("four runs; one where the workload is gone gates")
+def test_a_bad_rollout_elsewhere_is_not_gone_where_projects_cannot_be_listed(sandbox: Sandbox) -> None:
+    place, other = Place(sandbox, WATCH), sandbox.create_namespace()
+    place.imported("web", "old")
+    sandbox.create_workload(other, "Deployment", "web", tag=f"{place.namespace}/web:prod")
+    sandbox.grant(other, "import-images", [*WATCH, rule("", ["namespaces"], ["get"])], of=place.namespace)
+    sandbox.image_behaves(place.push("web", f"{place.namespace} bad"), "crash")
+    assert place.run(**WATCHING).status == 5
+    fault = sandbox.add_fault(path="/projects$", method="GET", status={"code": 503})
+    blind = place.run(**WATCHING)
+    sandbox.remove_faults(fault)
+    assert (blind.status, [each["result"] for each in blind.report["rollouts"]]) == (5, ["aborted"]), blind.stderr
+    assert f"workloads in {other} could not be listed" in blind.report["rollouts"][0]["message"]
+    again = place.run(**WATCHING)
+    assert (again.status, [each["result"] for each in again.report["rollouts"]]) == (5, ["failed"])
+    sandbox.delete(f"/apis/apps/v1/namespaces/{other}/deployments/web")
+    assert place.run(**WATCHING).status == 0
+    assert journal(place).bad_rollouts == ()
 
 
 def test_a_rollback_that_cannot_reach_the_gateway_is_corrected_by_the_next_run(place: Place) -> None:
