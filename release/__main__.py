@@ -56,6 +56,8 @@ class Release:
 
 def main(arguments: list[str]) -> int:
     options = _options(arguments)
+    # Files of the image get the same modes wherever it is made, and any user can read them.
+    os.umask(0o022)
     wrong = [*checks.problems(ROOT, options.version), *_problems_of_git(options.version)]
     if wrong:
         print(f"{options.version} cannot be released:", *wrong, sep="\n  ", file=sys.stderr)

@@ -138,15 +138,72 @@ def test_a_wheel_takes_the_place_of_the_other_machines(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("wrong", ["library", "base", "link", ""])
 def test_an_image_of_mixed_machines_is_refused(tmp_path: Path, wrong: str) -> None:
-    tree, base = tmp_path / "venv", tmp_path / "base"
-    (tree / "bin").mkdir(parents=True)
-    (base / "usr/bin").mkdir(parents=True)
-    (tree / "bin/python3").symlink_to("/usr/bin/none" if wrong == "link" else "/usr/bin/python3")
-    (tree / "fast.so").write_bytes(elf(62 if wrong == "library" else 183))
-    (base / "usr/bin/python3.12").write_bytes(elf(62 if wrong == "base" else 183))
-    (base / "usr/bin/python3").symlink_to("python3.12")
+    environment = tmp_path / image.VENV
+    (environment / "bin").mkdir(parents=True)
+    (tmp_path / "usr/bin").mkdir(parents=True)
+    (environment / "bin/python3").symlink_to("/usr/bin/none" if wrong == "link" else "/usr/bin/python3")
+    (environment / "fast.so").write_bytes(elf(62 if wrong == "library" else 183))
+    (tmp_path / "usr/bin/python3.12").write_bytes(elf(62 if wrong == "base" else 183))
+    (tmp_path / "usr/bin/python3").symlink_to("python3.12")
     if wrong:
         with pytest.raises(Failed, match="arm64"):
-            image.check_machine(tree, base, "arm64")
+            image.check_machine(tmp_path, "arm64")
     else:
-        image.check_machine(tree, base, "arm64")
+        image.check_machine(tmp_path, "arm64")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Path:
+    """An environment with the job and another package that has a folder and a script of nearly the same names."""
+    site = tmp_path / "venv/lib/python3.12/site-packages"
+    for name in (
+        "job/cli.py",
+        "job/run/lease.py",
+        "job/run/__pycache__/lease.cpython-312.pyc",
+        "jobs/job/cli.py",
+        "jobs/__pycache__/job.cpython-312.pyc",
+        "import_images-1.0.dist-info/METADATA",
+        "jobs-1.0.dist-info/RECORD",
+        "six.py",
+        "../../../bin/import-images",
+        "../../../bin/import",
+    ):
+        (site / name).parent.mkdir(parents=True, exist_ok=True)
+        (site / name).write_text(name)
+    (site / "import_images-1.0.dist-info/RECORD").write_text(
+        "job/cli.py,sha256=x,1\njob/run/lease.py,,\nimport_images-1.0.dist-info/METADATA,,\n"
+        "import_images-1.0.dist-info/RECORD,,\n../../../bin/import-images,,\n"
+    )
+    (tmp_path / "venv/lib64").symlink_to("lib")
+    (tmp_path / "venv/bin/python3").symlink_to("/usr/bin/python3")
+    return tmp_path / "venv"
+
+
+def names(tree: Path) -> set[str]:
+    return {str(path.relative_to(tree)) for path in tree.rglob("*") if path.is_symlink() or not path.is_dir()}
+
+
+def test_the_job_and_the_packages_are_two_trees(environment: Path, tmp_path: Path) -> None:
+    packages, job = tmp_path / "packages", tmp_path / "job"
+    (environment / "lib").chmod(0o711)
+    image.divide(environment, packages, job)
+    site = "lib/python3.12/site-packages"
+    assert names(job) == {
+        f"{site}/job/cli.py",
+        f"{site}/job/run/lease.py",
+        f"{site}/job/run/__pycache__/lease.cpython-312.pyc",
+        f"{site}/import_images-1.0.dist-info/METADATA",
+        f"{site}/import_images-1.0.dist-info/RECORD",
+        "bin/import-images",
+    }
+    assert names(packages) == names(environment) - names(job)
+    # Of folders, each has only those that it needs: an empty folder of the job would be in the layer of the packages.
+    assert sorted(path.name for path in (packages / site).iterdir()) == ["jobs", "jobs-1.0.dist-info", "six.py"]
+    assert sorted(path.name for path in (job / site).iterdir()) == ["import_images-1.0.dist-info", "job"]
+    assert [(tree / "lib").stat().st_mode & 0o777 for tree in (packages, job)] == [0o711, 0o711]
+
+
+def test_an_environment_without_the_job_is_refused(environment: Path, tmp_path: Path) -> None:
+    shutil.rmtree(environment / "lib/python3.12/site-packages/import_images-1.0.dist-info")
+    with pytest.raises(Failed, match="installed 0 times"):
+        image.divide(environment, tmp_path / "packages", tmp_path / "job")

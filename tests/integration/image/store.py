@@ -43,15 +43,21 @@ class Store:
         assert isinstance(found, dict)
         return found
 
+    def diff_ids(self, image: str) -> list[str]:
+        """The digests of the content of its layers."""
+        found = json.loads(self.run("inspect", "--type=image", image))["OCIv1"]["rootfs"]["diff_ids"]
+        assert isinstance(found, list)
+        return found
+
     def layers(self, image: str) -> list[set[str]]:
-        """The names of the files in each layer, the base's first."""
+        """The names of the files and links in each layer, the base's first."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             self.run("push", "--quiet", "--disable-compression", image, f"dir:{folder}")
             manifest = json.loads((Path(folder) / "manifest.json").read_text())
             found = []
             for layer in manifest["layers"]:
                 with tarfile.open(Path(folder) / layer["digest"].removeprefix("sha256:")) as archive:
-                    found.append({member.name for member in archive if member.isfile()})
+                    found.append({member.name for member in archive if not member.isdir()})
             return found
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,14 +10,16 @@ import sys
 import tarfile
 import tempfile
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
 from job import VERSION
+from release import image
 from tests.integration.image import base
+from tests.integration.image.layouts import Image, check_split, digest_of, read
 from tests.integration.image.store import Store, default_folder
 from tests.support.paths import ROOT
 
@@ -63,18 +65,35 @@ def made(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def digest_of(data: bytes) -> str:
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+@pytest.fixture(scope="module")
+def released(made: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, dict[str, Image]]:
+    """The digest of the release's manifest list, and its images by architecture."""
+    layout = tmp_path_factory.mktemp("layout")
+    image.extract(made / f"import-images-{VERSION}.oci.tar", layout)
+    return read(layout)
 
 
-def blob(archive: tarfile.TarFile, digest: str) -> dict[str, Any]:
-    file = archive.extractfile(f"blobs/{digest.replace(':', '/')}")
-    assert file
-    data = file.read()
-    assert digest_of(data) == digest
-    found = json.loads(data)
-    assert isinstance(found, dict)
-    return found
+@pytest.fixture(scope="module")
+def recipe(store: Store) -> image.Recipe:
+    """What the release makes its images of."""
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        source = tomllib.load(file)["project"]["urls"]["Source"]
+    commit = ["git", "show", "--no-patch", "--format=%H %ct", "HEAD"]
+    revision, epoch = subprocess.run(commit, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    bases = {"amd64": base.provide(store), "arm64": provide_arm_base(store)}
+    return image.Recipe(bases, VERSION, revision, source, int(epoch))
+
+
+def build(store: Store, recipe: image.Recipe, folder: Path, *, added: str = "") -> dict[str, Image]:
+    """The images of the current commit, or of one that adds some code to the job, by architecture."""
+    archive, context, layout = folder / "commit.tar", folder / "context", folder / "layout"
+    subprocess.run(["git", "archive", "--output", archive, "HEAD"], cwd=ROOT, check=True)
+    image.extract(archive, context)
+    with (context / "job" / "cli.py").open("a") as code:
+        code.write(added)
+    builder = image.Builder(store.folder / "storage", recipe)
+    builder.push(builder.build(context), f"oci:{layout}:{recipe.version}")
+    return read(layout)[1]
 
 
 def test_every_file_is_there_and_summed(made: Path) -> None:
@@ -101,32 +120,59 @@ def test_every_file_is_there_and_summed(made: Path) -> None:
     assert len(sbom["components"]) >= len(dependencies)
 
 
-def test_the_images_are_for_both_architectures_and_the_manifests_name_them(made: Path) -> None:
-    with tarfile.open(made / f"import-images-{VERSION}.oci.tar") as archive:
-        layout = archive.extractfile("index.json")
-        assert layout
-        (entry,) = json.load(layout)["manifests"]
-        configs = {}
-        for image in blob(archive, entry["digest"])["manifests"]:
-            config = blob(archive, blob(archive, image["digest"])["config"]["digest"])
-            assert config["architecture"] == image["platform"]["architecture"]
-            configs[config["architecture"]] = config
-    assert configs.keys() == {"amd64", "arm64"}
-    assert configs["amd64"]["config"] == configs["arm64"]["config"]
-    assert configs["amd64"]["created"] == configs["arm64"]["created"]
-    labels = configs["arm64"]["config"]["Labels"]
-    assert labels["org.opencontainers.image.version"] == VERSION
+def test_the_images_are_for_both_architectures_and_the_manifests_name_them(
+    made: Path, released: tuple[str, dict[str, Image]]
+) -> None:
+    digest, images = released
+    assert images.keys() == {"amd64", "arm64"}
+    amd64, arm64 = images["amd64"].config, images["arm64"].config
+    assert amd64["config"] == arm64["config"]
+    assert amd64["created"] == arm64["created"]
+    assert arm64["config"]["Labels"]["org.opencontainers.image.version"] == VERSION
     with tarfile.open(made / f"import-images-{VERSION}-manifests.tar.gz") as archive:
         file = archive.extractfile("manifests/base/kustomization.yaml")
         assert file
         (setting,) = yaml.safe_load(file)["images"]
-    assert setting["digest"] == entry["digest"]
+    assert setting["digest"] == digest
     statement = json.loads((made / "provenance.intoto.json").read_text())
     subjects = {subject["name"]: subject["digest"]["sha256"] for subject in statement["subject"]}
     dependencies = statement["predicate"]["buildDefinition"]["resolvedDependencies"]
     bases = [dependency["name"] for dependency in dependencies if "-base:" in dependency.get("name", "")]
     assert bases == [f"{base.IMAGE} (amd64)", f"{ARM_BASE} (arm64)"]
-    assert f"sha256:{subjects[setting['name']]}" == entry["digest"]
+    assert f"sha256:{subjects[setting['name']]}" == digest
+
+
+def test_each_image_is_the_packages_and_the_job_on_its_base(
+    store: Store, released: tuple[str, dict[str, Image]], recipe: image.Recipe
+) -> None:
+    commit = datetime.fromtimestamp(recipe.epoch, UTC)
+    for architecture, made in released[1].items():
+        *others, packages, job = made.layers
+        assert [layer.diff_id for layer in others] == store.diff_ids(recipe.bases[architecture])
+        check_split(packages.files, job.files)
+        assert packages.times == {0}
+        assert job.times == {recipe.epoch}
+        assert datetime.fromisoformat(made.config["created"]) == commit
+
+
+def test_a_new_version_with_the_same_packages_has_their_layer(
+    store: Store, released: tuple[str, dict[str, Image]], recipe: image.Recipe, tmp_path: Path
+) -> None:
+    later = dataclasses.replace(recipe, version="0.0.1", revision="f" * 40, epoch=recipe.epoch + 86400)
+    changed = build(store, later, tmp_path, added="\nCHANGED = True\n")
+    for architecture, before in released[1].items():
+        after = changed[architecture]
+        assert after.layers[:-1] == before.layers[:-1]
+        assert after.layers[-1].diff_id != before.layers[-1].diff_id
+        assert after.layers[-1].digest != before.layers[-1].digest
+
+
+def test_the_same_commit_is_the_same_image(
+    store: Store, released: tuple[str, dict[str, Image]], recipe: image.Recipe, tmp_path: Path
+) -> None:
+    alone = dataclasses.replace(recipe, bases={image.NATIVE: recipe.bases[image.NATIVE]})
+    again = build(store, alone, tmp_path)[image.NATIVE]
+    assert again == released[1][image.NATIVE]
 
 
 def test_the_wheel_runs(made: Path, tmp_path: Path) -> None:
