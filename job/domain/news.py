@@ -68,7 +68,9 @@ def news_of(
         well |= {problem for problem in before - bad - well if (key := _tag_of(problem)) and is_gone(namespace, key)}
         # What the run itself has repaired, by a rollback, is news but no problem any more.
         lasting = bad - _healthy_in_the_end(report)
-        begun[namespace] = bad - before
+        # A full list lacks those that come after its last, in the order in which it was cut.
+        last = max(before) if len(before) >= MOST_PROBLEMS else None
+        begun[namespace] = frozenset(problem for problem in bad - before if last is None or problem < last)
         ended[namespace] = (before & well) - lasting
         problems[namespace] = frozenset(sorted((before - well) | lasting)[:MOST_PROBLEMS])
     return News(begun, ended, _is_change(report), problems)

@@ -7,9 +7,9 @@ import logging
 from collections import Counter
 
 from job.domain.model import Outcome
-from job.domain.news import News, TagKey, news_of
-from job.domain.records import replace
-from job.journal.records import Journal, gone_after
+from job.domain.news import TagKey, news_of
+from job.journal.records import gone_after
+from job.publish.notified import notified_of
 from job.publish.sink import Publication
 
 log = logging.getLogger(__name__)
@@ -26,12 +26,8 @@ class NotifySink:
         settings, report = publication.run.settings.notify, publication.report
         if settings is None or report.outcome in (Outcome.FROZEN, Outcome.LOCKED):
             return publication
-        known = {
-            namespace: frozenset(entry.before.notified)
-            for namespace, entry in publication.entries.items()
-            if entry.before is not None
-        }
-        news = news_of(report, known, functools.partial(_is_gone, publication))
+        notified = notified_of(publication)
+        news = news_of(report, notified.known(report.namespaces), functools.partial(_is_gone, publication))
         if not news.is_wanted(settings.notify_on, report.outcome):
             return publication
         # Loads apprise, which most runs do not need.
@@ -44,29 +40,18 @@ class NotifySink:
             else:
                 log.error("the message was not sent to service %s of NOTIFY: %s", service, problem)
         if any(problem is None for problem in results.values()):
-            _remember(publication, news)
+            # A problem that no service took is news for the next run.
+            notified.remember(news.problems)
         _count(publication, Counter("sent" if problem is None else "failed" for problem in results.values()))
         return publication
 
 
 def _is_gone(publication: Publication, namespace: str, key: TagKey) -> bool:
     """Whether a tag that a message was about does not exist any more."""
-    run, entry = publication.run, publication.entries[namespace]
-    if entry.before is None:
+    run, entry = publication.run, publication.entries.get(namespace)
+    if entry is None or entry.before is None:
         return False
     return gone_after(entry.before, publication.report, namespace, entry.record, narrowed=run.settings.narrowed)(key)
-
-
-def _remember(publication: Publication, news: News) -> None:
-    """Record the reported problems; a message that no service took is news for the next run."""
-    for namespace, entry in publication.entries.items():
-        problems = tuple(sorted(news.problems.get(namespace, ())))
-        if entry.before is not None and set(problems) != set(entry.before.notified):
-            entry.store.update(functools.partial(_with_notified, problems=problems))
-
-
-def _with_notified(journal: Journal, problems: tuple[str, ...]) -> Journal:
-    return replace(journal, notified=problems)
 
 
 def _count(publication: Publication, results: Counter[str]) -> None:

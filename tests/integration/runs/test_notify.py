@@ -229,6 +229,34 @@ def test_each_bad_image_that_a_run_rolls_back_is_reported(place: Place) -> None:
         assert len(chat.asked) == 2
 
 
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_a_namespace_that_is_refused_is_reported_once(place: Place, is_alone: bool) -> None:
+    other = place.sandbox.create_namespace()
+    place.sandbox.grant(other, "import-images", ROLL_BACK, of=place.namespace)
+    place.imported("worker")
+    place.sandbox.create_stream(other, "worker", {"prod": place.source("worker")})
+    place.sandbox.import_tag(other, "worker", "prod")
+    with serving(instead=_took) as chat:
+        settings = {
+            "NOTIFY": f"mmost://127.0.0.1:{port_of(chat)}/{CHAT_TOKEN}",
+            "NAMESPACE": other if is_alone else f"{other},{place.namespace}",
+            "RETRIES": "0",
+        }
+
+        def sent() -> tuple[int, int]:
+            return place.run(**settings).status, len(chat.asked)
+
+        # Neither its rules nor, in one of several, its journal can be read.
+        path = "configmaps/import-images-rules" if is_alone else "configmaps"
+        place.sandbox.add_fault(path=f"/namespaces/{other}/{path}", status=500)
+        status = 3 if is_alone else 1
+        assert [sent(), sent()] == [(status, 1), (status, 1)]
+        assert f"the rules of {other} cannot be read" in texts(chat)[-1]
+        place.sandbox.remove_faults()
+        assert [sent(), sent()] == [(0, 2), (0, 2)]
+        assert f"rules of namespace {other}" in texts(chat)[-1].partition("Resolved")[2]
+
+
 def test_a_service_that_hangs_or_refuses_costs_a_line_and_a_metric(place: Place) -> None:
     place.push("worker", "one")
     place.stream("worker")

@@ -86,6 +86,17 @@ def test_change(runs: list[Report], is_news: bool) -> None:
     assert wanted(*runs) == is_news
 
 
+def test_more_problems_than_are_remembered_are_reported_once() -> None:
+    tags = [tag_result(f"s{number:04}", result=Result.FAILED, reason=Reason.TIMEOUT) for number in range(600)]
+    many = report_of(*tags, outcome=Outcome.FAILURE)
+    assert wanted(many)
+    assert not wanted(many, many)
+    # One that is known is over.
+    fewer = report_of(tag_result("s0000", result=Result.UNCHANGED), *tags[1:], outcome=Outcome.PARTIAL)
+    assert wanted(many, fewer)
+    assert not wanted(many, fewer, fewer)
+
+
 def test_by_hand_it_is_always_news() -> None:
     assert wanted(report_of(WELL, command=Command.RESUME))
 
