@@ -97,14 +97,14 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False)
         log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
         where.stop.what_ends = f"{name} is released already; "
         begun = begin_for_tag(where, name, Command.RESUME, rules)
-        imported = import_released(where, begun, [released_choice(stream, name.tag)], survey)
+        imported = import_released(where, begun, [released_choices(stream, [name.tag])], survey)
         return end(where, begun, imported, survey.errors, as_table=as_table, more={"released": hold_document(hold)})
 
 
-def released_choice(stream: Stream, name: str) -> Chosen:
-    """A tag that was released, as what a run chooses."""
-    tag = stream.tag(name)
-    return stream, (Choice(tag, _skip(stream, tag)),) if tag else ()
+def released_choices(stream: Stream, names: Sequence[str]) -> Chosen:
+    """Tags of a stream that were released, as what a run chooses."""
+    tags = filter(None, map(stream.tag, names))
+    return stream, tuple(Choice(tag, _skip(stream, tag)) for tag in tags)
 
 
 def import_released(where: Place, begun: CommandRun, chosen: Sequence[Chosen], survey: Survey) -> Imported:

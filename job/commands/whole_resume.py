@@ -15,14 +15,14 @@ from job.commands.rollback import (
     STOPPED,
     confirm,
     import_released,
-    released_choice,
+    released_choices,
 )
 from job.config.settings import Settings
 from job.domain.errors import ClusterError, ImportImagesError, StoppedError, UsageError
 from job.domain.holds import hold_of
-from job.domain.model import By, Command, Reason, Result, Rollout, TagName, TagResult
+from job.domain.model import By, Command, Reason, Result, Rollout, Stream, TagName, TagResult
 from job.domain.text import clean
-from job.imagestreams.retag import release_hold
+from job.imagestreams.retag import release_hold, with_images_of
 from job.imagestreams.rewrite import NoHoldError, UncertainError
 from job.journal.records import Move
 from job.run.context import IDENTITY_SECONDS
@@ -93,7 +93,8 @@ def _release(where: Place, begun: CommandRun, held: Sequence[tuple[SelectedTag, 
         if where.stop or any(rollout.is_bad for rollout in rollouts):
             log.error("the tags of later waves stay held; when it is solved, give the command again")
             break
-        chosen = []
+        # The tags of one stream are imported together, since two requests at a time conflict.
+        released: dict[tuple[str, str], tuple[Stream, list[str]]] = {}
         for selected in (selected for selected, move in held if move.wave == wave):
             name = selected.name
             try:
@@ -106,7 +107,9 @@ def _release(where: Place, begun: CommandRun, held: Sequence[tuple[SelectedTag, 
             else:
                 log.info("%s/%s is released", name.namespace, name)
                 where.stop.what_ends = "some tags are released already; "
-                chosen.append(released_choice(stream, name.tag))
+                before, names = released.get((name.namespace, name.stream), (stream, []))
+                released[name.namespace, name.stream] = with_images_of(before, stream), [*names, name.tag]
+        chosen = [released_choices(stream, names) for stream, names in released.values()]
         imported = import_released(where, begun, chosen, survey)
         tags += imported.tags
         rollouts += imported.rollouts

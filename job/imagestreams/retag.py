@@ -223,7 +223,12 @@ def release_hold(cluster: Cluster, name: TagName, retrier: Retrier) -> Stream:
         return freed
 
     after = rewrite(cluster, name, change, lambda stream, tag: hold_of(tag) is None, retrier)
-    had = {tag.name: tag.current for tag in before[0].tags}
+    return with_images_of(before[0], after)
+
+
+def with_images_of(before: Stream, after: Stream) -> Stream:
+    """A stream as it is now, but with the images that its tags had before; the server may have imported since."""
+    had = {tag.name: tag.current for tag in before.tags}
     return replace(after, tags=tuple(replace(tag, current=had.get(tag.name, tag.current)) for tag in after.tags))
 
 

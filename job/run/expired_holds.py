@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 from job.domain.errors import ClusterError, ImportImagesError
 from job.domain.holds import hold_of, is_over, source_before
-from job.domain.model import Hold, Item, Skip, Stream, TagName
-from job.domain.records import dataclass, field, replace
+from job.domain.model import Hold, Skip, Stream, TagName
+from job.domain.records import dataclass, field
 from job.domain.rules import NONE
 from job.domain.selection import Choice, choose
 from job.domain.times import iso
@@ -22,7 +22,7 @@ from job.domain.verdicts import first_refusal
 from job.imagestreams.api_types import stream_from
 from job.imagestreams.listing import Chosen
 from job.imagestreams.lookup import Answer, Question
-from job.imagestreams.retag import release_hold, remove_stale_hold
+from job.imagestreams.retag import release_hold, remove_stale_hold, with_images_of
 from job.imagestreams.rewrite import NoHoldError, UncertainError, read_stream
 from job.run.context import Run
 from job.runtime.pool import gather
@@ -206,7 +206,7 @@ def _end_holds(run: Run, ended: _Ended) -> _Released:
     """Write one tag after the other; the first write that is refused concerns only its tag."""
     stream, choices, notes = ended.stream, ended.choices, {}
     # What the tags had before the first was released: from then on the server imports by itself.
-    before: Mapping[str, Item | None] | None = None
+    before: Stream | None = None
     for tag in (*ended.due, *ended.over):
         why = ended.due.get(tag)
         name = TagName(stream.namespace, stream.name, tag)
@@ -226,12 +226,9 @@ def _end_holds(run: Run, ended: _Ended) -> _Released:
             log.info("%s/%s: %s", name.namespace, name, OVER)
             stream, notes[name], why = fresh, OVER, None
         if before is not None:
-            stream = replace(
-                stream,
-                tags=tuple(replace(entry, current=before.get(entry.name, entry.current)) for entry in stream.tags),
-            )
+            stream = with_images_of(before, stream)
         if why is not None:
-            before = {entry.name: entry.current for entry in stream.tags}
+            before = stream
             notes[name] = f"{why}: released"
             log.info("%s/%s: %s", name.namespace, name, notes[name])
         # Tags that appeared since the list are the next run's.

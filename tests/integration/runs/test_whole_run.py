@@ -128,6 +128,23 @@ def test_the_last_run_is_that_of_the_deployment(place: Place) -> None:
     assert place.run("rollback", "--run", "last", "--yes", DEPLOYMENT=None).results == {"api:stg": "rolled_back"}
 
 
+def test_the_tags_of_one_stream_are_released_together(place: Place) -> None:
+    tags = ("blue", "green", "red")
+    for tag in tags:
+        place.push("app", f"{place.namespace} {tag} old", tag)
+    place.stream("app", {tag: place.source("app", tag) for tag in tags})
+    for tag in tags:
+        place.sandbox.import_tag(place.namespace, "app", tag)
+    new = {tag: place.push("app", f"{place.namespace} {tag} new", tag) for tag in tags}
+    names = [f"app:{tag}" for tag in tags]
+    assert place.run(DEPLOYMENT=None).results == dict.fromkeys(names, "updated")
+    back = place.run("rollback", "--run", "last", "--yes", DEPLOYMENT=None)
+    assert back.results == dict.fromkeys(names, "rolled_back"), back.stderr
+    resumed = place.run("resume", "--run", "last", "--yes", DEPLOYMENT=None, RETRIES="0")
+    assert (resumed.status, resumed.results) == (0, dict.fromkeys(names, "updated")), resumed.stderr
+    assert {tag: place.current("app", tag) for tag in tags} == new
+
+
 def test_a_release_that_is_refused_does_not_hide_the_others(place: Place) -> None:
     digests = {name: stream(place, name, "1") for name in ("api", "web")}
     assert place.run().status == 0
