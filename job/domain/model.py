@@ -224,6 +224,7 @@ class Rollout:
     """What became of one workload that follows tags whose image changed.
 
     `tags` are those tags; `seconds` is how long it was watched. `blame` says what makes it bad; None where it is not.
+    `culprits` are the tags whose images do; empty where that is not known, so that it may be any.
     """
 
     namespace: str
@@ -234,6 +235,7 @@ class Rollout:
     message: str | None = None
     seconds: float | None = None
     blame: Blame | None = None
+    culprits: tuple[TagName, ...] = ()
 
     @property
     def is_bad(self) -> bool:

@@ -55,8 +55,24 @@ def roll_back_bad(
             result = replace(result, message=clean(message, 1000))
         after.append(result)
     _block(run, results, after)
+    affected = [workload for workload in workloads if any(follows.tag in moved for follows in workload.follows)]
     # Neither the deadline nor an earlier failure cuts it short, only a signal does.
-    return after, watch_rollouts(run, workloads, moved, lambda: bool(run.stop))
+    again = watch_rollouts(run, affected, {**_kept(after), **moved}, lambda: bool(run.stop))
+    if not run.stop and any(rollout.is_broken for rollout in again):
+        # An image that had only waited for the one that was rolled back may be bad, too.
+        after, more = roll_back_bad(run, workloads, after, again)
+        again = (*again, *more)
+    return after, again
+
+
+def _kept(results: Sequence[TagResult]) -> dict[TagName, Moved]:
+    """The tags that keep their new images, which workloads of a tag that was rolled back may run, too."""
+    return {
+        TagName(result.namespace, result.stream, tag): Moved(result.after.digest)
+        for result in results
+        if result.result is Result.UPDATED and result.after
+        for tag in (result.tag, *result.moved_with)
+    }
 
 
 def _block(run: Run, before: Sequence[TagResult], after: Sequence[TagResult]) -> None:
@@ -77,7 +93,7 @@ def _reasons(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:
     for rollout in rollouts:
         if rollout.is_broken:
             reason = f"rollout of {rollout.kind} {rollout.name} {rollout.result}: {rollout.message}"
-            for name in rollout.tags:
+            for name in rollout.culprits or rollout.tags:
                 reasons.setdefault(name, []).append(reason)
     return reasons
 
@@ -86,11 +102,14 @@ def _other_causes(rollouts: Sequence[Rollout]) -> Mapping[TagName, list[str]]:
     """The actual causes of failed rollouts, by tag whose image is not to blame."""
     causes: dict[TagName, list[str]] = {}
     for rollout in rollouts:
-        if rollout.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT) and not rollout.is_broken:
-            blame = rollout.blame or Blame.UNKNOWN
+        if rollout.result in (RolloutResult.FAILED, RolloutResult.TIMED_OUT):
+            others = ", ".join(map(str, rollout.culprits))
+            blame = f"that of {others} is" if rollout.is_broken else str(rollout.blame or Blame.UNKNOWN)
             cause = f"{rollout.kind} {rollout.name} {humanize(rollout.result)}, and its image is not to blame ({blame})"
+            guilty = (rollout.culprits or rollout.tags) if rollout.is_broken else ()
             for name in rollout.tags:
-                causes.setdefault(name, []).append(cause)
+                if name not in guilty:
+                    causes.setdefault(name, []).append(cause)
     return causes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from job.domain.model import Blame, RolloutResult, TagName
@@ -41,6 +41,10 @@ class Followed:
     def tags(self) -> tuple[TagName, ...]:
         """The tags, each once."""
         return tuple(dict.fromkeys(part.follows.tag for part in self.parts))
+
+    def tags_of(self, containers: Collection[str]) -> tuple[TagName, ...]:
+        """The tags that some of its containers follow, each once."""
+        return tuple(dict.fromkeys(part.follows.tag for part in self.parts if part.follows.container in containers))
 
 
 def followed_by(workloads: Iterable[Workload], moved: Mapping[TagName, Moved]) -> tuple[Followed, ...]:

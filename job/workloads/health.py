@@ -40,11 +40,13 @@ class Health:
         result: None while the rollout is on its way.
         message: why, what it waits for, or what else there is to say; None where `healthy` says it all.
         blame: what makes it bad, or would if it stayed as it is; None where nothing does.
+        culprits: the containers whose images do, of those that should run new ones; empty where that is not known.
     """
 
     result: RolloutResult | None
     message: str | None = None
     blame: Blame | None = field(default=None, compare=False)
+    culprits: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 def lasts_for_good(pod: Pod, container: Container) -> float:
@@ -191,6 +193,17 @@ class _View:
     def _is_other(self, container: Container) -> bool:
         return container.name not in self.images
 
+    def culprits(self) -> frozenset[str]:
+        """The containers with wanted images that are to blame for their own problems; empty where none is."""
+        own = [
+            (container.name, trouble)
+            for _, container, trouble in self.troubles()
+            if self.blame_of(container, trouble) is Blame.IMAGE
+        ]
+        # One that runs and is not ready may only be waiting for one that does not run.
+        stopped = frozenset(name for name, trouble in own if trouble.group != "unready")
+        return stopped or frozenset(name for name, _ in own)
+
     def blame(self) -> Blame:
         """Who is to blame if nothing changes any more."""
         for _, container, trouble in self.troubles():
@@ -215,7 +228,7 @@ def _failed(view: _View, lasted: Lasted, *, is_complete: bool) -> Health | None:
             if blame is Blame.CONTAINER and not container.runs(moved)
             else ""
         )
-        return Health(RolloutResult.FAILED, f"pod {pod.name}: {trouble.words}{apart}{more}", blame)
+        return Health(RolloutResult.FAILED, f"pod {pod.name}: {trouble.words}{apart}{more}", blame, view.culprits())
     if is_complete:
         return None
     conditions = {
@@ -229,7 +242,7 @@ def _failed(view: _View, lasted: Lasted, *, is_complete: bool) -> Health | None:
     if progress.get("reason") not in (_DEADLINE, _CANCELLED) or _is_stale(view, str(progress.get("message") or "")):
         return None
     blame = view.blame() if progress.get("reason") == _DEADLINE else Blame.UNKNOWN
-    return Health(RolloutResult.FAILED, condition_text(progress) + _why(view), blame)
+    return Health(RolloutResult.FAILED, condition_text(progress) + _why(view), blame, view.culprits())
 
 
 def _is_stale(view: _View, message: str) -> bool:
@@ -267,7 +280,7 @@ def _on_its_way(view: _View, missing: str | None) -> Health | None:
         kind = view.kind.resource.kind
         message = f"{missing}; {other}; a {kind} replaces no pod that is not ready: delete it"
         return Health(None, message, Blame.UNKNOWN)
-    return Health(None, missing + _why(view), view.blame())
+    return Health(None, missing + _why(view), view.blame(), view.culprits())
 
 
 def _why(view: _View) -> str:

@@ -231,7 +231,7 @@ class _Watched:
         if health.result is RolloutResult.HEALTHY and not self._is_stable:
             return Health(None, f"its pods are ready; healthy after {self._shared.stable:g} s without a restart")
         if health.result is RolloutResult.FAILED and last is not RolloutResult.FAILED:
-            return Health(None, health.message, health.blame)
+            return replace(health, result=None)
         return health
 
     def _heal(self, data: Mapping[str, Any], pods: Sequence[Pod]) -> None:
@@ -255,13 +255,13 @@ class _Watched:
             message = f"cannot be watched: {error}{advice if error.reason is Reason.FORBIDDEN else ''}"
             return Health(RolloutResult.ABORTED, message)
         seen = f"{self._seen.message}; " if self._seen and self._seen.message else ""
-        return Health(None, f"{seen}the last check failed: {error}", self._seen.blame if self._seen else None)
+        return replace(self._seen or Health(None), result=None, message=f"{seen}the last check failed: {error}")
 
     def _overdue(self, last: Health) -> Health:
         # The image is not to blame for what was not seen of late.
         fresh = self._shared.clock.monotonic() - self._seen_at <= FRESH_SECONDS
         result = RolloutResult.TIMED_OUT if fresh else RolloutResult.ABORTED
-        return Health(result, f"after {self._shared.timeout:.0f} s: {last.message}", last.blame)
+        return replace(last, result=result, message=f"after {self._shared.timeout:.0f} s: {last.message}")
 
     def _leave(self) -> None:
         with self._shared.lock:
@@ -292,6 +292,7 @@ class _Watched:
                     message=health.message,
                     seconds=shared.clock.monotonic() - shared.begun,
                     blame=health.blame,
+                    culprits=self._followed.tags_of(health.culprits),
                 )
             shared.changed(workload, health)
 

@@ -232,6 +232,35 @@ def test_exactly_the_bad_ones_are_put_back(place: Place, tmp_path: Path) -> None
     assert reasons == ["ImageImported", "ImageImported", "ImageRolledBack", *["RolloutNotHealthy"] * 3]
 
 
+@slow("half a minute; unit tests hold which containers are to blame")
+@pytest.mark.parametrize("other", ["ready", "hang"], ids=["the other is good", "the other is bad, too"])
+def test_of_two_new_images_of_a_workload_the_bad_ones_are_rolled_back(place: Place, other: str) -> None:
+    """One that is not ready may only be waiting for the one that crashes, which the rollback of that one shows."""
+    old = {name: place.imported(name, unique(place, f"{name} old")) for name in ("web", "proxy")}
+    containers = [
+        {"name": name, "image": f"{place.source(name).rpartition(':')[0]}@{digest}"} for name, digest in old.items()
+    ]
+    template = {"metadata": {"labels": {"app": "both"}}, "spec": {"containers": containers}}
+    triggers = [trigger(f"{name}:prod", name) for name in old]
+    place.sandbox.create_workload(place.namespace, "Deployment", "both", triggers=triggers, spec={"template": template})
+    until(lambda: place.images("both") == set(old.values()))
+    new = {name: place.push(name, unique(place, f"{name} new {other}")) for name in old}
+    place.sandbox.image_behaves(new["web"], "crash")
+    place.sandbox.image_behaves(new["proxy"], other)
+    done = place.run(**{**ROLLS_BACK, "ROLLOUT_TIMEOUT": "15s"})
+    rules = json.dumps(place.sandbox.get(f"/api/v1/namespaces/{place.namespace}/configmaps/import-images-rules"))
+    assert (done.status, done.results["web:prod"], place.current("web")) == (5, "rolled_back", old["web"]), done.stderr
+    assert new["web"] in rules
+    if other == "ready":
+        assert rollouts(done) == {"both": "failed, healthy"}
+        assert (done.results["proxy:prod"], place.current("proxy")) == ("updated", new["proxy"])
+        assert "its image is not to blame (that of web:prod is)" in done.tags["proxy:prod"]["message"]
+        assert new["proxy"] not in rules
+    else:
+        assert rollouts(done) == {"both": "failed, timed_out, healthy"}
+        assert (done.results["proxy:prod"], place.current("proxy")) == ("rolled_back", old["proxy"])
+
+
 @slow("half a minute; unit tests replay who is to blame")
 def test_only_an_image_that_is_to_blame_is_rolled_back(place: Place) -> None:
     sandbox, namespace = place.sandbox, place.namespace

@@ -256,6 +256,33 @@ def test_what_keeps_the_pod_from_starting_is_told_first() -> None:
     assert found == Health(None, "0 of 1 new pods are available; pod web-1: container web: ErrImagePull")
 
 
+@pytest.mark.parametrize(
+    ("web", "log", "culprits"),
+    [
+        (waiting("CrashLoopBackOff", restarts=2), {"state": {"running": {}}, "ready": True}, {"web"}),
+        (waiting("CrashLoopBackOff", restarts=2), {"state": {"running": {}}, "ready": False}, {"web"}),
+        (waiting("CrashLoopBackOff", restarts=2), waiting("CrashLoopBackOff", restarts=1), {"web", "log"}),
+        ({"state": {"running": {}}, "ready": False}, {"state": {"running": {}}, "ready": False}, {"web", "log"}),
+        (
+            waiting("CreateContainerConfigError", 'secret "x" not found'),
+            {"state": {"running": {}}, "ready": True},
+            set(),
+        ),
+    ],
+    ids=["the other is ready", "the other may wait for it", "both crash", "neither is ready", "configuration"],
+)
+def test_of_several_new_images_those_whose_containers_fail_are_to_blame(
+    web: JSON, log: JSON, culprits: set[str]
+) -> None:
+    containers = [{"name": name, "image": image(NEW)} for name in ("web", "log")]
+    new = pod(DEPLOYMENTS, "web-1", NEW, status=web)
+    new["spec"]["containers"] = containers
+    new["status"]["containerStatuses"].append({"name": "log", **log})
+    data = deployment(replicas=1, status={"updatedReplicas": 1, "availableReplicas": 0}, containers=containers)
+    found = health(DEPLOYMENTS, data, [pod_from(new)], {"web": NEW, "log": NEW})
+    assert found.culprits == culprits
+
+
 def test_an_init_container_at_work_is_no_trouble() -> None:
     new = pod(DEPLOYMENTS, "web-1", NEW, status=waiting("PodInitializing"))
     new["spec"]["initContainers"] = [{"name": "migrate", "image": image(NEW)}]
