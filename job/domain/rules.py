@@ -122,6 +122,9 @@ def with_freeze(rules: Rules, freeze: FreezeRule) -> Rules:
     """
     if freeze in rules.freezes:
         return rules
+    if len(rules.freezes) >= MOST_FREEZES and freeze.at:
+        # What has ended stays for readers while there is room.
+        rules = replace(rules, freezes=rules.in_force(freeze.at).freezes)
     if len(rules.freezes) >= MOST_FREEZES:
         raise FullError(f"there are {MOST_FREEZES} freezes already: import-images thaw")
     return replace(rules, freezes=(*rules.freezes, freeze))
@@ -136,6 +139,9 @@ def with_blocked(rules: Rules, blocked: Iterable[BlockRule]) -> Rules:
     new = {rule.what: rule for rule in blocked}
     kept = tuple(new.pop(rule.what, rule) for rule in rules.blocked)
     combined = (*kept, *new.values())
+    at = max((rule.at for rule in new.values() if rule.at), default=None)
+    if len(combined) > MOST_BLOCKED and at:
+        combined = tuple(rule for rule in combined if not rule.is_over(at))
     if len(combined) > MOST_BLOCKED:
         raise FullError(f"more than {MOST_BLOCKED} images would be blocked: import-images unblock those of long ago")
     return replace(rules, blocked=combined)

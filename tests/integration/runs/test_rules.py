@@ -187,6 +187,18 @@ def test_an_image_is_blocked_by_the_commit_that_it_was_built_from(place: Place) 
     assert old != new
 
 
+def test_rules_that_have_ended_make_room(place: Place) -> None:
+    ended = "  until: 2026-01-01T00:00:00Z\n"
+    freezes = "".join(f"- reason: release {number}\n{ended}" for number in range(50))
+    blocked = "".join(f"- revision: {number:040x}\n{ended}" for number in range(300))
+    write(place, freeze=freezes, blocked=blocked)
+    assert place.run("block", "4d5e6f7a8b9c", "--reason", "loses messages").status == 0
+    done = place.run("freeze", "--reason", "incident")
+    assert done.status == 0, done.stderr
+    assert [rule["reason"] for rule in rules(place)["freeze"]] == ["incident"]
+    assert [rule["revision"] for rule in rules(place)["blocked"]] == ["4d5e6f7a8b9c"]
+
+
 def test_no_blocked_images_cost_one_request(place: Place) -> None:
     new_image(place, "web")
     assert place.run().status == 0
