@@ -13,6 +13,7 @@ from typing import Any
 
 import urllib3
 from kubernetes import client, config
+from kubernetes.config import kube_config
 from urllib3.response import BaseHTTPResponse
 
 from job.cluster import login
@@ -103,12 +104,13 @@ def _load_kubeconfig(settings: Settings, configuration: client.Configuration) ->
         UsageError: there is no such file or context, or it cannot be read.
     """
     try:
-        contexts, active = config.list_kube_config_contexts(config_file=settings.kubeconfig)
+        contexts, current = _contexts(settings.kubeconfig)
         if settings.context:
-            active = _named(settings.context, contexts)
+            _named(settings.context, contexts)
         config.load_kube_config(
             config_file=settings.kubeconfig, context=settings.context, client_configuration=configuration
         )
+        active = _named(settings.context or current, contexts)
     except UsageError:
         raise
     except config.ConfigException as error:
@@ -126,13 +128,21 @@ def _load_kubeconfig(settings: Settings, configuration: client.Configuration) ->
     return str(active["name"]), str(namespace) if namespace else None
 
 
-def context_names() -> list[str]:
-    """The names of the kubeconfig's contexts; none where it cannot be read."""
+def context_names(file: str | None = None) -> list[str]:
+    """The names of the contexts of a kubeconfig, or of that of the environment; none where it cannot be read."""
     try:
-        contexts, _ = config.list_kube_config_contexts()
+        return [str(context["name"]) for context in _contexts(file)[0]]
     except Exception:  # The package lets through what a damaged file makes of its parsers.
         return []
-    return [str(context["name"]) for context in contexts]
+
+
+def _contexts(file: str | None) -> tuple[list[Mapping[str, Any]], str]:
+    """The contexts of a kubeconfig, and the name of the current one, which need not be set or exist."""
+    # `list_kube_config_contexts` refuses a file whose current context is not there, also where another one is named.
+    merged = kube_config.KubeConfigMerger(file or kube_config.KUBE_CONFIG_DEFAULT_LOCATION).config
+    if merged is None:
+        raise config.ConfigException(_NO_CONFIG)
+    return [context.value for context in merged["contexts"]], str(merged.safe_get("current-context") or "")
 
 
 def _named(name: str, contexts: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:

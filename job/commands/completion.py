@@ -85,7 +85,7 @@ def _command_of(
 def _add_completers(parser: argparse.ArgumentParser, command: Command) -> None:
     completers: dict[str, Callable[..., list[str]]] = {
         "NAMESPACE": _with_cluster(command, _namespaces),
-        "CONTEXT": lambda **_: _contexts(),
+        "CONTEXT": lambda parsed_args, **_: _contexts(parsed_args),
     }
     completers["output"] = lambda **_: [str(form) for form in command.formats]
     if command.takes_tags:
@@ -144,7 +144,7 @@ def _tags(cluster: Cluster, settings: Settings) -> list[str]:
     return deployed + [f"{stream.name}:{tag.name}" for stream in streams for tag in stream.tags]
 
 
-def _contexts() -> list[str]:
+def _contexts(parsed_args: argparse.Namespace) -> list[str]:
     from job.cluster.kubeconfig import context_names
 
-    return context_names()
+    return context_names(getattr(parsed_args, "KUBECONFIG", None))

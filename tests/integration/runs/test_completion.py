@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -43,6 +44,15 @@ def test_the_shell_is_offered_what_the_program_itself_knows(tmp_path: Path) -> N
     assert offered("import-images promote mo", tmp_path, here) == {"move"}
     assert offered("import-images promote move --dry", tmp_path, here) == {"--dry-run"}
     assert offered("import-images promote st", tmp_path, here) == {"status"}
+
+
+def test_the_shell_is_offered_the_contexts_of_the_kubeconfig_that_is_named(tmp_path: Path) -> None:
+    for name, contexts in (("own", ["prod", "stg"]), ("other", ["play"])):
+        entries = [{"name": context, "context": {"cluster": "x", "user": "x"}} for context in contexts]
+        (tmp_path / name).write_text(json.dumps({"apiVersion": "v1", "kind": "Config", "contexts": entries}))
+    here = {"PATH": os.environ["PATH"], "KUBECONFIG": str(tmp_path / "own")}
+    assert offered("import-images run --context ", tmp_path, here) == {"prod", "stg"}
+    assert offered(f"import-images run --kubeconfig {tmp_path / 'other'} --context ", tmp_path, here) == {"play"}
 
 
 def test_the_shell_is_offered_the_repositories_of_the_configuration(tmp_path: Path) -> None:

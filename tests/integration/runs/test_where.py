@@ -6,12 +6,16 @@ import json
 import uuid
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.sandbox.client import Sandbox
 from tests.support.place import Place
 from tests.support.rights import RUN
 from tests.support.servers import Answered, serving
+from tests.support.tiers import representatives
+
+TAIL = "the long tail of a matrix, each a whole run of its own"
 
 
 def two_contexts(place: Place, folder: Path) -> Path:
@@ -45,6 +49,22 @@ def test_a_context_beats_the_login_of_the_environment_and_is_named(place: Place,
     mistyped = place.run("plan", "--context", "prodd", KUBECONFIG=str(file))
     assert mistyped.status == 2
     assert "no context prodd; did you mean prod?" in mistyped.stderr
+
+
+@pytest.mark.parametrize("current", representatives(["", "gone", None], TAIL))
+def test_a_context_that_is_named_needs_no_current_one(place: Place, tmp_path: Path, current: str | None) -> None:
+    """As with oc, where a logout or a tool that writes kubeconfigs left none, or one that was deleted."""
+    place.imported("app")
+    file = two_contexts(place, tmp_path)
+    content = {**json.loads(file.read_text()), "current-context": current}
+    if current is None:
+        del content["current-context"]
+    file.write_text(json.dumps(content))
+    login = {"KUBECONFIG": str(file), "HOST": None, "TOKEN": None, "NAMESPACE": None}
+    done = place.run("plan", "--context", "prod", **login)
+    assert (done.status, done.results) == (0, {"app:prod": "unchanged"}), done.stderr
+    without = place.run("plan", **login)
+    assert without.status == 2 and "no cluster to talk to" in without.stderr
 
 
 def test_a_suggested_command_reaches_the_same_cluster_when_it_is_pasted(place: Place, tmp_path: Path) -> None:
