@@ -305,8 +305,8 @@ PLACE = (DEPLOYMENT, NAMESPACE, SERVICE)
 # Which tags a run imports, in which namespaces.
 SELECTION = (*PLACE, NAMESPACE_SELECTOR, SELECTOR, EXCLUDE, SHARDS, JOB_COMPLETION_INDEX)
 CLUSTER = (CONTEXT, KUBECONFIG, AS_USER, AS_GROUPS, HOST, TOKEN, CA_FILE, INSECURE_SKIP_TLS_VERIFY, CLIENT)
-# Which cluster, which namespace and which user are meant: none of their flags may be empty.
-WHERE = (CONTEXT, KUBECONFIG, NAMESPACE, NAMESPACE_SELECTOR, AS_USER, AS_GROUPS)
+# Which cluster, namespace, user and tags are meant: none of their flags may be empty.
+TARGET = (CONTEXT, KUBECONFIG, *PLACE, NAMESPACE_SELECTOR, SELECTOR, AS_USER, AS_GROUPS)
 # What a command that only reads may be asked about at once.
 EVERYWHERE = (ALL_NAMESPACES,)
 METRICS = (

@@ -147,8 +147,8 @@ class _Reader:
         """The parsed value; the default where none is given, or where it is wrong, which adds an error."""
         text = self.text(setting)
         if not text:
-            if setting in table.WHERE and self.has_flag(setting):
-                # Most likely an unset variable of a script, which does not mean the current context.
+            if setting in table.TARGET and self.has_flag(setting):
+                # Most likely an unset variable of a script, which means neither the current context nor every tag.
                 self.error(setting, "is empty")
             return setting.fallback
         try:

@@ -198,6 +198,15 @@ def test_kubeconfig(place: Place) -> None:
 
 
 @slow(WHOLE_RUN)
+def test_an_empty_deployment_does_not_mean_every_tag(place: Place) -> None:
+    place.imported("app")
+    place.push("app", "two")
+    done = place.run("run", "--deployment", "", DEPLOYMENT=None)
+    assert (done.status, place.imports()) == (2, [])
+    assert "--deployment: is empty" in done.stderr
+
+
+@slow(WHOLE_RUN)
 def test_no_cluster_at_all(tmp_path: Path) -> None:
     done = alone(HOME=str(tmp_path), NAMESPACE="shop")
     assert done.status == 2

@@ -88,8 +88,10 @@ def test_a_flag_given_empty_wins_too() -> None:
     assert settings_of({"EXCLUDE": "packit-*"}, {"EXCLUDE": ""}).wanted.exclude == ()
 
 
-@pytest.mark.parametrize("name", ["CONTEXT", "KUBECONFIG", "NAMESPACE", "AS_USER"])
-def test_an_empty_flag_never_means_another_cluster_namespace_or_user(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["CONTEXT", "KUBECONFIG", "NAMESPACE", "AS_USER", "DEPLOYMENT", "SERVICE", "NAMESPACE_SELECTOR", "SELECTOR"]
+)
+def test_an_empty_flag_never_means_another_cluster_namespace_or_user_or_more_tags(name: str) -> None:
     (setting,) = [setting for setting in SETTINGS if setting.name == name]
     assert errors_of({}, {name: " "}) == (f"{setting.flag}: is empty",)
 
