@@ -68,6 +68,7 @@ CHECKS: tuple[Check, ...] = (
             "`spec.tags`",
             "tag-scheduled": "OpenShift imports it by itself (`scheduled: true`)",
             "tag-reset-to-legacy": "It takes one architecture of an image that was meant to be imported whole",
+            "skip-no-boolean": "The annotation that would keep it from being imported is neither `true` nor `false`",
             "wave-no-number": "The annotation of its wave is not a whole number",
             "annotation-unknown": "An annotation has the prefix of this program and a name that it does not read",
             "gate-cannot-be-read": "An annotation of a gate cannot be read, so that the tag fails in every run",

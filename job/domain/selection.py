@@ -69,11 +69,17 @@ class Choice:
     skip: Skip | None
 
 
+def is_opted_out(stream: Stream, tag: Tag) -> bool | None:
+    """What the annotation of the tag, else of its stream says; None where it is neither true nor false."""
+    text = tag.annotations.get(SKIP_ANNOTATION, stream.annotations.get(SKIP_ANNOTATION, "false"))
+    return {"true": True, "false": False}.get(text.strip().lower())
+
+
 def skip_reason(stream: Stream, tag: Tag) -> Skip | None:
     """Why the tag must be left alone, the first reason that applies; None when it is to be imported."""
     if hold_of(tag) is not None:
         return Skip.HELD
-    if tag.annotations.get(SKIP_ANNOTATION, stream.annotations.get(SKIP_ANNOTATION)) == "true":
+    if is_opted_out(stream, tag):
         return Skip.OPTED_OUT
     if tag.reference:
         return Skip.REFERENCE

@@ -18,7 +18,7 @@ from job.domain.gates import ANNOTATIONS as GATE_ANNOTATIONS
 from job.domain.gates import Policy, PolicyError, policy_of
 from job.domain.holds import ANNOTATION, hold_of, is_over
 from job.domain.model import ANNOTATION_PREFIX, By, Reason, Source, Stream, Tag, TagName
-from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, Choice, wave_of
+from job.domain.selection import SKIP_ANNOTATION, WAVE_ANNOTATION, Choice, is_opted_out, wave_of
 from job.domain.shell import command, oc, ours, resuming
 from job.domain.sources import copied_from, explain_skip
 from job.domain.states import Severity
@@ -183,8 +183,12 @@ def of_spec(
             fix = _patched(data, name, "replace", "importPolicy/scheduled", value=False)
             findings.append(Finding(Severity.WARNING, "tag-scheduled", name.namespace, str(name), message, fix))
         findings += _of_hold(data, name, tag, now)
+        if is_opted_out(stream, tag) is None:
+            message = "neither true nor false, so the tag is imported"
+            findings.append(_unread(data, name, stream, tag, "skip-no-boolean", SKIP_ANNOTATION, message, "true"))
         if wave_of(stream, tag) is None:
-            findings.append(_of_wave(data, name, stream, tag))
+            message = "not a whole number, so the tag is imported last"
+            findings.append(_unread(data, name, stream, tag, "wave-no-number", WAVE_ANNOTATION, message, "1"))
         findings += _of_gates(name, stream, tag)
         findings += _of_annotations(name, stream, tag)
     return findings
@@ -226,16 +230,26 @@ def _of_hold(data: Mapping[str, Any], name: TagName, tag: Tag, now: datetime) ->
     return []
 
 
-def _of_wave(data: Mapping[str, Any], name: TagName, stream: Stream, tag: Tag) -> Finding:
-    where, text = str(name), tag.annotations.get(WAVE_ANNOTATION)
+def _unread(
+    data: Mapping[str, Any],
+    name: TagName,
+    stream: Stream,
+    tag: Tag,
+    check: str,
+    annotation: str,
+    problem: str,
+    example: str,
+) -> Finding:
+    """An annotation of a tag, else of its stream, whose value cannot be read."""
+    where, text = str(name), tag.annotations.get(annotation)
     if text is not None:
-        fix = _patched(data, name, "replace", f"annotations/{WAVE_ANNOTATION.replace('/', '~1')}", value="1")
+        fix = _patched(data, name, "replace", f"annotations/{annotation.replace('/', '~1')}", value=example)
     else:
-        where, text = f"ImageStream {name.stream}", stream.annotations[WAVE_ANNOTATION]
-        words = ("annotate", "--overwrite", f"imagestream/{name.stream}", f"{WAVE_ANNOTATION}=1")
+        where, text = f"ImageStream {name.stream}", stream.annotations[annotation]
+        words = ("annotate", "--overwrite", f"imagestream/{name.stream}", f"{annotation}={example}")
         fix = (oc(name.namespace, *words),)
-    message = f"its annotation {WAVE_ANNOTATION} is {json.dumps(text)}, not a whole number, so the tag is imported last"
-    return Finding(Severity.WARNING, "wave-no-number", name.namespace, where, message, fix)
+    message = f"its annotation {annotation} is {json.dumps(text)}, {problem}"
+    return Finding(Severity.WARNING, check, name.namespace, where, message, fix)
 
 
 def opt_out(data: Mapping[str, Any], name: TagName) -> tuple[str, ...]:

@@ -403,6 +403,18 @@ class TestTags:
         assert well.spec("worker")["annotations"] == {"note": "ours"}
 
     @slow(WHOLE_RUN)
+    def test_an_opt_out_that_no_run_reads(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
+        stream = f"{IMAGE}/namespaces/{well.namespace}/imagestreams/worker"
+        well.sandbox.patch(stream, {"metadata": {"annotations": {"import-images.dev/skip": "yes"}}})
+        done = doctor(well)
+        assert (done.status, told(done)) == (1, [("skip-no-boolean", "ImageStream worker")])
+        fix(well, only(done, "skip-no-boolean"))
+        assert told(doctor(well)) == []
+        assert well.run("plan").results["worker:prod"] == "skipped opted_out"
+        well.sandbox.patch(stream, {"metadata": {"annotations": {"import-images.dev/skip": "True"}}})
+        assert (told(doctor(well)), well.run("plan").results["worker:prod"]) == ([], "skipped opted_out")
+
+    @slow(WHOLE_RUN)
     def test_waves(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
         stream = f"{IMAGE}/namespaces/{well.namespace}/imagestreams/worker"
         well.sandbox.patch(stream, {"metadata": {"annotations": {"import-images.dev/wave": "last"}}})

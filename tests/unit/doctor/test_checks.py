@@ -410,6 +410,14 @@ class TestTags:
         assert (found.where, found.fix[0].rpartition(" ")[2]) == ("ImageStream worker", f"{name}=1")
         assert self.of_spec(stream_json(spec_tag("prod", annotations={name: "-3"}))) == []
 
+    def test_an_opt_out_that_is_neither_true_nor_false(self) -> None:
+        name = "import-images.dev/skip"
+        (found,) = self.of_spec(stream_json(spec_tag("prod", annotations={name: "yes"})))
+        assert (found.check, found.severity, found.where) == ("skip-no-boolean", Severity.WARNING, "worker:prod")
+        (found,) = in_order(self.of_spec(stream_json(spec_tag("prod"), spec_tag("stg"), annotations={name: ""})))
+        assert (found.where, found.fix[0].rpartition(" ")[2]) == ("ImageStream worker", f"{name}=true")
+        assert self.of_spec(stream_json(spec_tag("prod", annotations={name: "False"}))) == []
+
     def test_gates_that_cannot_be_read(self) -> None:
         bad = {"import-images.dev/min-age": "a while", "import-images.dev/proven-in": "packit-stg/*:stg"}
         (found,) = self.of_spec(stream_json(spec_tag("prod", annotations=bad)))

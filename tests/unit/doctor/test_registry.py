@@ -15,7 +15,7 @@ from job.domain.states import Severity
 from tests.support.paths import ROOT
 
 NAME = re.compile(
-    r'"((?:annotation|blocked|clock|cron-jobs?|gate|gateway|hold|horizon|image|not|rights|rule|tag|trigger|wave|workload)-[a-z-]+)"'
+    r'"((?:annotation|blocked|clock|cron-jobs?|gate|gateway|hold|horizon|image|not|rights|rule|skip|tag|trigger|wave|workload)-[a-z-]+)"'
 )
 
 

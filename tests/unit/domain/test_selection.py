@@ -142,6 +142,7 @@ def test_a_stream_without_the_tag_has_no_choice() -> None:
         (make_tag(current=None), None),
         (make_tag(annotations=hold(IMAGE)), Skip.HELD),
         (make_tag(annotations={SKIP: "true"}), Skip.OPTED_OUT),
+        (make_tag(annotations={SKIP: "True"}), Skip.OPTED_OUT),
         (make_tag(annotations={SKIP: "false"}), None),
         (make_tag(annotations={SKIP: "yes"}), None),
         (make_tag(reference=True), Skip.REFERENCE),
