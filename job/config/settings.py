@@ -190,9 +190,9 @@ def read_settings(
     return settings
 
 
-def as_far_as_known(environment: Mapping[str, str]) -> Settings:
-    """The settings of another run, from what is known of its environment; wrong values count as not given."""
-    return _read(_Reader({}, environment), ())
+def as_far_as_known(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> Settings:
+    """The settings of another run, from what is known of its environment and flags; wrong values count as not given."""
+    return _read(_Reader(flags, environment), ())
 
 
 def _read(reader: _Reader, arguments: Sequence[str]) -> Settings:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from job.cluster import CRON_JOBS
 from job.cluster.unstructured import object_in, objects_in
-from job.config.flags import SETTINGS
+from job.config.flags import DEPLOYMENT, SETTINGS
 from job.config.settings import Settings, as_far_as_known
 from job.domain.durations import as_setting
 from job.domain.records import dataclass, field
@@ -27,9 +27,10 @@ class CronJob:
         spec: its spec, as the API writes it.
         container: the name of the container that runs the program.
         image: that container's.
-        settings: by its environment, as far as that is written there.
+        settings: by its environment and arguments, as far as they are written there.
         account: the service account of its pods.
-        problems: what a run would refuse of its environment, as it would say it.
+        problems: what a run would refuse of these, as it would say it.
+        is_deployment_known: whether `deployment` is what its runs have; a ConfigMap or a Secret may hold it.
     """
 
     namespace: str
@@ -40,6 +41,7 @@ class CronJob:
     settings: Settings
     account: str
     problems: tuple[str, ...] = ()
+    is_deployment_known: bool = True
 
     def __str__(self) -> str:
         return f"CronJob {self.name}"
@@ -91,32 +93,58 @@ def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:
     if not (own or labelled or metadata.get("name") == NAME):
         return None
     container = own or (containers[0] if containers else {})
+    # Of several with one name the last counts, and what Kubernetes fills in is not known here.
+    variables = {str(variable.get("name")): variable for variable in objects_in(container, "env")}
     environment = {
-        str(variable.get("name")): value
-        for variable in objects_in(container, "env")
-        if isinstance(value := variable.get("value"), str)
+        name: value for name, variable in variables.items() if isinstance(value := variable.get("value"), str)
     }
+    flags = _flags([str(word) for part in ("command", "args") for word in container.get(part) or ()])
     return CronJob(
         namespace=str(metadata.get("namespace", "")),
         name=str(metadata.get("name", "")),
         spec=object_in(data, "spec"),
         container=str(container.get("name", "")),
         image=str(container.get("image") or ""),
-        settings=as_far_as_known(environment),
+        settings=as_far_as_known(environment, flags),
         account=str(pod.get("serviceAccountName") or "default"),
-        problems=tuple(_problems(environment, container)),
+        problems=tuple(_problems(environment, flags)),
+        is_deployment_known=_is_deployment_known(container, variables, flags),
     )
 
 
-def _problems(environment: Mapping[str, str], container: Mapping[str, Any]) -> Iterator[str]:
-    """The settings of an environment that cannot be read, each by itself, since others may come from a Secret."""
-    arguments = [str(word).partition("=")[0] for word in container.get("args") or ()]
+def _flags(words: Sequence[str]) -> dict[str, str | None]:
+    """The settings that a container's command line gives by flags, by the name of their environment variable."""
+    by_flag = {flag: setting for setting in SETTINGS for flag in (setting.short, setting.flag) if flag}
+    flags: dict[str, str | None] = {}
+    remaining = iter(words)
+    for word in remaining:
+        flag, equals, value = word.partition("=")
+        if setting := by_flag.get(flag):
+            flags[setting.name] = "true" if setting.metavar is None else value if equals else next(remaining, "")
+    return flags
+
+
+def _is_deployment_known(
+    container: Mapping[str, Any], variables: Mapping[str, Mapping[str, Any]], flags: Mapping[str, str | None]
+) -> bool:
+    variable = variables.get(DEPLOYMENT.name)
+    if DEPLOYMENT.name in flags:
+        return "$(" not in (flags[DEPLOYMENT.name] or "")
+    if variable is None:
+        return not container.get("envFrom")
+    return "valueFrom" not in variable and "$(" not in str(variable.get("value"))
+
+
+def _problems(environment: Mapping[str, str], flags: Mapping[str, str | None]) -> Iterator[str]:
+    """The settings that cannot be read, each by itself, since others may come from a Secret."""
     for setting in SETTINGS:
-        text = environment.get(setting.name, "").strip()
-        # What Kubernetes fills in is not known here, and files are those of the pod. A flag beats the environment.
-        if not text or "$(" in text or setting.name.endswith("_FILE") or setting.flag in arguments:
+        # A flag beats the environment.
+        given = flags.get(setting.name)
+        text = (environment.get(setting.name, "") if given is None else given).strip()
+        # What Kubernetes fills in is not known here, and files are those of the pod.
+        if not text or "$(" in text or setting.name.endswith("_FILE"):
             continue
         try:
             setting.parse(text)
         except ValueError as error:
-            yield clean(f"{setting.name}: {error}")
+            yield clean(f"{setting.name if given is None else setting.flag}: {error}")

@@ -72,7 +72,8 @@ def _shared(jobs: Sequence[CronJob]) -> list[Finding]:
     for job, other in itertools.combinations(sorted(active, key=lambda job: (job.namespace, job.name)), 2):
         # Which namespaces labels select is not known here.
         shared = sorted({*job.namespaces} & {*other.namespaces})
-        if shared and job.deployment == other.deployment:
+        known = job.is_deployment_known and other.is_deployment_known
+        if shared and known and job.deployment == other.deployment:
             tags = f"DEPLOYMENT={job.deployment}" if job.deployment else "every tag"
             message = (
                 f"it and {other} both import {tags} in {', '.join(shared)}: they share one lock and one metrics group: "

@@ -108,6 +108,47 @@ class TestAnnotations:
         assert {f"import-images.dev/{name}" for name in names} == tags.KNOWN_ANNOTATIONS
 
 
+class TestArguments:
+    """A CronJob may give its settings as flags, and take them from a ConfigMap."""
+
+    def job(self, name: str, *words: str, **more: Any) -> CronJob:
+        data = recorded_cron_jobs()["prod"]
+        data["metadata"] |= {"namespace": "packit", "name": name}
+        container = data["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]
+        container["env"] = [entry for entry in container["env"] if entry["name"] != "DEPLOYMENT"]
+        container |= {"args": list(words), **more}
+        found = cron_job_from(data)
+        assert found is not None
+        return found
+
+    def test_flags_are_read(self) -> None:
+        words = ("run", "-n", "packit-prod", "--deployment=prod", "--on-bad-rollout", "rollback", "--watch-rollouts")
+        job = self.job("one", *words, env=[{"name": "DEPLOYMENT", "value": "stg"}])
+        assert (job.deployment, job.namespaces) == ("prod", ("packit-prod",))
+        assert (job.settings.on_bad_rollout, job.settings.watch_rollouts) == ("rollback", True)
+        assert job.problems == ()
+        (problem,) = self.job("one", "--deadline", "soon").problems
+        assert problem.startswith("--deadline: 'soon'")
+
+    @pytest.mark.parametrize(
+        ("one", "two", "overlap"),
+        [
+            ({"args": ["--deployment", "prod"]}, {"args": ["--deployment=stg"]}, False),
+            ({"args": ["--deployment", "prod"]}, {"args": ["--deployment=prod"]}, True),
+            ({"args": ["--deployment", "$(STAGE)"]}, {}, False),
+            ({"envFrom": [{"configMapRef": {"name": "a"}}]}, {"envFrom": [{"configMapRef": {"name": "b"}}]}, False),
+            ({"env": [{"name": "DEPLOYMENT", "valueFrom": {"configMapKeyRef": {"key": "a"}}}]}, {}, False),
+            ({}, {}, True),
+        ],
+    )
+    def test_only_what_is_known_to_overlap_does(self, one: JSON, two: JSON, overlap: bool) -> None:
+        jobs = self.job("one", **one), self.job("two", **two)
+        facts = Facts(Settings(), namespaces=("packit",), cron_jobs=jobs)
+        assert ["cron-jobs-overlap"] * overlap == [
+            found.check for found in cronjob.check(facts) if found.check == "cron-jobs-overlap"
+        ]
+
+
 class TestSchedule:
     @pytest.mark.parametrize("overlay", ["prod", "stg"])
     def test_what_is_shipped_is_well(self, overlay: str) -> None:
@@ -329,10 +370,14 @@ class TestTags:
             (
                 Reason.UNAUTHORIZED,
                 By.REGISTRY,
-                "create secret docker-registry 0-pull-worker --docker-server=docker.io ",
+                "create secret docker-registry 0-login-docker.io --docker-server=docker.io ",
             ),
             # Whatever its words are.
-            (Reason.FORBIDDEN, By.REGISTRY, "create secret docker-registry 0-pull-worker --docker-server=docker.io "),
+            (
+                Reason.FORBIDDEN,
+                By.REGISTRY,
+                "create secret docker-registry 0-login-docker.io --docker-server=docker.io ",
+            ),
             (Reason.FORBIDDEN, By.API, "oc get image.config.openshift.io/cluster"),
         ],
     )
