@@ -17,7 +17,8 @@ from job.domain.history import earlier_than_current
 from job.domain.holds import hold_of
 from job.domain.model import Item, Reason, Skip, Tag, TagName
 from job.domain.records import dataclass
-from job.domain.selection import choose
+from job.domain.selection import choose, skip_reason
+from job.domain.sources import alias_path
 from job.imagestreams.api_types import facts_from, items_of, stream_from
 from job.imagestreams.lookup import WHOLE, Answer, Question, question_of_item
 from job.run.context import Context
@@ -128,6 +129,7 @@ def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: 
     gone = {key for key, answer in answers.items() if isinstance(answer, ClusterError) and answer.code == 404}
     images: dict[TagName, bool] = {}
     sources: dict[TagName, str] = {}
+    imported: dict[TagName, TagName] = {}
     local, insecure = set(), set()
     for data in (*(data for listed in streams.values() for data in listed), *known.values()):
         stream = stream_from(data)
@@ -136,12 +138,21 @@ def know_tags(where: Context, streams: Mapping[str, Sequence[Json]], workloads: 
             images[name] = tag.current is not None or tag.reference
             if tag.source and tag.source.kind == "DockerImage":
                 sources[name] = tag.source.name
+            end = stream.tag(alias_path(stream, tag).end)
+            if end and skip_reason(stream, end) is None:
+                imported[name] = TagName(stream.namespace, stream.name, end.name)
             if (tag.import_policy or {}).get("insecure") is True:
                 insecure.add(name)
             if (tag.reference_policy or {}).get("type") == "Local" or tag.source is None:
                 local.add(name)
     return KnownTags(
-        images, sources, frozenset(streams), frozenset((*known, *gone)), frozenset(local), insecure=frozenset(insecure)
+        images,
+        sources,
+        imported,
+        frozenset(streams),
+        frozenset((*known, *gone)),
+        frozenset(local),
+        insecure=frozenset(insecure),
     )
 
 

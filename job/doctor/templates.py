@@ -138,6 +138,7 @@ class KnownTags:
     Attributes:
         images: each known tag, and whether it has an image.
         sources: the pull spec that a tag is imported from.
+        imported: by tag, the one that a run imports for its image: itself, or what it follows as an alias.
         listed: the namespaces whose streams are all known.
         single: streams of other namespaces that were read one by one, whether they exist or not.
         local: the tags whose images are pulled from the internal registry.
@@ -148,6 +149,7 @@ class KnownTags:
 
     images: Mapping[TagName, bool]
     sources: Mapping[TagName, str] = field(default_factory=dict)
+    imported: Mapping[TagName, TagName] = field(default_factory=dict)
     listed: frozenset[str] = frozenset()
     single: frozenset[tuple[str, str]] = frozenset()
     local: frozenset[TagName] = frozenset()

@@ -27,6 +27,7 @@ VERSION_LABELS = ("org.opencontainers.image.version", "version")
 # Of a revision or version, in characters.
 LONGEST_LABEL = 200
 LONGEST_PLATFORM = 60
+LONGEST_SECRET = 253
 # How far back a tag's history is kept with the tag, in images.
 MOST_PAST = 8
 
@@ -274,7 +275,7 @@ def login_secret(name: TagName, source: str) -> str:
     # Logins for Docker Hub are looked up by its host alone.
     server = registry if registry == "docker.io" else repository
     login = (f"--docker-server={server}", "--docker-username=USER", "--docker-password=PASSWORD")
-    # A stream's name may have what a Secret's may not; a digit sorts before any letter.
-    secret = re.sub(r"[^a-z0-9-]", "-", f"0-pull-{name.stream}")[:63].strip("-")
+    # A digit sorts before any letter. Named by the server, so that the login for one is not written over another's.
+    secret = re.sub(r"[^a-z0-9.-]", "-", f"0-login-{server.lower()}")[:LONGEST_SECRET].strip("-.")
     create = oc(name.namespace, "create", "secret", "docker-registry", secret, *login, *DRY_RUN)
     return piped(create, oc(name.namespace, "apply", "-f", "-"))

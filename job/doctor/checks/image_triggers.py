@@ -135,9 +135,12 @@ def of_workload(
         elif follow.tag not in known.images:
             message = f"it follows {tag}, which does not exist"
             findings.append(finding_of(ERROR, "trigger-without-tag", message, *fixes.of_tag(follow)))
-        elif not known.images[follow.tag] and follow.tag not in known.broken:
+        elif not known.images[follow.tag] and not known.broken & {follow.tag, known.imported.get(follow.tag)}:
             message = f"it follows {tag}, which has no image yet"
-            findings.append(finding_of(WARNING, "trigger-without-image", message, ours("run", follow.tag)))
+            # A run imports nothing into a tag that images are pushed to, or that is left alone.
+            source = known.imported.get(follow.tag)
+            fix = (ours("run", source),) if source else ()
+            findings.append(finding_of(WARNING, "trigger-without-image", message, *fix))
     return findings
 
 

@@ -65,8 +65,9 @@ def check(facts: Facts) -> list[Finding]:
             problems += missing(uses[namespace, user], namespace, allowed)
     for error in facts.errors:
         message = f"triggers and followers were not checked: {error.message}"
-        fix = granted(facts.me, error.namespace, Component.ROLLOUTS)
-        severity = Severity.NOTE if error.reason is Reason.FORBIDDEN else Severity.WARNING
+        is_refused = error.reason is Reason.FORBIDDEN
+        fix = granted(facts.me, error.namespace, Component.ROLLOUTS) if is_refused else ()
+        severity = Severity.NOTE if is_refused else Severity.WARNING
         problems.append(not_checked(error.namespace, "workloads", message, fix=fix, severity=severity))
     return problems
 
@@ -187,7 +188,9 @@ def granted(user: str | None, namespace: str, component: Component) -> tuple[str
     home, account = account_of(user or "")
     role = NAMES[component]
     is_own = (home, account) == (namespace, "import-images")
-    name = role if is_own else f"{role}-{account or _in_name(user)}"
+    # Jobs of several namespaces may work here, by accounts of the same name.
+    who = "-".join(filter(None, (home if home != namespace else "", account or _in_name(user))))
+    name = role if is_own else f"{role}-{who}"
     return _bound(user, namespace, role, RULES[component], name)
 
 

@@ -217,6 +217,25 @@ class TestTriggers:
         fix(well, only(done, "trigger-without-tag", "Deployment slip"))
         assert told(doctor(well)) == [("trigger-without-tag", "StatefulSet later")]
 
+    def test_one_on_a_tag_without_image(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
+        well.push("late", "one")
+        alias = {"from": {"kind": "ImageStreamTag", "name": "stg"}}
+        well.stream("late", {"stg": well.source("late"), "stable": alias})
+        well.stream("pushed", {"stg": {}})
+        for name in ("late:stable", "pushed:stg"):
+            well.sandbox.create_workload(well.namespace, "Deployment", name.partition(":")[0], tag=name)
+        done = doctor(well)
+        assert told(done) == [("trigger-without-image", f"Deployment {name}") for name in ("late", "pushed")]
+        assert only(done, "trigger-without-image", "Deployment pushed")["fix"] == []
+        fix(well, only(done, "trigger-without-image", "Deployment late"))
+        assert told(doctor(well)) == [("trigger-without-image", "Deployment pushed")]
+
+    @slow(WHOLE_RUN)
+    def test_workloads_that_cannot_be_listed_for_another_reason_need_no_right(self, well: Place) -> None:
+        well.fault("deployments$", "GET", status={"code": 500, "message": "etcd is down"})
+        found = only(doctor(well, RETRIES="0"), "not-checked", "workloads")
+        assert "etcd is down" in found["message"] and found["fix"] == []
+
     @slow(WHOLE_RUN)
     def test_pause_and_paused(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
         triggers = [{**trigger("worker:prod"), "pause": "true"}]
@@ -318,6 +337,21 @@ class TestTags:
             (command,) = found["fix"]
             fix(well, {"fix": [command.replace("=USER", "=user").replace("=PASSWORD", "=word")]})
             assert "tag-cannot-be-imported" not in dict(told(doctor(well)))
+
+    @slow(WHOLE_RUN)
+    def test_logins_for_two_registries_of_one_stream(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
+        well.push("private", "one")
+        with (
+            guarded_registry(well.sandbox, "user:one") as first,
+            guarded_registry(well.sandbox, "user:two") as second,
+        ):
+            sources = {"prod": (first, "one"), "stg": (second, "two")}
+            well.stream("private", {tag: f"{at}/{well.namespace}/private:prod" for tag, (at, _) in sources.items()})
+            done = doctor(well, "private", DEPLOYMENT=None)
+            for tag, (_, word) in sources.items():
+                (command,) = only(done, "tag-cannot-be-imported", f"private:{tag}")["fix"]
+                fix(well, {"fix": [command.replace("=USER", "=user").replace("=PASSWORD", f"={word}")]})
+            assert "tag-cannot-be-imported" not in dict(told(doctor(well, "private", DEPLOYMENT=None)))
 
     def test_what_nothing_moves(self, well: Place, fix: Callable[[Place, Json], None]) -> None:
         """A copy, a removed tag and a dangling alias: reported by doctor and status, and cured by the commands."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -145,7 +146,13 @@ def test_a_tag_without_image() -> None:
     data = workload(DEPLOYMENTS, triggers=[trigger()])
     tags = KnownTags({WEB: False}, listed=frozenset({NAMESPACE}))
     (found,) = found_of(DEPLOYMENTS, data, tags)
-    assert (found.check, found.severity) == ("trigger-without-image", Severity.WARNING)
+    # Nothing says that a run imports it.
+    assert (found.check, found.severity, found.fix) == ("trigger-without-image", Severity.WARNING, ())
+    origin = TagName(NAMESPACE, "web", "stg")
+    alias = KnownTags({WEB: False, origin: False}, imported={WEB: origin}, listed=frozenset({NAMESPACE}))
+    (found,) = found_of(DEPLOYMENTS, data, alias)
+    assert found.fix == (f"import-images run web:stg -n {NAMESPACE}",)
+    assert found_of(DEPLOYMENTS, data, replace(alias, broken=frozenset({origin}))) == []
     broken = KnownTags({WEB: False}, listed=frozenset({NAMESPACE}), broken=frozenset({WEB}))
     assert found_of(DEPLOYMENTS, data, broken) == []
 

@@ -82,6 +82,13 @@ def test_a_binding_has_a_name_that_the_api_takes(user: str | None, name: str) ->
     assert (words[3], words[5]) == (f"import-images-{name}", who)
 
 
+def test_accounts_of_one_name_have_bindings_of_their_own() -> None:
+    users = [f"system:serviceaccount:{home}:import-images" for home in (NAMESPACE, "packit-stg", "packit-dev")]
+    names = [shlex.split(granted(user, NAMESPACE, Component.ROLLOUTS)[1])[5] for user in users]
+    role = "import-images-rollouts"
+    assert names == [role, f"{role}-packit-stg-import-images", f"{role}-packit-dev-import-images"]
+
+
 def test_those_of_a_fleet() -> None:
     path = "components/fleet/cluster-roles.yaml"
     assert list(FLEET) == shipped(path, "ClusterRole", "import-images-namespaces")

@@ -175,7 +175,8 @@ class TestTags:
             (
                 Reason.UNAUTHORIZED,
                 By.REGISTRY,
-                f"oc -n {NAMESPACE} create secret docker-registry 0-pull-web --docker-server=quay.io/",
+                f"oc -n {NAMESPACE} create secret docker-registry 0-login-quay.io-packit-web "
+                "--docker-server=quay.io/packit/web ",
             ),
             (Reason.UNREACHABLE, By.REGISTRY, "import-images plan web:prod"),
             (Reason.INVALID, By.API, "oc describe imagestream/web"),
@@ -191,16 +192,22 @@ class TestTags:
     def test_a_login_is_for_the_registry_of_the_source(self, source: str, server: str) -> None:
         refused = failed("web", Reason.FORBIDDEN, by=By.REGISTRY, source=source)
         command = stand(refused).attention[0].command
-        assert command and f" 0-pull-web --docker-server={server} " in command
+        assert command and f" --docker-server={server} " in command
 
     @pytest.mark.parametrize(
-        ("stream", "secret"),
-        [("my_stream", "0-pull-my-stream"), ("a" * 55 + ".b.c", "0-pull-" + "a" * 55), ("a.b__c", "0-pull-a-b--c")],
+        ("source", "secret"),
+        [
+            ("localhost:5000/a__b/my_web:prod", "0-login-localhost-5000-a--b-my-web"),
+            ("Registry.Example.com/web", "0-login-registry.example.com-web"),
+            (f"quay.io/{'a' * 236}.b.c:prod", f"0-login-quay.io-{'a' * 236}"),
+            ("nginx", "0-login-docker.io"),
+        ],
     )
-    def test_a_login_has_a_name_that_a_secret_may_have(self, stream: str, secret: str) -> None:
-        command = stand(failed(stream, Reason.UNAUTHORIZED, by=By.REGISTRY)).attention[0].command
+    def test_a_login_has_a_name_that_a_secret_may_have(self, source: str, secret: str) -> None:
+        command = stand(failed("web", Reason.UNAUTHORIZED, by=By.REGISTRY, source=source)).attention[0].command
         assert command and command.split()[6] == secret
-        assert re.fullmatch(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?", secret) and len(secret) <= 63
+        label = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+        assert re.fullmatch(rf"{label}(\.{label})*", secret) and len(secret) <= 253
 
     @pytest.mark.parametrize(
         ("days", "result", "needed"),
