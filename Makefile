@@ -103,10 +103,11 @@ image: ## the container image, by podman, buildah or docker: BASE=... IMAGE=NAME
 	[ -n "$$engine" ] || { echo "missing: podman, buildah or docker" >&2; exit 1; }; \
 	version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml); \
 	revision=$$(git describe --always --abbrev=40 --exclude='*' --dirty 2>/dev/null || true); \
-	source=$$(git config --get remote.origin.url | sed 's#//.*@#//#' || true); \
+	created=$$(TZ=UTC git show --no-patch --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ HEAD 2>/dev/null || true); \
+	source=$$(git config --get remote.origin.url | sed 's#//.*@#//#' || true); label=org.opencontainers.image; \
 	set -f; BUILDAH_LAYERS=true $$engine build --file Containerfile --tag "$${IMAGE:-import-images:$$version}" \
-		$${BASE:+--build-arg "BASE=$$BASE"} --build-arg "VERSION=$$version" --build-arg "REVISION=$$revision" \
-		--build-arg "SOURCE=$$source" $${ARGS:-} .
+		$${BASE:+--build-arg "BASE=$$BASE"} --label "$$label.version=$$version" --label "$$label.revision=$$revision" \
+		--label "$$label.source=$$source" --label "$$label.created=$$created" $${ARGS:-} .
 
 image-check: $(VENV)/.tests $(VENV)/.release packages ## build the image on a Debian base of its own and run it there as a pod would (as root)
 	@tests/support/install-packages buildah=buildah debootstrap=debootstrap

@@ -21,6 +21,7 @@ import tarfile
 import tempfile
 import zipfile
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -114,11 +115,13 @@ class Builder:
     def _build_files(self, context: Path, base: str) -> str:
         """Build the image of the Containerfile, with the files and the configuration of all images; gives its id."""
         recipe = self._recipe
-        given = {
-            "BASE": base, "VERSION": recipe.version, "REVISION": recipe.revision, "SOURCE": recipe.source,
-            "PIP_NO_INDEX": "1",
+        created = datetime.fromtimestamp(recipe.epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        labels = {
+            "version": recipe.version, "revision": recipe.revision, "source": recipe.source, "created": created,
         }  # fmt: skip
-        arguments = [part for name, value in given.items() for part in ("--build-arg", f"{name}={value}")]
+        arguments = ["--build-arg", f"BASE={base}", "--build-arg", "PIP_NO_INDEX=1"]
+        for name, value in labels.items():
+            arguments += ["--label", f"org.opencontainers.image.{name}={value}"]
         # Without --layers, which would take layers from its cache whose files have other times.
         options = ("--quiet", "--isolation=chroot", "--format=oci", "--layers=false")
         return self.run("build", *options, *arguments, "--file", context / "Containerfile", context)

@@ -9,6 +9,7 @@ import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -64,13 +65,13 @@ def pod(store: Store, image: str, root: Path) -> Pod:
 def test_the_image_says_what_it_is(store: Store, image: str) -> None:
     config = store.config(image)
     labels = {name.removeprefix("org.opencontainers.image."): value for name, value in config["Labels"].items()}
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.strip()
+    show = ["git", "show", "--no-patch", "--format=%H %ct", "HEAD"]
+    commit, epoch = subprocess.run(show, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     assert labels["title"] == "import-images"
     assert labels["licenses"] == "MIT"
     assert labels["version"] == VERSION
     assert labels["revision"].removesuffix("-dirty") == commit
+    assert datetime.fromisoformat(labels["created"]).timestamp() == int(epoch)
     assert "@" not in labels["source"]
     assert config["User"] == "1001"
     assert config["Entrypoint"] == ["import-images"]

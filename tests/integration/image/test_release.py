@@ -121,14 +121,16 @@ def test_every_file_is_there_and_summed(made: Path) -> None:
 
 
 def test_the_images_are_for_both_architectures_and_the_manifests_name_them(
-    made: Path, released: tuple[str, dict[str, Image]]
+    made: Path, released: tuple[str, dict[str, Image]], recipe: image.Recipe
 ) -> None:
     digest, images = released
     assert images.keys() == {"amd64", "arm64"}
     amd64, arm64 = images["amd64"].config, images["arm64"].config
     assert amd64["config"] == arm64["config"]
     assert amd64["created"] == arm64["created"]
-    assert arm64["config"]["Labels"]["org.opencontainers.image.version"] == VERSION
+    labels = arm64["config"]["Labels"]
+    given = {name: labels[f"org.opencontainers.image.{name}"] for name in ("version", "revision", "source")}
+    assert given == {"version": VERSION, "revision": recipe.revision, "source": recipe.source}
     with tarfile.open(made / f"import-images-{VERSION}-manifests.tar.gz") as archive:
         file = archive.extractfile("manifests/base/kustomization.yaml")
         assert file
@@ -153,6 +155,7 @@ def test_each_image_is_the_packages_and_the_job_on_its_base(
         assert packages.times == {0}
         assert job.times == {recipe.epoch}
         assert datetime.fromisoformat(made.config["created"]) == commit
+        assert made.config["config"]["Labels"]["org.opencontainers.image.created"] == f"{commit:%Y-%m-%dT%H:%M:%SZ}"
 
 
 def test_a_new_version_with_the_same_packages_has_their_layer(
