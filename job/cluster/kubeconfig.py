@@ -8,7 +8,8 @@ from __future__ import annotations
 import base64
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import urllib3
@@ -43,6 +44,7 @@ def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
     configuration = client.Configuration()
     renew: Renewal | None = None
     context: str | None = None
+    complaints: Sequence[str] = ()
     if settings.host:
         configuration.host = settings.host
         configuration.api_key = {"authorization": f"Bearer {settings.token}"}
@@ -51,7 +53,8 @@ def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
     elif in_pod:
         namespace, renew = _load_service_account(configuration)
     else:
-        context, namespace = _load_kubeconfig(settings, configuration)
+        with _complaints() as complaints:
+            context, namespace = _load_kubeconfig(settings, configuration)
     _strip_logins(configuration)
     if settings.verify_tls and not configuration.verify_ssl:
         log.warning("TLS VERIFICATION IS OFF by the kubeconfig: anyone between here and the API can forge its answers")
@@ -66,7 +69,7 @@ def package_login(settings: Settings, *, in_pod: bool) -> login.Login:
         server=server,
         namespace=namespace,
         connections=_PackageConnections(connections),
-        authorization=lambda: _authorization(configuration),
+        authorization=lambda: _authorization(configuration, complaints),
         renew=renew,
         advice=_advice(settings, configuration.host, context),
         context=context,
@@ -79,9 +82,25 @@ def _advice(settings: Settings, server: str, context: str | None) -> str:
     return f"log in again: oc login {server}" if context else "see whether the pod's service account still exists"
 
 
-def _authorization(configuration: client.Configuration) -> str | None:
+def _authorization(configuration: client.Configuration, complaints: Sequence[str]) -> str | None:
     value = configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+    if complaints and not value and not configuration.cert_file:
+        # Without this a request would be anonymous, and refused for rights that the user has.
+        raise config.ConfigException(complaints[-1])
     return str(value).strip() if value else None
+
+
+@contextmanager
+def _complaints() -> Iterator[Sequence[str]]:
+    """What the package logs meanwhile instead of raising it: why a credential plug-in gave no login."""
+    messages: list[str] = []
+    handler = logging.Handler(logging.ERROR)
+    handler.emit = lambda record: messages.append(record.getMessage())  # type: ignore[method-assign]
+    logging.getLogger().addHandler(handler)
+    try:
+        yield messages
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 def _load_service_account(configuration: client.Configuration) -> tuple[str, Renewal]:

@@ -67,6 +67,23 @@ def test_a_context_that_is_named_needs_no_current_one(place: Place, tmp_path: Pa
     assert without.status == 2 and "no cluster to talk to" in without.stderr
 
 
+@pytest.mark.parametrize("client", representatives(["api", "oc"], TAIL))
+def test_a_credential_plug_in_that_fails_is_quoted(place: Place, tmp_path: Path, client: str) -> None:
+    """Without its login a request would be anonymous, and the answer about rights."""
+    plugin = tmp_path / "plugin"
+    plugin.write_text("#!/bin/sh\necho 'the session is over: run corp-login' >&2\nexit 1\n")
+    plugin.chmod(0o700)
+    version = "client.authentication.k8s.io/v1"
+    user = {"exec": {"apiVersion": version, "command": str(plugin), "interactiveMode": "Never"}}
+    config = yaml.safe_load(place.sandbox.kubeconfig(place.token, place.namespace).read_text())
+    file = tmp_path / "kubeconfig"
+    file.write_text(json.dumps({**config, "users": [{**config["users"][0], "user": user}]}))
+    login = {"KUBECONFIG": str(file), "HOST": None, "TOKEN": None, "HOME": str(tmp_path)}
+    done = place.run("plan", "--client", client, **login)
+    assert done.status == 3
+    assert "the login cannot be renewed" in done.stderr and "the session is over: run corp-login" in done.stderr
+
+
 def test_a_suggested_command_reaches_the_same_cluster_when_it_is_pasted(place: Place, tmp_path: Path) -> None:
     digest = place.imported("app")
     place.sandbox.registry.delete(f"{place.namespace}/app", digest)
