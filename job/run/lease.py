@@ -138,6 +138,8 @@ class Lock:
         self._progress = progress
         self._lease: Mapping[str, Any] | None = None
         self._renewed = 0.0
+        # Whether another run has the very Lease that this one wants, whose label may have been lost.
+        self._is_taken = False
 
     def acquire(self) -> None:
         """Take the lock.
@@ -168,7 +170,11 @@ class Lock:
         return [lease for lease in self._leases() if self._conflicts_with(lease)]
 
     def _leases(self) -> list[_LeaseView]:
-        return [_seen(lease) for lease in self._cluster.list(LEASES, self.namespace, SELECTOR)]
+        leases = [_seen(lease) for lease in self._cluster.list(LEASES, self.namespace, SELECTOR)]
+        name = lease_name(self._scope)
+        if self._is_taken and all(lease.name != name for lease in leases) and (own := self._own()):
+            leases.append(_seen(own))
+        return leases
 
     def _conflicts_with(self, lease: _LeaseView) -> bool:
         if lease.holder in ("", self._holder.name) or not lease.scope.overlaps(self._scope):
@@ -205,6 +211,7 @@ class Lock:
         try:
             before = self._own()
             if before and self._conflicts_with(seen := _seen(before)) and seen.mark not in dead:
+                self._is_taken = True
                 return False
             spec = (before or {}).get("spec") or {}
             body = self._body(now, now, int(spec.get("leaseTransitions") or 0) + (1 if before else 0), before)

@@ -193,6 +193,24 @@ def test_a_dead_holder_is_outlived_by_ones_own_clock(scope: Scope, renewed: str)
     assert spec(objects)["holderIdentity"] == "me"
 
 
+@pytest.mark.parametrize("is_alive", [False, True])
+def test_a_holder_whose_lease_has_no_label_is_watched_like_any_other(is_alive: bool) -> None:
+    """A list by label leaves it out, so that a dead one kept its lock for ever."""
+    objects = Objects()
+    clock = alive(objects) if is_alive else ManualClock()
+    lease = held(objects)
+    objects.put(LEASES, NAMESPACE, {**lease, "metadata": {**lease["metadata"], "labels": {}}})
+    if is_alive:
+        with pytest.raises(LockedError, match="locked by other"):
+            lock(objects, clock).acquire()
+        assert 0 < sum(clock.slept) < 20
+        return
+    lock(objects, clock).acquire()
+    assert LEASE_SECONDS <= sum(clock.slept) < LEASE_SECONDS + 5
+    taken = objects.there(LEASES, NAME)
+    assert taken["spec"]["holderIdentity"] == "me" and taken["metadata"]["labels"]
+
+
 def test_a_holder_that_renews_at_the_last_moment_is_alive() -> None:
     objects, clock = Objects(), ManualClock()
     held(objects, ALL)
