@@ -112,6 +112,7 @@ CHECKS: tuple[Check, ...] = (
             "cron-job-starting-deadline": "Runs may be missed, or start late",
             "cron-job-active-deadline": "Runs may be killed before they can report",
             "cron-job-setting": "A setting in its environment cannot be read, so that its runs end at once",
+            "cron-job-shards": "Its completions are not its `SHARDS`, so that streams are left out or pods fail",
             "cron-job-image": "Its image has no tag of its own",
         },
     ),

@@ -7,7 +7,7 @@ from typing import Any
 
 from job.cluster import CRON_JOBS
 from job.cluster.unstructured import object_in, objects_in
-from job.config.flags import DEPLOYMENT, SETTINGS
+from job.config.flags import DEPLOYMENT, SETTINGS, SHARDS
 from job.config.settings import Settings, as_far_as_known
 from job.domain.durations import as_setting
 from job.domain.records import dataclass, field
@@ -30,6 +30,7 @@ class CronJob:
         settings: by its environment and arguments, as far as they are written there.
         account: the service account of its pods.
         problems: what a run would refuse of these, as it would say it.
+        shards: SHARDS, as far as it is written there.
         is_deployment_known: whether `deployment` is what its runs have; a ConfigMap or a Secret may hold it.
     """
 
@@ -41,6 +42,7 @@ class CronJob:
     settings: Settings
     account: str
     problems: tuple[str, ...] = ()
+    shards: int | None = None
     is_deployment_known: bool = True
 
     def __str__(self) -> str:
@@ -108,6 +110,7 @@ def cron_job_from(data: Mapping[str, Any]) -> CronJob | None:
         settings=as_far_as_known(environment, flags),
         account=str(pod.get("serviceAccountName") or "default"),
         problems=tuple(_problems(environment, flags)),
+        shards=_shards(environment),
         is_deployment_known=_is_deployment_known(container, variables, flags),
     )
 
@@ -122,6 +125,13 @@ def _flags(words: Sequence[str]) -> dict[str, str | None]:
         if setting := by_flag.get(flag):
             flags[setting.name] = "true" if setting.metavar is None else value if equals else next(remaining, "")
     return flags
+
+
+def _shards(environment: Mapping[str, str]) -> int | None:
+    try:
+        return SHARDS.parse(environment.get(SHARDS.name, "").strip())
+    except ValueError:
+        return None
 
 
 def _is_deployment_known(

@@ -48,7 +48,7 @@ def missing(namespace: str, deployment: str | None) -> Finding:
 def findings(job: CronJob, now: datetime) -> list[Finding]:
     """What is wrong with the CronJob."""
     spec = job.spec
-    problems = [*_of_schedule(job, now), *_of_start(job), *_of_end(job), *_of_image(job)]
+    problems = [*_of_schedule(job, now), *_of_start(job), *_of_end(job), *_of_image(job), *_of_shards(job)]
     policy = spec.get("concurrencyPolicy") or "Allow"
     if policy != "Forbid":
         how = "ends a run that is under way" if policy == "Replace" else "starts a run while one is under way"
@@ -153,6 +153,23 @@ def _of_image(job: CronJob) -> list[Finding]:
     repository = (name.removesuffix(":latest") or f"quay.io/packit/{NAME}") + f":{VERSION}"
     fix = oc(job.namespace, "set", "image", f"cronjob/{job.name}", f"{job.container}={repository}")
     return [_found(job, Severity.WARNING, "cron-job-image", message, fix)]
+
+
+def _of_shards(job: CronJob) -> list[Finding]:
+    spec = object_in(job.spec, "jobTemplate", "spec")
+    mode, pods = spec.get("completionMode") or "NonIndexed", spec.get("completions")
+    if job.shards is None or (mode, pods) == ("Indexed", job.shards):
+        return []
+    message = f"SHARDS is {job.shards}, its completionMode {mode} and its completions {pods or 1}: "
+    if mode != "Indexed":
+        message += "each of its runs ends with 2 at once, since no pod has an index"
+    elif isinstance(pods, int) and pods > job.shards:
+        message += "the pods beyond that end with 2"
+    else:
+        message += "the streams of the other shards are never imported"
+    indexed = {"completionMode": "Indexed", "completions": job.shards, "parallelism": job.shards}
+    fix = _patch(job, jobTemplate={"spec": indexed})
+    return [_found(job, Severity.ERROR, "cron-job-shards", message, fix)]
 
 
 def _found(job: CronJob, severity: Severity, check: str, message: str, *fix: str) -> Finding:

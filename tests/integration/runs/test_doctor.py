@@ -316,6 +316,15 @@ class TestTriggers:
         assert told(doctor(well)) == []
 
 
+@slow(WHOLE_RUN)
+def test_shards_without_their_pods(well: Place, fix: Callable[[Place, Json], None]) -> None:
+    give(well, "import-images", SHARDS="4")
+    done = doctor(well)
+    assert (done.status, told(done)) == (1, [("cron-job-shards", "CronJob import-images")])
+    fix(well, only(done, "cron-job-shards"))
+    assert told(doctor(well)) == []
+
+
 class TestTags:
     def test_one_that_cannot_be_imported(self, well: Place) -> None:
         well.stream("gone")

@@ -176,6 +176,22 @@ class TestSchedule:
     def test_what_is_wrong(self, spec: JSON, found: tuple[str, Severity]) -> None:
         assert of_job(shipped(**spec)) == [found]
 
+    @pytest.mark.parametrize(
+        ("job", "words"),
+        [
+            ({}, "no pod has an index"),
+            ({"completionMode": "Indexed", "completions": 3}, "never imported"),
+            ({"completionMode": "Indexed", "completions": 5}, "end with 2"),
+            ({"completionMode": "Indexed", "completions": 4}, None),
+        ],
+    )
+    def test_shards_need_as_many_pods_with_an_index(self, job: JSON, words: str | None) -> None:
+        template = {"spec": {**shipped().spec["jobTemplate"]["spec"], **job}}
+        found = cronjob.findings(replace(shipped(jobTemplate=template), shards=4), NOW)
+        assert [each.check for each in found] == (["cron-job-shards"] if words else [])
+        assert all(words in each.message for each in found if words)
+        assert with_environment(SHARDS="4").shards == 4
+
     def test_just_enough_time_to_start(self) -> None:
         assert of_job(shipped(startingDeadlineSeconds=600)) == []
 
