@@ -12,7 +12,7 @@ from job.cluster.unstructured import object_in
 from job.doctor.checks import Finding
 from job.doctor.facts import Facts
 from job.domain.model import OnBadRollout
-from job.domain.schedule import Schedule, UnsupportedScheduleError
+from job.domain.schedule import Schedule, UnsupportedScheduleError, parse_zone
 from job.domain.shell import oc
 from job.domain.states import Severity
 from job.workloads.cronjob import NAME, CronJob
@@ -91,6 +91,11 @@ def _of_schedule(job: CronJob, now: datetime) -> list[Finding]:
         problems.append(
             _found(job, Severity.WARNING, "cron-job-no-time-zone", message, _patch(job, timeZone="Etc/UTC"))
         )
+    try:
+        parse_zone(str(zone) if zone else None)
+    except ValueError as error:
+        fix = _patch(job, timeZone="Etc/UTC")
+        return [_found(job, Severity.ERROR, "cron-job-never-runs", f"its timeZone: {error}", fix)]
     again = _patch(job, schedule="0 2 * * 2")
     try:
         if Schedule.parse(text, str(zone) if zone else None).next_after(now) is None:

@@ -192,6 +192,11 @@ class TestSchedule:
         assert all(words in each.message for each in found if words)
         assert with_environment(SHARDS="4").shards == 4
 
+    def test_a_time_zone_that_cannot_be_read_costs_no_schedule(self) -> None:
+        (found,) = cronjob.findings(shipped(timeZone="Europe/Nowhere"), NOW)
+        assert "its timeZone: 'Europe/Nowhere'" in found.message
+        assert "Etc/UTC" in found.fix[0] and "schedule" not in found.fix[0]
+
     def test_just_enough_time_to_start(self) -> None:
         assert of_job(shipped(startingDeadlineSeconds=600)) == []
 
