@@ -30,6 +30,7 @@ TOLD_ALREADY = "the tag was told by then, and truly so"
 WRITTEN_ALREADY = "the journal has been written by then"
 NOT_READ_YET = "at the start there is no journal that this run has begun; that is the moment before the list"
 UNDER_WAY = "the write of that moment is under way by then, and another one does not follow"
+LOGGED_ALREADY = "the last line is logged by then"
 DATED_ALREADY = "the last that is written bears its time by then"
 NO_DISK = "nothing but log lines is written to a disk before the report is"
 ONCE_A_RUN = "the run begins in its journal once, after the start"
@@ -410,11 +411,12 @@ def _of_process() -> Iterator[Fault]:
     disk = without([each for each in ALL if each is not Moment.END], NO_DISK)
     yield Fault("disk-full", "disk-full", {}, passes, lacking=frozenset({"report", "termination"}), excluded=disk)
     unwritten = frozenset({"termination"})
-    yield Fault("disk-full-for-logs", "logs-full", {}, passes, lacking=unwritten)
+    logged = without([Moment.PUSH], LOGGED_ALREADY)
+    yield Fault("disk-full-for-logs", "logs-full", {}, passes, lacking=unwritten, excluded=logged)
     left = without(AFTER, LEFT_ALREADY)
     yield Fault("no-writable-disk", "no-disk", {}, passes, lacking=unwritten, excluded=left)
     for name, change in (("forward", "+30d"), ("back", "-30d")):
-        dated = without([Moment.END], DATED_ALREADY)
+        dated = without([Moment.END, Moment.PUSH], DATED_ALREADY)
         yield Fault(f"clock-{name}", "clock", {"change": change}, passes, excluded=dated)
 
 

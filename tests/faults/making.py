@@ -21,7 +21,7 @@ from tests.faults.catalogue import Case
 from tests.faults.moments import STREAM_AT, Moment, gate, request_at
 from tests.faults.scene import PASSWORD, TAGS, Done, Scene
 from tests.sandbox.client import until
-from tests.support.pods import make_lease, write_lease
+from tests.support.pods import JOURNAL, make_lease, write_lease
 from tests.support.rights import RUN
 from tests.support.servers import Answered, Asked, serving
 
@@ -404,7 +404,8 @@ def _journal(scene: Scene, case: Case, stack: ExitStack) -> Act | None:
 
 def _journal_begun(scene: Scene, case: Case, stack: ExitStack) -> None:
     """The first request of a kind that the run makes for its journal."""
-    scene.fault(path=f"/namespaces/{scene.place.namespace}/configmaps/", times=1, **case.fault.parts)
+    path = f"/namespaces/{scene.place.namespace}/configmaps/{JOURNAL}$"
+    scene.fault(path=path, times=1, **case.fault.parts)
 
 
 # The process
