@@ -83,14 +83,18 @@ def _text(content: Mapping[str, Any]) -> str:
 
 
 def write(printing: Callable[[], object]) -> None:
-    """Write to stdout. A reader that has gone or a full disk must not keep the other channels from being written."""
+    """Write to stdout.
+
+    A reader that has gone, a full disk or too little memory must neither keep the other channels from being written nor
+    change the exit status, which says what was done.
+    """
     try:
         printing()
         sys.stdout.flush()
-    except OSError as problem:
+    except (OSError, MemoryError) as problem:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(problem, BrokenPipeError):
-            log.error("the report could not be written: %s", problem)
+            log.error("the report could not be written: %s", str(problem) or type(problem).__name__)
 
 
 def _print(report: Report, *, as_table: bool) -> None:
