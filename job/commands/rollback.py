@@ -94,8 +94,8 @@ def resume(settings: Settings, stop: Stop, *, as_table: bool, yes: bool = False)
             raise StoppedError(STOPPED)
         rules = without_obstacles(where, rules, [obstacle] if obstacle else [])
         stream = release_hold(where.cluster, name, where.retrier)
-        log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
         where.stop.what_ends = f"{name} is released already; "
+        log.info("%s/%s follows %s again", name.namespace, name, _source(stream.tag(name.tag)))
         begun = begin_for_tag(where, name, Command.RESUME, rules)
         imported = import_released(where, begun, [released_choices(stream, [name.tag])], survey)
         return end(where, begun, imported, survey.errors, as_table=as_table, more={"released": hold_document(hold)})
@@ -205,8 +205,8 @@ def _roll_back(
         timeout=settings.import_timeout,
     )
     hold = hold_of(tag)
-    log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
     where.stop.what_ends = f"{name} is rolled back already; "
+    log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
     blocked = [rule_of_rollback(plan.now.digest, terms)] if plan.blocks else []
     problem = block_left(where.cluster, name.namespace, blocked)
     moved = {alias: Moved(plan.to.digest, plan.now.digest) for alias in with_aliases(selected)}

@@ -105,8 +105,8 @@ def _release(where: Place, begun: CommandRun, held: Sequence[tuple[SelectedTag, 
                 log.error("%s/%s was not released: %s", name.namespace, name, error)
                 tags.append(_not_released(selected, error))
             else:
-                log.info("%s/%s is released", name.namespace, name)
                 where.stop.what_ends = "some tags are released already; "
+                log.info("%s/%s is released", name.namespace, name)
                 before, names = released.get((name.namespace, name.stream), (stream, []))
                 released[name.namespace, name.stream] = with_images_of(before, stream), [*names, name.tag]
         chosen = [released_choices(stream, names) for stream, names in released.values()]

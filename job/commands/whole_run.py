@@ -217,8 +217,8 @@ def _of_tag(where: Place, begun: CommandRun, planned: _Planned, by: str | None) 
         result = rolled_back_result(planned.selected, plan, planned.selected.tag)
         message = clean(f"not rolled back: {error}")
         return replace(result, result=Result.FAILED, reason=reason, by=By.API, message=message, after=plan.now)
-    log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
     where.stop.what_ends = "some tags are rolled back already; "
+    log.info("%s/%s is on %s, and held", name.namespace, name, plan.to.digest)
     return rolled_back_result(planned.selected, plan, tag)
 
 

@@ -122,7 +122,7 @@ def test_the_address_of_the_source_is_data_and_loses_its_login(venv: Path, tmp_p
     done = make("image", venv, path=path, folder=folder, BASE="base; touch mark", HOME=str(tmp_path))
     assert done.returncode == 0, done.stderr
     words = done.stdout.splitlines()
-    assert f"SOURCE={ORIGINS[origin]}" in words
+    assert f"org.opencontainers.image.source={ORIGINS[origin]}" in words
     assert "BASE=base; touch mark" in words
     assert words[-1] == "."
     assert not (folder / "mark").exists()
