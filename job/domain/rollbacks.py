@@ -10,7 +10,7 @@ def rollbacks_of(report: Report, rollout: Rollout) -> tuple[TagName, ...]:
     """The tags whose rollback undoes a broken rollout of this run.
 
     The run gave them another image, and the workload follows them or an alias of theirs. A tag that was rolled back
-    already, or had no image before, is none of them: there `rollback` would go back too far, or be refused.
+    already, or had no image before, is left out: there `rollback` would go back too far, or be refused.
     """
     if not rollout.is_broken:
         return ()
